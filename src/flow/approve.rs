@@ -1,0 +1,95 @@
+//! Operators' approvals: a text per withdrawal, a signature per person, and what becomes of both (law L14).
+
+use super::context::Context;
+use super::ledger::rows::{self, ApprovalRow};
+use super::ledger::{Ledger, Open};
+use super::withdraw::settle;
+use super::writer::Turn;
+use crate::audit::EntryKind;
+use crate::desk::DeskError;
+use crate::evidence::answer::{AnswerKind, Clearance};
+use crate::evidence::approval::{Approval, ApprovalText, PolicyHashes, TravelRule};
+use crate::evidence::rejection::Rejection;
+use crate::evidence::request::VerifiedRequest;
+use crate::evidence::Trust;
+use crate::store::Table;
+use crate::withdrawal::{Code, Finding, Outcome, Seconds, WithdrawalId};
+
+/// How the travel rule was met, as operators are told.
+pub fn travel_rule(clearance: &Clearance) -> TravelRule {
+    match clearance.kind() {
+        AnswerKind::User => TravelRule::Cleared,
+        AnswerKind::Account => TravelRule::AddressOnly,
+    }
+}
+
+/// The text operators sign for a withdrawal, as either party builds it from what it has verified itself.
+pub fn text(
+    trust: &Trust,
+    request: &VerifiedRequest,
+    clearance: &Clearance,
+    policies: PolicyHashes,
+    wallet: &str,
+    expires_at: Seconds,
+) -> Result<ApprovalText, Finding> {
+    ApprovalText::of(request, trust, travel_rule(clearance), policies, wallet, expires_at)
+        .map_err(|e| Finding::new(e.code(), e.to_string()))
+}
+
+/// The text of an open withdrawal that waits for approval, if it can be built.
+pub fn text_of(context: &Context, open: &Open) -> Option<ApprovalText> {
+    let clearance = open.clearance.as_ref()?;
+    let expires_at = Seconds(open.row.asked_at).plus(context.settings.approval_age_s_max);
+    let policies = PolicyHashes { signer: context.policy.hash(), cosigner: *context.other_policy.get()? };
+    let wallet = context.wallet.fingerprint();
+    text(&context.trust, &open.request, clearance, policies, &wallet, expires_at).ok()
+}
+
+/// Takes an operator's verified yes; the same person's second yes changes nothing.
+pub fn approve(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, approval: Approval) -> Result<(), DeskError> {
+    let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
+    if open.approvals.iter().any(|known| known.person() == approval.person()) {
+        return Ok(());
+    }
+    let groups: Vec<&str> = approval.groups().iter().map(String::as_str).collect();
+    open.log_index = turn.draft.entry(EntryKind::Approved, &[
+        ("withdrawal", &id),
+        ("operator", &approval.person()),
+        ("approval", &data_encoding::HEXLOWER.encode(approval.digest())),
+        ("groups", &groups.join(" ")),
+        ("key", &approval.key_fingerprint()),
+        ("expires_at", &approval.expires_at().0),
+    ]);
+    let row = ApprovalRow {
+        withdrawal: id.to_string(),
+        operator: approval.person().to_owned(),
+        armored: approval.signature().to_owned(),
+    };
+    let key = format!("{id}/{}", approval.person());
+    turn.draft.row(Table::Approval, key, "given", turn.draft.now(), rows::write(&row));
+    open.approvals.push(approval);
+    open.updated_at = turn.draft.now();
+    turn.changed.insert(id);
+    ledger.ripe.insert(id);
+    Ok(())
+}
+
+/// Takes an operator's verified no: final, unless a transaction is already booked.
+pub fn reject(ledger: &mut Ledger, turn: &mut Turn, rejection: &Rejection) -> Result<WithdrawalId, DeskError> {
+    let id = rejection.text().withdrawal();
+    let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
+    if open.row.reservation.is_some() {
+        let finding = Finding::new(Code::ApprovalInvalid, "a transaction is booked already; it is too late to reject");
+        return Err(DeskError::Refused(finding));
+    }
+    turn.draft.entry(EntryKind::Rejected, &[
+        ("withdrawal", &id),
+        ("operator", &rejection.person()),
+        ("approval", &data_encoding::HEXLOWER.encode(rejection.digest())),
+        ("reason", &rejection.text().reason),
+    ]);
+    let detail = format!("{}: {}", rejection.person(), rejection.text().reason);
+    settle(open, turn, Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, detail)]));
+    ledger.ripe.insert(id);
+    Ok(id)
+}

@@ -1,0 +1,115 @@
+//! What never changes while a party runs: its wallet, what it trusts, its policy, its clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wallet_policy::Policy;
+use wallet_policy::price::Band;
+
+use crate::bitcoin::WalletDescriptor;
+use crate::evidence::Trust;
+use crate::withdrawal::{Asset, Krw, Seconds};
+
+/// A party's clock. Below the flow, time is an argument.
+pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
+
+/// The clock of the machine.
+pub fn machine_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Seconds(since.map_or(0, |d| d.as_secs()))
+    })
+}
+
+/// Numbers that are a party's own to choose.
+#[derive(Debug, Clone)]
+pub struct PartySettings {
+    /// Oldest signed request that is admitted, in seconds.
+    pub request_age_s_max: u64,
+    /// Oldest statement that is taken, in seconds.
+    pub statement_age_s_max: u64,
+    /// Oldest travel-rule answer that clears, in seconds.
+    pub clearance_age_s_max: u64,
+    /// How long an approval counts, in seconds.
+    pub approval_age_s_max: u64,
+    /// How long a withdrawal may be held, in seconds.
+    pub hold_s_max: u64,
+    /// How long a sweep may be unconfirmed and still count as cold, in seconds.
+    pub transit_s_max: u64,
+    /// Depth at which a coin is credited.
+    pub depth_min: u32,
+    /// Below this value only the address is verified.
+    pub travel_rule_floor: Krw,
+    /// How a price may move.
+    pub band: Band,
+    /// How long a caller of `create` waits for an outcome.
+    pub create_wait: Duration,
+    /// How long to wait before something that failed is tried again.
+    pub retry: Duration,
+    /// How many commands may wait for the writer.
+    pub queue_max: usize,
+    /// How many withdrawals may be open.
+    pub open_max: usize,
+}
+
+impl Default for PartySettings {
+    fn default() -> Self {
+        Self {
+            request_age_s_max: 600,
+            statement_age_s_max: 900,
+            clearance_age_s_max: 1_800,
+            approval_age_s_max: 86_400,
+            hold_s_max: 86_400,
+            transit_s_max: 7_200,
+            depth_min: 6,
+            travel_rule_floor: Krw(1_000_000),
+            band: Band { move_bp_max: 1_000, settle_s: 60 },
+            create_wait: Duration::from_secs(2),
+            retry: Duration::from_millis(500),
+            queue_max: 4_096,
+            open_max: 20_000,
+        }
+    }
+}
+
+/// What a party decides with.
+pub struct Context {
+    /// The asset of the wallet.
+    pub asset: Asset,
+    /// The hot wallet.
+    pub wallet: Arc<WalletDescriptor>,
+    /// The cold wallet, watch-only.
+    pub cold: Arc<WalletDescriptor>,
+    /// Whom the party trusts.
+    pub trust: Arc<Trust>,
+    /// Its own policy.
+    pub policy: Arc<Policy>,
+    /// The hash of the other party's policy, as an approval names it (signer: the co-signer's; co-signer: the signer's).
+    pub other_policy: std::sync::OnceLock<String>,
+    /// Its own settings.
+    pub settings: PartySettings,
+    /// Its own clock.
+    pub clock: Clock,
+}
+
+impl Context {
+    /// The party's own time.
+    pub fn now(&self) -> Seconds {
+        (self.clock)()
+    }
+
+    /// The hash of the party's own policy, hex.
+    pub fn policy_hash(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.policy.hash())
+    }
+
+    /// Random numbers for what must not be guessed: the place of the change, the lock time.
+    pub fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            // Without randomness the place of the change can be guessed; nothing else depends on it.
+            Err(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From what a party knows to what its policy is told. Signer and co-signer both ask here, each with its own treasury.
+
+use wallet_policy::facts::{Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind};
+use wallet_policy::ratio::Position;
+use wallet_policy::{Decision, Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units};
+
+use super::ledger::Treasury;
+use crate::evidence::answer::{AnswerKind, Clearance};
+use crate::evidence::approval::Approval;
+use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
+
+/// What a party sees of its own wallet at one moment.
+pub struct Sight<'a> {
+    /// The asset.
+    pub asset: Asset,
+    /// Coins, facts and sums.
+    pub treasury: &'a Treasury,
+    /// What rests hot.
+    pub hot: Amount,
+    /// How long a sweep may be on its way.
+    pub transit_s_max: u64,
+    /// The party's own clock.
+    pub now: Seconds,
+}
+
+/// The fee of a transaction; nothing is known of it where no fee rate was ever stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeeSeen {
+    /// Satoshi per 1,000 virtual bytes.
+    pub rate_sat: u64,
+    /// Satoshi.
+    pub paid_sat: u64,
+    /// Satoshi committed by all transactions for the same withdrawal, this one included.
+    pub lineage_sat: u64,
+}
+
+impl Sight<'_> {
+    /// Hot and cold as the share is judged.
+    pub fn position(&self) -> Position {
+        let cold = self.treasury.cold(self.now, self.transit_s_max);
+        Position { hot: Units(self.hot.units()), cold: Units(cold.units()) }
+    }
+
+    fn facts(&self, kind: Kind, amount: Amount, destination: Destination, fee: Fee) -> Result<Facts, Finding> {
+        let spent = self.treasury.sums.spent(self.now).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
+        Ok(Facts {
+            kind,
+            organisation: String::new(),
+            asset: self.asset.to_string(),
+            now: PolicySeconds(self.now.0),
+            requester: String::new(),
+            destination,
+            beneficiary_vasp: String::new(),
+            amount: Units(amount.units()),
+            value: self.treasury.value(amount, self.asset).map(|v| PolicyKrw(v.0)),
+            clearance: GivenClearance::Absent,
+            fee,
+            spent,
+            stated: self.treasury.stated(),
+            price_moved: self.treasury.facts.price.is_moved(),
+            position: self.position(),
+            earmarked: Units(0),
+            spendable: Units(u128::from(self.treasury.coins.spendable_sat())),
+            approvals: Vec::new(),
+            frozen: false,
+        })
+    }
+
+    /// The facts of a customer withdrawal.
+    pub fn of_withdrawal(
+        &self,
+        request: &WithdrawalRequest,
+        own_destination: bool,
+        clearance: Option<&Clearance>,
+        approvals: &[&Approval],
+        fee: FeeSeen,
+    ) -> Result<Facts, Finding> {
+        let destination =
+            Destination { address: request.destination.clone(), own: own_destination, pinned: false };
+        let fee = Fee {
+            rate: Units(u128::from(fee.rate_sat)),
+            paid: Units(u128::from(fee.paid_sat)),
+            lineage: Units(u128::from(fee.lineage_sat)),
+            request_max: Some(Units(request.fee_max.units())),
+        };
+        let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
+        Ok(Facts {
+            organisation: request.organisation.to_string(),
+            requester: request.organisation.to_string(),
+            beneficiary_vasp: request.beneficiary_vasp.to_string(),
+            clearance: clearance.map_or(GivenClearance::Pending, given),
+            approvals: approvals.iter().map(|a| approval(a)).collect(),
+            ..facts
+        })
+    }
+
+    /// The facts of a sweep to the pinned cold descriptor.
+    pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
+        let fee = Fee {
+            rate: Units(u128::from(fee.rate_sat)),
+            paid: Units(u128::from(fee.paid_sat)),
+            lineage: Units(u128::from(fee.paid_sat)),
+            request_max: None,
+        };
+        self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)
+    }
+}
+
+fn given(clearance: &Clearance) -> GivenClearance {
+    GivenClearance::Given {
+        at: PolicySeconds(clearance.answer().answered_at.0),
+        expires_at: PolicySeconds(clearance.expires_at().plus(1).0),
+        named: clearance.kind() == AnswerKind::User,
+    }
+}
+
+fn approval(approval: &Approval) -> GivenApproval {
+    GivenApproval {
+        person: approval.operator().to_owned(),
+        groups: approval.groups().to_vec(),
+    }
+}
+
+/// What the policy says, in our words. A code of the policy file that we do not know refuses or holds by its effect.
+pub fn outcome_of(decision: Decision) -> Outcome {
+    match decision {
+        Decision::Release => Outcome::Moving,
+        Decision::Hold(findings) => Outcome::Held(findings.iter().map(|f| finding(f, Code::PolicyHeld)).collect()),
+        Decision::Refuse(findings) => {
+            Outcome::Refused(findings.iter().map(|f| finding(f, Code::PolicyRefused)).collect())
+        }
+    }
+}
+
+fn finding(found: &wallet_policy::Finding, otherwise: Code) -> Finding {
+    match Code::parse(&found.code) {
+        Some(code) => Finding::new(code, found.detail.clone()),
+        None => Finding::new(otherwise, format!("{}: {}", found.policy, found.detail)),
+    }
+}
+
+/// Asks the policy.
+pub fn judge(policy: &Policy, facts: &Facts) -> Outcome {
+    outcome_of(policy.decide(facts))
+}

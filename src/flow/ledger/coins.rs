@@ -1,0 +1,216 @@
+//! The coins a party knows: seen, spendable, reserved, spent. Both parties keep their own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ::bitcoin::OutPoint;
+
+use crate::withdrawal::ReservationId;
+
+/// Where a coin stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoinState {
+    /// Nobody has claimed it.
+    Free,
+    /// An input of a reservation that is not finished.
+    Reserved(ReservationId),
+    /// An input of a transaction that carries both signatures.
+    Spent(ReservationId),
+}
+
+/// One output that pays this wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coin {
+    /// Which output.
+    pub outpoint: OutPoint,
+    /// How much it holds, in satoshi.
+    pub amount_sat: u64,
+    /// 0 for deposits, 1 for change, refill and consolidation.
+    pub branch: u32,
+    /// The index on the branch.
+    pub index: u32,
+    /// How deep the observer saw it; 0 for own change that no block holds yet.
+    pub confirmations: u32,
+    /// How many unconfirmed transactions of our own lie between it and a confirmed coin.
+    pub chain_depth: u8,
+    /// Where it stands.
+    pub state: CoinState,
+}
+
+impl Coin {
+    /// Whether it is our own change (branch 1).
+    pub const fn is_change(&self) -> bool {
+        self.branch == 1
+    }
+}
+
+/// Deepest chain of own unconfirmed change that is spent (relay policy allows 25 in all).
+pub const CHAIN_DEPTH_MAX: u8 = 10;
+
+/// All unspent coins, indexed by amount for selection.
+#[derive(Debug, Default)]
+pub struct Coins {
+    all: HashMap<OutPoint, Coin>,
+    spendable: BTreeSet<(u64, OutPoint)>,
+    hot_sat: u64,
+    depth_min: u32,
+}
+
+impl Coins {
+    /// An empty set that credits coins at `depth_min` confirmations.
+    pub fn new(depth_min: u32) -> Self {
+        Self { depth_min, ..Self::default() }
+    }
+
+    /// The coin at an outpoint, if it is known and unspent.
+    pub fn coin(&self, outpoint: &OutPoint) -> Option<&Coin> {
+        self.all.get(outpoint)
+    }
+
+    /// Puts a coin in, or a newer view of it.
+    pub fn put(&mut self, coin: Coin) {
+        self.take(&coin.outpoint);
+        if matches!(coin.state, CoinState::Spent(_)) {
+            return;
+        }
+        if self.is_credited(&coin) {
+            self.hot_sat = self.hot_sat.saturating_add(coin.amount_sat);
+        }
+        if self.is_spendable(&coin) {
+            self.spendable.insert((coin.amount_sat, coin.outpoint));
+        }
+        self.all.insert(coin.outpoint, coin);
+    }
+
+    fn take(&mut self, outpoint: &OutPoint) -> Option<Coin> {
+        let coin = self.all.remove(outpoint)?;
+        if self.is_credited(&coin) {
+            self.hot_sat = self.hot_sat.saturating_sub(coin.amount_sat);
+        }
+        self.spendable.remove(&(coin.amount_sat, coin.outpoint));
+        Some(coin)
+    }
+
+    /// Changes where a known coin stands and returns the new view of it.
+    pub fn set_state(&mut self, outpoint: &OutPoint, state: CoinState) -> Option<Coin> {
+        let mut coin = *self.all.get(outpoint)?;
+        coin.state = state;
+        self.put(coin);
+        Some(coin)
+    }
+
+    fn is_credited(&self, coin: &Coin) -> bool {
+        coin.is_change() || coin.confirmations >= self.depth_min
+    }
+
+    fn is_spendable(&self, coin: &Coin) -> bool {
+        let settled = coin.confirmations >= self.depth_min
+            || (coin.is_change() && coin.chain_depth <= CHAIN_DEPTH_MAX);
+        settled && coin.state == CoinState::Free
+    }
+
+    /// Everything credited and unspent, reserved inputs included, in satoshi.
+    pub const fn hot_sat(&self) -> u64 {
+        self.hot_sat
+    }
+
+    /// How many unspent coins are known.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether no coin is known.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// How much can be spent now, in satoshi.
+    pub fn spendable_sat(&self) -> u64 {
+        self.spendable.iter().map(|(amount, _)| amount).sum()
+    }
+
+    /// A few dozen good candidates to pay `target_sat` from, whatever the size of the wallet: the smallest coins
+    /// that suffice alone, and the largest ones.
+    pub fn shortlist(&self, target_sat: u64) -> Vec<Coin> {
+        const NEAR: usize = 8;
+        const LARGE: usize = 48;
+        let floor = OutPoint::null();
+        let near = self.spendable.range((target_sat, floor)..).take(NEAR);
+        let mut picked: BTreeMap<OutPoint, Coin> = BTreeMap::new();
+        let enough_alone = near.clone().count() == NEAR;
+        let large = self.spendable.iter().rev().take(if enough_alone { 0 } else { LARGE });
+        for (_, outpoint) in near.chain(large) {
+            if let Some(coin) = self.all.get(outpoint) {
+                picked.insert(*outpoint, *coin);
+            }
+        }
+        picked.into_values().collect()
+    }
+
+    /// All coins that can be spent now, smallest first.
+    pub fn spendable(&self) -> impl Iterator<Item = &Coin> {
+        self.spendable.iter().filter_map(|(_, outpoint)| self.all.get(outpoint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::bitcoin::hashes::Hash;
+
+    fn coin(n: u8, amount_sat: u64, branch: u32, confirmations: u32) -> Coin {
+        let txid = ::bitcoin::Txid::from_byte_array([n; 32]);
+        Coin {
+            outpoint: OutPoint { txid, vout: 0 },
+            amount_sat,
+            branch,
+            index: 0,
+            confirmations,
+            chain_depth: 0,
+            state: CoinState::Free,
+        }
+    }
+
+    #[test]
+    fn a_deposit_counts_only_at_credited_depth_and_own_change_at_once() {
+        let mut coins = Coins::new(6);
+        coins.put(coin(1, 100, 0, 5));
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (0, 0));
+        coins.put(coin(1, 100, 0, 6));
+        coins.put(coin(2, 30, 1, 0));
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (130, 130));
+    }
+
+    #[test]
+    fn a_reserved_coin_is_hot_but_not_spendable_and_a_spent_one_is_neither() {
+        let mut coins = Coins::new(1);
+        let c = coin(1, 100, 0, 1);
+        let rid = ReservationId::of_txid(&[7; 32]);
+        coins.put(c);
+        coins.set_state(&c.outpoint, CoinState::Reserved(rid));
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (100, 0));
+        coins.set_state(&c.outpoint, CoinState::Free);
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (100, 100));
+        coins.set_state(&c.outpoint, CoinState::Spent(rid));
+        assert_eq!((coins.hot_sat(), coins.spendable_sat(), coins.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn own_change_at_the_end_of_a_long_unconfirmed_chain_is_left_alone() {
+        let mut coins = Coins::new(6);
+        coins.put(Coin { chain_depth: CHAIN_DEPTH_MAX + 1, ..coin(1, 50, 1, 0) });
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (50, 0));
+    }
+
+    #[test]
+    fn the_shortlist_stays_short_and_holds_what_is_needed() {
+        let mut coins = Coins::new(0);
+        for n in 0..200u8 {
+            coins.put(coin(n, 1_000 + u64::from(n), 0, 1));
+        }
+        let alone = coins.shortlist(1_100);
+        assert_eq!(alone.len(), 8);
+        assert!(alone.iter().all(|c| c.amount_sat >= 1_100));
+        let many = coins.shortlist(40_000);
+        assert!(many.len() <= 56 && many.iter().map(|c| c.amount_sat).sum::<u64>() >= 40_000);
+    }
+}

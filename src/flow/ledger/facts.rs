@@ -1,0 +1,72 @@
+//! The latest facts observers stated. A party keeps its own and lets the policy judge their age.
+
+use std::collections::HashMap;
+
+use wallet_policy::price::{Band, PriceTrack, Quote};
+use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds};
+
+use crate::evidence::statement::{Body, ChainFact, Statement, StatementKind};
+use crate::withdrawal::{Amount, Asset, Krw, Seconds};
+
+/// A fact and when it was stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated<T> {
+    /// The fact.
+    pub value: T,
+    /// When the observer says it was so.
+    pub at: Seconds,
+}
+
+/// What a party was told, for the one asset of its wallet.
+#[derive(Debug, Default)]
+pub struct Facts {
+    numbers: HashMap<(String, StatementKind), u64>,
+    /// What rests cold.
+    pub cold: Option<Dated<Amount>>,
+    /// The price of a whole coin.
+    pub price: PriceTrack,
+    /// Tip and fee rate.
+    pub chain: Option<Dated<ChainFact>>,
+}
+
+impl Facts {
+    /// The number of the last statement of this observer and kind.
+    pub fn last_number(&self, observer: &str, kind: StatementKind) -> Option<u64> {
+        self.numbers.get(&(observer.to_owned(), kind)).copied()
+    }
+
+    /// Takes a verified statement's number and facts. Coins are the caller's to record.
+    /// Returns whether a price was accepted as the price that stands.
+    pub fn take(&mut self, statement: &Statement, asset: Asset, band: Band) -> bool {
+        let key = (statement.observer.clone(), statement.body.kind());
+        let last = self.numbers.entry(key).or_insert(0);
+        *last = (*last).max(statement.number);
+        let at = statement.at;
+        match &statement.body {
+            Body::Coins { .. } => {}
+            Body::Position { cold, .. } => {
+                if let Some((_, value)) = cold.iter().find(|(a, _)| *a == asset) {
+                    self.cold = Some(Dated { value: *value, at });
+                }
+            }
+            Body::Chain(chains) => {
+                if let Some(chain) = chains.iter().find(|c| c.network == asset.network()) {
+                    self.chain = Some(Dated { value: *chain, at });
+                }
+            }
+            Body::Price(prices) => {
+                if let Some((_, price)) = prices.iter().find(|(a, _)| *a == asset) {
+                    let quote = Quote { price: PolicyKrw(price.0), at: PolicySeconds(at.0) };
+                    // A price of nothing, or one that is not later than the last, changes nothing.
+                    return self.price.observe(quote, band).is_ok() && !self.price.is_moved();
+                }
+            }
+        }
+        false
+    }
+
+    /// The price that stands.
+    pub fn price(&self) -> Option<Dated<Krw>> {
+        self.price.accepted().map(|q| Dated { value: Krw(q.price.0), at: Seconds(q.at.0) })
+    }
+}

@@ -1,0 +1,383 @@
+//! What stands in the rows of the ledger: plain JSON, read strictly. Evidence is kept as its text and verified again
+//! whenever it is read; nothing here vouches for anything.
+
+use std::str::FromStr;
+
+use ::bitcoin::OutPoint;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::coins::{Coin, CoinState};
+use crate::withdrawal::{Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
+
+/// A row's content could not be read back: the ledger and this version do not fit.
+#[derive(Debug, thiserror::Error)]
+#[error("the content of row `{key}` cannot be read: {problem}")]
+pub struct BadRow {
+    /// The row's key.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Reads a row's content.
+pub fn read<T: DeserializeOwned>(key: &str, content: &str) -> Result<T, BadRow> {
+    serde_json::from_str(content).map_err(|e| BadRow { key: key.to_owned(), problem: e.to_string() })
+}
+
+/// Writes a row's content.
+pub fn write<T: Serialize>(row: &T) -> String {
+    // Plain structs of strings and integers: serialising them cannot fail.
+    serde_json::to_string(row).unwrap_or_default()
+}
+
+/// A text somebody signed, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The canonical text.
+    pub text: String,
+    /// The name of the key, where there are several.
+    pub key_id: String,
+    /// The signature, lower-case hex.
+    pub signature: String,
+}
+
+/// One finding, by its stable spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingRow {
+    /// The code.
+    pub code: String,
+    /// The detail.
+    pub detail: String,
+}
+
+impl FindingRow {
+    fn of(finding: &Finding) -> Self {
+        Self { code: finding.code.as_str().to_owned(), detail: finding.detail.clone() }
+    }
+
+    fn finding(&self) -> Finding {
+        Finding::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.detail.clone())
+    }
+}
+
+/// One withdrawal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalRow {
+    /// The exchange's signed request.
+    pub request: Signed,
+    /// SHA-256 of the request text, hex.
+    pub digest: String,
+    /// The enclave's keyed hash of the travel-rule payload, hex; `-` without payload.
+    pub payload: String,
+    /// How far it has come.
+    pub stage: String,
+    /// `moving`, `held`, `refused` or `released`.
+    pub outcome: String,
+    /// What is missing or wrong.
+    pub findings: Vec<FindingRow>,
+    /// When this party wrote it down.
+    pub asked_at: u64,
+    /// The counterparty's signed answer.
+    pub answer: Option<Signed>,
+    /// Until when an approval of it counts; set when the first approval is asked for.
+    pub approval_expires_at: Option<u64>,
+    /// The reservation in force.
+    pub reservation: Option<String>,
+    /// The input every transaction for it spends (law L17), once the co-signer has signed.
+    pub anchor: Option<String>,
+    /// The released transaction.
+    pub released: Option<ReleasedRow>,
+}
+
+/// A released transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleasedRow {
+    /// The transaction id, as nodes print it.
+    pub txid: String,
+    /// The raw transaction, hex.
+    pub tx_hex: String,
+    /// The fee, in satoshi.
+    pub fee_sat: u64,
+    /// What its inputs spend.
+    pub prevouts: Vec<PrevoutRow>,
+    /// The index of the log entry that released it.
+    pub log_index: u64,
+}
+
+/// An output that is spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrevoutRow {
+    /// `txid:vout`.
+    pub outpoint: String,
+    /// Satoshi.
+    pub value_sat: u64,
+    /// Hex.
+    pub script_pubkey: String,
+}
+
+impl WithdrawalRow {
+    /// The stage as a word.
+    pub fn stage(&self) -> Stage {
+        [Stage::Cleared, Stage::Reserved, Stage::Signed, Stage::Released]
+            .into_iter()
+            .find(|s| s.as_str() == self.stage)
+            .unwrap_or(Stage::Asked)
+    }
+
+    /// Moves it to a stage.
+    pub fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage.as_str().to_owned();
+    }
+
+    /// The outcome as a word.
+    pub fn outcome(&self) -> Outcome {
+        let findings = || self.findings.iter().map(FindingRow::finding).collect();
+        match self.outcome.as_str() {
+            "held" => Outcome::Held(findings()),
+            "refused" => Outcome::Refused(findings()),
+            "released" => Outcome::Released,
+            _ => Outcome::Moving,
+        }
+    }
+
+    /// Sets the outcome; returns whether it changed.
+    pub fn set_outcome(&mut self, outcome: &Outcome) -> bool {
+        let (name, findings) = match outcome {
+            Outcome::Moving => ("moving", Vec::new()),
+            Outcome::Held(f) => ("held", f.iter().map(FindingRow::of).collect()),
+            Outcome::Refused(f) => ("refused", f.iter().map(FindingRow::of).collect()),
+            Outcome::Released => ("released", Vec::new()),
+        };
+        let changed = self.outcome != name || self.findings != findings;
+        self.outcome = name.to_owned();
+        self.findings = findings;
+        changed
+    }
+
+    /// Whether nothing will ever change about it.
+    pub fn is_final(&self) -> bool {
+        matches!(self.outcome.as_str(), "refused" | "released")
+    }
+
+    /// The state column: `open` while something can still happen.
+    pub fn state(&self) -> &'static str {
+        match self.outcome.as_str() {
+            "refused" => "refused",
+            "released" => "released",
+            "held" => "held",
+            _ => "open",
+        }
+    }
+}
+
+/// What a reservation is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Purpose {
+    /// Pays these withdrawals.
+    Withdrawals(Vec<String>),
+    /// Moves this much to the pinned cold descriptor, at this index of its branch 0.
+    Sweep {
+        /// Satoshi to cold.
+        amount_sat: u64,
+        /// Index on the cold wallet's branch 0.
+        cold_index: u32,
+    },
+}
+
+/// One reservation: an unsigned transaction, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationRow {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The PSBT as the co-signer gets it, hex.
+    pub psbt: String,
+    /// The transaction id, fixed from here on.
+    pub txid: String,
+    /// The inputs, `txid:vout`; the first is the anchor.
+    pub inputs: Vec<String>,
+    /// The fee, in satoshi.
+    pub fee_sat: u64,
+    /// What leaves the hot wallet, fee included, in satoshi.
+    pub outgoing_sat: u64,
+    /// The change output, if there is one.
+    pub change: Option<ChangeRow>,
+    /// When it was made.
+    pub reserved_at: u64,
+    /// The index of its log entry.
+    pub log_index: u64,
+    /// `reserved`, `released` or `dead`.
+    pub state: String,
+}
+
+/// The change of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRow {
+    /// Which output.
+    pub vout: u32,
+    /// Satoshi.
+    pub amount_sat: u64,
+    /// Index on branch 1.
+    pub index: u32,
+}
+
+/// One coin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoinRow {
+    /// Satoshi.
+    pub amount_sat: u64,
+    /// Branch of the wallet.
+    pub branch: u32,
+    /// Index on the branch.
+    pub index: u32,
+    /// Depth the observer last saw.
+    pub confirmations: u32,
+    /// Own unconfirmed ancestors.
+    pub chain_depth: u8,
+    /// `free`, `spent` (with the reservation that spends it).
+    pub spent_by: Option<String>,
+}
+
+impl CoinRow {
+    /// The row of a coin. A reserved coin's row says free: the reservation's own row holds the claim.
+    pub fn of(coin: &Coin) -> Self {
+        let spent_by = match coin.state {
+            CoinState::Spent(by) => Some(by.to_string()),
+            CoinState::Free | CoinState::Reserved(_) => None,
+        };
+        Self {
+            amount_sat: coin.amount_sat,
+            branch: coin.branch,
+            index: coin.index,
+            confirmations: coin.confirmations,
+            chain_depth: coin.chain_depth,
+            spent_by,
+        }
+    }
+
+    /// The state column.
+    pub const fn state(&self) -> &'static str {
+        if self.spent_by.is_some() { "spent" } else { "unspent" }
+    }
+
+    /// The coin of a row.
+    pub fn coin(&self, key: &str) -> Result<Coin, BadRow> {
+        let bad = |problem: &str| BadRow { key: key.to_owned(), problem: problem.to_owned() };
+        let outpoint = OutPoint::from_str(key).map_err(|_| bad("the key is no outpoint"))?;
+        let state = match &self.spent_by {
+            None => CoinState::Free,
+            Some(by) => CoinState::Spent(
+                ReservationId::parse(by).map_err(|_| bad("`spent_by` names no reservation"))?,
+            ),
+        };
+        Ok(Coin {
+            outpoint,
+            amount_sat: self.amount_sat,
+            branch: self.branch,
+            index: self.index,
+            confirmations: self.confirmations,
+            chain_depth: self.chain_depth,
+            state,
+        })
+    }
+}
+
+/// One deposit address. The key is `organisation/customer reference`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressRow {
+    /// Who the customer belongs to.
+    pub organisation: String,
+    /// The exchange's name for the customer.
+    pub customer_ref: String,
+    /// Index on branch 0.
+    pub index: u32,
+    /// The address.
+    pub address: String,
+    /// The co-signer's attestation, once it has derived the same.
+    pub attestation: Option<Signed>,
+}
+
+/// One statement. The key is `observer/kind/number`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementRow {
+    /// As the observer signed it.
+    pub signed: Signed,
+}
+
+/// One operator's word on a withdrawal. The key is `withdrawal/operator`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRow {
+    /// The withdrawal.
+    pub withdrawal: String,
+    /// The operator's name in the trust file.
+    pub operator: String,
+    /// The text that was signed.
+    pub text: String,
+    /// The armored SSHSIG.
+    pub armored: String,
+}
+
+/// What the co-signer keeps of a request for ever. The key is the withdrawal id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenRequestRow {
+    /// SHA-256 of the request text, hex.
+    pub digest: String,
+    /// The anchor of its transactions, once one was signed.
+    pub anchor: Option<String>,
+    /// The reservation that was signed for it last.
+    pub reservation: Option<String>,
+    /// The verification that was used up for it.
+    pub uuid: Option<String>,
+}
+
+/// What the co-signer keeps of a reservation for ever. The key is the reservation id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignedRow {
+    /// `signed` or `dead`.
+    pub state: String,
+    /// The PSBT as it was judged, hex; signing it again gives the same bytes.
+    pub psbt: String,
+    /// The transaction id.
+    pub txid: String,
+    /// Inputs, `txid:vout`.
+    pub inputs: Vec<String>,
+    /// The withdrawals it pays; empty for a sweep.
+    pub withdrawals: Vec<String>,
+    /// `withdrawal`, `sweep` or `consolidation`, from its outputs.
+    pub kind: String,
+    /// What leaves the hot wallet, fee included, in satoshi.
+    pub outgoing_sat: u64,
+    /// The fee, in satoshi.
+    pub fee_sat: u64,
+    /// What of it was cleared without a name match, in won.
+    pub unnamed_krw: String,
+    /// The change output, if there is one.
+    pub change: Option<ChangeRow>,
+    /// When it was decided.
+    pub at: u64,
+    /// Why not, for a dead one.
+    pub code: Option<String>,
+}
+
+/// The id in a key column.
+pub fn withdrawal_key(id: &WithdrawalId) -> String {
+    id.to_string()
+}
+
+/// A time in a column.
+pub const fn at(seconds: Seconds) -> u64 {
+    seconds.0
+}

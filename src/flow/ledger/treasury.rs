@@ -1,0 +1,116 @@
+//! What a party knows about money: coins, facts, rolling sums, sweeps on their way. Signer and co-signer each have one.
+
+use std::collections::HashMap;
+
+use wallet_policy::facts::{Spent, Stated};
+use wallet_policy::window::{RollingSum, WindowError};
+use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
+
+use super::coins::Coins;
+use super::facts::Facts;
+use crate::withdrawal::{Amount, Asset, Krw, Seconds};
+
+/// Rolling sums of one party. Nothing is ever given back within its window (law L23).
+#[derive(Debug)]
+pub struct Sums {
+    /// What left within an hour, in satoshi, fees included.
+    pub hour: RollingSum,
+    /// What left within a day, in satoshi, fees included.
+    pub day: RollingSum,
+    /// Fees within a day, in satoshi.
+    pub fees: RollingSum,
+    /// What was cleared without a name match within a day, in won.
+    pub unnamed: RollingSum,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let day = RollingSum::daily;
+        Self { hour: RollingSum::hourly(), day: day(), fees: day(), unnamed: day() }
+    }
+}
+
+/// What one transaction adds to the sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spend {
+    /// What leaves to others, fee included, in satoshi; of a sweep only the fee.
+    pub leaving_sat: u64,
+    /// The fee, in satoshi.
+    pub fee_sat: u64,
+    /// The part cleared without a name match, in won.
+    pub unnamed: Krw,
+}
+
+impl Sums {
+    /// Adds a transaction.
+    pub fn spend(&mut self, at: Seconds, spend: Spend) -> Result<(), WindowError> {
+        let at = PolicySeconds(at.0);
+        self.hour.spend(at, Units(u128::from(spend.leaving_sat)))?;
+        self.day.spend(at, Units(u128::from(spend.leaving_sat)))?;
+        self.fees.spend(at, Units(u128::from(spend.fee_sat)))?;
+        self.unnamed.spend(at, Units(spend.unnamed.0))
+    }
+
+    /// What the windows hold now.
+    pub fn spent(&self, at: Seconds) -> Result<Spent, WindowError> {
+        let at = PolicySeconds(at.0);
+        Ok(Spent {
+            hour: self.hour.sum(at)?,
+            day: self.day.sum(at)?,
+            fee_day: self.fees.sum(at)?,
+            unnamed_day: PolicyKrw(self.unnamed.sum(at)?.0),
+        })
+    }
+}
+
+/// A sweep that carries both signatures and that no position statement has counted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepInFlight {
+    /// How much, in satoshi.
+    pub amount_sat: u64,
+    /// Since when.
+    pub since: Seconds,
+}
+
+/// What a party knows about money.
+#[derive(Debug, Default)]
+pub struct Treasury {
+    /// The coins.
+    pub coins: Coins,
+    /// The facts.
+    pub facts: Facts,
+    /// The sums.
+    pub sums: Sums,
+    /// Sweeps that no position statement has counted yet, by txid.
+    pub sweeps: HashMap<String, SweepInFlight>,
+}
+
+impl Treasury {
+    /// What of the cold side is still on its way, for at most `transit_s_max` (law L11).
+    pub fn in_transit(&self, now: Seconds, transit_s_max: u64) -> Amount {
+        let counted = |s: &&SweepInFlight| now.since(s.since).is_none_or(|age| age <= transit_s_max);
+        Amount::from_sat(self.sweeps.values().filter(counted).map(|s| s.amount_sat).sum())
+    }
+
+    /// What counts as cold; nothing, where no balance was ever stated.
+    pub fn cold(&self, now: Seconds, transit_s_max: u64) -> Amount {
+        let observed = self.facts.cold.map_or(Amount::ZERO, |fact| fact.value);
+        observed.plus(self.in_transit(now, transit_s_max)).unwrap_or(observed)
+    }
+
+    /// When each fact was stated.
+    pub fn stated(&self) -> Stated {
+        let chain = self.facts.chain.map(|c| PolicySeconds(c.at.0));
+        Stated {
+            position: self.facts.cold.map(|c| PolicySeconds(c.at.0)),
+            price: self.facts.price().map(|p| PolicySeconds(p.at.0)),
+            fee_rate: chain,
+            tip: chain,
+        }
+    }
+
+    /// The value of an amount at the price that stands, rounded up.
+    pub fn value(&self, amount: Amount, asset: Asset) -> Option<Krw> {
+        Krw::of(amount, self.facts.price()?.value, asset.decimals())
+    }
+}

@@ -1,0 +1,219 @@
+//! The story: the order in which things happen. Retries live here; clocks are read here and nowhere below.
+//!
+//! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
+//! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
+//! [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), then [`cosign`] (the other party).
+
+pub mod address;
+pub mod approve;
+pub mod clear;
+pub mod context;
+pub mod cosign;
+pub mod courier;
+pub mod desk;
+pub mod facts;
+pub mod finish;
+pub mod ledger;
+pub mod recover;
+pub mod signer;
+pub mod statement;
+pub mod treasury;
+pub mod view;
+pub mod withdraw;
+pub mod writer;
+
+use std::sync::RwLock;
+
+use tokio::sync::{broadcast, oneshot};
+
+use crate::desk::{AddressOrder, AddressView, DeskError, SignedText, StatementReceipt, WithdrawalView};
+use crate::evidence::approval::Approval;
+use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
+use crate::evidence::statement::VerifiedStatement;
+use crate::withdrawal::{Finding, ReservationId, Seconds, WithdrawalId};
+
+/// Who waits for an answer.
+pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
+
+/// What the writer can be asked to decide.
+pub enum Command {
+    /// A verified request, with the counterparty's answer where it is known already.
+    Ask {
+        /// The request.
+        request: VerifiedRequest,
+        /// The enclave's keyed hash of the travel-rule payload, hex, or `-`.
+        payload: String,
+        /// The counterparty's signed answer.
+        answer: Option<SignedText>,
+        /// Told when it is settled or waits for something.
+        reply: Reply<WithdrawalView>,
+    },
+    /// The counterparty has answered.
+    Answered {
+        /// About which withdrawal.
+        id: WithdrawalId,
+        /// Its signed answer.
+        answer: SignedText,
+    },
+    /// The travel rule will not answer.
+    Unanswered {
+        /// About which withdrawal.
+        id: WithdrawalId,
+        /// Why.
+        finding: Finding,
+    },
+    /// An operator's verified yes.
+    Approve {
+        /// Of which withdrawal.
+        id: WithdrawalId,
+        /// The evidence.
+        approval: Approval,
+        /// The armored signature, to hand on.
+        armored: String,
+        /// Told when it is durable.
+        reply: Reply<WithdrawalView>,
+    },
+    /// An operator's verified no.
+    Reject {
+        /// Of which withdrawal.
+        id: WithdrawalId,
+        /// The operator, by the trust file.
+        operator: String,
+        /// Why.
+        reason: String,
+        /// Told when it is durable.
+        reply: Reply<WithdrawalView>,
+    },
+    /// The exchange takes a request back.
+    Cancel {
+        /// The verified text.
+        cancel: VerifiedCancel,
+        /// Told when it is durable.
+        reply: Reply<WithdrawalView>,
+    },
+    /// A verified statement.
+    State {
+        /// The statement.
+        statement: VerifiedStatement,
+        /// Told when it is durable.
+        reply: Reply<StatementReceipt>,
+    },
+    /// Deposit addresses are wanted.
+    Allocate {
+        /// For whom.
+        orders: Vec<AddressOrder>,
+        /// Told the addresses, with or without attestation yet.
+        reply: Reply<Vec<Allocated>>,
+    },
+    /// The co-signer has attested addresses.
+    Attested {
+        /// Which, and its word.
+        attested: Vec<(AddressOrder, SignedText)>,
+        /// Told when it is durable.
+        reply: Reply<()>,
+    },
+    /// Statements have reached the co-signer.
+    Delivered {
+        /// Their keys.
+        keys: Vec<String>,
+    },
+    /// Both signatures are in the transaction.
+    Finished {
+        /// Of which reservation.
+        reservation: ReservationId,
+        /// The finished transaction.
+        released: ledger::rows::ReleasedRow,
+    },
+    /// The co-signer said no, and has recorded the reservation as dead.
+    CosignerRefused {
+        /// To which reservation.
+        reservation: ReservationId,
+        /// Its findings.
+        finding: Finding,
+        /// Whether it is a not-yet.
+        is_hold: bool,
+    },
+    /// The co-signer does not answer.
+    CosignerSilent {
+        /// About which reservation.
+        reservation: ReservationId,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+impl Command {
+    /// Tells whoever waits that nothing was decided.
+    pub fn refuse(self, error: DeskError) {
+        match self {
+            Self::Ask { reply, .. }
+            | Self::Approve { reply, .. }
+            | Self::Reject { reply, .. }
+            | Self::Cancel { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Self::State { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Self::Allocate { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Self::Attested { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Self::Answered { .. }
+            | Self::Unanswered { .. }
+            | Self::Delivered { .. }
+            | Self::Finished { .. }
+            | Self::CosignerRefused { .. }
+            | Self::CosignerSilent { .. }
+            | Self::Tick => {}
+        }
+    }
+}
+
+/// An address that has its index.
+#[derive(Debug, Clone)]
+pub struct Allocated {
+    /// What was asked.
+    pub order: AddressOrder,
+    /// Index on branch 0.
+    pub index: u32,
+    /// The address.
+    pub address: String,
+    /// The co-signer's word, once there is one.
+    pub attestation: Option<SignedText>,
+}
+
+impl Allocated {
+    /// The finished view, if it is attested.
+    pub fn view(self) -> Option<AddressView> {
+        Some(AddressView {
+            organisation: self.order.organisation,
+            asset: self.order.asset,
+            customer_ref: self.order.customer_ref,
+            address: self.address,
+            index: self.index,
+            attestation: self.attestation?,
+        })
+    }
+}
+
+/// What is done outside once a batch is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Take this reservation to the co-signer.
+    Cosign(ReservationId),
+    /// Ask the counterparty about this withdrawal.
+    Clear(WithdrawalId),
+    /// Take new statements to the co-signer.
+    Deliver,
+}
+
+/// Where readers hear of changes, and when the writer last finished a turn.
+pub struct Pulse {
+    /// Every change of a withdrawal, in the order of the log.
+    pub views: broadcast::Sender<WithdrawalView>,
+    /// The last turn.
+    pub last_turn: RwLock<Seconds>,
+}

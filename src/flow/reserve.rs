@@ -1,0 +1,276 @@
+//! Book first: coins are picked, the whole unsigned transaction is fixed and written down before a key is touched.
+
+use std::sync::Arc;
+
+use ::bitcoin::OutPoint;
+use data_encoding::HEXLOWER;
+
+use super::context::Context;
+use super::facts::FeeSeen;
+use super::ledger::coins::{Coin, CoinState};
+use super::ledger::rows::{self, ChangeRow, Purpose, ReservationRow};
+use super::ledger::treasury::Spend;
+use super::ledger::{Ledger, Open, OpenReservation};
+use super::withdraw;
+use super::writer::Turn;
+use crate::audit::EntryKind;
+use crate::bitcoin::build::{Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
+use crate::bitcoin::coin::OwnCoin;
+use crate::bitcoin::fee::FeeCaps;
+use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
+use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
+use crate::store::Table;
+use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
+
+/// Coins that would pay, and what it would cost.
+pub struct Picked {
+    selection: Selection,
+    payee: Payee,
+    rate: FeeRate,
+}
+
+impl Picked {
+    /// The fee as the policy sees it.
+    pub fn fee(&self) -> FeeSeen {
+        let paid_sat = self.selection.fee_sat;
+        // The rate that counts is the one really paid, not the one intended.
+        let rate = u128::from(paid_sat).saturating_mul(1_000).checked_div(u128::from(self.selection.vbytes));
+        let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX).max(self.rate.0);
+        FeeSeen { rate_sat, paid_sat, lineage_sat: paid_sat }
+    }
+}
+
+/// The caps on fees that the party's policy sets for its asset.
+pub fn caps(context: &Context, asked: Option<Amount>) -> FeeCaps {
+    let limits = context.policy.fee_limits(&context.asset.to_string());
+    FeeCaps {
+        rate_max: FeeRate(limits.map_or(0, |l| sat(l.rate_max.0))),
+        transaction_sat_max: limits.map_or(0, |l| sat(l.transaction_max.0)),
+        asked_sat_max: asked.map(|a| a.sat().unwrap_or(u64::MAX)),
+    }
+}
+
+fn sat(units: u128) -> u64 {
+    u64::try_from(units).unwrap_or(u64::MAX)
+}
+
+/// Picks coins for a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing).
+pub fn pick(
+    context: &Context,
+    ledger: &Ledger,
+    open: &Open,
+    destination: &Destination,
+) -> Result<Option<Picked>, Finding> {
+    let Some(chain) = ledger.treasury.facts.chain else { return Ok(None) };
+    let request = open.request.request();
+    let amount_sat = request.amount.sat().unwrap_or(u64::MAX);
+    let terms =
+        FeeTerms { rate: chain.value.fee_rate, caps: caps(context, Some(request.fee_max)), replaced_fee_sat: None };
+    let fee_room = request.fee_max.sat().unwrap_or(0);
+    let coins = shortlist(ledger, amount_sat.saturating_add(fee_room));
+    let need = OutputNeed { amount_sat, weight: destination.output_weight() };
+    let selection = select::select(&coins, None, &[need], &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    let payee = Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat };
+    Ok(Some(Picked { selection, payee, rate: chain.value.fee_rate }))
+}
+
+/// Good candidates to pay that much from, as the selection takes them.
+pub fn shortlist(ledger: &Ledger, target_sat: u64) -> Vec<crate::bitcoin::coin::Coin> {
+    ledger.treasury.coins.shortlist(target_sat).iter().filter_map(select_coin).collect()
+}
+
+fn select_coin(coin: &Coin) -> Option<crate::bitcoin::coin::Coin> {
+    Some(crate::bitcoin::coin::Coin {
+        outpoint: coin.outpoint,
+        amount_sat: coin.amount_sat,
+        branch: Branch::of_number(coin.branch)?,
+        index: coin.index,
+    })
+}
+
+/// What is built from a selection.
+struct Built {
+    unsigned: Unsigned,
+    psbt: Vec<u8>,
+    change: Option<ChangeRow>,
+    change_script: Option<Arc<OwnScript>>,
+}
+
+fn build(
+    context: &Context,
+    ledger: &mut Ledger,
+    selection: &Selection,
+    payees: Vec<Payee>,
+    cold: Option<OwnOutput>,
+) -> Result<Built, Finding> {
+    let broken = |detail: String| Finding::new(Code::Internal, detail);
+    let wallet = context.wallet.clone();
+    let mut inputs = Vec::with_capacity(selection.coins.len());
+    for coin in &selection.coins {
+        let script =
+            ledger.addresses.script(&wallet, coin.branch, coin.index).map_err(|e| broken(e.to_string()))?;
+        inputs.push(OwnCoin { outpoint: coin.outpoint, amount_sat: coin.amount_sat, script });
+    }
+    let change_index = ledger.addresses.next_change;
+    let change = match selection.change_sat {
+        None => None,
+        Some(amount_sat) => {
+            let script = ledger
+                .addresses
+                .script(&wallet, Branch::Change, change_index)
+                .map_err(|e| broken(e.to_string()))?;
+            Some(OwnOutput { script, amount_sat })
+        }
+    };
+    let tip_height = ledger.treasury.facts.chain.map_or(0, |c| c.value.height);
+    let change_script = change.as_ref().map(|c| c.script.clone());
+    let change_sat = selection.change_sat;
+    let plan = UnsignedPlan { inputs, payees, cold, change, tip_height };
+    let chance = Chance { order: context.random_u64(), lock_time: context.random_u64() };
+    let unsigned = Unsigned::build(plan, chance).map_err(|e| broken(e.to_string()))?;
+    let psbt = unsigned
+        .psbt(KeySlot::B, &wallet, Some(&context.cold))
+        .map_err(|e| broken(e.to_string()))?;
+    let change = change_script.as_ref().zip(change_sat).and_then(|(script, amount_sat)| {
+        Some(ChangeRow { vout: unsigned.vout_of(script)?, amount_sat, index: change_index })
+    });
+    Ok(Built { unsigned, psbt, change, change_script })
+}
+
+/// Reserves a withdrawal: coins, sums and the unsigned transaction, all in this turn's commit.
+pub fn reserve_withdrawal(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: WithdrawalId,
+    picked: Picked,
+) -> Result<ReservationId, Finding> {
+    let destination = picked.payee.amount_sat;
+    let unnamed = unnamed_value(context, ledger, id);
+    let fee_sat = picked.selection.fee_sat;
+    let spend = Spend { leaving_sat: destination.saturating_add(fee_sat), fee_sat, unnamed };
+    let built = build(context, ledger, &picked.selection, vec![picked.payee], None)?;
+    spend_sums(ledger, turn, spend)?;
+    let purpose = Purpose::Withdrawals(vec![id.to_string()]);
+    let reservation = book(context, ledger, turn, built, Booking { purpose, withdrawals: vec![id], spend });
+    let log_index = turn.draft.last_index();
+    withdraw::mark_reserved(ledger, turn, id, reservation, log_index);
+    Ok(reservation)
+}
+
+/// Reserves a sweep of at least `amount_sat` to the next address of the pinned cold descriptor.
+pub fn reserve_sweep(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    selection: &Selection,
+    (cold, cold_index): (OwnOutput, u32),
+) -> Result<ReservationId, Finding> {
+    let amount_sat = cold.amount_sat;
+    let built = build(context, ledger, selection, Vec::new(), Some(cold))?;
+    let fee_sat = built.unsigned.fee_sat();
+    let spend = Spend { leaving_sat: fee_sat, fee_sat, unnamed: Krw(0) };
+    spend_sums(ledger, turn, spend)?;
+    let purpose = Purpose::Sweep { amount_sat, cold_index };
+    Ok(book(context, ledger, turn, built, Booking { purpose, withdrawals: Vec::new(), spend }))
+}
+
+fn spend_sums(ledger: &mut Ledger, turn: &Turn, spend: Spend) -> Result<(), Finding> {
+    let sums = &mut ledger.treasury.sums;
+    sums.spend(turn.draft.now(), spend).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))
+}
+
+fn unnamed_value(context: &Context, ledger: &Ledger, id: WithdrawalId) -> Krw {
+    let unnamed = ledger.open.get(&id).is_some_and(|open| {
+        open.clearance.as_ref().is_none_or(|c| c.kind() == crate::evidence::answer::AnswerKind::Account)
+    });
+    let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.asset);
+    if unnamed { value.unwrap_or_default() } else { Krw(0) }
+}
+
+struct Booking {
+    purpose: Purpose,
+    withdrawals: Vec<WithdrawalId>,
+    spend: Spend,
+}
+
+fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, booking: Booking) -> ReservationId {
+    let txid = built.unsigned.txid();
+    let id = ReservationId::of_txid(&txid_bytes(&txid));
+    let inputs: Vec<OutPoint> = built.unsigned.inputs().iter().map(|c| c.outpoint).collect();
+    let spent: u64 = built.unsigned.inputs().iter().map(|c| c.amount_sat).sum();
+    let outgoing_sat = spent.saturating_sub(built.change.map_or(0, |c| c.amount_sat));
+    let fee_sat = built.unsigned.fee_sat();
+    let inputs_text: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+    let log_index = enter(context, turn, (&id, &txid.to_string()), &booking, &inputs_text, fee_sat, outgoing_sat);
+    let row = ReservationRow {
+        purpose: booking.purpose,
+        psbt: HEXLOWER.encode(&built.psbt),
+        txid: txid.to_string(),
+        inputs: inputs_text,
+        fee_sat,
+        outgoing_sat,
+        leaving_sat: booking.spend.leaving_sat,
+        unnamed_krw: booking.spend.unnamed.to_string(),
+        change: built.change,
+        reserved_at: turn.draft.now().0,
+        log_index,
+        state: "reserved".to_owned(),
+    };
+    turn.draft.row(Table::Reservation, id.to_string(), "reserved", turn.draft.now(), rows::write(&row));
+    if let (Some(change), Some(script)) = (built.change, built.change_script) {
+        ledger.addresses.put_change(change.index, &script);
+    }
+    let reservation =
+        OpenReservation { row: Arc::new(row), psbt: Arc::new(built.psbt), inputs, withdrawals: booking.withdrawals };
+    ledger.reserve(id, reservation);
+    id
+}
+
+fn enter(
+    context: &Context,
+    turn: &mut Turn,
+    (id, txid): (&ReservationId, &str),
+    booking: &Booking,
+    inputs: &[String],
+    fee_sat: u64,
+    outgoing_sat: u64,
+) -> u64 {
+    let inputs = inputs.join(" ");
+    let policy = context.policy_hash();
+    let asset = context.asset;
+    let amount = outgoing_sat.saturating_sub(fee_sat);
+    match &booking.purpose {
+        Purpose::Withdrawals(ids) => turn.draft.entry(EntryKind::Reserved, &[
+            ("reservation", id), ("purpose", &"withdrawal"), ("asset", &asset), ("amount", &amount), ("fee", &fee_sat),
+            ("txid", &txid), ("withdrawals", &ids.join(" ")), ("inputs", &inputs), ("policy", &policy),
+        ]),
+        Purpose::Sweep { cold_index, .. } => turn.draft.entry(EntryKind::SweepReserved, &[
+            ("reservation", id), ("asset", &asset), ("amount", &amount), ("fee", &fee_sat), ("txid", &txid),
+            ("destination", &format!("cold/0/{cold_index}")), ("inputs", &inputs), ("policy", &policy),
+        ]),
+    }
+}
+
+/// A transaction id's bytes in internal order.
+pub fn txid_bytes(txid: &::bitcoin::Txid) -> [u8; 32] {
+    ::bitcoin::hashes::Hash::to_byte_array(*txid)
+}
+
+/// Gives a reservation up: no signature for it exists anywhere. What it spent of the sums stays spent.
+pub fn release(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, finding: &Finding) -> Option<OpenReservation> {
+    let reservation = ledger.reservations.remove(&id)?;
+    for input in &reservation.inputs {
+        ledger.treasury.coins.set_state(input, CoinState::Free);
+    }
+    turn.draft.entry(EntryKind::ReservationReleased, &[
+        ("reservation", &id),
+        ("code", &finding.code),
+        ("txid", &reservation.row.txid),
+        ("detail", &finding.detail),
+    ]);
+    let mut row = (*reservation.row).clone();
+    row.state = "dead".to_owned();
+    turn.draft.row(Table::Reservation, id.to_string(), "dead", turn.draft.now(), rows::write(&row));
+    Some(reservation)
+}

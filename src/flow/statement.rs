@@ -1,0 +1,169 @@
+//! Statements arrive: numbers, prices, positions, the chain, and coins with the transactions that prove them (L10, L18).
+//! Signer and co-signer take them by the same functions, each into its own treasury.
+
+use std::collections::HashMap;
+
+use ::bitcoin::hashes::Hash;
+use ::bitcoin::{OutPoint, ScriptBuf, Txid};
+use wallet_policy::price::Band;
+
+use super::ledger::Treasury;
+use super::ledger::coins::{Coin, CoinState};
+use super::ledger::journal::Draft;
+use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
+use crate::audit::EntryKind;
+use crate::bitcoin::coin::RawTransaction;
+use crate::evidence::statement::{Body, Statement, VerifiedStatement};
+use crate::store::Table;
+use crate::withdrawal::{Asset, Code, Finding};
+
+/// How a party recognises its own scripts.
+pub trait OwnScripts {
+    /// Branch and index of one of our scripts.
+    fn find(&self, script: &ScriptBuf) -> Option<(u32, u32)>;
+}
+
+/// The key of a statement's row.
+pub fn key(statement: &Statement) -> String {
+    format!("{}/{}/{:020}", statement.observer, statement.body.kind().as_str(), statement.number)
+}
+
+/// The key of the row that holds the newest statement of an observer and kind.
+pub fn latest_key(statement: &Statement) -> String {
+    format!("latest/{}/{}", statement.observer, statement.body.kind().as_str())
+}
+
+/// The key of the row that holds the statement whose price stands.
+pub const ACCEPTED_PRICE: &str = "accepted/price";
+
+/// The coins a statement speaks of that a party does not have in memory: it must look for their rows first, so that
+/// what was spent is never taken for new.
+pub fn outpoints(statement: &Statement) -> Vec<OutPoint> {
+    match &statement.body {
+        Body::Coins { coins, .. } => coins
+            .iter()
+            .map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout })
+            .collect(),
+        Body::Position { .. } | Body::Price(_) | Body::Chain(_) => Vec::new(),
+    }
+}
+
+/// What stays the same for every statement a party takes.
+pub struct Taking<'a> {
+    /// The asset of the wallet.
+    pub asset: Asset,
+    /// How a price may move.
+    pub band: Band,
+    /// The party's own scripts.
+    pub scripts: &'a dyn OwnScripts,
+    /// Rows of coins that are not in memory (spent ones), by outpoint.
+    pub stored: &'a HashMap<OutPoint, CoinRow>,
+    /// The state column of the statement's row.
+    pub state: &'static str,
+}
+
+/// Takes a verified statement into a treasury and a draft. Coins are proved before anything is changed.
+pub fn take(
+    treasury: &mut Treasury,
+    draft: &mut Draft,
+    taking: &Taking<'_>,
+    verified: &VerifiedStatement,
+) -> Result<u64, Finding> {
+    let statement = verified.statement();
+    let coins = prove(treasury, taking, statement)?;
+    let digest = data_encoding::HEXLOWER.encode(verified.digest());
+    let log_index = draft.entry(EntryKind::Statement, &[
+        ("observer", &statement.observer),
+        ("statement", &statement.body.kind().as_str()),
+        ("number", &statement.number),
+        ("digest", &digest),
+        ("stated_at", &statement.at.0),
+    ]);
+    let signed = Signed {
+        text: verified.text().to_owned(),
+        key_id: statement.observer.clone(),
+        signature: data_encoding::HEXLOWER.encode(verified.signature()),
+    };
+    let content = rows::write(&StatementRow { signed });
+    let accepted = treasury.facts.take(statement, taking.asset, taking.band);
+    if accepted {
+        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", statement.at, content.clone());
+    }
+    draft.row(Table::Statement, latest_key(statement), "latest", statement.at, content.clone());
+    draft.row(Table::Statement, key(statement), taking.state, statement.at, content);
+    if let Body::Position { swept, .. } = &statement.body {
+        for txid in swept {
+            let txid = Txid::from_byte_array(*txid).to_string();
+            if treasury.sweeps.remove(&txid).is_some() {
+                draft.row(Table::Setting, format!("swept/{txid}"), "counted", statement.at, "{}".to_owned());
+            }
+        }
+    }
+    for coin in coins {
+        record(treasury, draft, taking, statement, coin);
+    }
+    Ok(log_index)
+}
+
+fn record(treasury: &mut Treasury, draft: &mut Draft, taking: &Taking<'_>, statement: &Statement, coin: Coin) {
+    let known = treasury.coins.coin(&coin.outpoint).copied();
+    if known.is_none() {
+        draft.entry(EntryKind::Coin, &[
+            ("outpoint", &coin.outpoint),
+            ("asset", &taking.asset),
+            ("amount", &coin.amount_sat),
+            ("state", &"unspent"),
+            ("branch", &coin.branch),
+            ("index", &coin.index),
+            ("confirmations", &coin.confirmations),
+            ("observer", &statement.observer),
+            ("number", &statement.number),
+        ]);
+    }
+    if known != Some(coin) {
+        let row = CoinRow::of(&coin);
+        draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), draft.now(), rows::write(&row));
+        treasury.coins.put(coin);
+    }
+}
+
+/// What the stated coins are, each proved by its raw transaction or by what the party recorded before.
+fn prove(treasury: &Treasury, taking: &Taking<'_>, statement: &Statement) -> Result<Vec<Coin>, Finding> {
+    let Body::Coins { transactions, coins } = &statement.body else { return Ok(Vec::new()) };
+    let mut proofs: HashMap<Txid, RawTransaction> = HashMap::with_capacity(transactions.len());
+    for raw in transactions {
+        let read = RawTransaction::read(raw).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+        proofs.insert(read.txid(), read);
+    }
+    let mut proved = Vec::with_capacity(coins.len());
+    for stated in coins {
+        let outpoint = OutPoint { txid: Txid::from_byte_array(stated.txid), vout: stated.vout };
+        if let Some(known) = treasury.coins.coin(&outpoint) {
+            let chain_depth = if stated.confirmations > 0 { 0 } else { known.chain_depth };
+            proved.push(Coin { confirmations: stated.confirmations, chain_depth, ..*known });
+        } else if taking.stored.contains_key(&outpoint) {
+            // Recorded and spent before: the observer may still see it, we never spend it again.
+        } else {
+            proved.push(prove_new(taking, proofs.get(&outpoint.txid), outpoint, stated.confirmations)?);
+        }
+    }
+    Ok(proved)
+}
+
+fn prove_new(
+    taking: &Taking<'_>,
+    proof: Option<&RawTransaction>,
+    outpoint: OutPoint,
+    confirmations: u32,
+) -> Result<Coin, Finding> {
+    let no = |detail: String| Finding::new(Code::CoinProofInvalid, detail);
+    let proof = proof.ok_or_else(|| no(format!("the raw transaction of {outpoint} is not in the statement")))?;
+    let at = usize::try_from(outpoint.vout).unwrap_or(usize::MAX);
+    let (amount_sat, script) =
+        proof.outputs().nth(at).ok_or_else(|| no(format!("{outpoint} is not an output of its transaction")))?;
+    let (branch, index) = taking
+        .scripts
+        .find(&script.to_owned())
+        .ok_or_else(|| no(format!("{outpoint} does not pay an address of this wallet")))?;
+    Ok(Coin { outpoint, amount_sat, branch, index, confirmations, chain_depth: 0, state: CoinState::Free })
+}

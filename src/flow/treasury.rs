@@ -1,0 +1,166 @@
+//! The 3:7 share: a surplus is reserved for a sweep to cold before any withdrawal of the asset is released (law L12).
+
+use std::sync::Arc;
+
+use wallet_policy::ratio;
+
+use super::Effect;
+use super::context::Context;
+use super::facts::{FeeSeen, judge};
+use super::ledger::Ledger;
+use super::ledger::coins::{Coin, CoinState};
+use super::ledger::rows::{self, CoinRow, Purpose, ReleasedRow};
+use super::ledger::treasury::SweepInFlight;
+use super::reserve;
+use super::withdraw::{self, sight};
+use super::writer::Turn;
+use crate::audit::EntryKind;
+use crate::bitcoin::Branch;
+use crate::bitcoin::build::OwnOutput;
+use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
+use crate::store::Table;
+use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId};
+
+/// The surplus to be swept now, in satoshi; zero where the position is within the share or was never stated.
+pub fn surplus_sat(context: &Context, ledger: &Ledger, turn: &Turn) -> u64 {
+    if ledger.treasury.facts.cold.is_none() {
+        return 0;
+    }
+    let Some(share) = context.policy.share(&context.asset.to_string()) else { return 0 };
+    let position = sight(context, ledger, turn.draft.now()).position();
+    let needed = ratio::within(position, share.share, share.min_sweep) == Some(false);
+    let surplus = ratio::surplus(position, share.share).map_or(0, |s| s.0);
+    if needed { u64::try_from(surplus).unwrap_or(u64::MAX) } else { 0 }
+}
+
+/// Reserves a sweep if too much rests hot and none is under way.
+pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    if ledger.sweep_is_pending() || !ledger.position_is_news {
+        return;
+    }
+    ledger.position_is_news = false;
+    let surplus = surplus_sat(context, ledger, turn);
+    if surplus == 0 {
+        return;
+    }
+    match plan_sweep(context, ledger, turn, surplus) {
+        Ok(reservation) => turn.effects.push(Effect::Cosign(reservation)),
+        Err(finding) => tracing::warn!(code = %finding.code, surplus, "no sweep: {}", finding.detail),
+    }
+}
+
+fn plan_sweep(context: &Context, ledger: &mut Ledger, turn: &mut Turn, surplus: u64) -> Result<ReservationId, Finding> {
+    let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
+    let chain = ledger.treasury.facts.chain.ok_or_else(stale)?;
+    let index = ledger.next_cold;
+    let broken = |e: crate::withdrawal::Invalid| Finding::new(Code::Internal, e.to_string());
+    let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
+    let terms = FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
+    let need = OutputNeed { amount_sat: surplus, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
+    let coins: Vec<_> = reserve::shortlist(ledger, surplus);
+    let selection =
+        select::select_sweep(&coins, need, &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    let amount_sat = surplus.saturating_add(selection.extra_sat);
+    let address = script.address(context.asset.network());
+    allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
+    let reservation =
+        reserve::reserve_sweep(context, ledger, turn, &selection, (OwnOutput { script, amount_sat }, index))?;
+    ledger.next_cold = index.saturating_add(1);
+    Ok(reservation)
+}
+
+fn allow(
+    context: &Context,
+    ledger: &Ledger,
+    turn: &Turn,
+    (amount, address): (Amount, String),
+    selection: &Selection,
+) -> Result<(), Finding> {
+    let rate = u128::from(selection.fee_sat).saturating_mul(1_000).checked_div(u128::from(selection.vbytes));
+    let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX);
+    let fee = FeeSeen { rate_sat, paid_sat: selection.fee_sat, lineage_sat: selection.fee_sat };
+    let facts = sight(context, ledger, turn.draft.now()).of_sweep(amount, address, fee)?;
+    match judge(&context.policy, &facts) {
+        Outcome::Moving => Ok(()),
+        Outcome::Held(findings) | Outcome::Refused(findings) => {
+            Err(findings.into_iter().next().unwrap_or_else(|| Finding::new(Code::PolicyRefused, "")))
+        }
+        Outcome::Released => Err(Finding::new(Code::Internal, "")),
+    }
+}
+
+/// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
+pub fn finished(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
+    let Some(reservation) = ledger.reservations.remove(&id) else { return };
+    let mut row = (*reservation.row).clone();
+    turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);
+    let withdrawals: Vec<String> = reservation.withdrawals.iter().map(ToString::to_string).collect();
+    let log_index = turn.draft.entry(EntryKind::Released, &[
+        ("reservation", &id),
+        ("txid", &row.txid),
+        ("withdrawals", &withdrawals.join(" ")),
+        ("fee", &row.fee_sat),
+    ]);
+    let released = ReleasedRow { log_index, ..released };
+    let depth = spend_inputs(ledger, turn, id, &reservation.inputs);
+    if let Some(change) = row.change {
+        let coin = Coin {
+            outpoint: ::bitcoin::OutPoint { txid: parse_txid(&row.txid), vout: change.vout },
+            amount_sat: change.amount_sat,
+            branch: 1,
+            index: change.index,
+            confirmations: 0,
+            chain_depth: depth.saturating_add(1),
+            state: CoinState::Free,
+        };
+        write_coin(turn, &coin);
+        ledger.treasury.coins.put(coin);
+    }
+    row.state = "released".to_owned();
+    row.tx_hex = Some(released.tx_hex.clone());
+    turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
+    if let Purpose::Sweep { amount_sat, .. } = row.purpose {
+        let sweep = SweepInFlight { amount_sat, since: turn.draft.now() };
+        ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
+        ledger.ripen_all();
+    }
+    for withdrawal in &reservation.withdrawals {
+        withdraw::released(ledger, turn, *withdrawal, &released);
+    }
+    let _ = context;
+}
+
+fn spend_inputs(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, inputs: &[::bitcoin::OutPoint]) -> u8 {
+    let mut depth = 0;
+    for input in inputs {
+        if let Some(coin) = ledger.treasury.coins.set_state(input, CoinState::Spent(id)) {
+            if coin.confirmations == 0 {
+                depth = depth.max(coin.chain_depth);
+            }
+            write_coin(turn, &coin);
+        }
+    }
+    depth
+}
+
+/// Writes a coin's row.
+pub fn write_coin(turn: &mut Turn, coin: &Coin) {
+    let row = CoinRow::of(coin);
+    turn.draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), turn.draft.now(), rows::write(&row));
+}
+
+fn parse_txid(text: &str) -> ::bitcoin::Txid {
+    use std::str::FromStr;
+    ::bitcoin::Txid::from_str(text).unwrap_or_else(|_| ::bitcoin::hashes::Hash::all_zeros())
+}
+
+/// The co-signer said no: the reservation is released and its withdrawals are free to be decided again.
+pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, finding: &Finding, is_hold: bool) {
+    let Some(reservation) = reserve::release(ledger, turn, id, finding) else { return };
+    for withdrawal in &reservation.withdrawals {
+        withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
+    }
+    if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
+        tracing::error!(code = %finding.code, "the co-signer refused the sweep {id}: {}", finding.detail);
+    }
+}

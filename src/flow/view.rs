@@ -1,0 +1,59 @@
+//! From the ledger to what a reader is shown. Holds no personal data, decides nothing.
+
+use crate::desk::{Prevout, WithdrawalView};
+use crate::evidence::request::parse_request;
+use crate::withdrawal::{Amount, Outcome, Seconds, WithdrawalId};
+
+use super::ledger::rows::{ReleasedRow, WithdrawalRow};
+use super::ledger::{Ledger, Open};
+use super::withdraw::Found;
+
+/// The view of a withdrawal in memory.
+pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
+    let reserved = ledger.reservations.values().find(|r| r.withdrawals.contains(&open.id));
+    let mut view = of_row(open.id, &open.row, open.log_index, open.updated_at)?;
+    if let Some(reserved) = reserved {
+        view.txid = Some(reserved.row.txid.clone());
+        view.fee = Some(Amount::from_sat(reserved.row.fee_sat));
+    }
+    Some(view)
+}
+
+/// The view of a withdrawal as the store has it.
+pub fn of_found(id: WithdrawalId, found: &Found) -> Option<WithdrawalView> {
+    of_row(id, &found.row, found.log_index, found.updated_at)
+}
+
+fn of_row(id: WithdrawalId, row: &WithdrawalRow, log_index: u64, updated_at: Seconds) -> Option<WithdrawalView> {
+    let released = row.released.as_ref().filter(|_| row.outcome() == Outcome::Released);
+    Some(WithdrawalView {
+        id,
+        request: parse_request(&row.request.text).ok()?,
+        stage: row.stage(),
+        outcome: row.outcome(),
+        txid: released.map(|r| r.txid.clone()),
+        raw_transaction: released.and_then(|r| bytes(&r.tx_hex)).unwrap_or_default(),
+        prevouts: released.map(prevouts).unwrap_or_default(),
+        fee: released.map(|r| Amount::from_sat(r.fee_sat)),
+        log_index,
+        created_at: Seconds(row.asked_at),
+        updated_at,
+    })
+}
+
+fn prevouts(released: &ReleasedRow) -> Vec<Prevout> {
+    let prevout = |row: &super::ledger::rows::PrevoutRow| {
+        let (txid, vout) = row.outpoint.split_once(':')?;
+        Some(Prevout {
+            txid: txid.to_owned(),
+            vout: vout.parse().ok()?,
+            value: Amount::from_sat(row.value_sat),
+            script_pubkey: bytes(&row.script_pubkey)?,
+        })
+    };
+    released.prevouts.iter().filter_map(prevout).collect()
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    data_encoding::HEXLOWER.decode(hex.as_bytes()).ok()
+}

@@ -1,0 +1,419 @@
+//! The story of one withdrawal: asked → cleared → reserved → (co-signed) → released. Read this file first.
+//!
+//! Everything here runs inside the deciding writer, on the ledger in memory, and becomes true with the batch's commit.
+//! A hold waits for something named; when it arrives the withdrawal is decided again from the start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+
+use super::context::Context;
+use super::facts::{FeeSeen, Sight, judge};
+use super::ledger::journal::{Journal, JournalFault};
+use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
+use super::ledger::{Ledger, Open};
+use super::reserve::{self, Picked};
+use super::writer::Turn;
+use super::{Command, Effect};
+use crate::audit::EntryKind;
+use crate::bitcoin::Destination;
+use crate::desk::{DeskError, SignedText};
+use crate::evidence::answer::{Clearance, NameMatch};
+use crate::evidence::approval::Approval;
+use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
+use crate::evidence::NotProven;
+use crate::store::Table;
+use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
+
+/// A withdrawal as the store has it, when memory no longer does.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its row.
+    pub row: WithdrawalRow,
+    /// The index of its newest log entry.
+    pub log_index: u64,
+    /// When it last changed.
+    pub updated_at: Seconds,
+}
+
+/// Reads what the batch asks for and memory no longer has: final withdrawals.
+pub async fn prefetch(
+    journal: &Journal,
+    ledger: &Ledger,
+    batch: &[Command],
+) -> Result<HashMap<WithdrawalId, Found>, JournalFault> {
+    let asked = batch.iter().filter_map(|command| match command {
+        Command::Ask { request, .. } => Some(request.id()),
+        Command::Cancel { cancel, .. } => Some(cancel.withdrawal()),
+        _ => None,
+    });
+    let keys: Vec<String> =
+        asked.filter(|id| !ledger.open.contains_key(id)).map(|id| id.to_string()).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = journal.rows(Table::Withdrawal, &keys).await?;
+    found.into_iter().map(|row| found_of(row.key(), row.content(), row.log_index(), row.at())).collect()
+}
+
+fn found_of(
+    key: &str,
+    content: &str,
+    log_index: u64,
+    updated_at: Seconds,
+) -> Result<(WithdrawalId, Found), JournalFault> {
+    let unreadable = || JournalFault::Unreadable(key.to_owned());
+    let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
+    let row = rows::read(key, content).map_err(|_| unreadable())?;
+    Ok((id, Found { row, log_index, updated_at }))
+}
+
+/// A request arrives (laws L1, L2): new, repeated, or another one under a used id. Returns the id to answer about.
+pub fn ask(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    request: VerifiedRequest,
+    (payload, answer): (String, Option<SignedText>),
+) -> Result<WithdrawalId, DeskError> {
+    let id = request.id();
+    if let Some((digest, known_payload)) = known(ledger, turn, &id) {
+        let same = digest == hex(request.digest()) && (known_payload == payload || payload == "-");
+        if !same {
+            return Err(reused(turn, &request));
+        }
+        let waits = ledger.open.get(&id).is_some_and(|o| o.clearance.is_none() && !o.row.is_final());
+        if waits {
+            turn.effects.push(Effect::Clear(id));
+        }
+        return Ok(id);
+    }
+    if ledger.open.len() >= context.settings.open_max {
+        let detail = format!("{} withdrawals are open, which is the bound", ledger.open.len());
+        return Err(DeskError::nothing_happened(Code::QueueFull, detail));
+    }
+    ledger.admit(admit(turn, request, payload));
+    match answer {
+        Some(answer) => answered(context, ledger, turn, id, answer),
+        None => turn.effects.push(Effect::Clear(id)),
+    }
+    Ok(id)
+}
+
+fn known(ledger: &Ledger, turn: &Turn, id: &WithdrawalId) -> Option<(String, String)> {
+    let row = ledger.open.get(id).map(|o| &o.row).or_else(|| turn.found.get(id).map(|f| &f.row))?;
+    Some((row.digest.clone(), row.payload.clone()))
+}
+
+fn reused(turn: &mut Turn, request: &VerifiedRequest) -> DeskError {
+    let finding = Finding::new(Code::RequestIdReused, format!("{} was asked before with other contents", request.id()));
+    turn.draft.entry(EntryKind::Refused, &[
+        ("subject", &"request"),
+        ("withdrawal", &request.id()),
+        ("request_digest", &hex(request.digest())),
+        ("code", &finding.code),
+    ]);
+    DeskError::Refused(finding)
+}
+
+fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
+    let asked = request.request();
+    let id = request.id();
+    let now = turn.draft.now();
+    let digest = hex(request.digest());
+    let log_index = turn.draft.entry(EntryKind::Asked, &[
+        ("withdrawal", &id),
+        ("organisation", &asked.organisation),
+        ("request_id", &asked.request_id),
+        ("request_digest", &digest),
+        ("asset", &asked.asset),
+        ("amount", &asked.amount),
+        ("destination", &asked.destination),
+        ("fee_max", &asked.fee_max),
+        ("beneficiary_vasp", &asked.beneficiary_vasp),
+        ("asked_at", &asked.asked_at.0),
+        ("key", &request.key_id()),
+    ]);
+    let signed = Signed {
+        text: request.text().to_owned(),
+        key_id: request.key_id().to_owned(),
+        signature: hex(request.signature()),
+    };
+    turn.changed.insert(id);
+    Open {
+        id,
+        row: WithdrawalRow::asked(signed, digest, payload, now),
+        request: Arc::new(request),
+        clearance: None,
+        approvals: Vec::new(),
+        log_index,
+        updated_at: now,
+    }
+}
+
+/// The counterparty has answered: a clearance, a no, or nothing that proves anything (laws L3, L4).
+pub fn answered(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, answer: SignedText) {
+    let value = ledger.open.get(&id).and_then(|o| {
+        ledger.treasury.value(o.request.request().amount, context.asset)
+    });
+    let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else { return };
+    let name_match = match value {
+        Some(value) if value < context.settings.travel_rule_floor => NameMatch::NotRequired,
+        _ => NameMatch::Required,
+    };
+    let when = (turn.draft.now(), context.settings.clearance_age_s_max);
+    let proved =
+        Clearance::from_answer(&answer.text, &answer.signature, &context.trust, &open.request, when, name_match);
+    match proved {
+        Ok(clearance) => clear(open, turn, clearance, &answer),
+        Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
+            turn.effects.push(Effect::Clear(id));
+        }
+        Err(NotProven::Refused(finding)) => settle(open, turn, Outcome::Refused(vec![finding])),
+        Err(NotProven::Unreadable(invalid)) => {
+            let finding = Finding::new(Code::EvidenceInvalid, invalid.to_string());
+            settle(open, turn, Outcome::Refused(vec![finding]));
+        }
+    }
+    ledger.ripe.insert(id);
+}
+
+fn clear(open: &mut Open, turn: &mut Turn, clearance: Clearance, answer: &SignedText) {
+    open.log_index = turn.draft.entry(EntryKind::Cleared, &[
+        ("withdrawal", &open.id),
+        ("clearance", &clearance.kind().as_str()),
+        ("evidence", &hex(&crate::evidence::digest(clearance.text()))),
+        ("request_digest", &open.row.digest),
+        ("uuid", &clearance.uuid()),
+        ("vasp", &clearance.answer().beneficiary_vasp),
+        ("expires_at", &clearance.expires_at().0),
+    ]);
+    open.row.set_stage(Stage::Cleared);
+    open.row.answer = Some(Signed {
+        text: answer.text.clone(),
+        key_id: answer.key_id.clone(),
+        signature: hex(&answer.signature),
+    });
+    open.clearance = Some(clearance);
+    turn.changed.insert(open.id);
+}
+
+/// The travel rule will not answer: refused, or the hold says what it waits for.
+pub fn unanswered(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, finding: Finding) {
+    let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else { return };
+    settle(open, turn, Outcome::Refused(vec![finding]));
+}
+
+/// The exchange takes a request back: only while nothing is reserved (law L2).
+pub fn cancel(ledger: &mut Ledger, turn: &mut Turn, cancel: &VerifiedCancel) -> Result<WithdrawalId, DeskError> {
+    let id = cancel.withdrawal();
+    let Some(open) = ledger.open.get_mut(&id) else {
+        return if turn.found.contains_key(&id) { Ok(id) } else { Err(DeskError::not_found(id.to_string())) };
+    };
+    if open.row.reservation.is_none() && !open.row.is_final() {
+        turn.draft.entry(EntryKind::Cancelled, &[
+            ("withdrawal", &id),
+            ("organisation", &cancel.cancel().organisation),
+            ("request_id", &cancel.cancel().request_id),
+            ("key", &cancel.key_id()),
+        ]);
+        let finding = Finding::new(Code::Cancelled, "taken back by the exchange");
+        settle(open, turn, Outcome::Refused(vec![finding]));
+    }
+    Ok(id)
+}
+
+/// Decides, in the order asked, every withdrawal for which something has changed.
+pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    if ledger.ripe.is_empty() {
+        return;
+    }
+    let ids: Vec<WithdrawalId> = ledger.queue.values().filter(|id| ledger.ripe.contains(id)).copied().collect();
+    ledger.ripe.clear();
+    for id in ids {
+        decide(context, ledger, turn, id);
+    }
+    drop_final(ledger, turn);
+}
+
+/// Final withdrawals leave memory; the store has them for ever.
+fn drop_final(ledger: &mut Ledger, turn: &mut Turn) {
+    let gone: Vec<WithdrawalId> =
+        turn.changed.iter().filter(|id| ledger.open.get(id).is_some_and(|o| o.row.is_final())).copied().collect();
+    write_rows(ledger, turn);
+    for id in gone {
+        if let Some(open) = ledger.open.remove(&id) {
+            turn.found.insert(id, Found { row: open.row, log_index: open.log_index, updated_at: open.updated_at });
+        }
+    }
+    ledger.forget_final();
+}
+
+/// Writes the row of every withdrawal that changed in this turn.
+pub fn write_rows(ledger: &Ledger, turn: &mut Turn) {
+    for id in turn.changed.clone() {
+        if let Some(open) = ledger.open.get(&id) {
+            let (state, content) = (open.row.state(), rows::write(&open.row));
+            turn.draft.row(Table::Withdrawal, id.to_string(), state, open.updated_at, content);
+        }
+    }
+}
+
+fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId) {
+    let now = turn.draft.now();
+    let Some(open) = ledger.open.get(&id).filter(|o| o.row.reservation.is_none() && !o.row.is_final()) else {
+        return;
+    };
+    let (outcome, picked) = weigh(context, ledger, open, now);
+    if outcome == Outcome::Moving {
+        let Some(picked) = picked else { return };
+        return match reserve::reserve_withdrawal(context, ledger, turn, id, picked) {
+            Ok(reservation) => turn.effects.push(Effect::Cosign(reservation)),
+            Err(finding) => settle_by_id(ledger, turn, id, Outcome::Held(vec![finding])),
+        };
+    }
+    if matches!(&outcome, Outcome::Held(f) if f.iter().any(|f| f.code == Code::ClearanceExpired)) {
+        turn.effects.push(Effect::Clear(id));
+    }
+    settle_by_id(ledger, turn, id, outcome);
+}
+
+fn settle_by_id(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, outcome: Outcome) {
+    if let Some(open) = ledger.open.get_mut(&id) {
+        settle(open, turn, outcome);
+    }
+}
+
+/// What is to be said of a withdrawal now, and the coins that would pay it.
+fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outcome, Option<Picked>) {
+    let request = open.request.request();
+    let destination = match Destination::parse(&request.destination, context.asset.network()) {
+        Ok(destination) => destination,
+        Err(invalid) => return (refuse(invalid.code, invalid.problem), None),
+    };
+    if request.amount.sat().is_none_or(|sat| sat < destination.dust_sat()) {
+        let detail = format!("the dust limit there is {} base units", destination.dust_sat());
+        return (refuse(Code::AmountDust, detail), None);
+    }
+    if now.since(Seconds(open.row.asked_at)).is_some_and(|age| age > context.settings.hold_s_max) {
+        let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
+        return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
+    }
+    let picked = match &open.clearance {
+        Some(_) => reserve::pick(context, ledger, open, &destination),
+        None => Ok(None),
+    };
+    let picked = match picked {
+        Ok(picked) => picked,
+        Err(finding) if finding.code == Code::HotFundsShort => return (Outcome::Held(vec![finding]), None),
+        Err(finding) => return (Outcome::Refused(vec![finding]), None),
+    };
+    let own = ledger.addresses.is_own(destination.script_pubkey());
+    let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
+    let sight = sight(context, ledger, now);
+    let approvals: Vec<&Approval> = open.approvals.iter().map(|(a, _)| a).filter(|a| now <= a.expires_at()).collect();
+    let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
+        Ok(facts) => judge(&context.policy, &facts),
+        Err(finding) => Outcome::Held(vec![finding]),
+    };
+    if outcome == Outcome::Moving && ledger.sweep_is_pending() {
+        let finding = Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
+        return (Outcome::Held(vec![finding]), None);
+    }
+    (outcome, picked)
+}
+
+/// What the signer sees of its wallet now.
+pub fn sight<'a>(context: &Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
+    Sight {
+        asset: context.asset,
+        treasury: &ledger.treasury,
+        hot: ledger.hot(),
+        transit_s_max: context.settings.transit_s_max,
+        now,
+    }
+}
+
+fn refuse(code: Code, detail: impl Into<String>) -> Outcome {
+    Outcome::Refused(vec![Finding::new(code, detail)])
+}
+
+/// Says an outcome of a withdrawal, and writes it down if it is news.
+pub fn settle(open: &mut Open, turn: &mut Turn, outcome: Outcome) {
+    if !open.row.set_outcome(&outcome) {
+        return;
+    }
+    let kind = match &outcome {
+        Outcome::Held(_) => EntryKind::Held,
+        Outcome::Refused(_) => EntryKind::Refused,
+        Outcome::Moving | Outcome::Released => return mark(open, turn),
+    };
+    let findings = match &outcome {
+        Outcome::Held(f) | Outcome::Refused(f) => f.as_slice(),
+        Outcome::Moving | Outcome::Released => &[],
+    };
+    let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
+    let first = codes.first().copied().unwrap_or(Code::Internal.as_str());
+    let detail: String = findings.iter().map(|f| f.detail.as_str()).collect::<Vec<_>>().join("; ").chars().take(1_000).collect();
+    let codes = codes.join(" ");
+    let subject = "withdrawal";
+    open.log_index = match kind {
+        EntryKind::Held => turn.draft.entry(kind, &[
+            ("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail),
+        ]),
+        _ => turn.draft.entry(kind, &[
+            ("subject", &subject), ("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail),
+        ]),
+    };
+    mark(open, turn);
+}
+
+fn mark(open: &mut Open, turn: &mut Turn) {
+    open.updated_at = turn.draft.now();
+    turn.changed.insert(open.id);
+}
+
+/// Both signatures are in: the withdrawal is released with the commit of this turn.
+pub fn released(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, released: &ReleasedRow) {
+    if let Some(open) = ledger.open.get_mut(&id) {
+        open.row.set_stage(Stage::Released);
+        open.row.released = Some(released.clone());
+        open.log_index = released.log_index;
+        settle(open, turn, Outcome::Released);
+    }
+}
+
+/// The co-signer said no; with no signature in the world the withdrawal is free to be decided again (law L20).
+pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, finding: &Finding, is_hold: bool) {
+    let Some(open) = ledger.open.get_mut(&id) else { return };
+    open.row.reservation = None;
+    open.row.set_stage(Stage::Cleared);
+    let detail = format!("{}: {}", finding.code, finding.detail);
+    let outcome = if is_hold {
+        Outcome::Held(vec![Finding::new(Code::CosignerHolds, detail)])
+    } else {
+        Outcome::Refused(vec![Finding::new(Code::CosignerRefused, detail)])
+    };
+    settle(open, turn, outcome);
+}
+
+/// A reservation is made for a withdrawal.
+pub fn mark_reserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, reservation: ReservationId, log_index: u64) {
+    if let Some(open) = ledger.open.get_mut(&id) {
+        open.row.set_stage(Stage::Reserved);
+        open.row.reservation = Some(reservation.to_string());
+        open.row.set_outcome(&Outcome::Moving);
+        open.log_index = log_index;
+        mark(open, turn);
+    }
+}
+
+/// The amount of a withdrawal; zero where it is unknown.
+pub fn amount_of(ledger: &Ledger, id: &WithdrawalId) -> Amount {
+    ledger.open.get(id).map_or(Amount::ZERO, |o| o.request.request().amount)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
