@@ -6,7 +6,8 @@
 //! - the states of HMAC-SHA512 and SHA-512 while a child is derived (they hold the tweak and, on hardened steps, the key);
 //! - chain codes: those of the levels above the account, and the two kept here. A chain code is no key, but with an
 //!   extended public key and one child's private key it gives the parent's private key;
-//! - `[u8; 32]` temporaries of `bip32` on the stack during the four hardened steps, which run once per start.
+//! - `[u8; 32]` temporaries of `bip32` on the stack during the four hardened steps, which run once per start;
+//! - what the compiler copies when a `SecretKey` (which is `Copy`) passes through the stack on its way into its box.
 //!
 //! The branch parents cache their public key and the keyed HMAC state: a child's private key then costs one
 //! HMAC-SHA512 and one scalar addition, and is never derived from the master per request.

@@ -1,7 +1,8 @@
 //! The keystore: exactly one seed, sealed under a passphrase, and what may be derived from it once it is open.
 //!
 //! Argon2id makes the key, XChaCha20-Poly1305 seals, the clear header is bound as associated data. Salt and nonce are
-//! given; nothing here draws randomness or touches a disk.
+//! given; nothing here draws randomness or touches a disk. The states of HKDF and of the cipher's key setup on the stack
+//! are not wiped by their crates; Argon2's memory and the cipher itself are.
 
 use argon2::{Algorithm, Argon2, Version};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
@@ -18,8 +19,15 @@ use super::secret::{Secret, Secret32, SecretBytes};
 use super::signer::HotKey;
 use crate::withdrawal::Code;
 
-/// Separates instance secrets from every other use of the seed.
+/// Separates what is derived here from every other use of the seed.
 const INSTANCE_SALT: &[u8] = b"countersign instance secret v1";
+
+/// What a derived secret is for. The domain is part of the derivation, so that no label of one meets one of another.
+enum Domain {
+    Secret,
+    Identity,
+    Blinding,
+}
 
 /// A keystore cannot be made, read or opened. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -170,21 +178,31 @@ impl OpenKeystore {
     /// The key that signs orders, with its branch parents derived.
     pub fn hot_key(&self) -> Result<HotKey, KeystoreError> {
         let KeystoreTerms { network, account, .. } = self.terms;
-        let blinding = self.instance_secret("ecdsa blinding")?;
+        let blinding = self.derived(Domain::Blinding, "ecdsa")?;
         let key = AccountKey::derive(&self.seed, network, account)?;
         Ok(HotKey::of(&key, network, account, &blinding)?)
     }
 
-    /// A secret of this instance for one purpose (HKDF-SHA256, RFC 5869, the label as info).
+    /// A secret of this instance for one purpose (HKDF-SHA256, RFC 5869, domain and label as info).
     ///
     /// The same seed and label give the same secret for ever; restoring the words restores it.
     pub fn instance_secret(&self, label: &str) -> Result<Secret32, KeystoreError> {
-        let hkdf = Hkdf::<Sha256>::new(Some(INSTANCE_SALT), self.seed.expose());
-        Secret32::try_fill_with(|to| hkdf.expand(label.as_bytes(), to)).map_err(|_| KeystoreError::Derivation)
+        self.derived(Domain::Secret, label)
     }
 
     /// The Ed25519 identity of this instance for one purpose; its labels live apart from those of instance secrets.
     pub fn ed25519_identity(&self, label: &str) -> Result<IdentityKey, KeystoreError> {
-        self.instance_secret(&format!("ed25519 {label}")).map(|secret| IdentityKey::from_secret(&secret))
+        self.derived(Domain::Identity, label).map(|secret| IdentityKey::from_secret(&secret))
+    }
+
+    fn derived(&self, domain: Domain, label: &str) -> Result<Secret32, KeystoreError> {
+        let domain: &[u8] = match domain {
+            Domain::Secret => b"secret\n",
+            Domain::Identity => b"ed25519\n",
+            Domain::Blinding => b"blinding\n",
+        };
+        let hkdf = Hkdf::<Sha256>::new(Some(INSTANCE_SALT), self.seed.expose());
+        Secret32::try_fill_with(|to| hkdf.expand_multi_info(&[domain, label.as_bytes()], to))
+            .map_err(|_| KeystoreError::Derivation)
     }
 }

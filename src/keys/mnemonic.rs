@@ -1,7 +1,7 @@
 //! The words of a seed (BIP-0039): 24 made from given entropy, 12 to 24 read, in English or Korean. Draws no randomness.
 //!
-//! No error repeats a word. What the crates below leave unwiped: the normaliser's reordering buffer (a few characters),
-//! and the hash states of PBKDF2 on the stack.
+//! No error repeats a word. What the crates below leave unwiped on the stack: the normaliser's reordering buffer (a few
+//! characters), the word numbers and bits while a phrase is read or made, and the hash states of PBKDF2.
 
 use bip39::{Language, Mnemonic};
 use unicode_normalization::UnicodeNormalization;
@@ -95,9 +95,7 @@ impl Phrase {
         let normal = nfkd(passphrase.expose_text().ok_or(MnemonicError::NotText)?);
         let normal = normal.expose_text().ok_or(MnemonicError::NotText)?;
         let mut seed = self.0.to_seed_normalized(normal);
-        let secret = Secret::take_from(&mut seed);
-        seed.zeroize();
-        Ok(Seed(secret))
+        Ok(Seed(Secret::take_from(&mut seed)))
     }
 }
 

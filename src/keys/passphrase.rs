@@ -1,6 +1,7 @@
 //! Where a passphrase comes from: a file or an inherited descriptor. Never an argument, never the environment.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -15,6 +16,9 @@ pub enum PassphraseSource {
     /// A file, such as a systemd credential.
     File(PathBuf),
     /// The number of a file descriptor the process inherited open; a pipe is best, since it leaves nothing on a disk.
+    ///
+    /// Number 0 is read as it is. Others are opened again through `/proc/self/fd`, so what is behind them must be
+    /// readable for the service's own user; the inherited descriptor itself stays open until the process ends.
     Descriptor(u32),
 }
 
@@ -57,14 +61,12 @@ impl PassphraseSource {
     /// A file that everyone can read is refused; one that its group can read is not, since systemd hands credentials
     /// to a service user that way.
     pub fn read(&self) -> Result<SecretBytes, PassphraseError> {
-        let (path, place) = match self {
-            Self::File(path) => (path.clone(), path.display().to_string()),
-            Self::Descriptor(number) => {
-                (PathBuf::from(format!("/proc/self/fd/{number}")), format!("file descriptor {number}"))
-            }
+        let place = match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Descriptor(number) => format!("file descriptor {number}"),
         };
         let unreadable = |source| PassphraseError::Unreadable { place: place.clone(), source };
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = self.file().map_err(unreadable)?;
         if matches!(self, Self::File(_)) {
             let mode = file.metadata().map_err(unreadable)?.mode() & 0o7777;
             if mode & 0o007 != 0 {
@@ -76,5 +78,14 @@ impl PassphraseSource {
             return Err(PassphraseError::TooLong { place });
         };
         if secret.is_empty() { Err(PassphraseError::Empty { place }) } else { Ok(secret) }
+    }
+
+    fn file(&self) -> std::io::Result<File> {
+        match self {
+            Self::File(path) => File::open(path),
+            // Past the buffer of `Stdin`, which is never wiped.
+            Self::Descriptor(0) => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            Self::Descriptor(number) => File::open(format!("/proc/self/fd/{number}")),
+        }
     }
 }

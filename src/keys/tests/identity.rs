@@ -64,4 +64,10 @@ fn identities_differ_by_label_and_seed_and_come_back_after_a_restart() {
     assert_eq!(public(1, "log"), public(1, "log"));
     assert_ne!(public(1, "log"), public(1, "attestation"));
     assert_ne!(public(1, "log"), public(2, "log"));
+    // An instance secret under any label that could be confused with an identity's is not that identity's key.
+    let opened = opened(&seed_of(1), Network::Regtest);
+    for label in ["log", "ed25519 log", "ed25519\nlog", "\ned25519\nlog"] {
+        let secret = opened.instance_secret(label).ok().unwrap();
+        assert_ne!(key_of(secret.expose()).public_key(), public(1, "log"));
+    }
 }

@@ -295,3 +295,34 @@ fn a_passphrase_comes_through_a_pipe() {
     drop(writer);
     assert_eq!(source.read().ok().unwrap().expose(), b"through the pipe");
 }
+
+#[test]
+fn a_passphrase_comes_through_standard_input_of_a_protected_process() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "keys::tests::keystore::child_reads_its_standard_input", "--ignored"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"through standard input\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_reads_its_standard_input() {
+    use std::io::Write;
+    super::super::forbid_core_dumps().unwrap();
+    let read = PassphraseSource::Descriptor(0).read().ok().unwrap();
+    assert_eq!(read.expose(), b"through standard input");
+    // PR_SET_DUMPABLE 0 hands /proc/self to root; a process may still open its own descriptors there.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"piped").unwrap();
+    drop(writer);
+    let piped = PassphraseSource::Descriptor(reader.as_raw_fd().try_into().unwrap());
+    assert_eq!(piped.read().ok().unwrap().expose(), b"piped");
+}
