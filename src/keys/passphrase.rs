@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::secret::SecretBytes;
+use crate::withdrawal::Code;
 
 /// Longest passphrase, in bytes.
 pub const PASSPHRASE_LEN_MAX: usize = 4096;
@@ -53,6 +54,13 @@ pub enum PassphraseError {
         /// The file or descriptor.
         place: String,
     },
+}
+
+impl PassphraseError {
+    /// The stable code it is answered with.
+    pub const fn code(&self) -> Code {
+        Code::ConfigInvalid
+    }
 }
 
 impl PassphraseSource {

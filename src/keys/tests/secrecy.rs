@@ -62,3 +62,18 @@ fn no_error_of_the_room_repeats_what_it_was_given() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_readers_panic(text in "\\PC{0,300}", key in "[1-9A-HJ-NP-Za-km-z]{0,120}", cut in 0usize..140) {
+        let _ = Phrase::parse(&secret(&text));
+        let _ = AccountXpub::parse(&text, Network::Mainnet);
+        let origin = "[73c5da0a/48'/0'/0'/2']";
+        let with_origin = format!("{origin}{key}");
+        proptest::prop_assert!(AccountXpub::parse(&with_origin, Network::Mainnet).is_err());
+        let known = "xpub6DkFAXWQ2dHxq2vatrt9qyA3bXYU4ToWQwCHbf5XB2mSTexcHZCeKS1VZYcPoBd5X8yVcbXFHJR9R8UCVpt82VX1VhR28mCyxUFL4r6KFrf";
+        let mixed = format!("{origin}{}{key}", &known[..cut.min(known.len() - 1)]);
+        let same = mixed.ends_with(known);
+        proptest::prop_assert!(same || AccountXpub::parse(&mixed, Network::Mainnet).is_err());
+    }
+}
