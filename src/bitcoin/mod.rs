@@ -6,15 +6,34 @@
 
 pub mod account_key;
 pub mod address;
+pub mod build;
+pub mod check;
+pub mod check_error;
+pub mod check_outputs;
+pub mod coin;
+pub mod coin_index;
+pub mod consensus;
 pub mod descriptor;
 pub mod fee;
 pub mod own_script;
+pub mod placing;
+pub mod psbt_reader;
+pub mod select;
 
 pub use account_key::AccountKey;
 pub use address::{AddressKind, Destination};
+pub use build::{BuildError, Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
+pub use check::{CheckedInput, CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
+pub use check_error::{CheckError, InputProblem, OutputProblem};
+pub use check_outputs::OwnOutputFound;
+pub use coin::{Coin, OwnCoin, ProofError, ProvenOutput, RawTransaction, prove};
+pub use coin_index::CoinIndex;
+pub use consensus::{ConsensusError, verify_consensus};
 pub use descriptor::{KeySlot, WalletDescriptor};
 pub use fee::{FeeCaps, FeeError};
 pub use own_script::{Branch, OwnScript};
+pub use placing::{FinishedTransaction, SignatureError, VerifiedSignatures};
+pub use select::{FeeTerms, OutputNeed, SelectError, Selection, select, select_consolidation, select_sweep};
 
 use std::sync::LazyLock;
 
