@@ -1,0 +1,158 @@
+//! The closed list of what can be written down, and which fields each kind has. This table is the log's schema.
+
+use std::fmt;
+
+/// Optional in every kind: hex SHA-256 over the rows that changed together with the entry.
+pub const ROWS: &str = "rows";
+
+macro_rules! kinds {
+    ($($name:ident $text:literal $doc:literal [$($required:literal)*] [$($optional:literal)*])*) => {
+        /// What an entry reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EntryKind {
+            $(#[doc = $doc] $name,)*
+        }
+
+        impl EntryKind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable spelling in the leaf.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it reports, in one sentence.
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
+            }
+
+            /// The fields that must be there.
+            pub const fn required(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($required,)*],)* }
+            }
+
+            /// The fields that may be there, besides [`ROWS`].
+            pub const fn optional(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($optional,)*],)* }
+            }
+        }
+    };
+}
+
+impl EntryKind {
+    /// Reads the stable spelling; a kind this version does not know is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
+    }
+
+    /// The table's own copy of a field name, or `None` where this kind has no such field.
+    pub fn field_name(self, name: &str) -> Option<&'static str> {
+        let all = self.required().iter().chain(self.optional()).chain(std::iter::once(&ROWS));
+        all.copied().find(|known| *known == name)
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// Words that recur. `purpose` is the kind of a transaction (withdrawal, sweep, refill, consolidation, refuel,
+// rotation); `withdrawals`, `inputs`, `outputs`, `codes` are lists joined by single spaces; `customer` is the keyed
+// hash of a customer reference; `policy`, `evidence`, `approval`, `attestation`, `signature`, `digest` and all that
+// end in `_digest` are hex SHA-256; amounts are decimal base units; times are decimal seconds.
+kinds! {
+    // both parties
+    LogStarted "log_started" "A log begins; the first entry of each log and of no other place. After a loss it names the old head."
+        ["origin" "party" "version"] ["old_origin" "old_size" "old_root" "wallet" "quorum" "reason"]
+    TrustFile "trust_file" "A trust file came into force."
+        ["version" "digest"] ["previous" "signers" "detail"]
+    Policy "policy" "A policy came into force."
+        ["policy"] ["previous" "guard" "looser" "detail"]
+    Statement "statement" "An observer's signed statement was taken."
+        ["observer" "statement" "number" "digest"] ["stated_at" "key" "asset" "amount" "detail"]
+    Coin "coin" "A coin was recorded, or changed its state."
+        ["outpoint" "asset" "amount" "state"]
+        ["script" "address" "branch" "index" "confirmations" "height" "txid" "reservation" "observer" "number"]
+    Alarm "alarm" "Something happened that people must look at."
+        ["code"] ["subject" "withdrawal" "reservation" "txid" "origin" "size" "root" "detail"]
+    Recovered "recovered" "After a start, an unfinished matter was brought to its end."
+        ["subject" "outcome"] ["withdrawal" "reservation" "txid" "code" "detail"]
+
+    // the signer
+    Asked "asked" "A signed withdrawal request was taken."
+        ["withdrawal" "organisation" "request_id" "request_digest" "asset" "amount" "destination"]
+        ["fee_max" "beneficiary_vasp" "customer" "asked_at" "key"]
+    Cleared "cleared" "The travel rule is satisfied for a withdrawal."
+        ["withdrawal" "clearance" "evidence"] ["request_digest" "uuid" "vasp" "expires_at" "detail"]
+    Held "held" "A withdrawal waits for something named."
+        ["withdrawal" "code"] ["codes" "policy" "approval_digest" "groups" "reservation" "expires_at" "detail"]
+    Refused "refused" "Something was refused for good; `subject` says what (a withdrawal, a statement, an approval, a coin)."
+        ["subject" "code"]
+        ["withdrawal" "organisation" "request_id" "request_digest" "asset" "amount" "destination" "codes" "policy" "detail"]
+    Cancelled "cancelled" "The exchange took a request back before anything was reserved."
+        ["withdrawal"] ["organisation" "request_id" "key" "detail"]
+    Reserved "reserved" "A transaction was booked: inputs, outputs and fee are bound before a key is touched."
+        ["reservation" "purpose" "asset" "amount" "fee" "txid"]
+        ["withdrawal" "withdrawals" "destination" "inputs" "outputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]
+    ReservationReleased "reservation_released" "A booking was given up; no signature for it exists anywhere."
+        ["reservation" "code"] ["withdrawal" "withdrawals" "txid" "detail"]
+    Signed "signed" "The co-signer's signature for a reservation arrived and was verified."
+        ["reservation" "txid"] ["withdrawal" "withdrawals" "signature" "cosigner_size" "cosigner_root" "detail"]
+    Released "released" "The finished transaction was handed out."
+        ["reservation" "txid"] ["withdrawal" "withdrawals" "wtxid" "transaction_digest" "fee" "detail"]
+    Approved "approved" "An operator approved."
+        ["withdrawal" "operator" "approval"] ["group" "groups" "key" "expires_at" "text_digest"]
+    Rejected "rejected" "An operator rejected."
+        ["withdrawal" "operator" "approval"] ["group" "groups" "key" "reason"]
+    Address "address" "A deposit address was handed out."
+        ["address" "asset" "branch" "index"] ["wallet" "organisation" "customer" "reference" "attestation"]
+    SweepReserved "sweep_reserved" "A surplus was booked to go to cold."
+        ["reservation" "asset" "amount" "fee" "txid" "destination"]
+        ["hot" "cold" "surplus" "inputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]
+
+    // the co-signer
+    Cosigned "cosigned" "The co-signer decided yes and signed."
+        ["reservation" "purpose" "asset" "amount" "fee" "txid"]
+        ["withdrawal" "withdrawals" "destination" "inputs" "anchor" "replaces" "nonce" "evidence" "policy" "value_krw" "signature" "log_size" "log_root" "log_index"]
+    CosignRefused "cosign_refused" "The co-signer decided no, or not yet; with code RESERVATION_DEAD it never will."
+        ["reservation" "code"] ["withdrawal" "withdrawals" "txid" "codes" "policy" "detail"]
+    Witnessed "witnessed" "Another party's head was checked against the last one and taken."
+        ["origin" "size" "root"] ["old_size" "old_root" "cosignature"]
+    RequestSeen "request_seen" "The co-signer verified an exchange's request and used up its id."
+        ["organisation" "request_id" "request_digest"]
+        ["withdrawal" "reservation" "asset" "amount" "destination" "key" "evidence"]
+    Attested "attested" "The co-signer derived a deposit address itself and vouched for it."
+        ["address" "wallet" "branch" "index" "attestation"] ["asset" "organisation" "customer" "reference"]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_reads_back_and_names_each_field_once() {
+        for &kind in EntryKind::ALL {
+            assert_eq!(EntryKind::parse(kind.as_str()), Some(kind));
+            assert!(!kind.doc().is_empty());
+            let all: Vec<_> = kind.required().iter().chain(kind.optional()).collect();
+            assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{kind}");
+            assert!(all.iter().all(|name| !["kind", "at", ROWS].contains(*name)), "{kind}");
+            assert!(
+                all.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')),
+                "{kind}"
+            );
+        }
+        assert_eq!(EntryKind::parse("something_new"), None);
+    }
+
+    #[test]
+    fn no_two_kinds_share_a_spelling() {
+        let spellings: BTreeSet<_> = EntryKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(spellings.len(), EntryKind::ALL.len());
+    }
+}

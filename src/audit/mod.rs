@@ -1,0 +1,34 @@
+//! The log: entry → canonical bytes → leaf → tree → checkpoint → proofs. No storage, no clock, no private key.
+//!
+//! In reading order: [`kind`] (what can be written down), [`entry`] (one leaf), [`hash`] (the three words of a Merkle
+//! tree), [`frontier`] and [`tree`] (growing it, proving from it), [`proof`] (checking proofs), [`key`] (public keys by
+//! name), [`checkpoint`] (a signed head), [`cosignature`] (somebody else saw that head), [`witness`] (may I say that I
+//! saw it?), [`verify`] (a whole log, leaf by leaf).
+//!
+//! Sources: RFC 6962 section 2.1, RFC 8785, C2SP signed-note, tlog-checkpoint, tlog-cosignature and tlog-witness.
+
+pub mod checkpoint;
+pub mod cosignature;
+pub mod entry;
+pub mod frontier;
+pub mod hash;
+pub mod key;
+pub mod kind;
+pub mod proof;
+pub mod tree;
+pub mod verify;
+pub mod witness;
+
+pub use checkpoint::{Checkpoint, CheckpointInvalid, VerifiedCheckpoint};
+pub use cosignature::{Cosignature, CosignatureInvalid};
+pub use entry::{Entry, EntryBuilder, EntryInvalid};
+pub use hash::{Head, LeafHash, NodeHash};
+pub use key::{KeyInvalid, LogKey, WitnessKey};
+pub use kind::EntryKind;
+pub use proof::{ConsistencyProof, InclusionProof, Logged, ProofInvalid};
+pub use tree::{FetchedLeaves, LeafHashes, Tree, TreeDelta, TreeFault};
+pub use verify::{LogFault, LogVerifier, VerifiedLog};
+pub use witness::{Accepted, Submission, Witness, Witnessed};
+
+#[cfg(test)]
+mod tests;
