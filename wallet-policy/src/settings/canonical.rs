@@ -1,0 +1,64 @@
+//! Owns the one text of settings that the policy's hash covers: equal settings give equal bytes, whatever their file
+//! looked like.
+
+use std::fmt::Write;
+
+use super::{AssetSettings, Settings};
+use crate::tiers::Tier;
+
+impl Settings {
+    /// One `name=value` a line in a fixed order; lists keep their members sorted and once.
+    pub fn canonical(&self) -> String {
+        let mut text = String::new();
+        let ages = self.ages;
+        line(&mut text, "ages.clearance_s", ages.clearance_s);
+        line(&mut text, "ages.price_s", ages.price_s);
+        line(&mut text, "ages.position_s", ages.position_s);
+        line(&mut text, "ages.chain_s", ages.chain_s);
+        tiers(&mut text, "tiers", &self.tiers);
+        for (asset, settings) in &self.assets {
+            settings.canonical(asset, &mut text);
+        }
+        text
+    }
+}
+
+impl AssetSettings {
+    fn canonical(&self, asset: &str, text: &mut String) {
+        line(text, "asset", format_args!("{asset:?}"));
+        line(text, "share", self.share);
+        line(text, "min_sweep", self.min_sweep);
+        line(text, "per_tx_limit", self.per_tx_limit);
+        line(text, "hourly_limit", self.hourly_limit);
+        line(text, "daily_limit", self.daily_limit);
+        line(text, "fee_rate_max", self.fee_rate_max);
+        line(text, "fee_tx_max", self.fee_tx_max);
+        line(text, "fee_lineage_max", self.fee_lineage_max);
+        line(text, "fee_budget_daily", self.fee_budget_daily);
+        line(text, "unnamed_total_daily_krw", self.unnamed_total_daily_krw);
+        line(text, "price_move_bp_max", self.price_move_bp_max);
+        line(text, "price_settle_s", self.price_settle_s);
+        list(text, "deny", &self.deny);
+        match &self.allow {
+            None => line(text, "allow", "everything"),
+            Some(allow) => list(text, "allow", allow),
+        }
+        tiers(text, "tiers", &self.tiers);
+    }
+}
+
+fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+    // writing to a string cannot fail
+    let _ = writeln!(text, "{name}={value}");
+}
+
+fn list(text: &mut String, name: &str, members: &[String]) {
+    let sorted: std::collections::BTreeSet<&String> = members.iter().collect();
+    line(text, name, format_args!("{sorted:?}"));
+}
+
+fn tiers(text: &mut String, name: &str, tiers: &[Tier]) {
+    for tier in tiers {
+        line(text, name, format_args!("{} {:?}", tier.from_krw, tier.needs.0));
+    }
+}

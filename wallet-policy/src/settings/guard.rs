@@ -1,0 +1,159 @@
+//! Owns how loose settings may be at most: what the trust file pins. Settings looser than their guard are not loaded.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::validate::checked_tiers;
+use super::{Ages, AssetSettings, Settings, SettingsError, asset_field};
+use crate::amount::{Krw, Units};
+use crate::ratio::Share;
+use crate::tiers::Tier;
+
+/// The loosest settings this party accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// The oldest that facts may be allowed to be.
+    #[serde(default)]
+    pub ages_max: Ages,
+    /// The fewest approvals for every asset.
+    #[serde(default)]
+    pub tiers_min: Vec<Tier>,
+    /// The loosest settings of each asset; an asset that is not here cannot be enabled.
+    pub assets: BTreeMap<String, AssetGuard>,
+}
+
+/// The loosest settings of one asset; each field bounds the setting of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssetGuard {
+    /// The largest share.
+    #[serde(default)]
+    pub share_max: Share,
+    /// The largest surplus that may be let be.
+    pub min_sweep_max: Units,
+    /// The largest limit per transaction.
+    pub per_tx_limit_max: Units,
+    /// The largest hourly limit.
+    pub hourly_limit_max: Units,
+    /// The largest daily limit.
+    pub daily_limit_max: Units,
+    /// The largest cap on the fee rate.
+    pub fee_rate_max: Units,
+    /// The largest cap on the fee of a transaction.
+    pub fee_tx_max: Units,
+    /// The largest cap on the fees of a lineage.
+    pub fee_lineage_max: Units,
+    /// The largest daily fee budget.
+    pub fee_budget_daily_max: Units,
+    /// The largest daily total without a name match, in won.
+    pub unnamed_total_daily_krw_max: Krw,
+    /// The widest band of the price.
+    pub price_move_bp_max: u32,
+    /// The shortest time a moved price must stand.
+    pub price_settle_s_min: u64,
+    /// The fewest approvals for this asset.
+    #[serde(default)]
+    pub tiers_min: Vec<Tier>,
+}
+
+const CURE: &str = "tighten it, or have the trust file's quorum pin a looser value";
+
+impl Guard {
+    /// The guard that these settings just pass: the next ones may be tighter and not looser.
+    pub fn of(settings: &Settings) -> Self {
+        let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s))).collect();
+        Self { ages_max: settings.ages, tiers_min: settings.tiers.clone(), assets }
+    }
+
+    /// Names the first setting that is looser than this guard.
+    pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
+        self.check_ages(&settings.ages)?;
+        let general = checked_tiers("tiers", &settings.tiers)?;
+        let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
+        for (asset, set) in &settings.assets {
+            let Some(guard) = self.assets.get(asset) else {
+                let field = format!("assets.{asset:?}");
+                return Err(SettingsError::new(
+                    field,
+                    "is not in the trust file",
+                    "have the trust file's quorum pin it",
+                ));
+            };
+            guard.check(asset, set)?;
+            let field = asset_field(asset, "tiers");
+            let own_floor = checked_tiers("guard.tiers_min", &guard.tiers_min)?;
+            let needed = general.joined(&checked_tiers(&field, &set.tiers)?);
+            if let Some(at) = needed.looser_at(&floor.joined(&own_floor)) {
+                let problem = format!("needs fewer approvals from {at} won on than the trust file pins");
+                return Err(SettingsError::new(field, problem, CURE));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ages(&self, ages: &Ages) -> Result<(), SettingsError> {
+        let pairs = [
+            ("ages.clearance_s", ages.clearance_s, self.ages_max.clearance_s),
+            ("ages.price_s", ages.price_s, self.ages_max.price_s),
+            ("ages.position_s", ages.position_s, self.ages_max.position_s),
+            ("ages.chain_s", ages.chain_s, self.ages_max.chain_s),
+        ];
+        match pairs.into_iter().find(|(_, age, max)| age > max) {
+            Some((field, age, max)) => Err(above(field.to_owned(), age, max)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl AssetGuard {
+    fn of(s: &AssetSettings) -> Self {
+        Self {
+            share_max: s.share,
+            min_sweep_max: s.min_sweep,
+            per_tx_limit_max: s.per_tx_limit,
+            hourly_limit_max: s.hourly_limit,
+            daily_limit_max: s.daily_limit,
+            fee_rate_max: s.fee_rate_max,
+            fee_tx_max: s.fee_tx_max,
+            fee_lineage_max: s.fee_lineage_max,
+            fee_budget_daily_max: s.fee_budget_daily,
+            unnamed_total_daily_krw_max: s.unnamed_total_daily_krw,
+            price_move_bp_max: s.price_move_bp_max,
+            price_settle_s_min: s.price_settle_s,
+            tiers_min: s.tiers.clone(),
+        }
+    }
+
+    fn check(&self, asset: &str, s: &AssetSettings) -> Result<(), SettingsError> {
+        if !s.share.at_most(self.share_max) {
+            return Err(above(asset_field(asset, "share"), s.share, self.share_max));
+        }
+        let most = [
+            ("min_sweep", s.min_sweep.0, self.min_sweep_max.0),
+            ("per_tx_limit", s.per_tx_limit.0, self.per_tx_limit_max.0),
+            ("hourly_limit", s.hourly_limit.0, self.hourly_limit_max.0),
+            ("daily_limit", s.daily_limit.0, self.daily_limit_max.0),
+            ("fee_rate_max", s.fee_rate_max.0, self.fee_rate_max.0),
+            ("fee_tx_max", s.fee_tx_max.0, self.fee_tx_max.0),
+            ("fee_lineage_max", s.fee_lineage_max.0, self.fee_lineage_max.0),
+            ("fee_budget_daily", s.fee_budget_daily.0, self.fee_budget_daily_max.0),
+            ("unnamed_total_daily_krw", s.unnamed_total_daily_krw.0, self.unnamed_total_daily_krw_max.0),
+            ("price_move_bp_max", u128::from(s.price_move_bp_max), u128::from(self.price_move_bp_max)),
+        ];
+        if let Some((name, set, max)) = most.into_iter().find(|(_, set, max)| set > max) {
+            return Err(above(asset_field(asset, name), set, max));
+        }
+        if s.price_settle_s < self.price_settle_s_min {
+            let problem =
+                format!("is {}, below the {} the trust file pins", s.price_settle_s, self.price_settle_s_min);
+            return Err(SettingsError::new(asset_field(asset, "price_settle_s"), problem, CURE));
+        }
+        Ok(())
+    }
+}
+
+fn above(field: String, set: impl std::fmt::Display, max: impl std::fmt::Display) -> SettingsError {
+    SettingsError::new(field, format!("is {set}, above the {max} the trust file pins"), CURE)
+}

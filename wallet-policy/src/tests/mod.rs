@@ -1,0 +1,107 @@
+//! Owns the sample that every test of the policy starts from: one withdrawal to which nothing is missing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod laws;
+mod load;
+mod table;
+
+use crate::code::PolicyCode;
+use crate::facts::{Approval, Clearance, Destination, Fee, Kind, Spent, Stated};
+use crate::ratio::Position;
+use crate::{BUILT_IN, Decision, Facts, Guard, Krw, Policy, PolicyError, Seconds, Settings, Units, Verdict};
+
+pub(super) const BTC: &str = "bip122:000000000019d6689c085ae165831e93/slip44:0";
+
+/// Permits everything: what is left is what the laws say.
+pub(super) const PERMIT_ALL: (&str, &str) =
+    ("all.cedar", r#"@id("all") permit (principal, action, resource);"#);
+
+pub(super) const SETTINGS: &str = r#"
+[[tiers]]
+from_krw = "10000000"
+needs = { treasury = 1 }
+
+[[tiers]]
+from_krw = "1000000000"
+needs = { treasury = 2, risk = 1 }
+
+[assets."bip122:000000000019d6689c085ae165831e93/slip44:0"]
+share = "kisa-3-7"
+min_sweep = "1000000"
+per_tx_limit = "10000000"
+hourly_limit = "50000000"
+daily_limit = "100000000"
+fee_rate_max = "200000"
+fee_tx_max = "50000"
+fee_lineage_max = "100000"
+fee_budget_daily = "1000000"
+unnamed_total_daily_krw = "50000000"
+price_move_bp_max = 500
+price_settle_s = 60
+deny = ["bc1qdenied"]
+"#;
+
+pub(super) fn settings() -> Settings {
+    toml::from_str(SETTINGS).unwrap()
+}
+
+pub(super) fn load(files: &[(&str, &str)], settings: Settings) -> Result<Policy, PolicyError> {
+    let guard = Guard::of(&settings);
+    Policy::load(files, settings, &guard)
+}
+
+pub(super) fn built_in() -> Policy {
+    load(BUILT_IN, settings()).unwrap()
+}
+
+pub(super) fn facts(kind: Kind) -> Facts {
+    let now = Seconds(1_000_000);
+    let recently = Some(Seconds(999_900));
+    let own = kind != Kind::Withdraw;
+    Facts {
+        kind,
+        organisation: "exchange".into(),
+        asset: BTC.into(),
+        now,
+        requester: "park".into(),
+        destination: Destination { address: "bc1qpayee".into(), own, pinned: own },
+        beneficiary_vasp: "vasp".into(),
+        amount: Units(1_000_000),
+        value: Some(Krw(1_500_000)),
+        clearance: match kind {
+            Kind::Withdraw => {
+                Clearance::Given { at: Seconds(999_000), expires_at: Seconds(1_002_000), named: false }
+            }
+            _ => Clearance::Absent,
+        },
+        fee: Fee {
+            rate: Units(10_000),
+            paid: Units(3_000),
+            lineage: Units(6_000),
+            request_max: (!own).then_some(Units(10_000)),
+        },
+        spent: Spent { hour: Units(0), day: Units(0), fee_day: Units(0), unnamed_day: Krw(0) },
+        stated: Stated { position: recently, price: recently, fee_rate: recently, tip: recently },
+        price_moved: false,
+        position: match kind {
+            Kind::Refill => Position { hot: Units(20_000_000), cold: Units(80_000_000) },
+            _ => Position { hot: Units(30_000_000), cold: Units(70_000_000) },
+        },
+        earmarked: Units(0),
+        spendable: Units(20_000_000),
+        approvals: vec![],
+        frozen: false,
+    }
+}
+
+pub(super) fn by(person: &str, groups: &[&str]) -> Approval {
+    Approval { person: person.to_owned(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
+}
+
+/// The codes of a no, in order; empty is a release.
+pub(super) fn codes(decision: &Decision) -> Vec<PolicyCode> {
+    match decision.verdict() {
+        Verdict::Release => vec![],
+        Verdict::Hold(findings) | Verdict::Refuse(findings) => findings.iter().map(|f| f.code).collect(),
+    }
+}
