@@ -27,7 +27,7 @@ impl Place {
     }
 
     async fn mariadb() -> Option<Self> {
-        let text = mariadb::database().await?;
+        let text = crate::store::mariadb::database().await?;
         let url = StoreUrl::parse(&text).unwrap();
         Some(Self { url, text, _folder: tempfile::tempdir().unwrap() })
     }
@@ -209,7 +209,7 @@ async fn a_store_is_never_created_by_opening(place: Place) {
         }
     }
     if place.text.starts_with("mysql") {
-        let elsewhere = StoreUrl::parse(&place.text.replace("/t", "/no_such_")).unwrap();
+        let elsewhere = StoreUrl::parse(&place.text.replacen("/t", "/no_such_", 1)).unwrap();
         assert!(matches!(Store::open(&elsewhere, &secret()).await, Err(OpenFault::Missing(_))));
     }
 }
@@ -745,6 +745,52 @@ async fn opening_shows_every_row_once(place: Place) {
     assert_eq!(keys, ["wd_1", "wd_2", "coin_1"]);
 }
 
+/// What only a server can do.
+mod server {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closed_is_made_again() {
+        let Some(place) = Place::mariadb().await else { return };
+        let store = filled(&place).await;
+        store.row(Table::Coin, "coin_1").await.unwrap();
+        let database = place.text.split('/').nth(3).unwrap().split('?').next().unwrap();
+        let mut root = sqlx::MySqlConnection::connect(&place.text).await.unwrap();
+        let others = format!(
+            "SELECT id FROM information_schema.processlist WHERE db = '{database}' AND id <> connection_id()"
+        );
+        let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(others)).fetch_all(&mut root).await.unwrap();
+        assert!(ids.len() >= 2, "a writer and a reader");
+        for id in ids {
+            root.execute(AssertSqlSafe(format!("KILL {id}"))).await.unwrap();
+        }
+        put(&store, vec![row(Table::Coin, "coin_2", 0)]).await;
+        assert!(store.row(Table::Coin, "coin_2").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_outcome_stays_unknown_while_the_lost_connection_may_still_commit() {
+        let Some(place) = Place::mariadb().await else { return };
+        let store = filled(&place).await;
+        // stands for the lost connection: its transaction holds the head and has not ended
+        let mut lost = store.backend.connect().await.unwrap();
+        let commit = commit_on(&store.head(), Vec::new());
+        store.testing_only_fault(FaultPoint::UnknownNotDone);
+        store.commit(&commit).await.unwrap_err();
+        lost.begin_write().await.unwrap();
+        lost.run("UPDATE log_head SET checkpoint = 'x'").await.unwrap();
+        let (size, root) = (commit.new_head.size, commit.new_head.root);
+        let reading = store.read_back(size, &root);
+        tokio::pin!(reading);
+        for _ in 0..1000 {
+            assert!(futures_util::poll!(reading.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        lost.rollback().await.unwrap();
+        assert_eq!(reading.await.unwrap(), Landing::NotCommitted);
+    }
+}
+
 /// What only a file can suffer.
 mod file {
     use super::*;
@@ -786,7 +832,7 @@ mod file {
         let full = store.commit(&commit_on(&head, vec![big("big")])).await;
         assert!(matches!(full, Err(CommitError::NotDone(StoreFault::Full))), "{full:?}");
         assert_eq!(store.head(), head);
-        store.danger_limit_pages(1 << 20).await;
+        // the limit went with the connection that met it
         put(&store, vec![big("big")]).await;
         assert_eq!(place.open().await.unwrap().head(), store.head());
     }
