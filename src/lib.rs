@@ -2,5 +2,9 @@
 //!
 //! The rooms, from the ground up. A floor uses only floors below it; two rooms on one floor do not know each other.
 
+pub mod cosigner;
 pub mod desk;
+pub mod grpc;
+pub mod pki;
+pub mod wire;
 pub mod withdrawal;
