@@ -1,0 +1,79 @@
+//! What is handed over about facts: observers' statements, and the position that follows from them.
+
+use super::{Caller, DeskError, SignedText};
+use crate::withdrawal::{Amount, Asset, FeeRate, Krw, Seconds};
+
+/// That a statement was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementReceipt {
+    /// Its number.
+    pub number: u64,
+    /// The log entry that says so.
+    pub log_index: u64,
+}
+
+/// The counter for observers.
+#[tonic::async_trait]
+pub trait StatementDesk: Send + Sync + 'static {
+    /// Takes a `countersign statement v1` text. A bad signature or an old number is `Refused`.
+    async fn submit(&self, caller: &Caller, statement: SignedText) -> Result<StatementReceipt, DeskError>;
+}
+
+/// Where one asset stands. Every sum is in base units and rounded as law L11 says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetPosition {
+    /// The asset.
+    pub asset: Asset,
+    /// What counts as hot.
+    pub hot: Amount,
+    /// What counts as cold, sweeps on their way included.
+    pub cold: Amount,
+    /// Of the cold, what is still on its way.
+    pub cold_in_transit: Amount,
+    /// Coins that can be reserved now.
+    pub spendable: Amount,
+    /// Coins set aside for transactions that are not final.
+    pub reserved: Amount,
+    /// Set aside for held withdrawals that a refill was made for.
+    pub earmarked: Amount,
+    /// What the held withdrawals of this asset add up to.
+    pub held: Amount,
+    /// How many withdrawals are held.
+    pub held_count: u64,
+    /// What has to be swept to cold before any withdrawal is released.
+    pub surplus: Amount,
+    /// What is asked of the cold side for waiting withdrawals.
+    pub refill_wanted: Amount,
+    /// The most that may rest hot, as a fraction: numerator and denominator.
+    pub hot_share_max: (u32, u32),
+    /// The price of a whole coin.
+    pub price: Option<Krw>,
+    /// When the price was stated.
+    pub price_at: Option<Seconds>,
+    /// When the cold balance was stated.
+    pub position_at: Option<Seconds>,
+    /// The network's fee rate as last stated.
+    pub fee_rate: Option<FeeRate>,
+    /// The height of the chain's tip as last stated.
+    pub tip_height: Option<u32>,
+    /// When fee rate and tip were stated.
+    pub chain_at: Option<Seconds>,
+}
+
+/// Where everything stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionView {
+    /// One for each enabled asset.
+    pub assets: Vec<AssetPosition>,
+    /// Whether signing is frozen.
+    pub frozen: bool,
+    /// When this was computed, by the party's own clock.
+    pub at: Seconds,
+}
+
+/// The counter for the position.
+#[tonic::async_trait]
+pub trait PositionDesk: Send + Sync + 'static {
+    /// Where one asset stands, or all of them.
+    async fn position(&self, caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError>;
+}

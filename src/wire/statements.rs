@@ -1,0 +1,139 @@
+//! Statements and positions on the wire and at the desk.
+
+use super::field::{decimal, sum, time, time_to_wire};
+use super::v1;
+use crate::desk::{AssetPosition, PositionView, StatementReceipt};
+use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
+
+impl From<StatementReceipt> for v1::SubmitStatementResponse {
+    fn from(receipt: StatementReceipt) -> Self {
+        Self { accepted_number: receipt.number, log_index: receipt.log_index }
+    }
+}
+
+impl From<v1::SubmitStatementResponse> for StatementReceipt {
+    fn from(wire: v1::SubmitStatementResponse) -> Self {
+        Self { number: wire.accepted_number, log_index: wire.log_index }
+    }
+}
+
+impl From<PositionView> for v1::Position {
+    fn from(view: PositionView) -> Self {
+        Self {
+            assets: view.assets.into_iter().map(Into::into).collect(),
+            frozen: view.frozen,
+            read_time: Some(time_to_wire(view.at)),
+        }
+    }
+}
+
+impl TryFrom<v1::Position> for PositionView {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::Position) -> Result<Self, Invalid> {
+        Ok(Self {
+            assets: wire.assets.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            frozen: wire.frozen,
+            at: time(wire.read_time, "read_time")?,
+        })
+    }
+}
+
+impl From<AssetPosition> for v1::AssetPosition {
+    fn from(position: AssetPosition) -> Self {
+        let (numerator, denominator) = position.hot_share_max;
+        Self {
+            asset: position.asset.to_string(),
+            hot: position.hot.to_string(),
+            cold: position.cold.to_string(),
+            cold_in_transit: position.cold_in_transit.to_string(),
+            spendable: position.spendable.to_string(),
+            reserved: position.reserved.to_string(),
+            earmarked: position.earmarked.to_string(),
+            held: position.held.to_string(),
+            held_count: position.held_count,
+            surplus: position.surplus.to_string(),
+            refill_wanted: position.refill_wanted.to_string(),
+            hot_share_max_numerator: numerator,
+            hot_share_max_denominator: denominator,
+            price_krw: position.price.map(|price| price.to_string()).unwrap_or_default(),
+            price_time: position.price_at.map(time_to_wire),
+            position_time: position.position_at.map(time_to_wire),
+            fee_rate_sat_per_kvb: position.fee_rate.map(|rate| rate.to_string()).unwrap_or_default(),
+            tip_height: position.tip_height,
+            chain_time: position.chain_at.map(time_to_wire),
+        }
+    }
+}
+
+impl TryFrom<v1::AssetPosition> for AssetPosition {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::AssetPosition) -> Result<Self, Invalid> {
+        let maybe =
+            |stamp: Option<prost_types::Timestamp>, field| stamp.map(|s| time(Some(s), field)).transpose();
+        let price = Some(wire.price_krw.as_str()).filter(|text| !text.is_empty());
+        let fee_rate = Some(wire.fee_rate_sat_per_kvb.as_str()).filter(|text| !text.is_empty());
+        Ok(Self {
+            asset: Asset::parse(&wire.asset)?,
+            hot: sum(&wire.hot, "hot")?,
+            cold: sum(&wire.cold, "cold")?,
+            cold_in_transit: sum(&wire.cold_in_transit, "cold_in_transit")?,
+            spendable: sum(&wire.spendable, "spendable")?,
+            reserved: sum(&wire.reserved, "reserved")?,
+            earmarked: sum(&wire.earmarked, "earmarked")?,
+            held: sum(&wire.held, "held")?,
+            held_count: wire.held_count,
+            surplus: sum(&wire.surplus, "surplus")?,
+            refill_wanted: sum(&wire.refill_wanted, "refill_wanted")?,
+            hot_share_max: (wire.hot_share_max_numerator, wire.hot_share_max_denominator),
+            price: price.map(|text| decimal(text, "price_krw").map(Krw)).transpose()?,
+            price_at: maybe(wire.price_time, "price_time")?,
+            position_at: maybe(wire.position_time, "position_time")?,
+            fee_rate: fee_rate.map(|text| decimal(text, "fee_rate_sat_per_kvb").map(FeeRate)).transpose()?,
+            tip_height: wire.tip_height,
+            chain_at: maybe(wire.chain_time, "chain_time")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::withdrawal::{Amount, Network, Seconds};
+
+    #[test]
+    fn a_position_comes_back_from_the_wire_with_and_without_facts() {
+        let with = AssetPosition {
+            asset: Asset::Bitcoin(Network::Mainnet),
+            hot: Amount::from_sat(1),
+            cold: Amount::from_sat(2),
+            cold_in_transit: Amount::from_sat(3),
+            spendable: Amount::from_sat(4),
+            reserved: Amount::from_sat(5),
+            earmarked: Amount::from_sat(6),
+            held: Amount::from_sat(7),
+            held_count: 8,
+            surplus: Amount::from_sat(9),
+            refill_wanted: Amount::ZERO,
+            hot_share_max: (3, 10),
+            price: Some(Krw(150_000_000)),
+            price_at: Some(Seconds(10)),
+            position_at: Some(Seconds(11)),
+            fee_rate: Some(FeeRate(1_000)),
+            tip_height: Some(0),
+            chain_at: Some(Seconds(12)),
+        };
+        let without = AssetPosition {
+            price: None,
+            price_at: None,
+            position_at: None,
+            fee_rate: None,
+            tip_height: None,
+            chain_at: None,
+            ..with.clone()
+        };
+        let view = PositionView { assets: vec![with, without], frozen: true, at: Seconds(13) };
+        assert_eq!(PositionView::try_from(v1::Position::from(view.clone())), Ok(view));
+    }
+}
