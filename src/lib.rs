@@ -2,4 +2,5 @@
 //!
 //! The rooms, from the ground up. A floor uses only floors below it; two rooms on one floor do not know each other.
 
+pub mod evidence;
 pub mod withdrawal;
