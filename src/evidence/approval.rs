@@ -132,7 +132,7 @@ impl ApprovalText {
             .line("signer_policy", HEXLOWER.encode(&self.signer_policy))
             .line("cosigner_policy", HEXLOWER.encode(&self.cosigner_policy))
             .line("wallet", &self.wallet)
-            .line("expires_at", self.expires_at.0)
+            .line("expires_at", self.expires_at)
             .finish()
     }
 
@@ -169,7 +169,7 @@ impl ApprovalText {
             signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,
             cosigner_policy: field::hex("cosigner_policy", reader.take("cosigner_policy")?)?,
             wallet: field::wallet(reader.take("wallet")?)?,
-            expires_at: field::seconds("expires_at", reader.take("expires_at")?)?,
+            expires_at: field::date("expires_at", reader.take("expires_at")?)?,
         };
         reader.close()?;
         agrees("withdrawal", withdrawal, &approval.withdrawal().to_string())?;

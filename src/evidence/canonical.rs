@@ -2,6 +2,7 @@
 //!
 //! `docs/requests.md` states the rules. A reader names the first line that breaks one.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use crate::withdrawal::{Code, Invalid};
@@ -105,6 +106,7 @@ pub struct Reader<'a> {
     form: &'static Form,
     rest: &'a str,
     line: usize,
+    taken: BTreeSet<&'static str>,
 }
 
 impl<'a> Reader<'a> {
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
         if !text.ends_with('\n') {
             return Err(malformed("text", "does not end with a line feed"));
         }
-        Ok(Self { form, rest, line: 1 })
+        Ok(Self { form, rest, line: 1, taken: BTreeSet::new() })
     }
 
     /// The value of the next line, which must have this key.
@@ -141,6 +143,7 @@ impl<'a> Reader<'a> {
         check_value(key, value, self.form.value_len_max)?;
         self.rest = rest;
         self.line += 1;
+        self.taken.insert(key);
         Ok(value)
     }
 
@@ -177,15 +180,15 @@ impl<'a> Reader<'a> {
             return Invalid::new(Code::FieldUnknown, "text", problem, CURE);
         };
         let found = self.form.keys.get(at).copied().unwrap_or("text");
-        match expected.filter(|key| self.form.position(key) < Some(at)) {
-            None => {
-                let problem = format!("stands again, or too late, on line {line}");
-                Invalid::new(Code::FieldDuplicate, found, problem, CURE)
-            }
-            Some(key) if self.rest.contains(&format!("\n{key}:")) => {
-                malformed(key, format!("stands too late: line {line} must be `{key}` and is `{found}`"))
-            }
-            Some(key) => missing(key),
+        if self.taken.contains(found) {
+            return Invalid::new(Code::FieldDuplicate, found, format!("stands again on line {line}"), CURE);
+        }
+        match expected {
+            Some(key) if self.form.position(key) < Some(at) => match self.rest.contains(&format!("\n{key}:")) {
+                true => malformed(key, format!("stands too late: line {line} must be `{key}` and is `{found}`")),
+                false => missing(key),
+            },
+            _ => Invalid::new(Code::FieldUnknown, found, format!("does not belong on line {line}"), CURE),
         }
     }
 }

@@ -27,6 +27,15 @@ pub fn seconds(field: &'static str, text: &str) -> Result<Seconds, Invalid> {
     number(field, text).map(Seconds)
 }
 
+/// A date for people: RFC 3339 in UTC to the second, `2027-01-15T08:00:00Z`.
+pub fn date(field: &'static str, text: &str) -> Result<Seconds, Invalid> {
+    let at: Option<jiff::Timestamp> = text.parse().ok();
+    at.and_then(|at| u64::try_from(at.as_second()).ok())
+        .map(Seconds)
+        .filter(|at| at.to_string() == text)
+        .ok_or_else(|| malformed(field, "is no date such as 2027-01-15T08:00:00Z"))
+}
+
 /// Exactly `N` bytes in lower-case hex.
 pub fn hex<const N: usize>(field: &'static str, text: &str) -> Result<[u8; N], Invalid> {
     HEXLOWER

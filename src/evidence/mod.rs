@@ -21,14 +21,16 @@ mod statement_body;
 pub mod trust;
 pub mod trust_file;
 #[cfg(test)]
-mod vectors;
+pub mod fixture;
+#[cfg(test)]
+mod tests;
 
 use sha2::{Digest, Sha256};
 
 use crate::withdrawal::{Code, Finding, Invalid};
 
 pub use answer::{AnswerKind, AnswerResult, Clearance, NameMatch, VerificationAnswer, sign_answer};
-pub use approval::{Approval, ApprovalText, TravelRule, people_of, verify_approval};
+pub use approval::{Approval, ApprovalText, PolicyHashes, TravelRule, people_of, verify_approval};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use possession::{KeyRole, PossessionText};
 pub use rejection::{Rejection, RejectionText, verify_rejection};

@@ -2,6 +2,7 @@
 //!
 //! Says whether a signature holds under the key it names; whose key that is, is for the trust file to say.
 
+use data_encoding::BASE64;
 use ssh_key::public::KeyData;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
@@ -31,7 +32,46 @@ pub(super) fn read(armored: &str) -> Result<SshSig, Invalid> {
     if sig.version() != SshSig::VERSION || !sig.reserved().is_empty() {
         return Err(no("is of a version that does not exist yet".to_owned()));
     }
+    if encode(&sig).is_none_or(|blob| blob_of(armored) != Some(blob)) {
+        return Err(no("is not spelled as ssh-keygen spells it".to_owned()));
+    }
     Ok(sig)
+}
+
+/// The bytes within the armor.
+fn blob_of(armored: &str) -> Option<Vec<u8>> {
+    let body: String = armored.lines().filter(|line| !line.starts_with('-')).collect();
+    BASE64.decode(body.as_bytes()).ok()
+}
+
+/// The one encoding of a signature. `ssh-key` reads past wrong inner lengths, and writes security keys of P-256 wrongly.
+fn encode(sig: &SshSig) -> Option<Vec<u8>> {
+    let bytes = sig.signature_bytes();
+    let trailer_len = if on_security_key(sig) { SK_TRAILER_LEN } else { 0 };
+    let (raw, trailer) = bytes.split_at_checked(bytes.len().checked_sub(trailer_len)?)?;
+    let key = PublicKey::new(sig.public_key().clone(), "").to_bytes().ok()?;
+    let algorithm = sig.algorithm();
+    let signature = [string(algorithm.as_str().as_bytes())?, string(raw)?, trailer.to_vec()].concat();
+    let parts = [
+        b"SSHSIG".to_vec(),
+        sig.version().to_be_bytes().to_vec(),
+        string(&key)?,
+        string(sig.namespace().as_bytes())?,
+        string(sig.reserved())?,
+        string(sig.hash_alg().as_str().as_bytes())?,
+        string(&signature)?,
+    ];
+    Some(parts.concat())
+}
+
+/// A `string` of RFC 4251: its length, then its bytes.
+fn string(bytes: &[u8]) -> Option<Vec<u8>> {
+    let len = u32::try_from(bytes.len()).ok()?;
+    Some([len.to_be_bytes().as_slice(), bytes].concat())
+}
+
+fn on_security_key(sig: &SshSig) -> bool {
+    matches!(sig.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
 /// Reads an OpenSSH public key of a kind that may sign here: Ed25519, ECDSA P-256, and both on security keys.
@@ -66,7 +106,7 @@ pub(super) fn check(sig: &SshSig, namespace: &str, text: &str) -> Result<(), &'s
 
 /// `ssh-key` verifies security-key signatures without looking at the flags; a key that signs untouched is no person.
 fn check_touch(sig: &SshSig) -> Result<(), &'static str> {
-    if !matches!(sig.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) {
+    if !on_security_key(sig) {
         return Ok(());
     }
     let bytes = sig.signature_bytes();

@@ -102,9 +102,12 @@ fn facts<T>(
     key: &'static str,
     read: impl Fn(&str) -> Result<T, Invalid>,
 ) -> Result<Vec<T>, Invalid> {
-    let first = reader.take(key)?;
-    let more = reader.take_all(key, COINS_MAX - 1)?;
-    std::iter::once(first).chain(more).map(read).collect()
+    let lines = reader.take_all(key, COINS_MAX)?;
+    if lines.is_empty() {
+        // Names what stands there instead.
+        reader.take(key)?;
+    }
+    lines.into_iter().map(read).collect()
 }
 
 fn pair<'a>(field: &'static str, text: &'a str) -> Result<(&'a str, &'a str), Invalid> {
