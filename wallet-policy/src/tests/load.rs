@@ -136,7 +136,7 @@ fn the_context_of_every_kind_fits_the_schema() {
         let f = facts(kind);
         let fits = policy.with_case(&f, |case: &Case<'_>| {
             let action = format!("Action::\"{}\"", kind.as_str()).parse().unwrap();
-            context(case).unwrap().validate(&schema, &action)
+            context(case).unwrap().validate(&schema, &action).map_err(|error| error.to_string())
         });
         assert!(matches!(fits, Some(Ok(()))), "{fits:?}");
     }
@@ -257,7 +257,8 @@ fn a_file_of_settings_is_read_in_one_way_only() {
 #[test]
 fn settings_looser_than_the_trust_file_are_not_loaded() {
     let guard = Guard::of(&settings());
-    let looser: [(fn(&mut Settings), &str); 17] = [
+    type Change = fn(&mut Settings);
+    let looser: [(Change, &str); 17] = [
         (|s| asset(s).share = crate::ratio::Share::parse("301/1000").unwrap(), "assets.btc.share"),
         (|s| asset(s).min_sweep.0 += 1, "assets.btc.min_sweep"),
         (|s| asset(s).per_tx_limit.0 += 1, "assets.btc.per_tx_limit"),
