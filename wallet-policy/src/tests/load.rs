@@ -121,6 +121,35 @@ fn an_own_rule_can_name_an_asset_for_its_wallet_too() {
 }
 
 #[test]
+fn a_value_that_is_not_known_counts_as_the_largest_in_a_rule() {
+    let text = r#"@id("large") forbid (principal, action, resource) when { context.valueKrw > 9000000000000000000 };"#;
+    let policy = with(text).unwrap();
+    let mut f = facts(Kind::Sweep);
+    assert!(policy.decide(&f).is_release());
+    for value in [None, Some(Krw(u128::MAX))] {
+        f.value = value;
+        assert_eq!(codes(&policy.decide(&f)), [PolicyCode::PolicyRefused]);
+    }
+}
+
+#[test]
+fn the_requester_lends_a_rule_neither_a_person_nor_a_group() {
+    let when = |what: &str| {
+        let text = format!(r#"@id("x") forbid (principal, action, resource) when {{ {what} }};"#);
+        let mut f = facts(Kind::Withdraw);
+        f.approvals =
+            vec![super::by("park", &["board"]), super::by("kim", &["risk"]), super::by("kim", &["treasury"])];
+        codes(&with(&text).unwrap().decide(&f))
+    };
+    // the law's own no is there in any case
+    let (law, both) =
+        (vec![PolicyCode::RequesterApproves], vec![PolicyCode::RequesterApproves, PolicyCode::PolicyRefused]);
+    assert_eq!(when(r#"context.approverGroups.contains("board")"#), law);
+    assert_eq!(when(r#"context.approverGroups.containsAll(["risk", "treasury"])"#), both);
+    assert_eq!(when("context.approvers == 1"), both);
+}
+
+#[test]
 fn no_rule_at_all_refuses() {
     let policy = load(&[], settings()).unwrap();
     for kind in Kind::ALL {
@@ -202,6 +231,10 @@ fn the_hash_covers_every_file_and_setting_and_no_order() {
     assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
     let mut s = settings();
     s.tiers[0].from_krw = Krw(1);
+    assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
+    let mut s = settings();
+    let tiers = s.tiers.clone();
+    asset(&mut s).tiers = tiers;
     assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
 }
 

@@ -39,8 +39,8 @@ fee_budget_daily = "1000000"
 unnamed_total_daily_krw = "50000000"
 price_move_bp_max = 500
 price_settle_s = 60
-deny = ["bc1qdenied"]
-allow = ["bc1qpayee", "bc1qdenied2", "BC1QDENIED"]
+deny = ["bc1qdenied", "BC1QUPPER"]
+allow = ["bc1qpayee", "bc1qupper", "bc1qdenied2", "BC1QDENIED"]
 "#;
 
 pub(super) fn settings() -> Settings {

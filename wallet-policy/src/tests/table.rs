@@ -39,6 +39,7 @@ rows! {
         |f| { cleared(f, 999_000, 1_002_000); f.spent.unnamed_day = Krw(u128::MAX); }, |f| f.clearance = Clearance::Absent;
     "deny list" Withdraw DestinationDenied
         |f| f.destination.address = "bc1qdenied2".into(), |f| f.destination.address = "BC1QDENIED".into();
+    "deny list in capitals" Withdraw DestinationDenied |_| {}, |f| f.destination.address = "bc1qupper".into();
     "allow list" Withdraw DestinationNotAllowed
         |_| {}, |f| f.destination.address = "bc1qPayee".into();
     "empty allow list" Withdraw DestinationNotAllowed
@@ -153,7 +154,10 @@ fn the_laws_alone_say_each_code_that_is_a_law() {
 #[test]
 fn a_file_that_permits_everything_releases_nothing_that_breaks_a_law() {
     let outside: Vec<&str> = ROWS.iter().filter(|r| !r.is_law()).map(|r| r.name).collect();
-    assert_eq!(outside, ["deny list", "allow list", "empty allow list", "spendable"]);
+    assert_eq!(
+        outside,
+        ["deny list", "deny list in capitals", "allow list", "empty allow list", "spendable"]
+    );
 }
 
 #[test]
