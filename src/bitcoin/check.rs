@@ -47,6 +47,8 @@ pub struct Pinned<'a> {
 /// What the transaction must be, from the party's own records.
 #[derive(Debug)]
 pub struct Expectations<'a> {
+    /// The transaction reserved, where one is: then nothing at all may differ.
+    pub txid: Option<Txid>,
     /// Whose derivations the PSBT carries.
     pub receiver: KeySlot,
     /// Whose partial signature must stand at every input; no other may.
@@ -101,6 +103,9 @@ pub fn check_psbt(
     expect.caps.check(fee_sat, vbytes)?;
     let inputs = digests(&psbt.unsigned_tx, coins)?;
     let txid = psbt.unsigned_tx.compute_txid();
+    if expect.txid.is_some_and(|reserved| reserved != txid) {
+        return Err(CheckError::Frame("the transaction is not the one reserved"));
+    }
     let mut checked = CheckedTransaction { psbt, txid, inputs, outputs, fee_sat, vbytes, signatures: None };
     checked.signatures = checked.found_signatures(expect.signed_by)?;
     Ok(checked)
@@ -193,17 +198,26 @@ fn fee_of(coins: &[OwnCoin], transaction: &Transaction) -> Result<u64, CheckErro
     fee_sat.ok_or(CheckError::Frame("the outputs are worth more than the inputs"))
 }
 
-/// The signature digest of each input: segwit version 0, SIGHASH_ALL (BIP-0143).
 fn digests(transaction: &Transaction, coins: Vec<OwnCoin>) -> Result<Vec<CheckedInput>, CheckError> {
     let mut cache = SighashCache::new(transaction);
     let digest = |(at, coin): (usize, OwnCoin)| {
-        let amount = Amount::from_sat(coin.amount_sat);
-        let hash =
-            cache.p2wsh_signature_hash(at, coin.script.witness_script(), amount, EcdsaSighashType::All);
-        let hash = hash.map_err(|_| CheckError::Frame("an input has no digest"))?;
-        Ok(CheckedInput { coin, digest: hash.to_byte_array() })
+        let digest = digest_of(&mut cache, at, coin.script.witness_script(), coin.amount_sat)
+            .ok_or(CheckError::Frame("an input has no digest"))?;
+        Ok(CheckedInput { coin, digest })
     };
     coins.into_iter().enumerate().map(digest).collect()
+}
+
+/// The signature digest of an input: segwit version 0, SIGHASH_ALL (BIP-0143).
+pub(super) fn digest_of(
+    cache: &mut SighashCache<&Transaction>,
+    at: usize,
+    witness_script: &Script,
+    amount_sat: u64,
+) -> Option<[u8; 32]> {
+    let amount = Amount::from_sat(amount_sat);
+    let hash = cache.p2wsh_signature_hash(at, witness_script, amount, EcdsaSighashType::All).ok()?;
+    Some(hash.to_byte_array())
 }
 
 impl CheckedInput {

@@ -220,6 +220,7 @@ impl BnbMetric for Need {
     fn score(&mut self, set: &CoinSelector<'_>) -> Option<Ordf32> {
         match self.settle(set.selected_value(), set.selected_indices().len()) {
             Settled::Short { .. } => None,
+            Settled::Done { fee_sat, vbytes, .. } if self.terms.caps.check(fee_sat, vbytes).is_err() => None,
             Settled::Done { fee_sat, change_sat, .. } => {
                 let later = LATER_RATE.fee_sat(INPUT_WEIGHT_MAX.div_ceil(4)).unwrap_or(0);
                 Some(Ordf32((fee_sat + change_sat.map_or(0, |_| later)) as f32))
@@ -272,8 +273,13 @@ fn choose(coins: &[Coin], anchor: Option<OutPoint>, need: &Need) -> Result<Selec
         set.select(at.ok_or(SelectError::AnchorMissing(anchor))?);
     }
     set.sort_candidates_by_descending_value_pwu();
-    let best = set.run_bnb(*need, SEARCH_STEPS_MAX);
-    tracing::trace!(found = best.is_ok(), "searched for the cheapest coins");
+    let mut best = set.clone();
+    if best.run_bnb(*need, SEARCH_STEPS_MAX).is_ok() {
+        // what the search returns has its dead branches banned: only the chosen places are of use
+        for at in best.selected_indices() {
+            set.select(*at);
+        }
+    }
     reach(set, coins, need)
 }
 
