@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::scene::Scene;
 use super::world::{outpoint, stranger};
 use crate::bitcoin::{Branch, Coin, CoinIndex, ProofError, RawTransaction, prove};
-use crate::withdrawal::Code;
+use crate::withdrawal::{Code, FeeRate};
 
 fn transaction() -> Transaction {
     Scene::withdrawal().unsigned.transaction().clone()
@@ -76,7 +76,23 @@ fn the_index_counts_each_coin_once() {
     assert_eq!((index.len(), index.total_sat(), index.is_empty()), (1, 500, false));
 }
 
+#[test]
+fn an_only_coin_is_on_every_short_list() {
+    for amount in 50_000..52_000 {
+        let mut index = CoinIndex::new();
+        index.insert(coin(1, amount));
+        assert_eq!(index.shortlist(50_000, FeeRate(2_000), None, 10).len(), 1, "{amount}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_target_and_no_rate_make_the_short_list_panic(target: u64, rate: u64, amount: u64, limit in 0usize..3) {
+        let mut index = CoinIndex::new();
+        index.insert(coin(1, amount));
+        prop_assert_eq!(index.shortlist(target, FeeRate(rate), None, limit).len(), limit.min(1));
+    }
+
     #[test]
     fn a_short_list_covers_the_target_whenever_that_many_coins_can(
         amounts in prop::collection::vec(1u64..1_000_000, 1..80), target in 1u64..3_000_000, limit in 1usize..40, with_anchor: bool,
@@ -86,7 +102,7 @@ proptest! {
             index.insert(coin(n as u32, *amount));
         }
         let anchor = coin(1_000, 1);
-        let list = index.shortlist(target, with_anchor.then_some(&anchor), limit);
+        let list = index.shortlist(target, FeeRate(1_000), with_anchor.then_some(&anchor), limit);
         prop_assert!(list.len() <= limit);
         prop_assert!(!with_anchor || list[0] == anchor);
         let own = limit - usize::from(with_anchor);

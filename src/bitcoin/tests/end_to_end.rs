@@ -8,8 +8,8 @@ use super::scene::{Scene, TIP};
 use super::world::{World, stranger};
 use crate::bitcoin::fee::{self, INPUT_WEIGHT_MAX};
 use crate::bitcoin::{
-    Chance, ConsensusError, Expectations, KeySlot, Payee, SignatureError, Unsigned, UnsignedPlan, check_psbt,
-    placing, verify_consensus,
+    BuildError, Chance, ConsensusError, Expectations, KeySlot, Payee, SignatureError, Unsigned, UnsignedPlan,
+    check_psbt, placing, verify_consensus,
 };
 use crate::withdrawal::Network;
 
@@ -184,6 +184,27 @@ fn lock_times_sit_at_the_tip_and_one_in_ten_a_little_below() {
     }
     assert_eq!(built(5, 990), Ok(0), "never below zero");
     assert!(built(500_000_000, 1).is_err());
+}
+
+#[test]
+fn a_plan_that_cannot_be_meant_is_not_built() {
+    let scene = Scene::sweep();
+    let build = |inputs: Vec<crate::bitcoin::OwnCoin>, amount_sat: u64, count: usize| {
+        let payees = vec![Payee { script_pubkey: stranger(1), amount_sat }; count];
+        let plan = UnsignedPlan { inputs, payees, cold: None, change: None, tip_height: TIP };
+        Unsigned::build(plan, Chance { order: 0, lock_time: 1 }).map(|_| ())
+    };
+    let coins = || scene.unsigned.inputs().to_vec();
+    assert_eq!(build(coins(), 1_000, 1), Ok(()));
+    assert_eq!(build(coins(), 1_200_001, 1), Err(BuildError::Overspent));
+    assert_eq!(build(coins(), u64::MAX, 2), Err(BuildError::Overspent));
+    assert_eq!(build(vec![], 1_000, 1), Err(BuildError::Count));
+    assert_eq!(build(coins(), 1_000, 0), Err(BuildError::Count));
+    assert_eq!(build(coins(), 1_000, 251), Err(BuildError::Count));
+    let psbt = |hot: &World, cold| scene.unsigned.psbt(KeySlot::B, &hot.wallet, cold).map(|_| ());
+    assert_eq!(psbt(&scene.hot, Some(&scene.cold.wallet)), Ok(()));
+    assert_eq!(psbt(&scene.hot, None), Err(BuildError::OtherWallet));
+    assert_eq!(psbt(&scene.cold, Some(&scene.hot.wallet)), Err(BuildError::OtherWallet));
 }
 
 #[test]
