@@ -83,9 +83,10 @@ impl CoinIndex {
             rate.fee_sat(fee::vbytes(fee::weight_max(1 + usize::from(anchor.is_some()), outputs)))
                 .unwrap_or(u64::MAX)
         };
-        let exact = self.by_amount.range(from(fee(1))..from(fee(2))).take(ALONE_ENOUGH);
-        let with_change =
-            self.by_amount.range(from(fee(2).saturating_add(OWN_DUST_SAT))..).take(ALONE_ENOUGH);
+        // INVARIANT: the three runs leave no gap between them, or a coin in it could never be spent
+        let enough_for_change = from(fee(2).saturating_add(OWN_DUST_SAT));
+        let exact = self.by_amount.range(from(fee(1))..enough_for_change).take(ALONE_ENOUGH);
+        let with_change = self.by_amount.range(enough_for_change..).take(ALONE_ENOUGH);
         let below = self.by_amount.range(..from(fee(1))).rev();
         let others = exact.chain(with_change).chain(below).map(|(_, coin)| coin);
         let others = others.filter(|coin| anchor.is_none_or(|a| a.outpoint != coin.outpoint));
