@@ -88,6 +88,7 @@ fn parse_chain(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
         Ok((field::network("fee_rate", network)?, FeeRate(field::number("fee_rate", rate)?)))
     })?;
     each_once("tip", tips.iter().map(|(network, _)| *network))?;
+    each_once("fee_rate", rates.iter().map(|(network, _)| *network))?;
     if !tips.iter().map(|(network, _)| network).eq(rates.iter().map(|(network, _)| network)) {
         return Err(malformed("fee_rate", "does not name the networks of the `tip` lines in their order"));
     }
