@@ -11,16 +11,31 @@ use ssh_key::HashAlg;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::{NAMESPACE_APPROVAL, NotProven, Trust, VerifiedRequest, digest, field, sshsig};
 use crate::withdrawal::{
-    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, RequestId, Seconds, VaspId, WithdrawalId,
+    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, RequestId, Seconds, VaspId,
+    WithdrawalId,
 };
 
 /// The form of an approval.
 pub static APPROVAL: Form = Form::new(
     "countersign withdrawal-approval v1",
     &[
-        "withdrawal", "organisation", "request_id", "customer_ref", "asset", "network", "amount", "amount_units",
-        "destination", "beneficiary_vasp", "beneficiary_vasp_name", "travel_rule", "fee_max", "signer_policy",
-        "cosigner_policy", "wallet", "expires_at",
+        "withdrawal",
+        "organisation",
+        "request_id",
+        "customer_ref",
+        "asset",
+        "network",
+        "amount",
+        "amount_units",
+        "destination",
+        "beneficiary_vasp",
+        "beneficiary_vasp_name",
+        "travel_rule",
+        "fee_max",
+        "signer_policy",
+        "cosigner_policy",
+        "wallet",
+        "expires_at",
     ],
 );
 
@@ -292,7 +307,11 @@ pub(super) struct PersonSigned {
 }
 
 /// Finds the operator behind an armored signature and checks it over exactly this text.
-pub(super) fn operator_signature(text: &str, armored: &str, trust: &Trust) -> Result<PersonSigned, NotProven> {
+pub(super) fn operator_signature(
+    text: &str,
+    armored: &str,
+    trust: &Trust,
+) -> Result<PersonSigned, NotProven> {
     let sig = sshsig::read(armored)?;
     let key_fingerprint = sig.public_key().fingerprint(HashAlg::Sha256).to_string();
     let operator = trust

@@ -12,8 +12,16 @@ use crate::withdrawal::{Amount, Asset, Code, CustomerRef, Invalid, Organisation,
 pub static REJECTION: Form = Form::new(
     "countersign withdrawal-rejection v1",
     &[
-        "withdrawal", "organisation", "request_id", "customer_ref", "asset", "network", "amount", "amount_units",
-        "destination", "reason",
+        "withdrawal",
+        "organisation",
+        "request_id",
+        "customer_ref",
+        "asset",
+        "network",
+        "amount",
+        "amount_units",
+        "destination",
+        "reason",
     ],
 );
 

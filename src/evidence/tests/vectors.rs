@@ -54,9 +54,14 @@ fn person(name: &str, seed: u8, namespace: &str, text: String) -> (String, Value
 
 /// Every vector, by the name of its file.
 fn vectors() -> Vec<(String, Value)> {
-    let cancel = CancelRequest { organisation: request().organisation, request_id: request().request_id, asked_at: NOW };
+    let cancel = CancelRequest {
+        organisation: request().organisation,
+        request_id: request().request_id,
+        asked_at: NOW,
+    };
     let account = VerificationAnswer { kind: AnswerKind::Account, commitment: None, ..answer() };
-    let denied = VerificationAnswer { result: AnswerResult::Denied, reason: "MISMATCHED-NAME".into(), ..answer() };
+    let denied =
+        VerificationAnswer { result: AnswerResult::Denied, reason: "MISMATCHED-NAME".into(), ..answer() };
     let rejection = RejectionText::of(&verified(&request()), "the customer called: not theirs");
     let trust = trust_file::render(&content()).unwrap();
     let possession = possession().render();
@@ -66,21 +71,34 @@ fn vectors() -> Vec<(String, Value)> {
         machine("answer-user", ROBOT, sign_answer(&answer(), ed25519(&key(ROBOT))).unwrap()),
         machine("answer-account", ROBOT, sign_answer(&account, ed25519(&key(ROBOT))).unwrap()),
         machine("answer-denied", ROBOT, sign_answer(&denied, ed25519(&key(ROBOT))).unwrap()),
-        machine("address-attestation", ATTESTATION, sign_attestation(&attestation(), ed25519(&key(ATTESTATION))).unwrap()),
+        machine(
+            "address-attestation",
+            ATTESTATION,
+            sign_attestation(&attestation(), ed25519(&key(ATTESTATION))).unwrap(),
+        ),
         person("withdrawal-approval", 11, NAMESPACE_APPROVAL, approval().render()),
         person("withdrawal-rejection", 11, NAMESPACE_APPROVAL, rejection.render()),
         person("trust-file", 21, NAMESPACE_TRUST, trust),
-        ("key-possession".into(), json!({ "text": possession, "digest": HEXLOWER.encode(&digest(&possession)) })),
-        ("withdrawal-id".into(), json!({
-            "organisation": request().organisation.as_str(),
-            "request_id": request().request_id.as_str(),
-            "withdrawal": request().id().to_string(),
-        })),
-        ("beneficiary-commitment".into(), json!({
-            "salt": HEXLOWER.encode(&[0x5a; 32]),
-            "payload": r#"{"beneficiary":"made up"}"#,
-            "commitment": HEXLOWER.encode(&answer().commitment.unwrap()),
-        })),
+        (
+            "key-possession".into(),
+            json!({ "text": possession, "digest": HEXLOWER.encode(&digest(&possession)) }),
+        ),
+        (
+            "withdrawal-id".into(),
+            json!({
+                "organisation": request().organisation.as_str(),
+                "request_id": request().request_id.as_str(),
+                "withdrawal": request().id().to_string(),
+            }),
+        ),
+        (
+            "beneficiary-commitment".into(),
+            json!({
+                "salt": HEXLOWER.encode(&[0x5a; 32]),
+                "payload": r#"{"beneficiary":"made up"}"#,
+                "commitment": HEXLOWER.encode(&answer().commitment.unwrap()),
+            }),
+        ),
         ("invalid".into(), invalid()),
     ];
     for statement in statements() {
@@ -97,7 +115,10 @@ fn invalid() -> Value {
     let cases = [
         ("a line is missing", line("amount: 150000\n", "")),
         ("a line stands twice", line("amount: 150000\n", "amount: 150000\namount: 150000\n")),
-        ("two lines changed places", line("amount: 150000\nfee_max: 5000\n", "fee_max: 5000\namount: 150000\n")),
+        (
+            "two lines changed places",
+            line("amount: 150000\nfee_max: 5000\n", "fee_max: 5000\namount: 150000\n"),
+        ),
         ("an unknown line", line("amount:", "memo: hello\namount:")),
         ("a blank line", line("amount:", "\namount:")),
         ("carriage returns", good.replace('\n', "\r\n")),
@@ -136,7 +157,19 @@ fn shown(vector: &Value) -> String {
     if let Some(text) = field("text") {
         out += &format!("```text\n{text}```\n\n");
     }
-    for name in ["digest", "seed", "public_key", "namespace", "signature", "organisation", "request_id", "withdrawal", "salt", "payload", "commitment"] {
+    for name in [
+        "digest",
+        "seed",
+        "public_key",
+        "namespace",
+        "signature",
+        "organisation",
+        "request_id",
+        "withdrawal",
+        "salt",
+        "payload",
+        "commitment",
+    ] {
         match field(name) {
             Some(value) if value.contains('\n') => out += &format!("- {name}:\n\n```text\n{value}```\n"),
             Some(value) => out += &format!("- {name}: `{value}`\n"),
@@ -162,22 +195,35 @@ fn code_page_and_vector_files_say_the_same() {
             }
         }
         assert_eq!(read(&file(&name)), json, "{name}.json");
-        assert!(vector.is_array() || page.contains(&block), "docs/requests.md does not show `{name}` as it is");
+        assert!(
+            vector.is_array() || page.contains(&block),
+            "docs/requests.md does not show `{name}` as it is"
+        );
     }
     if writing() {
         fs::write(&page_path, &page).unwrap();
     }
     let shown = page.matches("<!-- vector: ").count();
-    assert_eq!(shown, vectors().iter().filter(|(_, vector)| !vector.is_array()).count(), "blocks without a vector");
+    assert_eq!(
+        shown,
+        vectors().iter().filter(|(_, vector)| !vector.is_array()).count(),
+        "blocks without a vector"
+    );
 }
 
 #[test]
 fn the_page_names_every_key_of_every_text() {
     let page = read(&root().join("docs/requests.md"));
-    use evidence::{answer, approval, attestation, possession, rejection, request, statement};
+    use evidence::{answer, approval, attestation, cancel, possession, rejection, request, statement};
     for form in [
-        &request::REQUEST, &request::CANCEL, &statement::STATEMENT, &answer::ANSWER, &attestation::ATTESTATION,
-        &approval::APPROVAL, &rejection::REJECTION, &possession::POSSESSION,
+        &request::REQUEST,
+        &cancel::CANCEL,
+        &statement::STATEMENT,
+        &answer::ANSWER,
+        &attestation::ATTESTATION,
+        &approval::APPROVAL,
+        &rejection::REJECTION,
+        &possession::POSSESSION,
     ] {
         assert!(page.contains(&format!("`{}`", form.heading)), "{}", form.heading);
         for key in form.keys {
@@ -195,7 +241,8 @@ fn the_vector_files_open_the_doors() {
     let trust = trust();
 
     let asked = load("withdrawal-request");
-    let request = verify_request(&of(&asked, "text"), "2026-a", &signature(&asked), &trust, NOW, AGE).unwrap();
+    let request =
+        verify_request(&of(&asked, "text"), "2026-a", &signature(&asked), &trust, NOW, AGE).unwrap();
     assert_eq!(HEXLOWER.encode(request.digest()), of(&asked, "digest"));
     let answer = load("answer-user");
     let clear = |vector: &Value| {
@@ -210,7 +257,10 @@ fn the_vector_files_open_the_doors() {
     assert!(verify_approval(&expected, &of(&approval, "signature"), &trust, NOW).is_ok());
     for name in ["coins", "position", "price", "chain"] {
         let vector = load(&format!("statement-{name}"));
-        assert!(verify_statement(&of(&vector, "text"), &signature(&vector), &trust, NOW, AGE, |_, _| None).is_ok());
+        assert!(
+            verify_statement(&of(&vector, "text"), &signature(&vector), &trust, NOW, AGE, |_, _| None)
+                .is_ok()
+        );
     }
 }
 
