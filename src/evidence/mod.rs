@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod approval;
+pub mod approval_text;
 pub mod attestation;
 pub mod cancel;
 pub mod canonical;
@@ -33,7 +34,8 @@ use sha2::{Digest, Sha256};
 use crate::withdrawal::{Code, Finding, Invalid};
 
 pub use answer::{AnswerKind, AnswerResult, VerificationAnswer, sign_answer};
-pub use approval::{Approval, ApprovalText, PolicyHashes, TravelRule, people_of, verify_approval};
+pub use approval::{Approval, people_of, verify_approval};
+pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};

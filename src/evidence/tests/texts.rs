@@ -1,6 +1,7 @@
 //! What holds of every text alike: one spelling, and a clear answer to every other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use crate::evidence::canonical::{Form, utf8};
 use crate::evidence::fixture::*;
@@ -9,6 +10,11 @@ use crate::withdrawal::*;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use uuid::Uuid;
+
+static TEXTS: LazyLock<Vec<(String, &'static Form, Check)>> = LazyLock::new(texts);
+static TRUST: LazyLock<Trust> = LazyLock::new(trust);
+static REQUEST: LazyLock<VerifiedRequest> = LazyLock::new(|| verified(&request()));
+static APPROVAL: LazyLock<ApprovalText> = LazyLock::new(approval);
 
 type Check = fn(&str) -> Result<(), Invalid>;
 
@@ -24,7 +30,7 @@ fn texts() -> Vec<(String, &'static Form, Check)> {
         (attestation::render_attestation(&attestation()), &attestation::ATTESTATION, |t| {
             attestation::parse_attestation(t).map(|_| ())
         }),
-        (approval().render(), &approval::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
+        (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
         (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),
     ];
@@ -357,20 +363,20 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..11usize) {
-        let (text, form, check) = &texts()[at];
+        let (text, form, check) = &TEXTS[at];
         let tail = String::from_utf8_lossy(&bytes);
         for given in [tail.clone().into_owned(), format!("{}\n{tail}", form.heading), format!("{text}{tail}\n")] {
             let _ = check(&given);
         }
         let _ = utf8(&bytes);
-        let (trust, request) = (trust(), verified(&request()));
+        let (trust, request) = (&*TRUST, &*REQUEST);
         let _ = Trust::open(&tail, &[&tail], &quorum(), 0);
         let _ = trust_file::parse(&tail);
-        let _ = verify_request(&tail, &tail, &bytes, &trust, NOW, AGE);
-        let _ = verify_statement(&tail, &bytes, &trust, NOW, AGE, |_, _| None);
-        let _ = Clearance::from_answer(&tail, &bytes, &trust, &request, NOW, AGE, NameMatch::Required);
-        let _ = verify_approval(&approval(), &armor(&bytes), &trust, NOW);
-        let _ = verify_rejection(&rejection(), &tail, &trust, &request);
+        let _ = verify_request(&tail, &tail, &bytes, trust, NOW, AGE);
+        let _ = verify_statement(&tail, &bytes, trust, NOW, AGE, |_, _| None);
+        let _ = Clearance::from_answer(&tail, &bytes, trust, request, NOW, AGE, NameMatch::Required);
+        let _ = verify_approval(&APPROVAL, &armor(&bytes), trust, NOW);
+        let _ = verify_rejection(&TEXTS[5].0, &tail, trust, request);
         let _ = sign_ssh(&tail, NAMESPACE_TRUST, &tail);
         let _ = Uuid::try_parse(&tail);
     }

@@ -214,14 +214,14 @@ fn code_page_and_vector_files_say_the_same() {
 #[test]
 fn the_page_names_every_key_of_every_text() {
     let page = read(&root().join("docs/requests.md"));
-    use evidence::{answer, approval, attestation, cancel, possession, rejection, request, statement};
+    use evidence::{answer, approval_text, attestation, cancel, possession, rejection, request, statement};
     for form in [
         &request::REQUEST,
         &cancel::CANCEL,
         &statement::STATEMENT,
         &answer::ANSWER,
         &attestation::ATTESTATION,
-        &approval::APPROVAL,
+        &approval_text::APPROVAL,
         &rejection::REJECTION,
         &possession::POSSESSION,
     ] {
