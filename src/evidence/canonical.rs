@@ -184,8 +184,11 @@ impl<'a> Reader<'a> {
             return Invalid::new(Code::FieldDuplicate, found, format!("stands again on line {line}"), CURE);
         }
         match expected {
-            Some(key) if self.form.position(key) < Some(at) => match self.rest.contains(&format!("\n{key}:")) {
-                true => malformed(key, format!("stands too late: line {line} must be `{key}` and is `{found}`")),
+            Some(key) if self.form.position(key) < Some(at) => match self.rest.contains(&format!("\n{key}:"))
+            {
+                true => {
+                    malformed(key, format!("stands too late: line {line} must be `{key}` and is `{found}`"))
+                }
                 false => missing(key),
             },
             _ => Invalid::new(Code::FieldUnknown, found, format!("does not belong on line {line}"), CURE),

@@ -98,7 +98,7 @@ pub fn name(field: &'static str, text: &str) -> Result<String, Invalid> {
 
 /// A wallet's fingerprint as the wallet's own room prints it: 8 to 64 lower-case hex digits.
 pub fn wallet(text: &str) -> Result<String, Invalid> {
-    let hex = text.len() % 2 == 0 && HEXLOWER.decode(text.as_bytes()).is_ok();
+    let hex = text.len().is_multiple_of(2) && HEXLOWER.decode(text.as_bytes()).is_ok();
     if !hex || !(8..=64).contains(&text.len()) {
         return Err(malformed("wallet", "is not 8 to 64 lower-case hex digits"));
     }

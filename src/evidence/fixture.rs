@@ -61,8 +61,13 @@ pub fn ssh_p256() -> PrivateKey {
     let mut private = [vec![0; 8], public.clone(), string(&d), string(b"")].concat();
     (1..).take((8 - private.len() % 8) % 8).for_each(|pad| private.push(pad));
     let file = [
-        b"openssh-key-v1\0".to_vec(), string(b"none"), string(b"none"), string(b""), vec![0, 0, 0, 1],
-        string(&public), string(&private),
+        b"openssh-key-v1\0".to_vec(),
+        string(b"none"),
+        string(b"none"),
+        string(b""),
+        vec![0, 0, 0, 1],
+        string(&public),
+        string(&private),
     ];
     PrivateKey::from_bytes(&file.concat()).unwrap()
 }
@@ -86,7 +91,8 @@ impl SecurityKey {
             }
             Self::P256 => {
                 let p256 = ssh_p256();
-                let ssh_key::public::EcdsaPublicKey::NistP256(point) = p256.public_key().key_data().ecdsa().unwrap()
+                let ssh_key::public::EcdsaPublicKey::NistP256(point) =
+                    p256.public_key().key_data().ecdsa().unwrap()
                 else {
                     panic!("no P-256 point")
                 };
@@ -101,7 +107,9 @@ impl SecurityKey {
         let tail = [flags, 0, 0, 0, 7];
         let message = [&Sha256::digest(b"ssh:")[..], &tail, &Sha256::digest(&hashed)[..]].concat();
         let (name, raw) = match self {
-            Self::Ed25519(seed) => ("sk-ssh-ed25519@openssh.com", key(*seed).sign(&message).to_bytes().to_vec()),
+            Self::Ed25519(seed) => {
+                ("sk-ssh-ed25519@openssh.com", key(*seed).sign(&message).to_bytes().to_vec())
+            }
             Self::P256 => {
                 let signed: ssh_key::Signature = ed25519_dalek::Signer::sign(&ssh_p256(), &message);
                 ("sk-ecdsa-sha2-nistp256@openssh.com", signed.as_bytes().to_vec())
@@ -109,8 +117,13 @@ impl SecurityKey {
         };
         let signature = [string(name.as_bytes()), string(&raw), tail.to_vec()].concat();
         let blob = [
-            b"SSHSIG".to_vec(), vec![0, 0, 0, 1], string(&self.public().to_bytes().unwrap()),
-            string(namespace.as_bytes()), string(b""), string(b"sha512"), string(&signature),
+            b"SSHSIG".to_vec(),
+            vec![0, 0, 0, 1],
+            string(&self.public().to_bytes().unwrap()),
+            string(namespace.as_bytes()),
+            string(b""),
+            string(b"sha512"),
+            string(&signature),
         ];
         armor(&blob.concat())
     }
@@ -145,10 +158,17 @@ pub fn content() -> TrustContent {
         version: 7,
         vasp: OwnVasp { id: "1111".into(), name: "Hanbit Exchange".into() },
         cosigner: CosignerKeys { attestation_key: public(ATTESTATION) },
-        log: LogKeys { signer: "signer.example+1234abcd+AQ==".into(), cosigner: "cosigner.example+5678abcd+BA==".into() },
+        log: LogKeys {
+            signer: "signer.example+1234abcd+AQ==".into(),
+            cosigner: "cosigner.example+5678abcd+BA==".into(),
+        },
         guard: [("limit_day_sat".to_owned(), "5000000000".to_owned())].into(),
         wallets: vec![
-            WalletEntry { network: "mainnet".into(), hot: "wsh(hot)#aaaaaaaa".into(), cold: Some("wsh(cold)#bbbbbbbb".into()) },
+            WalletEntry {
+                network: "mainnet".into(),
+                hot: "wsh(hot)#aaaaaaaa".into(),
+                cold: Some("wsh(cold)#bbbbbbbb".into()),
+            },
             WalletEntry { network: "testnet4".into(), hot: "wsh(test)#cccccccc".into(), cold: None },
         ],
         request_keys: vec![
@@ -165,11 +185,18 @@ pub fn content() -> TrustContent {
             StatementKeyEntry { observer: "prices".into(), key: public(8), kinds: vec!["price".into()] },
         ],
         operators: vec![
-            operator("kim", &["treasury", "risk"], vec![ssh_public(11), SecurityKey::Ed25519(12).public().to_openssh().unwrap()]),
+            operator(
+                "kim",
+                &["treasury", "risk"],
+                vec![ssh_public(11), SecurityKey::Ed25519(12).public().to_openssh().unwrap()],
+            ),
             operator("lee", &["treasury"], vec![ssh_p256().public_key().to_openssh().unwrap()]),
             operator("park", &["risk"], vec![SecurityKey::P256.public().to_openssh().unwrap()]),
         ],
-        vasps: vec![vasp("4855741808338010592", "로봇 Robot VASP", ROBOT, true), vasp("2222", "Asleep", ASLEEP, false)],
+        vasps: vec![
+            vasp("4855741808338010592", "로봇 Robot VASP", ROBOT, true),
+            vasp("2222", "Asleep", ASLEEP, false),
+        ],
     }
 }
 
@@ -239,9 +266,16 @@ pub fn statements() -> Vec<Statement> {
     ];
     let bodies = [
         Body::Coins { transactions: vec![raw], coins },
-        Body::Position(vec![(ASSET, Amount::from_sat(70_000_000_000)), (Asset::Bitcoin(Network::Testnet4), Amount::ZERO)]),
+        Body::Position(vec![
+            (ASSET, Amount::from_sat(70_000_000_000)),
+            (Asset::Bitcoin(Network::Testnet4), Amount::ZERO),
+        ]),
         Body::Price(vec![(ASSET, Krw(150_000_000))]),
-        Body::Chain(vec![ChainFact { network: Network::Mainnet, height: 980_000, fee_rate: FeeRate(12_500) }]),
+        Body::Chain(vec![ChainFact {
+            network: Network::Mainnet,
+            height: 980_000,
+            fee_rate: FeeRate(12_500),
+        }]),
     ];
     let at = Seconds(NOW.0 - 20);
     let state = |(n, body): (u64, Body)| Statement { observer: "watcher-1".into(), number: 41 + n, at, body };
@@ -265,7 +299,8 @@ pub fn approval() -> ApprovalText {
     let policies = PolicyHashes { signer: [0xaa; 32], cosigner: [0xbb; 32] };
     let expires_at = Seconds(request().asked_at.0 + 86_400);
     let verified = verified(&request());
-    ApprovalText::of(&verified, &trust(), TravelRule::Cleared, policies, "d34db33fcafef00d", expires_at).unwrap()
+    ApprovalText::of(&verified, &trust(), TravelRule::Cleared, policies, "d34db33fcafef00d", expires_at)
+        .unwrap()
 }
 
 pub fn possession() -> PossessionText {

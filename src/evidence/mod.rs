@@ -4,45 +4,51 @@
 //! storage, and private keys; clients sign through a closure they bring along.
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
-//! believed) · [`request`] · [`statement`] · [`answer`] · [`approval`] · [`attestation`] · [`possession`].
+//! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`clearance`] · [`approval`] · [`attestation`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
+pub mod approval_text;
 pub mod attestation;
+pub mod cancel;
 pub mod canonical;
+pub mod clearance;
 mod field;
+#[cfg(test)]
+pub mod fixture;
 pub mod possession;
+pub mod quorum;
 pub mod rejection;
 pub mod request;
 pub mod signature;
 pub mod sshsig;
 pub mod statement;
 mod statement_body;
-pub mod trust;
-pub mod trust_file;
-#[cfg(test)]
-pub mod fixture;
 #[cfg(test)]
 mod tests;
+pub mod trust;
+pub mod trust_file;
 
 use sha2::{Digest, Sha256};
 
 use crate::withdrawal::{Code, Finding, Invalid};
 
-pub use answer::{AnswerKind, AnswerResult, Clearance, NameMatch, VerificationAnswer, sign_answer};
-pub use approval::{Approval, ApprovalText, PolicyHashes, TravelRule, people_of, verify_approval};
+pub use answer::{AnswerKind, AnswerResult, VerificationAnswer, sign_answer};
+pub use approval::{Approval, people_of, verify_approval};
+pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
+pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
+pub use clearance::{Clearance, NameMatch};
 pub use possession::{KeyRole, PossessionText};
+pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};
-pub use request::{
-    CancelRequest, VerifiedCancel, VerifiedRequest, sign_cancel, sign_request, verify_cancel, verify_request,
-};
+pub use request::{VerifiedRequest, sign_request, verify_request};
 pub use signature::{Signed, ed25519};
 pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };
-pub use trust::{Quorum, Trust};
+pub use trust::Trust;
 pub use trust_file::TrustContent;
 
 /// How far another party's clock may run ahead of ours before its time counts as the future, in seconds.

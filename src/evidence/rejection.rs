@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::approval::{agrees, in_words, operator_signature};
+use super::approval::operator_signature;
+use super::approval_text::{agrees, in_words};
 use super::canonical::{Form, Reader, Writer, same};
 use super::{NotProven, Trust, VerifiedRequest, digest, field};
 use crate::withdrawal::{Amount, Asset, Code, CustomerRef, Invalid, Organisation, RequestId, WithdrawalId};
@@ -12,8 +13,16 @@ use crate::withdrawal::{Amount, Asset, Code, CustomerRef, Invalid, Organisation,
 pub static REJECTION: Form = Form::new(
     "countersign withdrawal-rejection v1",
     &[
-        "withdrawal", "organisation", "request_id", "customer_ref", "asset", "network", "amount", "amount_units",
-        "destination", "reason",
+        "withdrawal",
+        "organisation",
+        "request_id",
+        "customer_ref",
+        "asset",
+        "network",
+        "amount",
+        "amount_units",
+        "destination",
+        "reason",
     ],
 );
 

@@ -1,4 +1,4 @@
-//! What the exchange signed: withdrawal requests and cancellations (laws L1, L2). Knows no policy and no chain.
+//! What the exchange signed: withdrawal requests (laws L1, L2). Knows no policy and no chain.
 //!
 //! Age is judged once, when a request is admitted. At recovery only signature and trust are judged again, or a request
 //! that was admitted in time would be lost by waiting.
@@ -8,19 +8,25 @@ use ed25519_dalek::VerifyingKey;
 use super::canonical::{Form, Reader, Writer, same};
 use super::signature::{Signed, holds, read_signature};
 use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
-use crate::withdrawal::{Code, CustomerRef, Invalid, Organisation, RequestId, Seconds, WithdrawalId, WithdrawalRequest};
+use crate::withdrawal::{
+    Code, CustomerRef, Invalid, Organisation, RequestId, Seconds, WithdrawalId, WithdrawalRequest,
+};
 
 /// The form of a withdrawal request.
 pub static REQUEST: Form = Form::new(
     "countersign withdrawal-request v1",
     &[
-        "organisation", "request_id", "customer_ref", "asset", "destination", "amount", "fee_max",
-        "beneficiary_vasp", "asked_at",
+        "organisation",
+        "request_id",
+        "customer_ref",
+        "asset",
+        "destination",
+        "amount",
+        "fee_max",
+        "beneficiary_vasp",
+        "asked_at",
     ],
 );
-
-/// The form of a cancellation.
-pub static CANCEL: Form = Form::new("countersign withdrawal-cancel v1", &["organisation", "request_id", "asked_at"]);
 
 /// The canonical text of a request.
 pub fn render_request(request: &WithdrawalRequest) -> String {
@@ -105,7 +111,13 @@ impl VerifiedRequest {
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, Code::AssetUnknown.cure()).into());
         }
         check_signature(trust, &request.organisation, key_id, request.asked_at, (text, &signature))?;
-        Ok(Self { request, digest: digest(text), text: text.to_owned(), key_id: key_id.to_owned(), signature })
+        Ok(Self {
+            request,
+            digest: digest(text),
+            text: text.to_owned(),
+            key_id: key_id.to_owned(),
+            signature,
+        })
     }
 
     /// What was asked.
@@ -139,100 +151,7 @@ impl VerifiedRequest {
     }
 }
 
-/// What the exchange asks when it wants a request undone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CancelRequest {
-    /// Who asks.
-    pub organisation: Organisation,
-    /// The request that is to be undone.
-    pub request_id: RequestId,
-    /// When the exchange signed.
-    pub asked_at: Seconds,
-}
-
-/// The canonical text of a cancellation.
-pub fn render_cancel(cancel: &CancelRequest) -> String {
-    Writer::new(&CANCEL)
-        .line("organisation", &cancel.organisation)
-        .line("request_id", &cancel.request_id)
-        .line("asked_at", cancel.asked_at.0)
-        .finish()
-}
-
-/// Reads the canonical text of a cancellation.
-pub fn parse_cancel(text: &str) -> Result<CancelRequest, Invalid> {
-    let mut reader = Reader::open(text, &CANCEL)?;
-    let cancel = CancelRequest {
-        organisation: Organisation::parse(reader.take("organisation")?)?,
-        request_id: RequestId::parse(reader.take("request_id")?)?,
-        asked_at: field::seconds("asked_at", reader.take("asked_at")?)?,
-    };
-    reader.close()?;
-    same(text, &render_cancel(&cancel))?;
-    Ok(cancel)
-}
-
-/// Renders and signs a cancellation, for clients.
-pub fn sign_cancel(cancel: &CancelRequest, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> Result<Signed, Invalid> {
-    let text = render_cancel(cancel);
-    parse_cancel(&text)?;
-    Ok(Signed::of(text, sign))
-}
-
-/// A cancellation whose signature held and whose time was in range.
-#[derive(Debug)]
-pub struct VerifiedCancel {
-    cancel: CancelRequest,
-    text: String,
-    key_id: String,
-    signature: [u8; 64],
-}
-
-/// The door for a cancellation: form, key, signature, then age.
-pub fn verify_cancel(
-    text: &str,
-    key_id: &str,
-    signature: &[u8],
-    trust: &Trust,
-    now: Seconds,
-    age_s_max: u64,
-) -> Result<VerifiedCancel, NotProven> {
-    let cancel = parse_cancel(text)?;
-    let signature = read_signature(signature)?;
-    check_signature(trust, &cancel.organisation, key_id, cancel.asked_at, (text, &signature))?;
-    check_key_age(trust, &cancel.organisation, key_id, now)?;
-    check_age(cancel.asked_at, now, age_s_max)?;
-    Ok(VerifiedCancel { cancel, text: text.to_owned(), key_id: key_id.to_owned(), signature })
-}
-
-impl VerifiedCancel {
-    /// What is to be undone.
-    pub fn cancel(&self) -> &CancelRequest {
-        &self.cancel
-    }
-
-    /// The withdrawal that is to be undone.
-    pub fn withdrawal(&self) -> WithdrawalId {
-        WithdrawalId::of(&self.cancel.organisation, &self.cancel.request_id)
-    }
-
-    /// The exact text that was signed.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the request key in the trust file.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The exchange's signature.
-    pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
-    }
-}
-
-fn check_signature(
+pub(super) fn check_signature(
     trust: &Trust,
     organisation: &Organisation,
     key_id: &str,
@@ -241,7 +160,10 @@ fn check_signature(
 ) -> Result<(), NotProven> {
     let (key, not_after) = find_key(trust, organisation, key_id)?;
     if not_after.is_some_and(|end| asked_at > end) {
-        return Err(NotProven::refused(Code::RequestKeyUnknown, "the key had ended when the request was signed"));
+        return Err(NotProven::refused(
+            Code::RequestKeyUnknown,
+            "the key had ended when the request was signed",
+        ));
     }
     if !holds(key, text, signature) {
         return Err(NotProven::refused(Code::RequestSignatureInvalid, ""));
@@ -250,7 +172,7 @@ fn check_signature(
 }
 
 /// A key that has ended admits nothing new, whatever time the text claims.
-fn check_key_age(
+pub(super) fn check_key_age(
     trust: &Trust,
     organisation: &Organisation,
     key_id: &str,
@@ -258,7 +180,9 @@ fn check_key_age(
 ) -> Result<(), NotProven> {
     let (_, not_after) = find_key(trust, organisation, key_id)?;
     match not_after {
-        Some(end) if now > end => Err(NotProven::refused(Code::RequestKeyUnknown, format!("the key ended {end}"))),
+        Some(end) if now > end => {
+            Err(NotProven::refused(Code::RequestKeyUnknown, format!("the key ended {end}")))
+        }
         _ => Ok(()),
     }
 }
@@ -274,7 +198,7 @@ fn find_key<'t>(
     })
 }
 
-fn check_age(asked_at: Seconds, now: Seconds, age_s_max: u64) -> Result<(), NotProven> {
+pub(super) fn check_age(asked_at: Seconds, now: Seconds, age_s_max: u64) -> Result<(), NotProven> {
     let no = |detail: String| Err(NotProven::refused(Code::RequestTimeOutOfRange, detail));
     if asked_at > now.plus(SKEW_S_MAX) {
         return no(format!("asked at {asked_at}, it is {now}"));

@@ -67,9 +67,8 @@ mod tests {
             let key: [u8; 32] = group.key.pk.as_slice().try_into().unwrap();
             let key = VerifyingKey::from_bytes(&key).unwrap();
             for test in group.tests {
-                let ok = read_signature(&test.sig).is_ok_and(|sig| {
-                    key.verify_strict(&test.msg, &Signature::from_bytes(&sig)).is_ok()
-                });
+                let ok = read_signature(&test.sig)
+                    .is_ok_and(|sig| key.verify_strict(&test.msg, &Signature::from_bytes(&sig)).is_ok());
                 assert_eq!(ok, test.result == TestResult::Valid, "test {}", test.tc_id);
                 refused += usize::from(!ok);
             }

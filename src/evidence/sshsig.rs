@@ -79,7 +79,8 @@ pub(super) fn read_public_key(field: &'static str, text: &str) -> Result<PublicK
     let cure = "write the line of the .pub file: ssh-ed25519, ecdsa-sha2-nistp256 or their sk- forms";
     let no = |problem: &str| Invalid::new(Code::FieldMalformed, field, problem, cure);
     let key = PublicKey::from_openssh(text).map_err(|_| no("is no OpenSSH public key"))?;
-    let weak = |bytes: &[u8; 32]| ed25519_dalek::VerifyingKey::from_bytes(bytes).map_or(true, |key| key.is_weak());
+    let weak =
+        |bytes: &[u8; 32]| ed25519_dalek::VerifyingKey::from_bytes(bytes).map_or(true, |key| key.is_weak());
     match key.key_data() {
         KeyData::Ed25519(ed) if weak(&ed.0) => Err(no("is a point of small order")),
         KeyData::SkEd25519(sk) if weak(&sk.public_key().0) => Err(no("is a point of small order")),

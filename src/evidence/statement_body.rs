@@ -3,8 +3,8 @@
 use data_encoding::HEXLOWER;
 
 use super::canonical::{Reader, Writer, malformed};
-use super::statement::{Body, COINS_MAX, ChainFact, Coin, StatementKind, each_once};
 use super::field;
+use super::statement::{Body, COINS_MAX, ChainFact, Coin, StatementKind, each_once};
 use crate::withdrawal::{Amount, Asset, Code, FeeRate, Invalid, Krw};
 
 /// Adds the lines of a body.
@@ -13,8 +13,12 @@ pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
         Body::Coins { transactions, coins } => writer
             .lines("transaction", transactions.iter().map(|raw| HEXLOWER.encode(raw)))
             .lines("coin", coins.iter().map(write_coin)),
-        Body::Position(cold) => writer.lines("cold", cold.iter().map(|(asset, amount)| format!("{asset} {amount}"))),
-        Body::Price(prices) => writer.lines("price", prices.iter().map(|(asset, krw)| format!("{asset} {krw}"))),
+        Body::Position(cold) => {
+            writer.lines("cold", cold.iter().map(|(asset, amount)| format!("{asset} {amount}")))
+        }
+        Body::Price(prices) => {
+            writer.lines("price", prices.iter().map(|(asset, krw)| format!("{asset} {krw}")))
+        }
         Body::Chain(chains) => writer
             .lines("tip", chains.iter().map(|c| format!("{} {}", c.network, c.height)))
             .lines("fee_rate", chains.iter().map(|c| format!("{} {}", c.network, c.fee_rate))),
@@ -54,7 +58,9 @@ fn parse_coins(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
     each_once("transaction", transactions.iter().copied())?;
     let transactions = transactions
         .into_iter()
-        .map(|hex| HEXLOWER.decode(hex.as_bytes()).map_err(|_| malformed("transaction", "is not lower-case hex")))
+        .map(|hex| {
+            HEXLOWER.decode(hex.as_bytes()).map_err(|_| malformed("transaction", "is not lower-case hex"))
+        })
         .collect::<Result<_, _>>()?;
     let coins = facts(reader, "coin", parse_coin)?;
     each_once("coin", coins.iter().map(|coin| (coin.txid, coin.vout)))?;
@@ -88,6 +94,7 @@ fn parse_chain(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
         Ok((field::network("fee_rate", network)?, FeeRate(field::number("fee_rate", rate)?)))
     })?;
     each_once("tip", tips.iter().map(|(network, _)| *network))?;
+    each_once("fee_rate", rates.iter().map(|(network, _)| *network))?;
     if !tips.iter().map(|(network, _)| network).eq(rates.iter().map(|(network, _)| network)) {
         return Err(malformed("fee_rate", "does not name the networks of the `tip` lines in their order"));
     }

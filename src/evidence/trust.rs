@@ -10,54 +10,10 @@ use ssh_key::public::KeyData;
 use super::canonical::check_value;
 use super::signature::read_public_key;
 use super::trust_file::{self, OperatorEntry, TRUST_SIZE_MAX, TrustContent, WalletEntry};
-use super::{NAMESPACE_TRUST, NotProven, StatementKind, digest, field, sshsig};
+use super::{NotProven, Quorum, StatementKind, digest, field, sshsig};
 use crate::withdrawal::{Code, Finding, Invalid, Network, Organisation, Seconds, VaspId};
 
 const CURE: &str = "correct the trust file and have its quorum sign it again";
-
-/// Who may sign a trust file, and how many of them must. It comes from this party's own configuration.
-#[derive(Debug)]
-pub struct Quorum {
-    threshold: usize,
-    keys: BTreeMap<KeyData, String>,
-}
-
-impl Quorum {
-    /// A quorum of `threshold` different people out of those named; one person may have several keys.
-    pub fn new(threshold: usize, people: &[(String, String)]) -> Result<Self, Invalid> {
-        let mut keys = BTreeMap::new();
-        for (person, key) in people {
-            let person = field::name("quorum", person)?;
-            let key = sshsig::read_public_key("quorum", key)?.key_data().clone();
-            if keys.insert(key, person).is_some() {
-                return Err(twice("quorum", "a key"));
-            }
-        }
-        let people = keys.values().collect::<BTreeSet<_>>().len();
-        if threshold == 0 || threshold > people {
-            let problem = format!("needs {threshold} of {people} people");
-            return Err(Invalid::new(Code::FieldMalformed, "quorum", problem, "name a number from 1 to that of the people"));
-        }
-        Ok(Self { threshold, keys })
-    }
-
-    /// The people who signed exactly this text, if they are enough.
-    fn signers(&self, text: &str, signatures: &[&str]) -> Result<BTreeSet<String>, NotProven> {
-        let mut people = BTreeSet::new();
-        for armored in signatures {
-            let sig = sshsig::read(armored)?;
-            let Some(person) = self.keys.get(sig.public_key()) else { continue };
-            sshsig::check(&sig, NAMESPACE_TRUST, text)
-                .map_err(|why| NotProven::refused(Code::TrustFileInvalid, format!("`{person}`: {why}")))?;
-            people.insert(person.clone());
-        }
-        if people.len() < self.threshold {
-            let detail = format!("{} people of the quorum signed, {} must", people.len(), self.threshold);
-            return Err(NotProven::refused(Code::TrustFileInvalid, detail));
-        }
-        Ok(people)
-    }
-}
 
 /// A counterparty VASP.
 #[derive(Debug)]
@@ -208,7 +164,11 @@ impl Trust {
     }
 
     /// A request key, and the last second at which it signs.
-    pub fn request_key(&self, organisation: &Organisation, id: &str) -> Option<(&VerifyingKey, Option<Seconds>)> {
+    pub fn request_key(
+        &self,
+        organisation: &Organisation,
+        id: &str,
+    ) -> Option<(&VerifyingKey, Option<Seconds>)> {
         let entry = self.request_keys.get(organisation.as_str())?.get(id)?;
         Some((&entry.key, entry.not_after))
     }
@@ -325,7 +285,10 @@ fn read_statement_keys(
 
 fn read_operator(entry: &OperatorEntry) -> Result<Operator, Invalid> {
     let groups = entry.groups.iter().map(|group| field::name("operators.groups", group));
-    Ok(Operator { name: field::name("operators.name", &entry.name)?, groups: groups.collect::<Result<_, _>>()? })
+    Ok(Operator {
+        name: field::name("operators.name", &entry.name)?,
+        groups: groups.collect::<Result<_, _>>()?,
+    })
 }
 
 fn read_operator_keys(content: &TrustContent) -> Result<BTreeMap<KeyData, usize>, Invalid> {

@@ -150,7 +150,8 @@ pub(super) fn parse(text: &str) -> Result<TrustContent, Invalid> {
             Some("duplicate") => Code::FieldDuplicate,
             _ => Code::FieldMalformed,
         };
-        let line = no.span().and_then(|span| text.get(..span.start)).map_or(1, |t| t.matches('\n').count() + 1);
+        let line =
+            no.span().and_then(|span| text.get(..span.start)).map_or(1, |t| t.matches('\n').count() + 1);
         Invalid::new(code, "trust file", format!("line {line}: {problem}"), CURE)
     })
 }
@@ -161,7 +162,9 @@ fn guard_values<'de, D: Deserializer<'de>>(de: D) -> Result<BTreeMap<String, Str
         toml::Value::String(text) => Ok((name, text)),
         toml::Value::Integer(number) => Ok((name, number.to_string())),
         toml::Value::Boolean(yes) => Ok((name, yes.to_string())),
-        _ => Err(serde::de::Error::custom(format!("guard value `{name}` is no string, whole number or boolean"))),
+        _ => Err(serde::de::Error::custom(format!(
+            "guard value `{name}` is no string, whole number or boolean"
+        ))),
     };
     table.into_iter().map(plain).collect()
 }

@@ -12,7 +12,15 @@ fn door_with(
     name_match: NameMatch,
 ) -> Result<Clearance, NotProven> {
     let signed = sign_answer(answer, ed25519(&key(seed))).unwrap();
-    Clearance::from_answer(&signed.text, &signed.signature, trust, &verified(&request()), now, AGE, name_match)
+    Clearance::from_answer(
+        &signed.text,
+        &signed.signature,
+        trust,
+        &verified(&request()),
+        now,
+        AGE,
+        name_match,
+    )
 }
 
 fn door(answer: &VerificationAnswer) -> Result<Clearance, NotProven> {
@@ -39,7 +47,15 @@ fn the_evidence_opens_the_same_door_on_the_other_side() {
     let ours = door(&answer()).unwrap();
     let (theirs, now) = (trust(), Seconds(NOW.0 + 5));
     let request = verified(&request());
-    let again = Clearance::from_answer(ours.text(), ours.signature(), &theirs, &request, now, AGE, NameMatch::Required);
+    let again = Clearance::from_answer(
+        ours.text(),
+        ours.signature(),
+        &theirs,
+        &request,
+        now,
+        AGE,
+        NameMatch::Required,
+    );
     assert_eq!(again.unwrap().answer(), ours.answer());
 }
 
@@ -47,7 +63,10 @@ fn the_evidence_opens_the_same_door_on_the_other_side() {
 fn an_answer_about_anything_else_clears_nothing() {
     let other_request = WithdrawalRequest { request_id: RequestId::parse("w-000002").unwrap(), ..request() };
     let cases = [
-        ("request_digest", VerificationAnswer { request_digest: *verified(&other_request).digest(), ..answer() }),
+        (
+            "request_digest",
+            VerificationAnswer { request_digest: *verified(&other_request).digest(), ..answer() },
+        ),
         ("amount", VerificationAnswer { amount: Amount::from_sat(150_001), ..answer() }),
         ("destination", VerificationAnswer { destination: "bc1qother".into(), ..answer() }),
         ("asset", VerificationAnswer { asset: Asset::Bitcoin(Network::Testnet4), ..answer() }),
@@ -91,11 +110,15 @@ fn a_wrong_key_or_a_changed_text_clears_nothing() {
         let no = door_with(&answer(), seed, &trust(), NOW, NameMatch::Required).unwrap_err();
         assert_eq!(no.code(), Code::EvidenceInvalid);
     }
-    let signed = sign_answer(&VerificationAnswer { amount: Amount::from_sat(1), ..answer() }, ed25519(&key(ROBOT))).unwrap();
+    let signed =
+        sign_answer(&VerificationAnswer { amount: Amount::from_sat(1), ..answer() }, ed25519(&key(ROBOT)))
+            .unwrap();
     let text = render_answer(&answer());
     let request = verified(&request());
     let door = |text: &str, signature: &[u8]| {
-        Clearance::from_answer(text, signature, &trust(), &request, NOW, AGE, NameMatch::Required).unwrap_err().code()
+        Clearance::from_answer(text, signature, &trust(), &request, NOW, AGE, NameMatch::Required)
+            .unwrap_err()
+            .code()
     };
     assert_eq!(door(&text, &signed.signature), Code::EvidenceInvalid);
     assert_eq!(door(&text, &[]), Code::SignatureMalformed);
@@ -103,7 +126,11 @@ fn a_wrong_key_or_a_changed_text_clears_nothing() {
 
 #[test]
 fn an_old_answer_is_a_hold_and_one_of_the_future_is_no_evidence() {
-    let at = |now| door_with(&answer(), ROBOT, &trust(), Seconds(now), NameMatch::Required).map(|_| ()).map_err(|no| no.code());
+    let at = |now| {
+        door_with(&answer(), ROBOT, &trust(), Seconds(now), NameMatch::Required)
+            .map(|_| ())
+            .map_err(|no| no.code())
+    };
     let answered = answer().answered_at.0;
     assert_eq!(at(answered + AGE), Ok(()));
     assert_eq!(at(answered + AGE + 1), Err(Code::ClearanceExpired));
@@ -114,12 +141,14 @@ fn an_old_answer_is_a_hold_and_one_of_the_future_is_no_evidence() {
 
 #[test]
 fn a_denial_is_believed_only_from_the_vasp_that_was_asked() {
-    let denied = VerificationAnswer { result: AnswerResult::Denied, reason: "MISMATCHED-NAME".into(), ..answer() };
+    let denied =
+        VerificationAnswer { result: AnswerResult::Denied, reason: "MISMATCHED-NAME".into(), ..answer() };
     let NotProven::Refused(no) = door(&denied).unwrap_err() else { panic!("unreadable") };
     assert_eq!(no, Finding::new(Code::TravelRuleDenied, "MISMATCHED-NAME"));
     let no = door_with(&denied, STRANGER, &trust(), NOW, NameMatch::Required).unwrap_err();
     assert_eq!(no.code(), Code::EvidenceInvalid);
-    let error = VerificationAnswer { result: AnswerResult::Error, reason: "UNDEFINED-ERROR".into(), ..answer() };
+    let error =
+        VerificationAnswer { result: AnswerResult::Error, reason: "UNDEFINED-ERROR".into(), ..answer() };
     assert_eq!(door(&error).unwrap_err().code(), Code::NoClearance);
 }
 
@@ -138,10 +167,25 @@ fn an_answer_contradicting_itself_cannot_be_read() {
         ("commitment", VerificationAnswer { commitment: Some([1; 32]), ..account() }),
         ("reason", VerificationAnswer { reason: "MISMATCHED-NAME".into(), ..answer() }),
         ("reason", VerificationAnswer { result: AnswerResult::Denied, ..answer() }),
-        ("reason", VerificationAnswer { result: AnswerResult::Denied, reason: "Kim Minsu".into(), ..answer() }),
+        (
+            "reason",
+            VerificationAnswer { result: AnswerResult::Denied, reason: "Kim Minsu".into(), ..answer() },
+        ),
         ("uuid", VerificationAnswer { uuid: Uuid::nil(), ..answer() }),
-        ("uuid", VerificationAnswer { uuid: Uuid::parse_str("3f2a1c9e-8f7b-1d3c-9a51-0b6e2d4c8f10").unwrap(), ..answer() }),
-        ("uuid", VerificationAnswer { uuid: Uuid::parse_str("3f2a1c9e-8f7b-4d3c-ca51-0b6e2d4c8f10").unwrap(), ..answer() }),
+        (
+            "uuid",
+            VerificationAnswer {
+                uuid: Uuid::parse_str("3f2a1c9e-8f7b-1d3c-9a51-0b6e2d4c8f10").unwrap(),
+                ..answer()
+            },
+        ),
+        (
+            "uuid",
+            VerificationAnswer {
+                uuid: Uuid::parse_str("3f2a1c9e-8f7b-4d3c-ca51-0b6e2d4c8f10").unwrap(),
+                ..answer()
+            },
+        ),
     ];
     for (field, answer) in bad {
         assert_eq!(sign_answer(&answer, |_| panic!("signed")).unwrap_err().field, field, "{answer:?}");

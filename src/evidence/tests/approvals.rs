@@ -30,7 +30,8 @@ fn both_hashes_and_every_kind_of_key_are_accepted() {
     let text = approval().render();
     for hash in [HashAlg::Sha256, HashAlg::Sha512] {
         for (key, person) in [(ssh_key(11), "kim"), (ssh_p256(), "lee")] {
-            let sig = key.sign(NAMESPACE_APPROVAL, hash, text.as_bytes()).unwrap().to_pem(LineEnding::LF).unwrap();
+            let sig =
+                key.sign(NAMESPACE_APPROVAL, hash, text.as_bytes()).unwrap().to_pem(LineEnding::LF).unwrap();
             assert_eq!(door(&sig).unwrap().person(), person);
         }
     }
@@ -46,7 +47,8 @@ fn a_security_key_that_was_not_touched_approves_nothing() {
     let text = approval().render();
     for key in [SecurityKey::Ed25519(12), SecurityKey::P256] {
         for untouched in [0x00, 0x04, 0xfe] {
-            let no = verify_approval(&approval(), &key.sign(NAMESPACE_APPROVAL, &text, untouched), &trust(), NOW);
+            let no =
+                verify_approval(&approval(), &key.sign(NAMESPACE_APPROVAL, &text, untouched), &trust(), NOW);
             let NotProven::Refused(no) = no.unwrap_err() else { panic!("unreadable") };
             assert_eq!(no.code, Code::ApprovalInvalid);
             assert!(no.detail.contains("not touched"), "{}", no.detail);
@@ -64,7 +66,10 @@ fn what_is_not_a_listed_operators_yes_to_this_text_is_refused() {
         (kim("file", &text), Code::ApprovalInvalid),
         (kim(NAMESPACE_APPROVAL, &other), Code::ApprovalInvalid),
         (kim(NAMESPACE_APPROVAL, text.trim_end()), Code::ApprovalInvalid),
-        (kim(NAMESPACE_APPROVAL, &RejectionText::of(&verified(&request()), "no").render()), Code::ApprovalInvalid),
+        (
+            kim(NAMESPACE_APPROVAL, &RejectionText::of(&verified(&request()), "no").render()),
+            Code::ApprovalInvalid,
+        ),
         (sign_ssh(&ssh_private(STRANGER), NAMESPACE_APPROVAL, &text).unwrap(), Code::OperatorUnknown),
         (sign_ssh(&ssh_private(21), NAMESPACE_APPROVAL, &text).unwrap(), Code::OperatorUnknown),
         (SecurityKey::Ed25519(13).sign(NAMESPACE_APPROVAL, &text, 1), Code::OperatorUnknown),
@@ -120,7 +125,8 @@ fn a_bit_changed_anywhere_in_the_signature_refuses() {
 #[test]
 fn an_approval_ends_with_its_text() {
     let signature = kim(NAMESPACE_APPROVAL, &approval().render());
-    let at = |now| verify_approval(&approval(), &signature, &trust(), now).map(|_| ()).map_err(|no| no.code());
+    let at =
+        |now| verify_approval(&approval(), &signature, &trust(), now).map(|_| ()).map_err(|no| no.code());
     assert_eq!(at(approval().expires_at), Ok(()));
     assert_eq!(at(approval().expires_at.plus(1)), Err(Code::ApprovalInvalid));
 }
@@ -145,10 +151,13 @@ fn a_rejection_names_its_withdrawal_and_its_reason() {
     let rejected = verify_rejection(&text, &kim(NAMESPACE_APPROVAL, &text), &trust(), &request).unwrap();
     assert_eq!((rejected.person(), rejected.text().reason.as_str()), ("kim", "the customer called"));
     assert_eq!(rejected.digest(), &digest(&text));
-    let other = WithdrawalRequest { request_id: RequestId::parse("w-2").unwrap(), ..request.request().clone() };
-    let no = verify_rejection(&text, &kim(NAMESPACE_APPROVAL, &text), &trust(), &verified(&other)).unwrap_err();
+    let other =
+        WithdrawalRequest { request_id: RequestId::parse("w-2").unwrap(), ..request.request().clone() };
+    let no =
+        verify_rejection(&text, &kim(NAMESPACE_APPROVAL, &text), &trust(), &verified(&other)).unwrap_err();
     assert_eq!(no.code(), Code::ApprovalInvalid);
-    let no = verify_rejection(&text, &kim(NAMESPACE_APPROVAL, &approval().render()), &trust(), &request).unwrap_err();
+    let no = verify_rejection(&text, &kim(NAMESPACE_APPROVAL, &approval().render()), &trust(), &request)
+        .unwrap_err();
     assert_eq!(no.code(), Code::ApprovalInvalid);
     assert!(RejectionText::parse(&RejectionText::of(&request, "two\nlines").render()).is_err());
     assert!(RejectionText::parse(&RejectionText::of(&request, "").render()).is_err());
@@ -174,11 +183,15 @@ fn a_signature_of_ssh_keygen_is_accepted_and_ours_by_ssh_keygen() {
         let key = path(kind);
         run(&["-q", "-t", kind, "-b", "256", "-N", "", "-C", "", "-f", &key], "/dev/null");
         let mut content = content();
-        content.operators[0].keys[0] = std::fs::read_to_string(format!("{key}.pub")).unwrap().trim().to_owned();
+        content.operators[0].keys[0] =
+            std::fs::read_to_string(format!("{key}.pub")).unwrap().trim().to_owned();
         let trust = open(&content).unwrap();
         for hash in ["hashalg=sha256", "hashalg=sha512"] {
             let _ = std::fs::remove_file(path("text.sig"));
-            run(&["-q", "-Y", "sign", "-f", &key, "-n", NAMESPACE_APPROVAL, "-O", hash, &path("text")], "/dev/null");
+            run(
+                &["-q", "-Y", "sign", "-f", &key, "-n", NAMESPACE_APPROVAL, "-O", hash, &path("text")],
+                "/dev/null",
+            );
             let armored = std::fs::read_to_string(path("text.sig")).unwrap();
             assert_eq!(verify_approval(&approval(), &armored, &trust, NOW).unwrap().person(), "kim");
         }
@@ -186,7 +199,10 @@ fn a_signature_of_ssh_keygen_is_accepted_and_ours_by_ssh_keygen() {
         std::fs::write(path("ours.sig"), ours).unwrap();
         std::fs::write(path("allowed"), format!("kim {}\n", content.operators[0].keys[0])).unwrap();
         let (allowed, ours) = (path("allowed"), path("ours.sig"));
-        run(&["-Y", "verify", "-f", &allowed, "-I", "kim", "-n", NAMESPACE_APPROVAL, "-s", &ours], &path("text"));
+        run(
+            &["-Y", "verify", "-f", &allowed, "-I", "kim", "-n", NAMESPACE_APPROVAL, "-s", &ours],
+            &path("text"),
+        );
     }
 }
 

@@ -59,7 +59,10 @@ fn only_a_listed_key_of_the_same_organisation_signs() {
     }
     let theirs = WithdrawalRequest { organisation: Organisation::parse("other").unwrap(), ..request() };
     let signed = sign_request(&theirs, ed25519(&key(EXCHANGE))).unwrap();
-    assert_eq!(door(&signed.text, "2026-a", &signed.signature, NOW).unwrap_err(), Code::RequestSignatureInvalid);
+    assert_eq!(
+        door(&signed.text, "2026-a", &signed.signature, NOW).unwrap_err(),
+        Code::RequestSignatureInvalid
+    );
 }
 
 #[test]
@@ -114,7 +117,11 @@ fn a_request_that_no_text_can_hold_is_never_signed() {
 
 #[test]
 fn a_cancellation_is_bound_to_its_request_and_its_time() {
-    let cancel = CancelRequest { organisation: request().organisation, request_id: request().request_id, asked_at: NOW };
+    let cancel = CancelRequest {
+        organisation: request().organisation,
+        request_id: request().request_id,
+        asked_at: NOW,
+    };
     let signed = sign_cancel(&cancel, ed25519(&key(EXCHANGE))).unwrap();
     let door = |signature: &[u8], now| {
         verify_cancel(&signed.text, "2026-a", signature, &trust(), now, AGE).map_err(|no| no.code())

@@ -82,7 +82,12 @@ fn a_body_has_one_spelling() {
         ("coins", format!("coin: {id}:0 1\ntransaction: 00\n"), Code::FieldUnknown, "transaction"),
         ("coins", format!("transaction: 0\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),
         ("coins", format!("transaction: AA\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),
-        ("coins", format!("transaction: 00\ntransaction: 00\ncoin: {id}:0 1\n"), Code::FieldDuplicate, "transaction"),
+        (
+            "coins",
+            format!("transaction: 00\ntransaction: 00\ncoin: {id}:0 1\n"),
+            Code::FieldDuplicate,
+            "transaction",
+        ),
         ("coins", format!("coin: {id}:0 1\ncoin: {id}:0 2\n"), Code::FieldDuplicate, "coin"),
         ("coins", format!("coin: {id}:00 1\n"), Code::FieldMalformed, "coin"),
         ("coins", format!("coin: {id}:0  1\n"), Code::FieldMalformed, "coin"),
@@ -102,8 +107,18 @@ fn a_body_has_one_spelling() {
         ("chain", "tip: mainnet 1\n".into(), Code::FieldMissing, "fee_rate"),
         ("chain", "fee_rate: mainnet 1\n".into(), Code::FieldMissing, "tip"),
         ("chain", "tip: mainnet 1\nfee_rate: signet 1\n".into(), Code::FieldMalformed, "fee_rate"),
-        ("chain", "tip: mainnet 1\ntip: signet 1\nfee_rate: mainnet 1\n".into(), Code::FieldMalformed, "fee_rate"),
-        ("chain", "tip: signet 1\ntip: signet 1\nfee_rate: signet 1\nfee_rate: signet 1\n".into(), Code::FieldDuplicate, "tip"),
+        (
+            "chain",
+            "tip: mainnet 1\ntip: signet 1\nfee_rate: mainnet 1\n".into(),
+            Code::FieldMalformed,
+            "fee_rate",
+        ),
+        (
+            "chain",
+            "tip: signet 1\ntip: signet 1\nfee_rate: signet 1\nfee_rate: signet 1\n".into(),
+            Code::FieldDuplicate,
+            "tip",
+        ),
         ("chain", "tip: moon 1\nfee_rate: moon 1\n".into(), Code::FieldMalformed, "tip"),
         ("weather", String::new(), Code::FieldMalformed, "kind"),
     ];
@@ -117,14 +132,20 @@ fn a_thousand_coins_pass_and_one_more_does_not() {
     let many = |n: usize| Statement {
         body: Body::Coins {
             transactions: vec![],
-            coins: (0..n).map(|vout| Coin { txid: [7; 32], vout: u32::try_from(vout).unwrap(), confirmations: 1 }).collect(),
+            coins: (0..n)
+                .map(|vout| Coin { txid: [7; 32], vout: u32::try_from(vout).unwrap(), confirmations: 1 })
+                .collect(),
         },
         ..statements()[0].clone()
     };
     assert!(parse_statement(&render_statement(&many(1000))).is_ok());
     assert_eq!(invalid(&render_statement(&many(1001))), (Code::StatementMalformed, "coin"));
-    let fat = Body::Coins { transactions: vec![vec![0; 2_000_000]], coins: vec![Coin { txid: [7; 32], vout: 0, confirmations: 1 }] };
-    let no = parse_statement(&render_statement(&Statement { body: fat, ..statements()[0].clone() })).unwrap_err();
+    let fat = Body::Coins {
+        transactions: vec![vec![0; 2_000_000]],
+        coins: vec![Coin { txid: [7; 32], vout: 0, confirmations: 1 }],
+    };
+    let no =
+        parse_statement(&render_statement(&Statement { body: fat, ..statements()[0].clone() })).unwrap_err();
     assert_eq!(no.code, Code::MessageTooLarge);
     assert!(no.problem.contains("4000000"));
 }
@@ -132,5 +153,8 @@ fn a_thousand_coins_pass_and_one_more_does_not() {
 #[test]
 fn a_transaction_id_is_printed_as_explorers_print_it() {
     let text = render_statement(&statements()[0]);
-    assert!(text.contains("coin: 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100:3 0\n"), "{text}");
+    assert!(
+        text.contains("coin: 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100:3 0\n"),
+        "{text}"
+    );
 }

@@ -1,6 +1,7 @@
 //! What holds of every text alike: one spelling, and a clear answer to every other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use crate::evidence::canonical::{Form, utf8};
 use crate::evidence::fixture::*;
@@ -10,29 +11,38 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use uuid::Uuid;
 
+static TEXTS: LazyLock<Vec<(String, &'static Form, Check)>> = LazyLock::new(texts);
+static TRUST: LazyLock<Trust> = LazyLock::new(trust);
+static REQUEST: LazyLock<VerifiedRequest> = LazyLock::new(|| verified(&request()));
+static APPROVAL: LazyLock<ApprovalText> = LazyLock::new(approval);
+
 type Check = fn(&str) -> Result<(), Invalid>;
 
 /// Each text with its form and its reader.
 fn texts() -> Vec<(String, &'static Form, Check)> {
     let statement: Check = |t| statement::parse_statement(t).map(|_| ());
     let mut all: Vec<(String, &'static Form, Check)> = vec![
-        (evidence::request::render_request(&request()), &evidence::request::REQUEST, |t| evidence::request::parse_request(t).map(|_| ())),
-        (cancel(), &evidence::request::CANCEL, |t| evidence::request::parse_cancel(t).map(|_| ())),
+        (evidence::request::render_request(&request()), &evidence::request::REQUEST, |t| {
+            evidence::request::parse_request(t).map(|_| ())
+        }),
+        (cancellation(), &cancel::CANCEL, |t| cancel::parse_cancel(t).map(|_| ())),
         (answer::render_answer(&answer()), &answer::ANSWER, |t| answer::parse_answer(t).map(|_| ())),
         (attestation::render_attestation(&attestation()), &attestation::ATTESTATION, |t| {
             attestation::parse_attestation(t).map(|_| ())
         }),
-        (approval().render(), &approval::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
+        (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
         (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),
     ];
-    all.extend(statements().iter().map(|s| (statement::render_statement(s), &statement::STATEMENT, statement)));
+    all.extend(
+        statements().iter().map(|s| (statement::render_statement(s), &statement::STATEMENT, statement)),
+    );
     all
 }
 
-fn cancel() -> String {
+fn cancellation() -> String {
     let WithdrawalRequest { organisation, request_id, .. } = request();
-    evidence::request::render_cancel(&CancelRequest { organisation, request_id, asked_at: NOW })
+    cancel::render_cancel(&CancelRequest { organisation, request_id, asked_at: NOW })
 }
 
 fn rejection() -> String {
@@ -87,16 +97,28 @@ fn every_line_missing_doubled_moved_or_misspelt_is_refused_by_name() {
             assert!(no.problem.contains(&format!("line {}", at + 1)) && no.problem.contains("memo"), "{no}");
 
             for bad in [
-                format!("{key}: {value}\r"), format!("{key}: {value} "), format!("{key}:  {value}"),
-                format!("{key}: {value}\t"), format!("{key}: {value}\0"), format!("{key}:{value}"),
-                format!("{key}: \u{200b}{value}"), format!("{key}:"), format!("{key}: "),
+                format!("{key}: {value}\r"),
+                format!("{key}: {value} "),
+                format!("{key}:  {value}"),
+                format!("{key}: {value}\t"),
+                format!("{key}: {value}\0"),
+                format!("{key}:{value}"),
+                format!("{key}: \u{200b}{value}"),
+                format!("{key}:"),
+                format!("{key}: "),
                 format!("{key}: {}", "9".repeat(form.value_len_max + 1)),
             ] {
                 let no = swap(&bad);
                 assert!(no.field == key || no.code == Code::MessageTooLarge, "{bad:.80?}: {no}");
             }
         }
-        for bad in [text.replace('\n', "\r\n"), text.trim_end().to_owned(), format!("\n{text}"), format!("{text}\n"), String::new()] {
+        for bad in [
+            text.replace('\n', "\r\n"),
+            text.trim_end().to_owned(),
+            format!("\n{text}"),
+            format!("{text}\n"),
+            String::new(),
+        ] {
             assert!(check(&bad).is_err(), "{bad:?}");
         }
     }
@@ -153,8 +175,16 @@ fn an_attestation_holds_only_under_the_attestation_key() {
 
 #[test]
 fn a_possession_names_a_key_with_its_origin() {
-    for bad in ["xpub661", "[3442193e]xpub", "[3442193e/48h]", "[3442193/48h]xpub", "[3442193E/48h]xpub", "[3442193e/48h]xp ub"] {
-        let no = PossessionText::parse(&PossessionText { key: bad.into(), ..possession() }.render()).unwrap_err();
+    for bad in [
+        "xpub661",
+        "[3442193e]xpub",
+        "[3442193e/48h]",
+        "[3442193/48h]xpub",
+        "[3442193E/48h]xpub",
+        "[3442193e/48h]xp ub",
+    ] {
+        let no =
+            PossessionText::parse(&PossessionText { key: bad.into(), ..possession() }.render()).unwrap_err();
         assert_eq!(no.field, "key", "{bad}");
     }
 }
@@ -240,8 +270,11 @@ prop_compose! {
 }
 
 fn bodies() -> impl Strategy<Value = Body> {
-    let coin = (any::<[u8; 32]>(), any::<u32>(), any::<u32>())
-        .prop_map(|(txid, vout, confirmations)| Coin { txid, vout, confirmations });
+    let coin = (any::<[u8; 32]>(), any::<u32>(), any::<u32>()).prop_map(|(txid, vout, confirmations)| Coin {
+        txid,
+        vout,
+        confirmations,
+    });
     let raw = proptest::collection::btree_set(proptest::collection::vec(any::<u8>(), 1..40), 0..4);
     let coins = proptest::collection::vec(coin, 1..5);
     let which = proptest::sample::subsequence(Network::ALL.to_vec(), 1..=4);
@@ -320,7 +353,7 @@ proptest! {
         let cancel = CancelRequest {
             organisation: request.organisation, request_id: request.request_id, asked_at: request.asked_at,
         };
-        same(&cancel, evidence::request::render_cancel, evidence::request::parse_cancel)?;
+        same(&cancel, cancel::render_cancel, cancel::parse_cancel)?;
         let possession = PossessionText {
             role: KeyRole::ALL[role], network: request.asset.network(), key: format!("[0011aaff/48'/0'/0'/2']{key}"),
             at: request.asked_at,
@@ -330,20 +363,20 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..11usize) {
-        let (text, form, check) = &texts()[at];
+        let (text, form, check) = &TEXTS[at];
         let tail = String::from_utf8_lossy(&bytes);
         for given in [tail.clone().into_owned(), format!("{}\n{tail}", form.heading), format!("{text}{tail}\n")] {
             let _ = check(&given);
         }
         let _ = utf8(&bytes);
-        let (trust, request) = (trust(), verified(&request()));
+        let (trust, request) = (&*TRUST, &*REQUEST);
         let _ = Trust::open(&tail, &[&tail], &quorum(), 0);
         let _ = trust_file::parse(&tail);
-        let _ = verify_request(&tail, &tail, &bytes, &trust, NOW, AGE);
-        let _ = verify_statement(&tail, &bytes, &trust, NOW, AGE, |_, _| None);
-        let _ = Clearance::from_answer(&tail, &bytes, &trust, &request, NOW, AGE, NameMatch::Required);
-        let _ = verify_approval(&approval(), &armor(&bytes), &trust, NOW);
-        let _ = verify_rejection(&rejection(), &tail, &trust, &request);
+        let _ = verify_request(&tail, &tail, &bytes, trust, NOW, AGE);
+        let _ = verify_statement(&tail, &bytes, trust, NOW, AGE, |_, _| None);
+        let _ = Clearance::from_answer(&tail, &bytes, trust, request, NOW, AGE, NameMatch::Required);
+        let _ = verify_approval(&APPROVAL, &armor(&bytes), trust, NOW);
+        let _ = verify_rejection(&TEXTS[5].0, &tail, trust, request);
         let _ = sign_ssh(&tail, NAMESPACE_TRUST, &tail);
         let _ = Uuid::try_parse(&tail);
     }

@@ -34,7 +34,9 @@ fn a_file_signed_by_the_quorum_says_whom_to_believe() {
     assert_eq!(trust.vasps().count(), 2);
     assert_eq!(trust.operators().len(), 3);
     assert_eq!(trust.operator(ssh_key(11).public_key().key_data()).unwrap().name, "kim");
-    assert!(trust.signer_log_key().starts_with("signer.") && trust.cosigner_log_key().starts_with("cosigner."));
+    assert!(
+        trust.signer_log_key().starts_with("signer.") && trust.cosigner_log_key().starts_with("cosigner.")
+    );
 }
 
 #[test]
@@ -81,7 +83,9 @@ fn nothing_is_read_before_the_quorum_holds() {
 #[test]
 fn an_unknown_missing_or_doubled_field_is_refused_with_its_line() {
     let open = |text: &str| {
-        let NotProven::Unreadable(no) = open_signed(text, &[21, 22], 0).expect_err(text) else { panic!("{text}") };
+        let NotProven::Unreadable(no) = open_signed(text, &[21, 22], 0).expect_err(text) else {
+            panic!("{text}")
+        };
         (no.code, no.problem)
     };
     let (code, problem) = open(&text().replacen("version = 7", "version = 7\nforce = true", 1));
@@ -140,7 +144,9 @@ fn a_key_of_a_kind_that_may_not_sign_here_is_refused() {
 fn guard_values_may_stand_unquoted_but_not_as_fractions() {
     let with = |value: &str| {
         let text = text().replacen("\"5000000000\"", value, 1);
-        open_signed(&text, &[21, 22], 0).map(|trust| trust.guards()["limit_day_sat"].clone()).map_err(|no| no.code())
+        open_signed(&text, &[21, 22], 0)
+            .map(|trust| trust.guards()["limit_day_sat"].clone())
+            .map_err(|no| no.code())
     };
     assert_eq!(with("5000000000"), Ok("5000000000".to_owned()));
     assert_eq!(with("true"), Ok("true".to_owned()));
