@@ -279,4 +279,40 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }
+
+    /// What the gate answers with a deadline of 20 ms named, before a service that never does.
+    async fn answer_of_a_service_that_never_answers(path: &str) -> Status {
+        let never = tower::service_fn(|_: Request<Body>| std::future::pending());
+        let mut request =
+            Request::builder().uri(path).header("grpc-timeout", "20m").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(peer(Role::Exchange));
+        let response = gate(1, Limits::default()).layer(never).call(request).await.unwrap();
+        Status::from_header_map(response.headers()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_at_the_deadline_that_the_caller_named() {
+        for path in [CREATE, "/countersign.v1.WithdrawalService/WatchWithdrawals"] {
+            let status = answer_of_a_service_that_never_answers(path).await;
+            assert_eq!(status.code(), tonic::Code::DeadlineExceeded, "{path}");
+            assert!(status.message().contains("18 ms"), "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_open_ends_at_the_deadline_that_the_caller_named() {
+        let endless = futures_util::stream::pending::<Result<hyper::body::Bytes, Status>>();
+        let endless = axum::body::Body::from_stream(endless);
+        let gate = gate(1, Limits { streams_max: 1, ..Limits::default() });
+        let place = Arc::clone(&gate.0.streams).try_acquire_owned().unwrap();
+        let drain = CancellationToken::new();
+        let mut body =
+            Box::pin(StreamBody::new(Body::new(endless), place, drain, Some(Duration::from_millis(10))));
+        let mut next =
+            async || std::future::poll_fn(|cx| hyper::body::Body::poll_frame(body.as_mut(), cx)).await;
+        let trailers = next().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(Status::from_header_map(&trailers).unwrap().code(), tonic::Code::DeadlineExceeded);
+        assert!(next().await.is_none());
+        assert_eq!(gate.0.streams.available_permits(), 1);
+    }
 }
