@@ -1,0 +1,1 @@
+//! What a lying relay, a thief or a stranger can try.
