@@ -219,7 +219,11 @@ async fn exchange(room: &Room, v: &mut Verification) -> Result<Option<(Signed, Z
             Ok(Fate::Waiting) => return Ok(None),
             Ok(Fate::Answered { envelope }) => return opened(room, v, &parcel, &envelope).await.map(Some),
             Ok(Fate::Refused { error }) => Miss::Refused(error),
-            Err(fault) if fault.is("uuid_unknown") => fault.into(),
+            Err(fault) if fault.is("uuid_unknown") => {
+                // The relay has started anew: none of the uuids it gave is good any more.
+                room.uuids.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                fault.into()
+            }
             Err(fault) => return Err(fault.into()),
         };
         renew(room, v).await?;
