@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, OriginalUri, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, State as With};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 
 use super::beneficiary;
 use super::room::Room;
+use super::wire::key::SignedKey;
 use super::wire::signed::Denied;
-use super::wire::{BODY_LEN_MAX, Failure, KeyAsked, Parcel};
+use super::wire::{BODY_LEN_MAX, Failure, Fate, KeyAsked, Parcel};
 
 /// The routes of `docs/relay.md`, "what an enclave serves".
 pub(super) fn router(room: Arc<Room>) -> Router {
@@ -25,42 +25,35 @@ pub(super) fn router(room: Arc<Room>) -> Router {
         .with_state(room)
 }
 
-async fn health(State(room): State<Arc<Room>>) -> StatusCode {
+async fn health(With(room): With<Arc<Room>>) -> StatusCode {
     if room.db.is_well().await { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
+type Failed = (StatusCode, Json<Failure>);
+
 async fn keys(
-    State(room): State<Arc<Room>>,
+    With(room): With<Arc<Room>>,
     method: Method,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let asked: KeyAsked = match admit(&room, &method, uri.path(), &headers, &body) {
-        Ok(asked) => asked,
-        Err(answer) => return answer,
-    };
-    match beneficiary::give_key(&room, &asked).await {
-        Ok(key) => Json(key).into_response(),
-        Err(error) => failure(StatusCode::UNPROCESSABLE_ENTITY, error),
-    }
+) -> Result<Json<SignedKey>, Failed> {
+    let asked: KeyAsked = admit(&room, &method, uri.path(), &headers, &body)?;
+    let key = beneficiary::give_key(&room, &asked).await;
+    key.map(Json).map_err(|error| failure(StatusCode::UNPROCESSABLE_ENTITY, error))
 }
 
 async fn verifications(
-    State(room): State<Arc<Room>>,
+    With(room): With<Arc<Room>>,
     method: Method,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let parcel: Parcel = match admit(&room, &method, uri.path(), &headers, &body) {
-        Ok(parcel) => parcel,
-        Err(answer) => return answer,
-    };
-    let Ok(_place) = room.inbound_places.try_acquire() else {
-        return failure(StatusCode::SERVICE_UNAVAILABLE, "busy");
-    };
-    Json(beneficiary::receive(&room, &parcel).await).into_response()
+) -> Result<Json<Fate>, Failed> {
+    let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
+    let _place =
+        room.inbound_places.try_acquire().map_err(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
+    Ok(Json(beneficiary::receive(&room, &parcel).await))
 }
 
 fn admit<T: DeserializeOwned>(
@@ -69,7 +62,7 @@ fn admit<T: DeserializeOwned>(
     path: &str,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<T, Response> {
+) -> Result<T, Failed> {
     let admitted = room.gate.admit(method.as_str(), path, headers, body);
     admitted.map_err(|denied| {
         tracing::warn!(%denied, path, "a request that is not the relay's was turned away");
@@ -80,6 +73,6 @@ fn admit<T: DeserializeOwned>(
     serde_json::from_slice(body).map_err(|_| failure(StatusCode::BAD_REQUEST, "malformed"))
 }
 
-fn failure(status: StatusCode, error: &str) -> Response {
-    (status, Json(Failure { error: error.to_owned() })).into_response()
+fn failure(status: StatusCode, error: &str) -> Failed {
+    (status, Json(Failure { error: error.to_owned() }))
 }

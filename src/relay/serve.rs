@@ -6,19 +6,19 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State as With};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use ed25519_dalek::SigningKey;
 use rustls::RootCertStore;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, ConfigFault, is_endpoint};
 use super::deliver::Courier;
-use super::state::State;
+use super::state::{Mood, State};
 use crate::enclave::Clock;
 use crate::enclave::wire::client::{CallFault, Client};
 use crate::enclave::wire::key::SignedKey;
@@ -99,6 +99,8 @@ fn router(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
+type Failed = (StatusCode, Json<Failure>);
+
 /// One admitted request.
 struct Admitted<T> {
     from: String,
@@ -112,7 +114,7 @@ impl Desk {
         uri: &OriginalUri,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<Admitted<T>, Response> {
+    ) -> Result<Admitted<T>, Failed> {
         let path = uri.0.path_and_query().map_or("", |p| p.as_str());
         let from = self.gate.admit(method.as_str(), path, headers, body).map_err(|denied| {
             let busy = denied == Denied::Busy;
@@ -128,55 +130,53 @@ impl Desk {
 
 type Asked = (Method, OriginalUri, HeaderMap, Bytes);
 
-async fn endpoint(With(desk): With<Arc<Desk>>, (method, uri, headers, body): Asked) -> Response {
-    let admitted: Admitted<Endpoint> = match desk.admit(&method, &uri, &headers, &body) {
-        Ok(admitted) => admitted,
-        Err(answer) => return answer,
-    };
+async fn endpoint(
+    With(desk): With<Arc<Desk>>,
+    (method, uri, headers, body): Asked,
+) -> Result<Json<Value>, Failed> {
+    let admitted: Admitted<Endpoint> = desk.admit(&method, &uri, &headers, &body)?;
     if !is_endpoint(&admitted.message.endpoint) {
-        return failure(StatusCode::BAD_REQUEST, "malformed");
+        return Err(failure(StatusCode::BAD_REQUEST, "malformed"));
     }
-    match desk.state.register(&admitted.from, &admitted.message.endpoint) {
-        Ok(()) => Json(serde_json::Value::Null).into_response(),
-        Err(error) => failure(StatusCode::FORBIDDEN, error),
-    }
+    let registered = desk.state.register(&admitted.from, &admitted.message.endpoint);
+    registered.map(|()| Json(Value::Null)).map_err(|error| failure(StatusCode::FORBIDDEN, error))
 }
 
-async fn vasps(With(desk): With<Arc<Desk>>, (method, uri, headers, body): Asked) -> Response {
-    if let Err(answer) = desk.admit::<serde_json::Value>(&method, &uri, &headers, &body) {
-        return answer;
-    }
-    let line = |(vasp, mood): (String, super::state::Mood)| Vasp { vasp, health: mood.as_str().to_owned() };
-    Json(desk.state.members().into_iter().map(line).collect::<Vec<_>>()).into_response()
+async fn vasps(
+    With(desk): With<Arc<Desk>>,
+    (method, uri, headers, body): Asked,
+) -> Result<Json<Vec<Vasp>>, Failed> {
+    let _: Admitted<Value> = desk.admit(&method, &uri, &headers, &body)?;
+    let line = |(vasp, mood): (String, Mood)| Vasp { vasp, health: mood.as_str().to_owned() };
+    Ok(Json(desk.state.members().into_iter().map(line).collect()))
 }
 
-async fn uuids(With(desk): With<Arc<Desk>>, (method, uri, headers, body): Asked) -> Response {
-    let admitted: Admitted<UuidsAsked> = match desk.admit(&method, &uri, &headers, &body) {
-        Ok(admitted) => admitted,
-        Err(answer) => return answer,
-    };
+async fn uuids(
+    With(desk): With<Arc<Desk>>,
+    (method, uri, headers, body): Asked,
+) -> Result<Json<UuidsGiven>, Failed> {
+    let admitted: Admitted<UuidsAsked> = desk.admit(&method, &uri, &headers, &body)?;
     if !(1..=UUIDS_MAX).contains(&admitted.message.count) {
-        return failure(StatusCode::BAD_REQUEST, "malformed");
+        return Err(failure(StatusCode::BAD_REQUEST, "malformed"));
     }
-    match desk.state.give_uuids(&admitted.from, admitted.message.count, (desk.now)()) {
-        Ok(uuids) => Json(UuidsGiven { uuids }).into_response(),
-        Err(error) => failure(StatusCode::SERVICE_UNAVAILABLE, error),
-    }
+    let given = desk.state.give_uuids(&admitted.from, admitted.message.count, (desk.now)());
+    let uuids = given.map_err(|error| failure(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    Ok(Json(UuidsGiven { uuids }))
 }
 
-async fn keys(With(desk): With<Arc<Desk>>, (method, uri, headers, body): Asked) -> Response {
-    let admitted: Admitted<KeyAsked> = match desk.admit(&method, &uri, &headers, &body) {
-        Ok(admitted) => admitted,
-        Err(answer) => return answer,
-    };
+async fn keys(
+    With(desk): With<Arc<Desk>>,
+    (method, uri, headers, body): Asked,
+) -> Result<Json<SignedKey>, Failed> {
+    let admitted: Admitted<KeyAsked> = desk.admit(&method, &uri, &headers, &body)?;
     let asked = admitted.message;
     if asked.from != admitted.from || !desk.state.is_member(&asked.to) {
-        return failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown");
+        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
     }
     match desk.courier.call::<_, SignedKey>(&asked.to, "/v1/inbound/keys", &asked).await {
-        Ok(key) => Json(key).into_response(),
-        Err(CallFault::Refused { error, .. }) => failure(StatusCode::UNPROCESSABLE_ENTITY, &error),
-        Err(_) => failure(StatusCode::BAD_GATEWAY, "unreachable"),
+        Ok(key) => Ok(Json(key)),
+        Err(CallFault::Refused { error, .. }) => Err(failure(StatusCode::UNPROCESSABLE_ENTITY, &error)),
+        Err(_) => Err(failure(StatusCode::BAD_GATEWAY, "unreachable")),
     }
 }
 
@@ -190,24 +190,19 @@ async fn verifications(
     With(desk): With<Arc<Desk>>,
     Query(patience): Query<Patience>,
     (method, uri, headers, body): Asked,
-) -> Response {
-    let admitted: Admitted<Parcel> = match desk.admit(&method, &uri, &headers, &body) {
-        Ok(admitted) => admitted,
-        Err(answer) => return answer,
-    };
+) -> Result<Json<Fate>, Failed> {
+    let admitted: Admitted<Parcel> = desk.admit(&method, &uri, &headers, &body)?;
     let parcel = admitted.message;
     if parcel.from != admitted.from || !desk.state.is_member(&parcel.to) {
-        return failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown");
+        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
     }
-    let kind = parcel.kind.clone();
-    let (carried, is_new) = match desk.state.take_in(parcel, (desk.now)()) {
-        Ok(taken) => taken,
-        Err("busy") => return failure(StatusCode::SERVICE_UNAVAILABLE, "busy"),
-        Err(error) => return failure(StatusCode::CONFLICT, error),
-    };
-    if kind == "account" {
-        let fate = desk.courier.bring(&carried).await;
-        return Json(fate).into_response();
+    let at_once = parcel.kind == "account";
+    let (carried, is_new) = desk.state.take_in(parcel, (desk.now)()).map_err(|error| match error {
+        "busy" => failure(StatusCode::SERVICE_UNAVAILABLE, error),
+        _ => failure(StatusCode::CONFLICT, error),
+    })?;
+    if at_once {
+        return Ok(Json(desk.courier.bring(&carried).await));
     }
     if is_new {
         let (courier, carried) = (desk.courier.clone(), carried.clone());
@@ -216,24 +211,19 @@ async fn verifications(
     let mut fate = carried.fate.subscribe();
     let wait = Duration::from_millis(patience.wait_ms.min(WAIT_MS_MAX));
     let _ = tokio::time::timeout(wait, fate.wait_for(|fate| !matches!(fate, Fate::Waiting))).await;
-    let fate = fate.borrow().clone();
-    Json(fate).into_response()
+    Ok(Json(fate.borrow().clone()))
 }
 
 async fn done(
     With(desk): With<Arc<Desk>>,
     Path(uuid): Path<String>,
     (method, uri, headers, body): Asked,
-) -> Response {
-    match desk.admit::<serde_json::Value>(&method, &uri, &headers, &body) {
-        Ok(admitted) => {
-            desk.state.drop_parcel(&admitted.from, &uuid);
-            Json(serde_json::Value::Null).into_response()
-        }
-        Err(answer) => answer,
-    }
+) -> Result<Json<Value>, Failed> {
+    let admitted: Admitted<Value> = desk.admit(&method, &uri, &headers, &body)?;
+    desk.state.drop_parcel(&admitted.from, &uuid);
+    Ok(Json(Value::Null))
 }
 
-fn failure(status: StatusCode, error: &str) -> Response {
-    (status, Json(Failure { error: error.to_owned() })).into_response()
+fn failure(status: StatusCode, error: &str) -> Failed {
+    (status, Json(Failure { error: error.to_owned() }))
 }

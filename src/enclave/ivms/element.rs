@@ -114,12 +114,13 @@ pub(super) fn fit(class: &Class, raw: Raw, path: &str) -> Result<Element, Proble
         return Err(Problem::at(path, "is not an object"));
     };
     let mut found: Vec<(&'static str, Element)> = Vec::new();
-    for (name, value) in given {
+    for (n, (name, value)) in given.into_iter().enumerate() {
         let Some(member) = class.members.iter().find(|m| m.name == name || m.also.contains(&name.as_str()))
         else {
+            // Its name is not repeated: it might be somebody's name in the wrong place.
             return Err(Problem::at(
                 path,
-                format!("has {} which the standard does not know", printable(&name)),
+                format!("has a member, number {}, which the standard does not know", n + 1),
             ));
         };
         let path = join(path, member.name);
@@ -212,14 +213,6 @@ fn expected(shape: Shape) -> String {
 
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.is_ascii() && text.parse::<jiff::civil::Date>().is_ok()
-}
-
-/// A member name is repeated only if it looks like one: anything else might be somebody's name in the wrong place.
-fn printable(name: &str) -> String {
-    let plain = name.len() <= 40
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric());
-    if plain { format!("`{name}`") } else { "a member".into() }
 }
 
 fn join(path: &str, name: &str) -> String {
