@@ -123,6 +123,9 @@ pub fn verify_consistency(old: &Head, new: &Head, proof: &ConsistencyProof) -> R
 }
 
 /// An entry that is proved to stand in a log whose head was signed. Made only by [`Logged::verify`].
+///
+/// It says nothing about other heads the log may have signed: who acts on an entry wants a
+/// [`super::witness::WitnessedEntry`].
 #[derive(Debug)]
 pub struct Logged {
     entry: Entry,
@@ -138,8 +141,18 @@ impl Logged {
         leaf: &[u8],
         proof: &InclusionProof,
     ) -> Result<Self, ProofInvalid> {
-        verify_inclusion(LeafHash::of(leaf), index, checkpoint.head(), proof)?;
-        Ok(Self { entry: Entry::parse(leaf)?, index, head: *checkpoint.head() })
+        Self::under(checkpoint.head(), index, leaf, proof)
+    }
+
+    /// The same under a head that the caller has evidence for.
+    pub(super) fn under(
+        head: &Head,
+        index: u64,
+        leaf: &[u8],
+        proof: &InclusionProof,
+    ) -> Result<Self, ProofInvalid> {
+        verify_inclusion(LeafHash::of(leaf), index, head, proof)?;
+        Ok(Self { entry: Entry::parse(leaf)?, index, head: *head })
     }
 
     /// The entry.

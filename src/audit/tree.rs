@@ -5,13 +5,14 @@
 //! it needs and the caller brings them.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
 
 use super::frontier::Frontier;
 use super::hash::{Head, LeafHash, NodeHash};
+use super::leaves::{LeafHashes, joined, leaves_below};
 use super::proof::{ConsistencyProof, InclusionProof};
 
 /// How many of the newest leaves have all their hashes in memory.
@@ -60,35 +61,6 @@ pub enum TreeFault {
     /// The proof library refused; the text is its own.
     #[error("no proof: {0}")]
     NoProof(String),
-}
-
-/// Brings the hashes of leaves that have left memory.
-pub trait LeafHashes {
-    /// The hashes of exactly this range of leaves, or `None` where they are not at hand.
-    fn read(&self, range: Range<u64>) -> Option<Vec<LeafHash>>;
-}
-
-impl<F: Fn(Range<u64>) -> Option<Vec<LeafHash>>> LeafHashes for F {
-    fn read(&self, range: Range<u64>) -> Option<Vec<LeafHash>> {
-        self(range)
-    }
-}
-
-/// Leaf hashes that were fetched beforehand; empty at first, so that a first question learns what is needed.
-#[derive(Debug, Default)]
-pub struct FetchedLeaves(BTreeMap<u64, LeafHash>);
-
-impl FetchedLeaves {
-    /// Adds consecutive leaf hashes, the first of which has index `first`.
-    pub fn insert(&mut self, first: u64, hashes: impl IntoIterator<Item = LeafHash>) {
-        self.0.extend((first..).zip(hashes));
-    }
-}
-
-impl LeafHashes for FetchedLeaves {
-    fn read(&self, range: Range<u64>) -> Option<Vec<LeafHash>> {
-        range.map(|index| self.0.get(&index).copied()).collect()
-    }
 }
 
 /// What a batch of leaves would do to the tree. Dropping it undoes nothing, because nothing was done.
@@ -280,19 +252,6 @@ fn no_proof(why: impl std::fmt::Display) -> TreeFault {
     TreeFault::NoProof(why.to_string())
 }
 
-/// Sorts ranges and joins those that touch.
-fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_by_key(|range| range.start);
-    let mut out: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match out.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => out.push(range),
-        }
-    }
-    out
-}
-
 /// Answers the proof library from memory and from old leaves, and notes what it could not find.
 struct Reader<'a> {
     tree: &'a Tree,
@@ -326,8 +285,4 @@ impl HashReader for Reader<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         Ok(indexes.iter().map(|&index| self.node(index).into()).collect())
     }
-}
-
-const fn leaves_below(level: u8, number: u64) -> Range<u64> {
-    number << level..(number + 1) << level
 }

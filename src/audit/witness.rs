@@ -3,8 +3,9 @@
 //! The caller checks and replaces what it has witnessed in one atomic step, or two heads could pass side by side.
 
 use super::checkpoint::{Checkpoint, VerifiedCheckpoint};
+use super::entry::Entry;
 use super::hash::{Head, NodeHash};
-use super::proof::{ConsistencyProof, verify_consistency};
+use super::proof::{ConsistencyProof, InclusionProof, Logged, ProofInvalid, verify_consistency};
 
 /// What a witness knows of one log before a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +52,39 @@ impl Accepted {
         self.checkpoint.origin()
     }
 
+    /// Reads a leaf and checks that it stands at `index` under the accepted head.
+    pub fn prove_entry(
+        &self,
+        index: u64,
+        leaf: &[u8],
+        proof: &InclusionProof,
+    ) -> Result<WitnessedEntry, ProofInvalid> {
+        Logged::under(self.head(), index, leaf, proof).map(WitnessedEntry)
+    }
+
     pub(super) const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+}
+
+/// An entry that stands in a log under a head this witness accepted. Made only by [`Accepted::prove_entry`].
+#[derive(Debug)]
+pub struct WitnessedEntry(Logged);
+
+impl WitnessedEntry {
+    /// The entry.
+    pub const fn entry(&self) -> &Entry {
+        self.0.entry()
+    }
+
+    /// Its index in the log.
+    pub const fn index(&self) -> u64 {
+        self.0.index()
+    }
+
+    /// The accepted head it was proved under.
+    pub const fn head(&self) -> &Head {
+        self.0.head()
     }
 }
 

@@ -6,19 +6,18 @@
 use std::sync::Arc;
 
 use ::bitcoin::hashes::Hash;
-use ::bitcoin::secp256k1::{Message, ecdsa};
 use ::bitcoin::sighash::SighashCache;
 use ::bitcoin::transaction::Version;
 use ::bitcoin::{Amount, EcdsaSighashType, OutPoint, Psbt, Script, Transaction, TxOut, Txid, absolute, psbt};
 
 use super::build::{Payee, SEQUENCE};
 use super::check_error::{CheckError, InputProblem};
-use super::check_outputs::{self, Outputs};
+use super::check_outputs;
+use super::checked::{CheckedInput, CheckedTransaction};
 use super::coin::OwnCoin;
 use super::descriptor::{KeySlot, WalletDescriptor};
 use super::fee::{self, FeeCaps};
 use super::own_script::OwnScript;
-use super::placing::VerifiedSignatures;
 use super::psbt_reader;
 
 /// How far a lock time may lie ahead of one's own tip, in blocks: two parties hear of a block at different moments.
@@ -47,6 +46,8 @@ pub struct Pinned<'a> {
 /// What the transaction must be, from the party's own records.
 #[derive(Debug)]
 pub struct Expectations<'a> {
+    /// The transaction reserved, where one is: then nothing at all may differ.
+    pub txid: Option<Txid>,
     /// Whose derivations the PSBT carries.
     pub receiver: KeySlot,
     /// Whose partial signature must stand at every input; no other may.
@@ -63,25 +64,6 @@ pub struct Expectations<'a> {
     pub caps: FeeCaps,
     /// The height of the last block the party knows.
     pub tip_height: u32,
-}
-
-/// One input, found to be an own coin exactly as recorded.
-#[derive(Debug)]
-pub struct CheckedInput {
-    coin: OwnCoin,
-    digest: [u8; 32],
-}
-
-/// A transaction found to do exactly what was expected. It exists only if [`check_psbt`] says so.
-#[derive(Debug)]
-pub struct CheckedTransaction {
-    pub(super) psbt: Psbt,
-    pub(super) txid: Txid,
-    inputs: Vec<CheckedInput>,
-    outputs: Outputs,
-    fee_sat: u64,
-    vbytes: u64,
-    signatures: Option<VerifiedSignatures>,
 }
 
 /// Checks a PSBT against what the party itself knows. `lookup` answers with its own record of a coin, or `None`.
@@ -101,6 +83,9 @@ pub fn check_psbt(
     expect.caps.check(fee_sat, vbytes)?;
     let inputs = digests(&psbt.unsigned_tx, coins)?;
     let txid = psbt.unsigned_tx.compute_txid();
+    if expect.txid.is_some_and(|reserved| reserved != txid) {
+        return Err(CheckError::Frame("the transaction is not the one reserved"));
+    }
     let mut checked = CheckedTransaction { psbt, txid, inputs, outputs, fee_sat, vbytes, signatures: None };
     checked.signatures = checked.found_signatures(expect.signed_by)?;
     Ok(checked)
@@ -193,100 +178,24 @@ fn fee_of(coins: &[OwnCoin], transaction: &Transaction) -> Result<u64, CheckErro
     fee_sat.ok_or(CheckError::Frame("the outputs are worth more than the inputs"))
 }
 
-/// The signature digest of each input: segwit version 0, SIGHASH_ALL (BIP-0143).
 fn digests(transaction: &Transaction, coins: Vec<OwnCoin>) -> Result<Vec<CheckedInput>, CheckError> {
     let mut cache = SighashCache::new(transaction);
     let digest = |(at, coin): (usize, OwnCoin)| {
-        let amount = Amount::from_sat(coin.amount_sat);
-        let hash =
-            cache.p2wsh_signature_hash(at, coin.script.witness_script(), amount, EcdsaSighashType::All);
-        let hash = hash.map_err(|_| CheckError::Frame("an input has no digest"))?;
-        Ok(CheckedInput { coin, digest: hash.to_byte_array() })
+        let digest = digest_of(&mut cache, at, coin.script.witness_script(), coin.amount_sat)
+            .ok_or(CheckError::Frame("an input has no digest"))?;
+        Ok(CheckedInput { coin, digest })
     };
     coins.into_iter().enumerate().map(digest).collect()
 }
 
-impl CheckedInput {
-    /// The coin it spends, as recorded by the party itself.
-    pub fn coin(&self) -> &OwnCoin {
-        &self.coin
-    }
-
-    /// What is signed.
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
-    }
-
-    pub(super) fn message(&self) -> Message {
-        Message::from_digest(self.digest)
-    }
-}
-
-impl CheckedTransaction {
-    /// Its id, which signing does not change.
-    pub fn txid(&self) -> Txid {
-        self.txid
-    }
-
-    /// What it is, decided from its outputs.
-    pub fn kind(&self) -> TransactionKind {
-        self.outputs.kind
-    }
-
-    /// The fee in satoshi, computed from the party's own amounts.
-    pub fn fee_sat(&self) -> u64 {
-        self.fee_sat
-    }
-
-    /// Virtual bytes of the signed transaction, at most.
-    pub fn vbytes(&self) -> u64 {
-        self.vbytes
-    }
-
-    /// The inputs with their digests.
-    pub fn inputs(&self) -> &[CheckedInput] {
-        &self.inputs
-    }
-
-    /// What comes back to branch 1.
-    pub fn change(&self) -> Option<&check_outputs::OwnOutputFound> {
-        self.outputs.change.as_ref()
-    }
-
-    /// What goes to the cold wallet.
-    pub fn cold(&self) -> Option<&check_outputs::OwnOutputFound> {
-        self.outputs.cold.as_ref()
-    }
-
-    /// The unsigned transaction.
-    pub fn transaction(&self) -> &Transaction {
-        &self.psbt.unsigned_tx
-    }
-
-    /// The signatures of the other party that the PSBT carried, verified.
-    pub fn signatures(&self) -> Option<&VerifiedSignatures> {
-        self.signatures.as_ref()
-    }
-
-    /// Takes the signatures that must be there out of the maps, and refuses any other.
-    fn found_signatures(&self, signed_by: Option<KeySlot>) -> Result<Option<VerifiedSignatures>, CheckError> {
-        let mut found: Vec<ecdsa::Signature> = Vec::with_capacity(self.inputs.len());
-        for (at, (map, input)) in self.psbt.inputs.iter().zip(&self.inputs).enumerate() {
-            let wrong = CheckError::Input { at, problem: InputProblem::Signature };
-            let mut sigs = map.partial_sigs.iter();
-            match (signed_by, sigs.next(), sigs.next()) {
-                (None, None, None) => {}
-                (Some(slot), Some((key, sig)), None)
-                    if key.compressed
-                        && key.inner == *input.coin.script.pubkey(slot)
-                        && sig.sighash_type == EcdsaSighashType::All =>
-                {
-                    found.push(sig.signature);
-                }
-                _ => return Err(wrong),
-            }
-        }
-        let verify = |slot| self.verify(slot, found).map_err(CheckError::from);
-        signed_by.map(verify).transpose()
-    }
+/// The signature digest of an input: segwit version 0, SIGHASH_ALL (BIP-0143).
+pub(super) fn digest_of(
+    cache: &mut SighashCache<&Transaction>,
+    at: usize,
+    witness_script: &Script,
+    amount_sat: u64,
+) -> Option<[u8; 32]> {
+    let amount = Amount::from_sat(amount_sat);
+    let hash = cache.p2wsh_signature_hash(at, witness_script, amount, EcdsaSighashType::All).ok()?;
+    Some(hash.to_byte_array())
 }

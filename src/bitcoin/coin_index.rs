@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use ::bitcoin::OutPoint;
+use ::bitcoin::hashes::Hash;
+use ::bitcoin::{OutPoint, Txid};
 
 use super::coin::Coin;
+use super::fee::{self, OWN_DUST_SAT, OWN_OUTPUT_WEIGHT};
+use crate::withdrawal::FeeRate;
 
-/// How many coins that would do alone go on a short list.
-const ALONE_ENOUGH: usize = 8;
+/// How many coins that would do alone go on a short list, of those without change and of those with.
+const ALONE_ENOUGH: usize = 4;
 
 /// Spendable coins by amount. Finding candidates costs the same with a hundred coins as with a hundred thousand.
 #[derive(Debug, Default)]
@@ -62,16 +65,31 @@ impl CoinIndex {
         self.by_amount.values()
     }
 
-    /// At most `limit` candidates for paying `target_sat`: the anchor, the few smallest coins that would do alone, and
-    /// then the largest of those that would not.
+    /// At most `limit` candidates for paying `target_sat` at `rate`: the anchor, a few of the smallest coins that would
+    /// do alone without change, a few that would do alone with change, and then the largest of those that would not.
     ///
     /// When the target is above every coin this is largest-first, so the list covers the target whenever `limit`
     /// coins can.
-    pub fn shortlist(&self, target_sat: u64, anchor: Option<&Coin>, limit: usize) -> Vec<Coin> {
-        let pivot = (target_sat, OutPoint { txid: zero_txid(), vout: 0 });
-        let alone = self.by_amount.range(pivot..).take(ALONE_ENOUGH).map(|(_, coin)| coin);
-        let below = self.by_amount.range(..pivot).rev().map(|(_, coin)| coin);
-        let others = alone.chain(below).filter(|coin| anchor.is_none_or(|a| a.outpoint != coin.outpoint));
+    pub fn shortlist(
+        &self,
+        target_sat: u64,
+        rate: FeeRate,
+        anchor: Option<&Coin>,
+        limit: usize,
+    ) -> Vec<Coin> {
+        let from = |extra: u64| (target_sat.saturating_add(extra), zero_outpoint());
+        let fee = |outputs: usize| {
+            let outputs = std::iter::repeat_n(OWN_OUTPUT_WEIGHT, outputs);
+            rate.fee_sat(fee::vbytes(fee::weight_max(1 + usize::from(anchor.is_some()), outputs)))
+                .unwrap_or(u64::MAX)
+        };
+        // INVARIANT: the three runs leave no gap between them, or a coin in it could never be spent
+        let enough_for_change = from(fee(2).saturating_add(OWN_DUST_SAT));
+        let exact = self.by_amount.range(from(fee(1))..enough_for_change).take(ALONE_ENOUGH);
+        let with_change = self.by_amount.range(enough_for_change..).take(ALONE_ENOUGH);
+        let below = self.by_amount.range(..from(fee(1))).rev();
+        let others = exact.chain(with_change).chain(below).map(|(_, coin)| coin);
+        let others = others.filter(|coin| anchor.is_none_or(|a| a.outpoint != coin.outpoint));
         anchor.into_iter().chain(others).take(limit).copied().collect()
     }
 
@@ -81,7 +99,6 @@ impl CoinIndex {
     }
 }
 
-fn zero_txid() -> ::bitcoin::Txid {
-    use ::bitcoin::hashes::Hash;
-    ::bitcoin::Txid::all_zeros()
+fn zero_outpoint() -> OutPoint {
+    OutPoint { txid: Txid::all_zeros(), vout: 0 }
 }

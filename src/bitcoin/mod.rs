@@ -10,6 +10,7 @@ pub mod build;
 pub mod check;
 pub mod check_error;
 pub mod check_outputs;
+pub mod checked;
 pub mod coin;
 pub mod coin_index;
 pub mod consensus;
@@ -19,13 +20,15 @@ pub mod own_script;
 pub mod placing;
 pub mod psbt_reader;
 pub mod select;
+pub mod settle;
 
 pub use account_key::AccountKey;
 pub use address::{AddressKind, Destination};
 pub use build::{BuildError, Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
-pub use check::{CheckedInput, CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
+pub use check::{Expectations, Pinned, TransactionKind, check_psbt};
 pub use check_error::{CheckError, InputProblem, OutputProblem};
 pub use check_outputs::OwnOutputFound;
+pub use checked::{CheckedInput, CheckedTransaction};
 pub use coin::{Coin, OwnCoin, ProofError, ProvenOutput, RawTransaction, prove};
 pub use coin_index::CoinIndex;
 pub use consensus::{ConsensusError, verify_consensus};
@@ -33,7 +36,8 @@ pub use descriptor::{KeySlot, WalletDescriptor};
 pub use fee::{FeeCaps, FeeError};
 pub use own_script::{Branch, OwnScript};
 pub use placing::{FinishedTransaction, SignatureError, VerifiedSignatures};
-pub use select::{FeeTerms, OutputNeed, SelectError, Selection, select, select_consolidation, select_sweep};
+pub use select::{select, select_consolidation, select_sweep};
+pub use settle::{FeeTerms, OutputNeed, SelectError, Selection};
 
 use std::sync::LazyLock;
 

@@ -6,7 +6,7 @@ use ::bitcoin::consensus::encode;
 use ::bitcoin::secp256k1::ecdsa::Signature;
 use ::bitcoin::{PublicKey, Transaction, TxOut, Txid, Witness, ecdsa};
 
-use super::check::{CheckedInput, CheckedTransaction};
+use super::checked::{CheckedInput, CheckedTransaction};
 use super::consensus::{self, ConsensusError};
 use super::descriptor::KeySlot;
 use super::verifier;

@@ -6,7 +6,7 @@ use super::ledger::{Ledger, Open};
 use super::withdraw::settle;
 use super::writer::Turn;
 use crate::audit::EntryKind;
-use crate::desk::DeskError;
+use crate::desk::{ApprovalGiven, DeskError, PendingApproval};
 use crate::evidence::answer::{AnswerKind, Clearance};
 use crate::evidence::approval::{Approval, ApprovalText, PolicyHashes, TravelRule};
 use crate::evidence::rejection::Rejection;
@@ -39,8 +39,8 @@ pub fn text(
 /// The text of an open withdrawal that waits for approval, if it can be built.
 pub fn text_of(context: &Context, open: &Open) -> Option<ApprovalText> {
     let clearance = open.clearance.as_ref()?;
-    let expires_at = Seconds(open.row.asked_at).plus(context.settings.approval_age_s_max);
-    let policies = PolicyHashes { signer: context.policy.hash(), cosigner: *context.other_policy.get()? };
+    let expires_at = open.request.request().asked_at.plus(context.settings.approval_age_s_max);
+    let policies = PolicyHashes { signer: context.policy.hash(), cosigner: context.cosigner_policy()? };
     let wallet = context.wallet.fingerprint();
     text(&context.trust, &open.request, clearance, policies, &wallet, expires_at).ok()
 }
@@ -92,4 +92,33 @@ pub fn reject(ledger: &mut Ledger, turn: &mut Turn, rejection: &Rejection) -> Re
     settle(open, turn, Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, detail)]));
     ledger.ripe.insert(id);
     Ok(id)
+}
+
+/// What waits for operators, oldest first.
+pub fn pending(context: &Context, ledger: &Ledger) -> Vec<PendingApproval> {
+    let waits = |open: &&Open| {
+        matches!(open.row.outcome(), Outcome::Held(f) if f.iter().any(|f| f.code == Code::ApprovalRequired))
+    };
+    let open = ledger.queue.values().filter_map(|id| ledger.open.get(id)).filter(waits);
+    open.filter_map(|open| pending_of(context, open)).collect()
+}
+
+fn pending_of(context: &Context, open: &Open) -> Option<PendingApproval> {
+    let text = text_of(context, open)?;
+    let findings = match open.row.outcome() {
+        Outcome::Held(findings) => findings,
+        Outcome::Moving | Outcome::Refused(_) | Outcome::Released => Vec::new(),
+    };
+    let given = open.approvals.iter().map(|approval| ApprovalGiven {
+        operator: approval.person().to_owned(),
+        group: approval.groups().iter().cloned().collect::<Vec<_>>().join(" "),
+        at: open.updated_at,
+    });
+    Some(PendingApproval {
+        withdrawal: open.id,
+        expires_at: text.expires_at,
+        text: text.render(),
+        findings,
+        given: given.collect(),
+    })
 }

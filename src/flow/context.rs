@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wallet_policy::Policy;
 use wallet_policy::price::Band;
+use wallet_policy::settings::AssetSettings;
 
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::Trust;
@@ -40,8 +41,6 @@ pub struct PartySettings {
     pub depth_min: u32,
     /// Below this value only the address is verified.
     pub travel_rule_floor: Krw,
-    /// How a price may move.
-    pub band: Band,
     /// How long a caller of `create` waits for an outcome.
     pub create_wait: Duration,
     /// How long to wait before something that failed is tried again.
@@ -63,7 +62,6 @@ impl Default for PartySettings {
             transit_s_max: 7_200,
             depth_min: 6,
             travel_rule_floor: Krw(1_000_000),
-            band: Band { move_bp_max: 1_000, settle_s: 60 },
             create_wait: Duration::from_secs(2),
             retry: Duration::from_millis(500),
             queue_max: 4_096,
@@ -84,8 +82,8 @@ pub struct Context {
     pub trust: Arc<Trust>,
     /// Its own policy.
     pub policy: Arc<Policy>,
-    /// The hash of the other party's policy, as an approval names it (signer: the co-signer's; co-signer: the signer's).
-    pub other_policy: std::sync::OnceLock<String>,
+    /// The hash of the co-signer's policy, as it says of itself (signer only).
+    pub other_policy: std::sync::RwLock<Option<[u8; 32]>>,
     /// Its own settings.
     pub settings: PartySettings,
     /// Its own clock.
@@ -101,6 +99,25 @@ impl Context {
     /// The hash of the party's own policy, hex.
     pub fn policy_hash(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.policy.hash())
+    }
+
+    /// What the party's policy sets for its asset.
+    pub fn limits(&self) -> Option<&AssetSettings> {
+        self.policy.settings().assets.get(&self.asset.to_string())
+    }
+
+    /// How a price may move.
+    pub fn band(&self) -> Band {
+        // Without limits nothing is released; a price that may not move at all is then the strictest band.
+        self.limits().map_or(Band { move_bp_max: 0, settle_s: u64::MAX }, |l| Band {
+            move_bp_max: l.price_move_bp_max,
+            settle_s: l.price_settle_s,
+        })
+    }
+
+    /// The hash of the co-signer's policy, once it has said so.
+    pub fn cosigner_policy(&self) -> Option<[u8; 32]> {
+        *self.other_policy.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Random numbers for what must not be guessed: the place of the change, the lock time.

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod finish;
 pub mod ledger;
 pub mod recover;
+pub mod reserve;
 pub mod signer;
 pub mod statement;
 pub mod treasury;
@@ -22,15 +23,16 @@ pub mod view;
 pub mod withdraw;
 pub mod writer;
 
-use std::sync::RwLock;
+use tokio::sync::oneshot;
 
-use tokio::sync::{broadcast, oneshot};
+use self::courier::Parcel;
 
-use crate::desk::{AddressOrder, AddressView, DeskError, SignedText, StatementReceipt, WithdrawalView};
+use crate::desk::{AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView};
 use crate::evidence::approval::Approval;
 use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
+use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
-use crate::withdrawal::{Finding, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Finding, ReservationId, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
@@ -45,6 +47,8 @@ pub enum Command {
         payload: String,
         /// The counterparty's signed answer.
         answer: Option<SignedText>,
+        /// The travel-rule payload, unread, for the enclave.
+        personal: Option<Payload>,
         /// Told when it is settled or waits for something.
         reply: Reply<WithdrawalView>,
     },
@@ -68,19 +72,13 @@ pub enum Command {
         id: WithdrawalId,
         /// The evidence.
         approval: Approval,
-        /// The armored signature, to hand on.
-        armored: String,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },
     /// An operator's verified no.
     Reject {
-        /// Of which withdrawal.
-        id: WithdrawalId,
-        /// The operator, by the trust file.
-        operator: String,
-        /// Why.
-        reason: String,
+        /// The evidence.
+        rejection: Rejection,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },
@@ -133,6 +131,13 @@ pub enum Command {
         /// Whether it is a not-yet.
         is_hold: bool,
     },
+    /// What the co-signer gave back is not what was reserved: nothing is finished, people must look.
+    Alarm {
+        /// About which reservation.
+        reservation: ReservationId,
+        /// What is wrong.
+        finding: Finding,
+    },
     /// The co-signer does not answer.
     CosignerSilent {
         /// About which reservation.
@@ -166,6 +171,7 @@ impl Command {
             | Self::Delivered { .. }
             | Self::Finished { .. }
             | Self::CosignerRefused { .. }
+            | Self::Alarm { .. }
             | Self::CosignerSilent { .. }
             | Self::Tick => {}
         }
@@ -200,20 +206,11 @@ impl Allocated {
 }
 
 /// What is done outside once a batch is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Take this reservation to the co-signer.
-    Cosign(ReservationId),
+    Cosign(Box<Parcel>),
     /// Ask the counterparty about this withdrawal.
     Clear(WithdrawalId),
-    /// Take new statements to the co-signer.
-    Deliver,
-}
-
-/// Where readers hear of changes, and when the writer last finished a turn.
-pub struct Pulse {
-    /// Every change of a withdrawal, in the order of the log.
-    pub views: broadcast::Sender<WithdrawalView>,
-    /// The last turn.
-    pub last_turn: RwLock<Seconds>,
+    /// Take a statement to the co-signer.
+    Deliver(String, SignedText),
 }

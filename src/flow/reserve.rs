@@ -6,9 +6,10 @@ use ::bitcoin::OutPoint;
 use data_encoding::HEXLOWER;
 
 use super::context::Context;
+use super::courier::Parcel;
 use super::facts::FeeSeen;
-use super::ledger::coins::{Coin, CoinState};
-use super::ledger::rows::{self, ChangeRow, Purpose, ReservationRow};
+use super::ledger::coins::CoinState;
+use super::ledger::rows::{self, ChangeRow, Purpose, ReservationRow, Signed};
 use super::ledger::treasury::Spend;
 use super::ledger::{Ledger, Open, OpenReservation};
 use super::withdraw;
@@ -19,6 +20,7 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::fee::FeeCaps;
 use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
 use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
+use crate::desk::{ClearanceEvidence, CosignPayment, SignedText};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
 
@@ -40,12 +42,12 @@ impl Picked {
     }
 }
 
-/// The caps on fees that the party's policy sets for its asset.
+/// The caps on fees that the party's policy sets for its asset; without any, no fee is right.
 pub fn caps(context: &Context, asked: Option<Amount>) -> FeeCaps {
-    let limits = context.policy.fee_limits(&context.asset.to_string());
+    let limits = context.limits();
     FeeCaps {
-        rate_max: FeeRate(limits.map_or(0, |l| sat(l.rate_max.0))),
-        transaction_sat_max: limits.map_or(0, |l| sat(l.transaction_max.0)),
+        rate_max: FeeRate(limits.map_or(0, |l| sat(l.fee_rate_max.0))),
+        transaction_sat_max: limits.map_or(0, |l| sat(l.fee_tx_max.0)),
         asked_sat_max: asked.map(|a| a.sat().unwrap_or(u64::MAX)),
     }
 }
@@ -53,6 +55,9 @@ pub fn caps(context: &Context, asked: Option<Amount>) -> FeeCaps {
 fn sat(units: u128) -> u64 {
     u64::try_from(units).unwrap_or(u64::MAX)
 }
+
+/// How many coins a selection is made from.
+pub const CANDIDATES: usize = 48;
 
 /// Picks coins for a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing).
 pub fn pick(
@@ -67,25 +72,11 @@ pub fn pick(
     let terms =
         FeeTerms { rate: chain.value.fee_rate, caps: caps(context, Some(request.fee_max)), replaced_fee_sat: None };
     let fee_room = request.fee_max.sat().unwrap_or(0);
-    let coins = shortlist(ledger, amount_sat.saturating_add(fee_room));
+    let coins = ledger.treasury.coins.spendable().shortlist(amount_sat.saturating_add(fee_room), None, CANDIDATES);
     let need = OutputNeed { amount_sat, weight: destination.output_weight() };
     let selection = select::select(&coins, None, &[need], &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
     let payee = Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat };
     Ok(Some(Picked { selection, payee, rate: chain.value.fee_rate }))
-}
-
-/// Good candidates to pay that much from, as the selection takes them.
-pub fn shortlist(ledger: &Ledger, target_sat: u64) -> Vec<crate::bitcoin::coin::Coin> {
-    ledger.treasury.coins.shortlist(target_sat).iter().filter_map(select_coin).collect()
-}
-
-fn select_coin(coin: &Coin) -> Option<crate::bitcoin::coin::Coin> {
-    Some(crate::bitcoin::coin::Coin {
-        outpoint: coin.outpoint,
-        amount_sat: coin.amount_sat,
-        branch: Branch::of_number(coin.branch)?,
-        index: coin.index,
-    })
 }
 
 /// What is built from a selection.
@@ -94,6 +85,7 @@ struct Built {
     psbt: Vec<u8>,
     change: Option<ChangeRow>,
     change_script: Option<Arc<OwnScript>>,
+    tip_height: u32,
 }
 
 fn build(
@@ -134,7 +126,7 @@ fn build(
     let change = change_script.as_ref().zip(change_sat).and_then(|(script, amount_sat)| {
         Some(ChangeRow { vout: unsigned.vout_of(script)?, amount_sat, index: change_index })
     });
-    Ok(Built { unsigned, psbt, change, change_script })
+    Ok(Built { unsigned, psbt, change, change_script, tip_height })
 }
 
 /// Reserves a withdrawal: coins, sums and the unsigned transaction, all in this turn's commit.
@@ -144,18 +136,34 @@ pub fn reserve_withdrawal(
     turn: &mut Turn,
     id: WithdrawalId,
     picked: Picked,
-) -> Result<ReservationId, Finding> {
-    let destination = picked.payee.amount_sat;
+) -> Result<Box<Parcel>, Finding> {
     let unnamed = unnamed_value(context, ledger, id);
     let fee_sat = picked.selection.fee_sat;
-    let spend = Spend { leaving_sat: destination.saturating_add(fee_sat), fee_sat, unnamed };
-    let built = build(context, ledger, &picked.selection, vec![picked.payee], None)?;
+    let spend = Spend { leaving_sat: picked.payee.amount_sat.saturating_add(fee_sat), fee_sat, unnamed };
+    let built = build(context, ledger, &picked.selection, vec![picked.payee.clone()], None)?;
     spend_sums(ledger, turn, spend)?;
     let purpose = Purpose::Withdrawals(vec![id.to_string()]);
-    let reservation = book(context, ledger, turn, built, Booking { purpose, withdrawals: vec![id], spend });
-    let log_index = turn.draft.last_index();
-    withdraw::mark_reserved(ledger, turn, id, reservation, log_index);
-    Ok(reservation)
+    let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: vec![id], spend });
+    parcel.payees = vec![picked.payee];
+    if let Some(open) = ledger.open.get(&id) {
+        parcel.fee_max = Some(open.request.request().fee_max);
+        parcel.payments = vec![payment(open)];
+    }
+    withdraw::mark_reserved(ledger, turn, id, parcel.reservation, parcel.row.log_index);
+    Ok(parcel)
+}
+
+/// A withdrawal's evidence, for the co-signer to judge by itself.
+pub fn payment(open: &Open) -> CosignPayment {
+    CosignPayment {
+        request: SignedText {
+            text: open.request.text().to_owned(),
+            key_id: open.request.key_id().to_owned(),
+            signature: *open.request.signature(),
+        },
+        clearance: open.row.answer.as_ref().and_then(Signed::signed_text).map(ClearanceEvidence::Answer),
+        approvals: open.approvals.iter().map(|a| a.signature().to_owned()).collect(),
+    }
 }
 
 /// Reserves a sweep of at least `amount_sat` to the next address of the pinned cold descriptor.
@@ -165,14 +173,16 @@ pub fn reserve_sweep(
     turn: &mut Turn,
     selection: &Selection,
     (cold, cold_index): (OwnOutput, u32),
-) -> Result<ReservationId, Finding> {
+) -> Result<Box<Parcel>, Finding> {
     let amount_sat = cold.amount_sat;
     let built = build(context, ledger, selection, Vec::new(), Some(cold))?;
     let fee_sat = built.unsigned.fee_sat();
     let spend = Spend { leaving_sat: fee_sat, fee_sat, unnamed: Krw(0) };
     spend_sums(ledger, turn, spend)?;
     let purpose = Purpose::Sweep { amount_sat, cold_index };
-    Ok(book(context, ledger, turn, built, Booking { purpose, withdrawals: Vec::new(), spend }))
+    let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: Vec::new(), spend });
+    parcel.cold_index = Some(cold_index);
+    Ok(parcel)
 }
 
 fn spend_sums(ledger: &mut Ledger, turn: &Turn, spend: Spend) -> Result<(), Finding> {
@@ -194,7 +204,7 @@ struct Booking {
     spend: Spend,
 }
 
-fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, booking: Booking) -> ReservationId {
+fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, booking: Booking) -> Box<Parcel> {
     let txid = built.unsigned.txid();
     let id = ReservationId::of_txid(&txid_bytes(&txid));
     let inputs: Vec<OutPoint> = built.unsigned.inputs().iter().map(|c| c.outpoint).collect();
@@ -213,18 +223,30 @@ fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, b
         leaving_sat: booking.spend.leaving_sat,
         unnamed_krw: booking.spend.unnamed.to_string(),
         change: built.change,
+        tip_height: built.tip_height,
         reserved_at: turn.draft.now().0,
         log_index,
         state: "reserved".to_owned(),
+        tx_hex: None,
     };
     turn.draft.row(Table::Reservation, id.to_string(), "reserved", turn.draft.now(), rows::write(&row));
-    if let (Some(change), Some(script)) = (built.change, built.change_script) {
-        ledger.addresses.put_change(change.index, &script);
+    if let Some(script) = &built.change_script {
+        ledger.addresses.put_change(script);
     }
-    let reservation =
-        OpenReservation { row: Arc::new(row), psbt: Arc::new(built.psbt), inputs, withdrawals: booking.withdrawals };
-    ledger.reserve(id, reservation);
-    id
+    let row = Arc::new(row);
+    ledger.reserve(id, OpenReservation { row: row.clone(), inputs, withdrawals: booking.withdrawals });
+    Box::new(Parcel {
+        reservation: id,
+        row,
+        psbt: built.psbt,
+        leaf: turn.draft.last_leaf(),
+        coins: built.unsigned.inputs().to_vec(),
+        payees: Vec::new(),
+        cold_index: None,
+        change_script: built.change_script,
+        fee_max: None,
+        payments: Vec::new(),
+    })
 }
 
 fn enter(

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use ::bitcoin::hashes::Hash;
-use ::bitcoin::{OutPoint, ScriptBuf, Txid};
+use ::bitcoin::{OutPoint, Script, Txid};
 use wallet_policy::price::Band;
 
 use super::ledger::Treasury;
@@ -20,7 +20,7 @@ use crate::withdrawal::{Asset, Code, Finding};
 /// How a party recognises its own scripts.
 pub trait OwnScripts {
     /// Branch and index of one of our scripts.
-    fn find(&self, script: &ScriptBuf) -> Option<(u32, u32)>;
+    fn find(&self, script: &Script) -> Option<(u32, u32)>;
 }
 
 /// The key of a statement's row.
@@ -163,7 +163,7 @@ fn prove_new(
         proof.outputs().nth(at).ok_or_else(|| no(format!("{outpoint} is not an output of its transaction")))?;
     let (branch, index) = taking
         .scripts
-        .find(&script.to_owned())
+        .find(script)
         .ok_or_else(|| no(format!("{outpoint} does not pay an address of this wallet")))?;
     Ok(Coin { outpoint, amount_sat, branch, index, confirmations, chain_depth: 0, state: CoinState::Free })
 }

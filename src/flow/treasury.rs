@@ -6,6 +6,7 @@ use wallet_policy::ratio;
 
 use super::Effect;
 use super::context::Context;
+use super::courier::Parcel;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
 use super::ledger::coins::{Coin, CoinState};
@@ -19,37 +20,43 @@ use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
 use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
 use crate::store::Table;
-use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId};
+use crate::desk::AssetPosition;
+use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
+
+/// How long after a sweep could not be planned it is tried again, in seconds.
+const SWEEP_RETRY_S: u64 = 10;
 
 /// The surplus to be swept now, in satoshi; zero where the position is within the share or was never stated.
 pub fn surplus_sat(context: &Context, ledger: &Ledger, turn: &Turn) -> u64 {
     if ledger.treasury.facts.cold.is_none() {
         return 0;
     }
-    let Some(share) = context.policy.share(&context.asset.to_string()) else { return 0 };
+    let Some(limits) = context.limits() else { return 0 };
     let position = sight(context, ledger, turn.draft.now()).position();
-    let needed = ratio::within(position, share.share, share.min_sweep) == Some(false);
-    let surplus = ratio::surplus(position, share.share).map_or(0, |s| s.0);
+    let needed = ratio::within(position, limits.share, limits.min_sweep) == Some(false);
+    let surplus = ratio::surplus(position, limits.share).map_or(0, |s| s.0);
     if needed { u64::try_from(surplus).unwrap_or(u64::MAX) } else { 0 }
 }
 
 /// Reserves a sweep if too much rests hot and none is under way.
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
-    if ledger.sweep_is_pending() || !ledger.position_is_news {
+    if ledger.sweep_is_pending() || turn.draft.now() < ledger.sweep_not_before {
         return;
     }
-    ledger.position_is_news = false;
     let surplus = surplus_sat(context, ledger, turn);
     if surplus == 0 {
         return;
     }
     match plan_sweep(context, ledger, turn, surplus) {
-        Ok(reservation) => turn.effects.push(Effect::Cosign(reservation)),
-        Err(finding) => tracing::warn!(code = %finding.code, surplus, "no sweep: {}", finding.detail),
+        Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
+        Err(finding) => {
+            ledger.sweep_not_before = turn.draft.now().plus(SWEEP_RETRY_S);
+            tracing::warn!(code = %finding.code, surplus, "no sweep yet: {}", finding.detail);
+        }
     }
 }
 
-fn plan_sweep(context: &Context, ledger: &mut Ledger, turn: &mut Turn, surplus: u64) -> Result<ReservationId, Finding> {
+fn plan_sweep(context: &Context, ledger: &mut Ledger, turn: &mut Turn, surplus: u64) -> Result<Box<Parcel>, Finding> {
     let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
     let chain = ledger.treasury.facts.chain.ok_or_else(stale)?;
     let index = ledger.next_cold;
@@ -57,16 +64,16 @@ fn plan_sweep(context: &Context, ledger: &mut Ledger, turn: &mut Turn, surplus: 
     let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
     let terms = FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
     let need = OutputNeed { amount_sat: surplus, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
-    let coins: Vec<_> = reserve::shortlist(ledger, surplus);
+    let coins = ledger.treasury.coins.spendable().shortlist(surplus, None, reserve::CANDIDATES);
     let selection =
         select::select_sweep(&coins, need, &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
     let amount_sat = surplus.saturating_add(selection.extra_sat);
     let address = script.address(context.asset.network());
     allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
-    let reservation =
+    let parcel =
         reserve::reserve_sweep(context, ledger, turn, &selection, (OwnOutput { script, amount_sat }, index))?;
     ledger.next_cold = index.saturating_add(1);
-    Ok(reservation)
+    Ok(parcel)
 }
 
 fn allow(
@@ -90,7 +97,7 @@ fn allow(
 }
 
 /// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
-pub fn finished(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
+pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
     let Some(reservation) = ledger.reservations.remove(&id) else { return };
     let mut row = (*reservation.row).clone();
     turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);
@@ -127,7 +134,6 @@ pub fn finished(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: Res
     for withdrawal in &reservation.withdrawals {
         withdraw::released(ledger, turn, *withdrawal, &released);
     }
-    let _ = context;
 }
 
 fn spend_inputs(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, inputs: &[::bitcoin::OutPoint]) -> u8 {
@@ -162,5 +168,49 @@ pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId,
     }
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
         tracing::error!(code = %finding.code, "the co-signer refused the sweep {id}: {}", finding.detail);
+    }
+}
+
+/// The co-signer does not answer: what it was asked for is held, and asked again by itself.
+pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId) {
+    let Some(reservation) = ledger.reservations.get(&id) else { return };
+    for withdrawal in &reservation.withdrawals {
+        if let Some(open) = ledger.open.get_mut(withdrawal) {
+            let finding = Finding::new(Code::CosignerUnreachable, "the transaction is booked; the co-signer is asked again");
+            withdraw::settle(open, turn, Outcome::Held(vec![finding]));
+        }
+    }
+}
+
+/// Where the asset stands, as people are shown it.
+pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition {
+    let (treasury, facts) = (&ledger.treasury, &ledger.treasury.facts);
+    let held = ledger.open.values().filter(|o| o.row.reservation.is_none());
+    let seen = sight(context, ledger, now).position();
+    let limits = context.limits();
+    let share = limits.map(|l| l.share).unwrap_or_default();
+    let surplus = facts.cold.and_then(|_| ratio::surplus(seen, share)).map_or(0, |s| s.0);
+    let held_sum: u128 = held.clone().map(|o| o.request.request().amount.units()).sum();
+    let spendable = Amount::from_sat(treasury.coins.spendable_sat());
+    let price = facts.price();
+    AssetPosition {
+        asset: context.asset,
+        hot: ledger.hot(),
+        cold: treasury.cold(now, context.settings.transit_s_max),
+        cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
+        spendable,
+        reserved: Amount::from_sat(ledger.outgoing_sat()),
+        earmarked: Amount::ZERO,
+        held: Amount::from_units(held_sum),
+        held_count: u64::try_from(held.count()).unwrap_or(u64::MAX),
+        surplus: Amount::from_units(surplus),
+        refill_wanted: Amount::from_units(held_sum.saturating_sub(spendable.units())),
+        hot_share_max: (share.num(), share.den()),
+        price: price.map(|p| p.value),
+        price_at: price.map(|p| p.at),
+        position_at: facts.cold.map(|c| c.at),
+        fee_rate: facts.chain.map(|c| c.value.fee_rate),
+        tip_height: facts.chain.map(|c| c.value.height),
+        chain_at: facts.chain.map(|c| c.at),
     }
 }

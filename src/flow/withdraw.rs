@@ -269,7 +269,7 @@ fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: Withdrawa
     if outcome == Outcome::Moving {
         let Some(picked) = picked else { return };
         return match reserve::reserve_withdrawal(context, ledger, turn, id, picked) {
-            Ok(reservation) => turn.effects.push(Effect::Cosign(reservation)),
+            Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
             Err(finding) => settle_by_id(ledger, turn, id, Outcome::Held(vec![finding])),
         };
     }
@@ -312,7 +312,7 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let own = ledger.addresses.is_own(destination.script_pubkey());
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
     let sight = sight(context, ledger, now);
-    let approvals: Vec<&Approval> = open.approvals.iter().map(|(a, _)| a).filter(|a| now <= a.expires_at()).collect();
+    let approvals: Vec<&Approval> = open.approvals.iter().filter(|a| now <= a.expires_at()).collect();
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
         Ok(facts) => judge(&context.policy, &facts),
         Err(finding) => Outcome::Held(vec![finding]),

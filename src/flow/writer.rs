@@ -3,19 +3,26 @@
 //! What a caller is told is told after the commit. A commit that may or may not have happened is read back; until it
 //! is known, nothing else is decided.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use ::bitcoin::OutPoint;
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::context::Context;
-use super::ledger::journal::{CommitFault, Draft, Journal};
+use super::courier::Work;
 use super::ledger::Ledger;
-use super::withdraw::Found;
-use super::{Command, Effect, Pulse};
-use crate::desk::{DeskError, WithdrawalView};
-use crate::withdrawal::{Code, WithdrawalId};
+use super::ledger::journal::{Draft, Journal, JournalFault};
+use super::ledger::rows::{self, CoinRow};
+use super::statement::{self, OwnScripts, Taking};
+use super::withdraw::{self, Found};
+use super::{Allocated, Command, Effect, Reply, address, approve, clear, treasury, view};
+use crate::audit::EntryKind;
+use crate::desk::{DeskError, Payload, StatementReceipt, WithdrawalView};
+use crate::evidence::statement::VerifiedStatement;
+use crate::store::Table;
+use crate::withdrawal::{Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
@@ -32,132 +39,413 @@ pub struct Turn {
     /// Who is told.
     pub told: Vec<Told>,
     /// Which withdrawals changed.
-    pub changed: Vec<WithdrawalId>,
-    /// Final withdrawals that were asked for again, as the store has them.
+    pub changed: BTreeSet<WithdrawalId>,
+    /// Final withdrawals, as the store has them or as they just became.
     pub found: HashMap<WithdrawalId, Found>,
+    /// Who waits for which withdrawal.
+    pub waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
+    /// Rows of coins that were spent before.
+    pub spent: HashMap<OutPoint, CoinRow>,
 }
 
 impl Turn {
-    /// Tells `value` to `to` once the batch is durable.
-    pub fn tell<T: Send + 'static>(&mut self, to: oneshot::Sender<Result<T, DeskError>>, value: T) {
-        self.told.push(Box::new(move |done| {
-            let _ = to.send(done.map(|()| value));
-        }));
+    fn new(draft: Draft, found: HashMap<WithdrawalId, Found>, spent: HashMap<OutPoint, CoinRow>) -> Self {
+        Self {
+            draft,
+            effects: Vec::new(),
+            told: Vec::new(),
+            changed: BTreeSet::new(),
+            found,
+            waiting: Vec::new(),
+            spent,
+        }
     }
 
-    /// Tells a no at once; nothing about it is written.
-    pub fn deny<T>(to: oneshot::Sender<Result<T, DeskError>>, error: DeskError) {
-        let _ = to.send(Err(error));
+    /// Tells `value` to `to` once the batch is durable; a no is told as it is, after the commit that records it.
+    pub fn tell<T: Send + 'static>(&mut self, to: Reply<T>, value: Result<T, DeskError>) {
+        self.told.push(Box::new(move |done| {
+            let _ = to.send(done.and(value));
+        }));
     }
+}
+
+/// Where effects go.
+pub struct Hands {
+    /// To the co-signer.
+    pub courier: mpsc::UnboundedSender<Work>,
+    /// To the enclave.
+    pub clearing: clear::Clearing,
+    /// To readers.
+    pub views: broadcast::Sender<WithdrawalView>,
 }
 
 /// The writer and all it alone may touch.
 pub struct Writer {
-    /// What never changes while the process runs.
-    pub context: Arc<Context>,
-    /// The durable side.
-    pub journal: Journal,
-    /// The ledger in memory.
-    pub ledger: Ledger,
-    /// What is waiting to be decided.
-    pub commands: mpsc::Receiver<Command>,
-    /// Where effects go.
-    pub effects: mpsc::UnboundedSender<Effect>,
-    /// Where readers hear of changes.
-    pub pulse: Arc<Pulse>,
-    waiters: HashMap<WithdrawalId, Vec<oneshot::Sender<Result<WithdrawalView, DeskError>>>>,
+    context: Arc<Context>,
+    journal: Journal,
+    ledger: Ledger,
+    commands: mpsc::Receiver<Command>,
+    hands: Hands,
+    waiters: HashMap<WithdrawalId, Vec<Reply<WithdrawalView>>>,
+    payloads: HashMap<WithdrawalId, Payload>,
+    questions: mpsc::Receiver<Question>,
+}
+
+/// What readers ask of the ledger in memory.
+pub enum Question {
+    /// How a withdrawal stands, if it is open.
+    View(WithdrawalId, oneshot::Sender<Option<WithdrawalView>>),
+    /// What waits for operators.
+    Pending(oneshot::Sender<Vec<crate::desk::PendingApproval>>),
+    /// The request and text of an open withdrawal, for an operator's signature to be verified.
+    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::approval::ApprovalText>>),
+    /// The last number of an observer and kind.
+    LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
+    /// Where the asset stands.
+    Position(oneshot::Sender<crate::desk::AssetPosition>),
 }
 
 impl Writer {
     /// A writer over a loaded ledger.
     pub fn new(
         context: Arc<Context>,
-        journal: Journal,
-        ledger: Ledger,
-        commands: mpsc::Receiver<Command>,
-        effects: mpsc::UnboundedSender<Effect>,
-        pulse: Arc<Pulse>,
+        (journal, ledger): (Journal, Ledger),
+        (commands, questions): (mpsc::Receiver<Command>, mpsc::Receiver<Question>),
+        hands: Hands,
     ) -> Self {
-        Self { context, journal, ledger, commands, effects, pulse, waiters: HashMap::new() }
+        let (waiters, payloads) = (HashMap::new(), HashMap::new());
+        Self { context, journal, ledger, commands, hands, waiters, payloads, questions }
     }
 
-    /// Runs until every sender is gone.
-    pub async fn run(mut self) {
+    /// Runs until every sender is gone; `effects` are those that a start takes up again.
+    pub async fn run(mut self, effects: Vec<Effect>) {
+        self.act(effects);
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while self.commands.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            self.turn(&mut batch).await;
+        loop {
+            tokio::select! {
+                biased;
+                Some(question) = self.questions.recv() => self.answer(question),
+                taken = self.commands.recv_many(&mut batch, BATCH_MAX) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    self.turn(&mut batch).await;
+                }
+            }
         }
     }
 
     async fn turn(&mut self, batch: &mut Vec<Command>) {
-        let now = self.context.now();
-        let found = match super::withdraw::prefetch(&self.journal, &self.ledger, batch).await {
-            Ok(found) => found,
-            Err(fault) => return self.refuse_batch(batch, &fault),
+        let read = async {
+            let found = withdraw::prefetch(&self.journal, &self.ledger, batch).await?;
+            let spent = prefetch_coins(&self.journal, &self.ledger, batch).await?;
+            Ok::<_, JournalFault>((found, spent))
         };
-        let mut turn = Turn {
-            draft: self.journal.draft(now),
-            effects: Vec::new(),
-            told: Vec::new(),
-            changed: Vec::new(),
-            found,
+        let (found, spent) = match read.await {
+            Ok(read) => read,
+            Err(fault) => return refuse_all(batch, &fault),
         };
+        let mut turn = Turn::new(self.journal.draft(self.context.now()), found, spent);
         for command in batch.drain(..) {
-            self.apply(command, &mut turn, now);
+            self.apply(command, &mut turn);
         }
-        super::treasury::sweep_if_over(&self.context, &mut self.ledger, &mut turn, now);
-        super::withdraw::decide_ripe(&self.context, &mut self.ledger, &mut turn, now);
+        treasury::sweep_if_over(&self.context, &mut self.ledger, &mut turn);
+        withdraw::decide_ripe(&self.context, &mut self.ledger, &mut turn);
         self.commit(turn).await;
     }
 
-    async fn commit(&mut self, turn: Turn) {
-        let Turn { draft, effects, told, changed, .. } = turn;
+    fn apply(&mut self, command: Command, turn: &mut Turn) {
+        let (context, ledger) = (&self.context, &mut self.ledger);
+        match command {
+            Command::Ask { request, payload, answer, personal, reply } => {
+                let asked = withdraw::ask(context, ledger, turn, request, (payload, answer));
+                match asked {
+                    Ok(id) => {
+                        if let Some(personal) = personal.filter(|p| !p.is_empty()) {
+                            self.payloads.insert(id, personal);
+                        }
+                        turn.waiting.push((id, reply, true));
+                    }
+                    Err(error) => turn.tell(reply, Err(error)),
+                }
+            }
+            Command::Answered { id, answer } => withdraw::answered(context, ledger, turn, id, answer),
+            Command::Unanswered { id, finding } => withdraw::unanswered(ledger, turn, id, finding),
+            Command::Approve { id, approval, reply } => match approve::approve(ledger, turn, id, approval) {
+                Ok(()) => turn.waiting.push((id, reply, false)),
+                Err(error) => turn.tell(reply, Err(error)),
+            },
+            Command::Reject { rejection, reply } => match approve::reject(ledger, turn, &rejection) {
+                Ok(id) => turn.waiting.push((id, reply, false)),
+                Err(error) => turn.tell(reply, Err(error)),
+            },
+            Command::Cancel { cancel, reply } => match withdraw::cancel(ledger, turn, &cancel) {
+                Ok(id) => turn.waiting.push((id, reply, false)),
+                Err(error) => turn.tell(reply, Err(error)),
+            },
+            Command::State { statement, reply } => {
+                let taken = self.take_statement(&statement, turn);
+                turn.tell(reply, taken);
+            }
+            Command::Allocate { orders, reply } => {
+                let allocated = address::allocate(context, ledger, turn, &orders);
+                turn.tell::<Vec<Allocated>>(reply, allocated);
+            }
+            Command::Attested { attested, reply } => {
+                address::attested(ledger, turn, attested);
+                turn.tell(reply, Ok(()));
+            }
+            Command::Delivered { keys } => ledger.delivered.extend(keys),
+            Command::Finished { reservation, released } => treasury::finished(ledger, turn, reservation, released),
+            Command::CosignerRefused { reservation, finding, is_hold } => {
+                treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
+            }
+            Command::Alarm { reservation, finding } => {
+                error!(code = %finding.code, %reservation, "{}", finding.detail);
+                turn.draft.entry(EntryKind::Alarm, &[
+                    ("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail),
+                ]);
+            }
+            Command::CosignerSilent { reservation } => treasury::cosigner_silent(ledger, turn, reservation),
+            Command::Tick => ledger.ripen_all(),
+        }
+    }
+
+    fn take_statement(&mut self, verified: &VerifiedStatement, turn: &mut Turn) -> Result<StatementReceipt, DeskError> {
+        let said = verified.statement();
+        let last = self.ledger.treasury.facts.last_number(&said.observer, said.body.kind());
+        if last.is_some_and(|last| said.number <= last) {
+            let finding = crate::withdrawal::Finding::new(
+                crate::withdrawal::Code::StatementOutOfOrder,
+                format!("number {} after {}", said.number, last.unwrap_or(0)),
+            );
+            return Err(DeskError::Refused(finding));
+        }
+        let taking = Taking {
+            asset: self.context.asset,
+            band: self.context.band(),
+            scripts: &self.ledger.addresses,
+            stored: &turn.spent,
+            state: "undelivered",
+        };
+        let log_index = statement::take(&mut self.ledger.treasury, &mut turn.draft, &taking, verified)
+            .map_err(DeskError::Refused)?;
+        let signed = crate::desk::SignedText {
+            text: verified.text().to_owned(),
+            key_id: said.observer.clone(),
+            signature: *verified.signature(),
+        };
+        turn.effects.push(Effect::Deliver(statement::key(said), signed));
+        self.ledger.ripen_all();
+        Ok(StatementReceipt { number: said.number, log_index })
+    }
+
+    async fn commit(&mut self, mut turn: Turn) {
+        if !turn.draft.is_empty() {
+            self.flush_delivered(&mut turn);
+        }
+        let Turn { draft, effects, told, changed, found, waiting, .. } = turn;
         let done = if draft.is_empty() { Ok(()) } else { self.journal.commit(draft).await };
         match done {
             Ok(()) => {
                 told.into_iter().for_each(|tell| tell(Ok(())));
-                effects.into_iter().for_each(|effect| {
-                    let _ = self.effects.send(effect);
-                });
-                self.publish(&changed);
+                self.publish(&changed, &found, waiting);
+                self.act(effects);
             }
             Err(fault) => {
                 error!(code = %fault.code(), "commit failed: {fault}");
                 told.into_iter().for_each(|tell| tell(Err(fault.desk_error())));
-                self.reload(fault).await;
+                waiting.into_iter().for_each(|(_, reply, _)| {
+                    let _ = reply.send(Err(fault.desk_error()));
+                });
+                self.reload(&fault).await;
+            }
+        }
+    }
+
+    /// Marks delivered statements with the next commit: a commit for them alone is not worth its sync, and a statement
+    /// delivered twice is answered as known.
+    fn flush_delivered(&mut self, turn: &mut Turn) {
+        for key in std::mem::take(&mut self.ledger.delivered) {
+            turn.draft.row(Table::Statement, key, "delivered", turn.draft.now(), "{}".to_owned());
+        }
+    }
+
+    /// Tells readers and those who wait how the changed withdrawals stand.
+    fn publish(
+        &mut self,
+        changed: &BTreeSet<WithdrawalId>,
+        found: &HashMap<WithdrawalId, Found>,
+        waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
+    ) {
+        for id in changed {
+            let Some(view) = self.view(*id, found) else { continue };
+            if is_settled(&view) {
+                self.payloads.retain(|known, _| known != id || view.stage == crate::withdrawal::Stage::Asked);
+                for waiter in self.waiters.remove(id).into_iter().flatten() {
+                    let _ = waiter.send(Ok(view.clone()));
+                }
+            }
+            let _ = self.hands.views.send(view);
+        }
+        for (id, reply, until_settled) in waiting {
+            match self.view(id, found) {
+                Some(view) if !until_settled || is_settled(&view) => {
+                    let _ = reply.send(Ok(view));
+                }
+                Some(_) => self.waiters.entry(id).or_default().push(reply),
+                None => {
+                    let _ = reply.send(Err(DeskError::not_found(id.to_string())));
+                }
+            }
+        }
+        self.waiters.retain(|_, replies| {
+            replies.retain(|reply| !reply.is_closed());
+            !replies.is_empty()
+        });
+    }
+
+    fn view(&self, id: WithdrawalId, found: &HashMap<WithdrawalId, Found>) -> Option<WithdrawalView> {
+        match self.ledger.open.get(&id) {
+            Some(open) => view::of_open(open, &self.ledger),
+            None => view::of_found(id, found.get(&id)?),
+        }
+    }
+
+    fn act(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Cosign(parcel) => {
+                    let _ = self.hands.courier.send(Work::Cosign(parcel));
+                }
+                Effect::Deliver(key, statement) => {
+                    let _ = self.hands.courier.send(Work::Deliver(key, statement));
+                }
+                Effect::Clear(id) => self.clear(id),
+            }
+        }
+    }
+
+    fn clear(&mut self, id: WithdrawalId) {
+        let Some(open) = self.ledger.open.get(&id) else { return };
+        let request = open.request.request().clone();
+        self.hands.clearing.start(clear::ClearAsk {
+            id,
+            text: open.request.text().to_owned(),
+            digest: open.row.digest.clone(),
+            value: self.ledger.treasury.value(request.amount, self.context.asset),
+            request,
+            payload: self.payloads.remove(&id).map(|p| p.as_bytes().to_vec()),
+        });
+    }
+
+    fn answer(&self, question: Question) {
+        match question {
+            Question::View(id, to) => {
+                let _ = to.send(self.view(id, &HashMap::new()));
+            }
+            Question::Pending(to) => {
+                let _ = to.send(approve::pending(&self.context, &self.ledger));
+            }
+            Question::Approvable(id, to) => {
+                let text = self.ledger.open.get(&id).and_then(|open| approve::text_of(&self.context, open));
+                let _ = to.send(text);
+            }
+            Question::LastNumber(observer, kind, to) => {
+                let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
+            }
+            Question::Position(to) => {
+                let _ = to.send(treasury::position(&self.context, &self.ledger, self.context.now()));
             }
         }
     }
 
     /// After a failed commit memory is ahead of the store, or behind it: only the store is believed.
-    async fn reload(&mut self, fault: CommitFault) {
+    async fn reload(&mut self, fault: &JournalFault) {
         loop {
             match super::recover::reload(&self.context, &mut self.journal).await {
                 Ok((ledger, effects)) => {
                     self.ledger = ledger;
-                    effects.into_iter().for_each(|effect| {
-                        let _ = self.effects.send(effect);
-                    });
+                    self.act(effects);
                     return;
                 }
                 Err(again) => {
-                    warn!(code = %fault.code(), "the ledger cannot be read back yet: {again}");
-                    self.refuse_waiting(&fault);
+                    warn!(code = %again.code(), "the ledger cannot be read back yet: {again}");
+                    while let Ok(command) = self.commands.try_recv() {
+                        command.refuse(nothing_written(fault));
+                    }
                     tokio::time::sleep(self.context.settings.retry).await;
                 }
             }
         }
     }
+}
 
-    fn refuse_waiting(&mut self, fault: &CommitFault) {
-        while let Ok(command) = self.commands.try_recv() {
-            command.refuse(DeskError::nothing_happened(fault.code(), "the store does not answer; nothing was written"));
-        }
+/// Whether a caller who waits for an outcome should be told now.
+fn is_settled(view: &WithdrawalView) -> bool {
+    use crate::withdrawal::Code;
+    match &view.outcome {
+        Outcome::Moving => false,
+        Outcome::Held(findings) => !findings.iter().all(|f| f.code == Code::ClearancePending),
+        Outcome::Refused(_) | Outcome::Released => true,
     }
+}
 
-    fn refuse_batch(&mut self, batch: &mut Vec<Command>, fault: &CommitFault) {
-        let detail = "the store does not answer; nothing was written";
-        warn!(code = %Code::StoreUnavailable, "{fault}");
-        batch.drain(..).for_each(|c| c.refuse(DeskError::nothing_happened(Code::StoreUnavailable, detail)));
+fn nothing_written(fault: &JournalFault) -> DeskError {
+    DeskError::nothing_happened(fault.code(), "the store does not answer; nothing was written")
+}
+
+fn refuse_all(batch: &mut Vec<Command>, fault: &JournalFault) {
+    warn!(code = %fault.code(), "{fault}");
+    batch.drain(..).for_each(|command| command.refuse(nothing_written(fault)));
+}
+
+impl OwnScripts for super::ledger::Addresses {
+    fn find(&self, script: &::bitcoin::Script) -> Option<(u32, u32)> {
+        Self::find(self, script)
+    }
+}
+
+/// Reads the rows of stated coins that memory does not have: spent ones must never be taken for new.
+async fn prefetch_coins(
+    journal: &Journal,
+    ledger: &Ledger,
+    batch: &[Command],
+) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
+    let stated = batch.iter().filter_map(|command| match command {
+        Command::State { statement, .. } => Some(statement::outpoints(statement.statement())),
+        _ => None,
+    });
+    let unknown = stated.flatten().filter(|outpoint| ledger.treasury.coins.coin(outpoint).is_none());
+    read_coins(journal, unknown.collect()).await
+}
+
+/// The rows of these coins, as many as there are.
+pub async fn read_coins(journal: &Journal, outpoints: Vec<OutPoint>) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
+    if outpoints.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<String> = outpoints.iter().map(ToString::to_string).collect();
+    let found = journal.rows(Table::Coin, &keys).await?;
+    found
+        .into_iter()
+        .map(|row| {
+            let unreadable = || JournalFault::Unreadable(row.key().to_owned());
+            let outpoint = row.key().parse().map_err(|_| unreadable())?;
+            let coin = rows::read(row.key(), row.content()).map_err(|_| unreadable())?;
+            Ok((outpoint, coin))
+        })
+        .collect()
+}
+
+/// When the writer last knew the time; a tick decides again what only time can change.
+pub async fn tick(commands: mpsc::Sender<Command>, every: std::time::Duration) {
+    let mut clock = tokio::time::interval(every);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        if commands.send(Command::Tick).await.is_err() {
+            return;
+        }
     }
 }

@@ -50,7 +50,7 @@ pub struct Committed {
 pub enum Landing {
     /// It is on disk.
     Committed(Committed),
-    /// It is not, and never will be.
+    /// It is not, and never will be; or it only replaced a checkpoint, which was replaced again since.
     NotCommitted,
 }
 

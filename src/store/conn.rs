@@ -1,5 +1,7 @@
 //! One connection and the readers' pool, the same for both databases. It knows no table.
 
+use std::time::Duration;
+
 use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlRow};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
@@ -242,6 +244,9 @@ pub(super) enum Backend {
     MySql { server: Box<mysql::Server>, readers: MySqlPool },
 }
 
+/// How long a read may take, waiting for a connection included.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Most connections that read at the same time.
 pub(super) const READERS_MAX: u32 = 8;
 
@@ -258,17 +263,16 @@ impl Backend {
         &self,
         statement: &Statement<'_>,
     ) -> Result<Vec<T>, StoreFault> {
-        let fetched = match self {
-            Self::Sqlite { readers, .. } => match readers.acquire().await {
-                Ok(mut conn) => fetch_sqlite(&mut conn, statement).await,
-                Err(error) => Err(error),
-            },
-            Self::MySql { readers, .. } => match readers.acquire().await {
-                Ok(mut conn) => fetch_mysql(&mut conn, statement).await,
-                Err(error) => Err(error),
-            },
+        let fetching = async {
+            match self {
+                Self::Sqlite { readers, .. } => fetch_sqlite(&mut *readers.acquire().await?, statement).await,
+                Self::MySql { readers, .. } => fetch_mysql(&mut *readers.acquire().await?, statement).await,
+            }
         };
-        fetched.map_err(|error| fault(&error))
+        match tokio::time::timeout(READ_PATIENCE, fetching).await {
+            Ok(fetched) => fetched.map_err(|error| fault(&error)),
+            Err(_) => Err(StoreFault::Busy),
+        }
     }
 
     pub(super) async fn close(&self) {

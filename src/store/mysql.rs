@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::error::DatabaseError;
+use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPool, MySqlPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection};
 
 use super::conn::{Conn, READERS_MAX};
@@ -13,15 +14,19 @@ const SESSION: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBST
 /// The same for MariaDB before 11.1, which has another name for the isolation level.
 const SESSION_OLD: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
     SESSION innodb_lock_wait_timeout = 10, SESSION tx_isolation = 'REPEATABLE-READ'";
-/// Unknown system variable.
-const UNKNOWN_VARIABLE: &str = "HY000";
+/// The error number of an unknown system variable.
+const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// A server and a database on it.
 pub(super) struct Server(MySqlConnectOptions);
 
+fn is_unknown_variable(error: &dyn DatabaseError) -> bool {
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == UNKNOWN_VARIABLE)
+}
+
 async fn prepare(conn: &mut MySqlConnection) -> Result<(), sqlx::Error> {
     match conn.execute(SESSION).await {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNKNOWN_VARIABLE) => {
+        Err(sqlx::Error::Database(error)) if is_unknown_variable(&*error) => {
             conn.execute(SESSION_OLD).await.map(drop)
         }
         other => other.map(drop),

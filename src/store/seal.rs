@@ -45,7 +45,8 @@ impl LedgerSum {
     pub(super) const EMPTY: Self = Self([0; 32]);
 }
 
-/// The three keys of a store, ready to use. No Debug, no Clone.
+/// The three keys of a store, ready to use. No Debug, no Clone. The HMAC states that hold them are erased on drop only
+/// where `hmac` and `sha2` are built with their feature `zeroize`.
 pub(super) struct Seals {
     row: HmacSha256,
     sum: HmacSha256,

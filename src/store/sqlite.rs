@@ -16,6 +16,11 @@ use super::conn::{Conn, READERS_MAX};
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Page cache of the writer, in KiB (SQLite wants it negative): the indices over random keys stay in memory.
+const CACHE_KIB: &str = "-65536";
+/// Pages in the WAL before they are moved into the database: 32 MiB, so that a page that changes often moves once.
+const CHECKPOINT_PAGES: &str = "8192";
+
 /// A database file that exists.
 pub(super) struct File(PathBuf);
 
@@ -36,7 +41,12 @@ impl File {
 
     /// A connection that may write. WAL is a property of the file; asking for it again costs nothing.
     pub(super) async fn connect(&self) -> Result<Conn, sqlx::Error> {
-        let options = self.options().journal_mode(SqliteJournalMode::Wal).statement_cache_capacity(512);
+        let options = self
+            .options()
+            .journal_mode(SqliteJournalMode::Wal)
+            .statement_cache_capacity(512)
+            .pragma("cache_size", CACHE_KIB)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
         let conn = sqlx::SqliteConnection::connect_with(&options).await?;
         Ok(Conn::Sqlite(Box::new(conn)))
     }

@@ -442,7 +442,8 @@ async fn a_head_that_was_altered_is_seen(place: Place) {
         place.sql("DROP TABLE kept").await;
         assert!(place.open().await.is_ok());
     }
-    place.sql("UPDATE log_head SET checkpoint = 'another'").await;
+    // of the same length
+    assert_eq!(place.sql("UPDATE log_head SET checkpoint = REPLACE(checkpoint, '2', '3')").await, 1);
     assert!(ledger_altered(place.open().await));
     place.sql("DELETE FROM log_head").await;
     assert!(ledger_altered(place.open().await));
@@ -596,7 +597,7 @@ async fn pages_filter_by_state_and_time(place: Place) {
 async fn states_and_tables_are_streamed_whole(place: Place) {
     let store = place.create().await;
     let of = |i: u64| RowWrite {
-        state: if i % 3 == 0 { "spent" } else { "seen" }.into(),
+        state: if i.is_multiple_of(3) { "spent" } else { "seen" }.into(),
         at: Seconds(i / 7),
         ..row(Table::Coin, &format!("c{i:04}"), 0)
     };
@@ -826,7 +827,7 @@ mod file {
     async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
         let place = Place::sqlite().unwrap();
         let store = filled(&place).await;
-        store.danger_limit_pages(1).await;
+        store.run_as_writer("PRAGMA max_page_count = 1").await;
         let big = |key: &str| RowWrite { content: "x".repeat(1 << 20), ..row(Table::Coin, key, 0) };
         let head = store.head();
         let full = store.commit(&commit_on(&head, vec![big("big")])).await;
@@ -849,10 +850,44 @@ mod file {
         put(&store, Vec::new()).await;
     }
 
+    #[tokio::test]
+    async fn a_database_that_may_only_be_read_says_so() {
+        let place = Place::sqlite().unwrap();
+        let store = filled(&place).await;
+        store.run_as_writer("PRAGMA query_only = ON").await;
+        let refused = store.commit(&commit_on(&store.head(), Vec::new())).await;
+        assert!(matches!(refused, Err(CommitError::NotDone(StoreFault::ReadOnly))), "{refused:?}");
+        assert_eq!(store.head().size, 2);
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let place = Place::sqlite().unwrap();
+        let store = filled(&place).await;
+        let conn::Backend::Sqlite { readers, .. } = &store.backend else { return };
+        assert!(readers.execute("DELETE FROM row_coin").await.is_err());
+        assert!(store.row(Table::Coin, "coin_1").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_synced_to_disk() {
+        let place = Place::sqlite().unwrap();
+        let store = filled(&place).await;
+        let mut conn = store.backend.connect().await.unwrap();
+        let conn::Conn::Sqlite(conn) = &mut conn else { return };
+        let of = async |conn: &mut sqlx::SqliteConnection, pragma: &'static str| -> String {
+            sqlx::query_scalar(pragma).fetch_one(conn).await.unwrap()
+        };
+        assert_eq!(of(conn, "SELECT journal_mode FROM pragma_journal_mode").await, "wal");
+        // FULL is 2
+        assert_eq!(of(conn, "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");
+        assert_eq!(of(conn, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
+    }
+
     impl Store {
-        /// Stands for a full disk: SQLite answers the same when its own limit is reached.
-        async fn danger_limit_pages(&self, pages: u32) {
-            self.writer.lock().await.run_for_test(format!("PRAGMA max_page_count = {pages}")).await;
+        /// Makes the writer's connection behave as on a full disk or a read-only one: SQLite answers the same.
+        async fn run_as_writer(&self, sql: &str) {
+            self.writer.lock().await.run_for_test(sql.to_owned()).await;
         }
     }
 }

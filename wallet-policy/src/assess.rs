@@ -92,7 +92,7 @@ impl Assessment {
             within_daily_limit: fits(day, set.daily_limit),
             fee_rate_within_cap: fee.rate <= set.fee_rate_max,
             fee_within_tx_cap: fee.paid <= set.fee_tx_max,
-            fee_within_lineage_cap: fee.lineage.max(fee.paid) <= set.fee_lineage_max,
+            fee_within_lineage_cap: fee.lineage <= set.fee_lineage_max,
             fee_within_request_cap: fee
                 .request_max
                 .map_or(facts.kind != Kind::Withdraw, |max| fee.paid <= max),

@@ -119,6 +119,11 @@ impl Policy {
         self.hash
     }
 
+    /// The hash as 64 small hexadecimal digits, as approvals and the log show it.
+    pub fn hash_hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.hash)
+    }
+
     /// The settings it was loaded with.
     pub const fn settings(&self) -> &Settings {
         &self.settings

@@ -180,11 +180,7 @@ fn fee_detail(c: &Case<'_>) -> String {
         return format!("a fee of {} is above {} for one transaction", fee.paid, set.fee_tx_max);
     }
     if !told.fee_within_lineage_cap {
-        return format!(
-            "fees of {} are above {} for one lineage",
-            fee.lineage.max(fee.paid),
-            set.fee_lineage_max
-        );
+        return format!("fees of {} are above {} for one lineage", fee.lineage, set.fee_lineage_max);
     }
     match fee.request_max {
         Some(max) => format!("a fee of {} is above the request's {max}", fee.paid),

@@ -210,6 +210,8 @@ mod tests {
         assert_eq!(refill_allowed(at(10, 90), Units(40), Units(0), Share::KISA_3_7), Some(false));
         assert_eq!(refill_allowed(at(10, 90), Units(91), Units(90), Share::KISA_3_7), Some(false));
         assert_eq!(refill_allowed(at(0, 90), Units(10), Units(11), Share::KISA_3_7), Some(false));
+        // nothing stays hot, but there is not that much cold
+        assert_eq!(refill_allowed(at(10, 90), Units(91), Units(101), Share::KISA_3_7), Some(false));
     }
 
     #[test]

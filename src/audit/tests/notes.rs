@@ -205,6 +205,38 @@ fn a_cosignature_needs_a_time_and_the_right_key() {
 }
 
 #[test]
+fn a_cosignature_with_a_time_no_witness_may_use_is_refused_though_truly_signed() {
+    let checkpoint = signed(head_of(&leaf_hashes(5, 0)));
+    let line_at = |time: u64| {
+        let message = format!("cosignature/v1\ntime {time}\n{}", checkpoint.body());
+        let signature = [&time.to_be_bytes()[..], &sign_with(2)(message.as_bytes())].concat();
+        let line = signed_note::Signature::new(WITNESS.to_owned(), witness_key().id(), signature).unwrap();
+        String::from_utf8(line.to_bytes()).unwrap()
+    };
+    let open = |time| Cosignature::open_line(&checkpoint, &line_at(time), &witness_key());
+    assert_eq!(open(77).unwrap().at(), Seconds(77));
+    assert_eq!(open(0).unwrap_err(), CosignatureInvalid::Unsigned);
+    assert_eq!(open(1 << 63).unwrap_err(), CosignatureInvalid::Unsigned);
+}
+
+#[test]
+fn a_note_has_one_spelling() {
+    let note = signed(head_of(&leaf_hashes(5, 0))).note().to_owned();
+    assert!(note.ends_with("=\n"));
+    let respelled = [
+        note.replace("=\n", "\n"),
+        note.trim_end().to_owned(),
+        format!("{note}\n"),
+        note.replace('\n', "\r\n"),
+        note.replace("— ", "—  "),
+        format!("{note}— x\n"),
+    ];
+    for text in respelled {
+        assert!(VerifiedCheckpoint::open(&text, &log_key()).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_log_signature_is_no_cosignature_even_by_the_same_key_and_name() {
     let checkpoint = signed(head_of(&leaf_hashes(5, 0)));
     let same = WitnessKey::new(ORIGIN, log_key().public()).unwrap();

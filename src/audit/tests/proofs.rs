@@ -103,6 +103,24 @@ fn what_lies_in_the_window_needs_no_stored_leaf() {
 }
 
 #[test]
+fn whole_blocks_of_256_leaves_stay_in_memory_for_ever() {
+    let mut tree = Tree::with_window(256);
+    tree.extend(leaf_hashes(5000, 0));
+    for index in [0, 255, 256, 1000, 4000] {
+        let block = index / 256 * 256;
+        let Err(TreeFault::LeavesNeeded(ranges)) = tree.prove_inclusion(index, 5000, &nothing_fetched())
+        else {
+            panic!("{index}");
+        };
+        assert!(
+            ranges.iter().all(|range| range.start >= block && range.end <= block + 256),
+            "{index} {ranges:?}"
+        );
+    }
+    assert!(tree.prove_consistency(512, 5000, &nothing_fetched()).is_ok());
+}
+
+#[test]
 fn a_source_that_gives_too_few_leaves_gives_no_proof() {
     let mut tree = Tree::with_window(256);
     tree.extend(leaf_hashes(1000, 0));
@@ -165,7 +183,18 @@ fn a_proof_from_the_wire_has_bounded_length_and_whole_hashes() {
         Err(ProofInvalid::TooLong(PROOF_LEN_MAX + 1))
     );
     assert_eq!(ConsistencyProof::from_wire(&[hash.clone(), vec![1; 31]]), Err(ProofInvalid::HashLength(1)));
-    assert_eq!(ConsistencyProof::from_wire(&[hash.clone()]).unwrap().to_wire(), vec![hash]);
+    assert_eq!(ConsistencyProof::from_wire(std::slice::from_ref(&hash)).unwrap().to_wire(), [hash]);
+}
+
+#[test]
+fn a_leaf_beyond_the_size_is_outside_whatever_the_proof() {
+    let leaves = leaf_hashes(8, 0);
+    let tree = Tree::rebuild(leaves.iter().copied());
+    let proof = tree.prove_inclusion(7, 8, &nothing_fetched()).unwrap();
+    for index in [8, 15, u64::MAX] {
+        let found = verify_inclusion(leaves[7], index, &tree.head(), &proof);
+        assert_eq!(found, Err(ProofInvalid::IndexOutside { index, size: 8 }));
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The witness's decision, case by case of C2SP tlog-witness.
 
 use super::*;
-use crate::audit::witness::{Fork, witness, witness_older};
+use crate::audit::proof::verify_consistency;
+use crate::audit::witness::{witness, witness_older};
 
 struct Log(Tree, Vec<LeafHash>);
 
@@ -126,4 +127,37 @@ fn what_is_logged_is_proved_with_its_entry_and_nothing_else_is() {
     let unread = Tree::rebuild([LeafHash::of(b"no entry")]);
     let found = Logged::verify(&signed(unread.head()), 0, b"no entry", &InclusionProof::empty());
     assert!(matches!(found, Err(ProofInvalid::NoEntry(_))));
+}
+
+#[test]
+fn an_entry_is_witnessed_only_under_an_accepted_head() {
+    let entries: Vec<_> = (0..20).map(entry).collect();
+    let tree = Tree::rebuild(entries.iter().map(Entry::leaf_hash));
+    let accepted = match decide(&known(Head::EMPTY), tree.head(), 0, &ConsistencyProof::empty()) {
+        Witness::Accept(accepted) => accepted,
+        other => panic!("{other:?}"),
+    };
+    let proof = tree.prove_inclusion(7, 20, &nothing_fetched()).unwrap();
+    let seen = accepted.prove_entry(7, entries[7].leaf(), &proof).unwrap();
+    assert_eq!((seen.entry(), seen.index(), seen.head()), (&entries[7], 7, &tree.head()));
+    let forked = Tree::rebuild((100..120).map(|n| entry(n).leaf_hash()));
+    let proof = forked.prove_inclusion(7, 20, &nothing_fetched()).unwrap();
+    assert_eq!(accepted.prove_entry(7, entry(107).leaf(), &proof).unwrap_err(), ProofInvalid::Wrong);
+}
+
+#[test]
+fn an_own_log_is_the_witnessed_one_ahead_of_it_behind_it_or_forked() {
+    let (own, other) = (log(30, 0), log(40, 1));
+    let standing = |head| own.0.standing(&head, &nothing_fetched()).unwrap();
+    assert_eq!(standing(own.head(30)), Standing::Same);
+    assert_eq!(standing(other.head(30)), Standing::Forked);
+    assert_eq!(standing(other.head(12)), Standing::Forked);
+    assert_eq!(standing(other.head(31)), Standing::Behind { missing: 1 });
+    assert_eq!(standing(Head { size: u64::MAX, ..Head::EMPTY }), Standing::Behind { missing: u64::MAX - 30 });
+    for size in 0..30 {
+        match standing(own.head(size)) {
+            Standing::Ahead(proof) => verify_consistency(&own.head(size), &own.head(30), &proof).unwrap(),
+            wrong => panic!("{size}: {wrong:?}"),
+        }
+    }
 }

@@ -117,6 +117,33 @@ fn any_other_shape_is_refused() {
     }
 }
 
+/// BIP-0380, the invalid key expressions that concern an origin, over a key of ours.
+#[test]
+fn origins_that_bip_380_calls_invalid_are_refused() {
+    let key = World::new(Network::Mainnet, 1).wallet.keys()[0];
+    let xpub = key.xpub().to_string();
+    let good = format!("[deadbeef/48'/0'/0'/2']{xpub}");
+    assert_eq!(AccountKey::parse(Network::Mainnet, &good).unwrap().to_string(), good);
+    for origin in [
+        "[deadbeef/48'/0'/0'/2'/*]",
+        "[deadbeef/48'/0'/0'/2'/]",
+        "[deadbef/48'/0'/0'/2']",
+        "[deadbeeef/48'/0'/0'/2']",
+        "[deadbeef/48f/0f/0f/2f]",
+        "[deadbeef/48H/0H/0H/2H]",
+        "[deadbeef/-48'/0'/0'/2']",
+        "[deadbeef/48'/0'/2147483648'/2']",
+        "[deadbeef/48'/0'/0'/2'][deadbeef/48'/0'/0'/2']",
+        "deadbeef/48'/0'/0'/2']",
+        "[deadbeef]",
+        "[]",
+        "",
+    ] {
+        let refused = AccountKey::parse(Network::Mainnet, &format!("{origin}{xpub}"));
+        assert_eq!(refused.unwrap_err().code, Code::DescriptorMalformed, "{origin}");
+    }
+}
+
 #[test]
 fn a_descriptor_of_another_network_is_refused() {
     let main = World::new(Network::Mainnet, 1);

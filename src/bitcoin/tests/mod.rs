@@ -1,5 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod attacks;
+mod coins;
 mod descriptors;
 mod destinations;
+mod end_to_end;
+mod psbts;
+mod scene;
+mod selections;
 mod world;

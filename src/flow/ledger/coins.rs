@@ -1,9 +1,11 @@
 //! The coins a party knows: seen, spendable, reserved, spent. Both parties keep their own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use ::bitcoin::OutPoint;
 
+use crate::bitcoin::Branch;
+use crate::bitcoin::coin_index::CoinIndex;
 use crate::withdrawal::ReservationId;
 
 /// Where a coin stands.
@@ -37,6 +39,12 @@ pub struct Coin {
 }
 
 impl Coin {
+    /// The coin as the rules of Bitcoin know it.
+    pub const fn own(&self) -> crate::bitcoin::coin::Coin {
+        let branch = if self.branch == 0 { Branch::Deposit } else { Branch::Change };
+        crate::bitcoin::coin::Coin { outpoint: self.outpoint, amount_sat: self.amount_sat, branch, index: self.index }
+    }
+
     /// Whether it is our own change (branch 1).
     pub const fn is_change(&self) -> bool {
         self.branch == 1
@@ -46,11 +54,11 @@ impl Coin {
 /// Deepest chain of own unconfirmed change that is spent (relay policy allows 25 in all).
 pub const CHAIN_DEPTH_MAX: u8 = 10;
 
-/// All unspent coins, indexed by amount for selection.
+/// All unspent coins; the spendable ones by amount, for selection.
 #[derive(Debug, Default)]
 pub struct Coins {
     all: HashMap<OutPoint, Coin>,
-    spendable: BTreeSet<(u64, OutPoint)>,
+    spendable: CoinIndex,
     hot_sat: u64,
     depth_min: u32,
 }
@@ -66,7 +74,7 @@ impl Coins {
         self.all.get(outpoint)
     }
 
-    /// Puts a coin in, or a newer view of it.
+    /// Puts a coin in, or a newer view of it; a spent one leaves.
     pub fn put(&mut self, coin: Coin) {
         self.take(&coin.outpoint);
         if matches!(coin.state, CoinState::Spent(_)) {
@@ -76,18 +84,17 @@ impl Coins {
             self.hot_sat = self.hot_sat.saturating_add(coin.amount_sat);
         }
         if self.is_spendable(&coin) {
-            self.spendable.insert((coin.amount_sat, coin.outpoint));
+            self.spendable.insert(coin.own());
         }
         self.all.insert(coin.outpoint, coin);
     }
 
-    fn take(&mut self, outpoint: &OutPoint) -> Option<Coin> {
-        let coin = self.all.remove(outpoint)?;
+    fn take(&mut self, outpoint: &OutPoint) {
+        let Some(coin) = self.all.remove(outpoint) else { return };
         if self.is_credited(&coin) {
             self.hot_sat = self.hot_sat.saturating_sub(coin.amount_sat);
         }
-        self.spendable.remove(&(coin.amount_sat, coin.outpoint));
-        Some(coin)
+        self.spendable.remove(&coin.own());
     }
 
     /// Changes where a known coin stands and returns the new view of it.
@@ -125,30 +132,12 @@ impl Coins {
 
     /// How much can be spent now, in satoshi.
     pub fn spendable_sat(&self) -> u64 {
-        self.spendable.iter().map(|(amount, _)| amount).sum()
+        u64::try_from(self.spendable.total_sat()).unwrap_or(u64::MAX)
     }
 
-    /// A few dozen good candidates to pay `target_sat` from, whatever the size of the wallet: the smallest coins
-    /// that suffice alone, and the largest ones.
-    pub fn shortlist(&self, target_sat: u64) -> Vec<Coin> {
-        const NEAR: usize = 8;
-        const LARGE: usize = 48;
-        let floor = OutPoint::null();
-        let near = self.spendable.range((target_sat, floor)..).take(NEAR);
-        let mut picked: BTreeMap<OutPoint, Coin> = BTreeMap::new();
-        let enough_alone = near.clone().count() == NEAR;
-        let large = self.spendable.iter().rev().take(if enough_alone { 0 } else { LARGE });
-        for (_, outpoint) in near.chain(large) {
-            if let Some(coin) = self.all.get(outpoint) {
-                picked.insert(*outpoint, *coin);
-            }
-        }
-        picked.into_values().collect()
-    }
-
-    /// All coins that can be spent now, smallest first.
-    pub fn spendable(&self) -> impl Iterator<Item = &Coin> {
-        self.spendable.iter().filter_map(|(_, outpoint)| self.all.get(outpoint))
+    /// The spendable coins.
+    pub const fn spendable(&self) -> &CoinIndex {
+        &self.spendable
     }
 }
 
@@ -199,18 +188,5 @@ mod tests {
         let mut coins = Coins::new(6);
         coins.put(Coin { chain_depth: CHAIN_DEPTH_MAX + 1, ..coin(1, 50, 1, 0) });
         assert_eq!((coins.hot_sat(), coins.spendable_sat()), (50, 0));
-    }
-
-    #[test]
-    fn the_shortlist_stays_short_and_holds_what_is_needed() {
-        let mut coins = Coins::new(0);
-        for n in 0..200u8 {
-            coins.put(coin(n, 1_000 + u64::from(n), 0, 1));
-        }
-        let alone = coins.shortlist(1_100);
-        assert_eq!(alone.len(), 8);
-        assert!(alone.iter().all(|c| c.amount_sat >= 1_100));
-        let many = coins.shortlist(40_000);
-        assert!(many.len() <= 56 && many.iter().map(|c| c.amount_sat).sum::<u64>() >= 40_000);
     }
 }

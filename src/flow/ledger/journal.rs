@@ -98,6 +98,11 @@ impl Draft {
         self.base.saturating_add(count).saturating_sub(1)
     }
 
+    /// The bytes of the newest entry.
+    pub fn last_leaf(&self) -> Vec<u8> {
+        self.entries.last().map(Entry::to_leaf).unwrap_or_default()
+    }
+
     /// Writes a row with the newest entry's index. A row written twice in one commit keeps its last content.
     pub fn row(&mut self, table: Table, key: String, state: &str, at: Seconds, content: String) {
         let log_index = self.last_index();
@@ -127,6 +132,7 @@ pub struct LogView {
     store: Arc<Store>,
     tree: RwLock<Tree>,
     note: RwLock<String>,
+    cosigned: RwLock<Option<(u64, String)>>,
     key: LogKey,
 }
 
@@ -136,14 +142,32 @@ impl LogView {
         self.tree.read().unwrap_or_else(PoisonError::into_inner).head()
     }
 
-    /// The newest signed checkpoint, with cosignatures where there are any.
-    pub fn note(&self) -> String {
-        self.note.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The newest head with its signed checkpoint. The tree may be ahead by the time it is used, never behind.
+    pub fn signed_head(&self) -> (TreeHead, String) {
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
+        let note = self.note.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (tree.head(), note)
     }
 
-    /// Puts a note with a cosignature in the place of the one of the same size.
-    pub fn put_cosigned(&self, note: String) {
+    /// The newest checkpoint with a cosignature, or the newest one without where there is none yet.
+    pub fn cosigned_head(&self) -> (u64, String) {
+        let cosigned = self.cosigned.read().unwrap_or_else(PoisonError::into_inner).clone();
+        cosigned.unwrap_or_else(|| {
+            let (head, note) = self.signed_head();
+            (head.size, note)
+        })
+    }
+
+    /// Keeps a checkpoint that the co-signer has cosigned.
+    pub fn put_cosigned(&self, size: u64, note: String) {
+        *self.cosigned.write().unwrap_or_else(PoisonError::into_inner) = Some((size, note));
+    }
+
+    fn put(&self, tree: impl FnOnce(&mut Tree) -> Result<(), TreeFault>, note: String) -> Result<(), TreeFault> {
+        let mut held = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        tree(&mut held)?;
         *self.note.write().unwrap_or_else(PoisonError::into_inner) = note;
+        Ok(())
     }
 
     /// The key the log signs with.
@@ -217,7 +241,7 @@ impl Journal {
         .await?;
         let head = store.head();
         let tree = rebuild(&store, &head).await?;
-        let view = LogView { store: Arc::new(store), tree: RwLock::new(tree), note: RwLock::new(head.checkpoint), key };
+        let view = LogView { store: Arc::new(store), tree: RwLock::new(tree), note: RwLock::new(head.checkpoint), cosigned: RwLock::default(), key };
         Ok(Self { store: view.store.clone(), view: Arc::new(view), identity, tags })
     }
 
@@ -232,8 +256,11 @@ impl Journal {
             })
             .await?;
         let tree = rebuild(&self.store, &head).await?;
-        *self.view.tree.write().unwrap_or_else(PoisonError::into_inner) = tree;
-        self.view.put_cosigned(head.checkpoint);
+        let replace = |held: &mut Tree| {
+            *held = tree;
+            Ok(())
+        };
+        self.view.put(replace, head.checkpoint)?;
         self.tags = tags;
         Ok(())
     }
@@ -297,14 +324,13 @@ impl Journal {
         for (row, tag) in commit.rows.into_iter().zip(committed.tags) {
             self.tags.insert((row.table, row.key), tag);
         }
-        self.view.tree.write().unwrap_or_else(PoisonError::into_inner).apply(delta)?;
-        self.view.put_cosigned(note);
+        self.view.put(|tree| tree.apply(delta), note)?;
         Ok(())
     }
 
     /// A commit error means unknown: it is read back by size and root before anything else happens.
     async fn settle(&self, head: &Head, fault: StoreFault) -> Result<crate::store::Committed, JournalFault> {
-        match self.store.read_back(head.size, head.root).await {
+        match self.store.read_back(head.size, &head.root).await {
             Ok(Landing::Committed(committed)) => Ok(committed),
             Ok(Landing::NotCommitted) => Err(CommitError::NotDone(fault).into()),
             Err(_) => Err(CommitError::Unknown(fault).into()),

@@ -10,16 +10,17 @@ pub mod treasury;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use ::bitcoin::{OutPoint, ScriptBuf};
+use ::bitcoin::{OutPoint, Script, ScriptBuf};
 
 pub use self::treasury::{Sums, SweepInFlight, Treasury};
 
 use self::coins::CoinState;
 use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
+use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::answer::Clearance;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
-use crate::withdrawal::{Amount, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// A withdrawal that is not final.
 pub struct Open {
@@ -31,8 +32,8 @@ pub struct Open {
     pub request: Arc<VerifiedRequest>,
     /// The travel rule's yes.
     pub clearance: Option<Clearance>,
-    /// The operators' verified yeses, with the armored signatures.
-    pub approvals: Vec<(Approval, String)>,
+    /// The operators' verified yeses.
+    pub approvals: Vec<Approval>,
     /// The index of its newest log entry.
     pub log_index: u64,
     /// When it last changed.
@@ -50,11 +51,12 @@ pub struct OpenReservation {
     pub withdrawals: Vec<WithdrawalId>,
 }
 
-/// Deposit addresses and the next free index of each branch.
+/// Own addresses: who has which, which scripts are ours, and the next free index of each branch.
 #[derive(Debug, Default)]
 pub struct Addresses {
     by_customer: HashMap<(Organisation, String), AddressRow>,
     by_script: HashMap<ScriptBuf, (u32, u32)>,
+    derived: HashMap<(u32, u32), Arc<OwnScript>>,
     /// Next index on branch 0.
     pub next_deposit: u32,
     /// Next index on branch 1.
@@ -74,15 +76,40 @@ impl Addresses {
         self.by_customer.insert((organisation, row.customer_ref.clone()), row);
     }
 
+    /// Puts a newer view of a customer's address in.
+    pub fn update(&mut self, organisation: &Organisation, row: AddressRow) {
+        self.by_customer.insert((organisation.clone(), row.customer_ref.clone()), row);
+    }
+
     /// Remembers a script of branch 1.
-    pub fn put_change(&mut self, index: u32, script: ScriptBuf) {
-        self.next_change = self.next_change.max(index.saturating_add(1));
-        self.by_script.insert(script, (1, index));
+    pub fn put_change(&mut self, script: &OwnScript) {
+        self.next_change = self.next_change.max(script.index().saturating_add(1));
+        self.by_script.insert(script.script_pubkey().to_owned(), (1, script.index()));
     }
 
     /// Branch and index of one of our scripts.
-    pub fn find(&self, script: &ScriptBuf) -> Option<(u32, u32)> {
+    pub fn find(&self, script: &Script) -> Option<(u32, u32)> {
         self.by_script.get(script).copied()
+    }
+
+    /// How many scripts are known.
+    pub fn len(&self) -> usize {
+        self.by_script.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.by_script.is_empty()
+    }
+
+    /// The script at a place of the wallet, derived once.
+    pub fn script(&mut self, wallet: &WalletDescriptor, branch: Branch, index: u32) -> Result<Arc<OwnScript>, Invalid> {
+        if let Some(known) = self.derived.get(&(branch.number(), index)) {
+            return Ok(known.clone());
+        }
+        let script = Arc::new(wallet.script(branch, index)?);
+        self.derived.insert((branch.number(), index), script.clone());
+        Ok(script)
     }
 }
 
@@ -104,6 +131,10 @@ pub struct Ledger {
     pub treasury: Treasury,
     /// Next index on the cold wallet's branch 0.
     pub next_cold: u32,
+    /// After a sweep could not be planned: not again before this time.
+    pub sweep_not_before: Seconds,
+    /// Statements that have reached the co-signer and whose rows do not say so yet.
+    pub delivered: Vec<String>,
 }
 
 impl Ledger {

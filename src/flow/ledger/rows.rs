@@ -4,10 +4,12 @@
 use std::str::FromStr;
 
 use ::bitcoin::OutPoint;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::coins::{Coin, CoinState};
-use crate::withdrawal::{Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
+use crate::desk::SignedText;
+use crate::withdrawal::{Code, Finding, Outcome, ReservationId, Seconds, Stage};
 
 /// A row's content could not be read back: the ledger and this version do not fit.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,19 @@ pub struct Signed {
     pub key_id: String,
     /// The signature, lower-case hex.
     pub signature: String,
+}
+
+impl Signed {
+    /// What somebody handed over.
+    pub fn of(given: &SignedText) -> Self {
+        Self { text: given.text.clone(), key_id: given.key_id.clone(), signature: HEXLOWER.encode(&given.signature) }
+    }
+
+    /// As it is handed on; `None` if the row does not hold a signature.
+    pub fn signed_text(&self) -> Option<SignedText> {
+        let signature = HEXLOWER.decode(self.signature.as_bytes()).ok()?.try_into().ok()?;
+        Some(SignedText { text: self.text.clone(), key_id: self.key_id.clone(), signature })
+    }
 }
 
 /// One finding, by its stable spelling.
@@ -82,8 +97,6 @@ pub struct WithdrawalRow {
     pub asked_at: u64,
     /// The counterparty's signed answer.
     pub answer: Option<Signed>,
-    /// Until when an approval of it counts; set when the first approval is asked for.
-    pub approval_expires_at: Option<u64>,
     /// The reservation in force.
     pub reservation: Option<String>,
     /// The input every transaction for it spends (law L17), once the co-signer has signed.
@@ -121,6 +134,23 @@ pub struct PrevoutRow {
 }
 
 impl WithdrawalRow {
+    /// A withdrawal that was just asked.
+    pub fn asked(request: Signed, digest: String, payload: String, now: Seconds) -> Self {
+        Self {
+            request,
+            digest,
+            payload,
+            stage: Stage::Asked.as_str().to_owned(),
+            outcome: "moving".to_owned(),
+            findings: Vec::new(),
+            asked_at: now.0,
+            answer: None,
+            reservation: None,
+            anchor: None,
+            released: None,
+        }
+    }
+
     /// The stage as a word.
     pub fn stage(&self) -> Stage {
         [Stage::Cleared, Stage::Reserved, Stage::Signed, Stage::Released]
@@ -206,14 +236,22 @@ pub struct ReservationRow {
     pub fee_sat: u64,
     /// What leaves the hot wallet, fee included, in satoshi.
     pub outgoing_sat: u64,
+    /// What the rolling limits count, in satoshi: of a sweep only the fee.
+    pub leaving_sat: u64,
+    /// What of it was cleared without a name match, in won.
+    pub unnamed_krw: String,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
+    /// The height it was built on.
+    pub tip_height: u32,
     /// When it was made.
     pub reserved_at: u64,
     /// The index of its log entry.
     pub log_index: u64,
     /// `reserved`, `released` or `dead`.
     pub state: String,
+    /// The finished transaction, hex, once released.
+    pub tx_hex: Option<String>,
 }
 
 /// The change of a reservation.
@@ -302,6 +340,8 @@ pub struct AddressRow {
     pub index: u32,
     /// The address.
     pub address: String,
+    /// Its script, hex.
+    pub script_pubkey: String,
     /// The co-signer's attestation, once it has derived the same.
     pub attestation: Option<Signed>,
 }
@@ -322,8 +362,6 @@ pub struct ApprovalRow {
     pub withdrawal: String,
     /// The operator's name in the trust file.
     pub operator: String,
-    /// The text that was signed.
-    pub text: String,
     /// The armored SSHSIG.
     pub armored: String,
 }
@@ -370,14 +408,4 @@ pub struct CosignedRow {
     pub at: u64,
     /// Why not, for a dead one.
     pub code: Option<String>,
-}
-
-/// The id in a key column.
-pub fn withdrawal_key(id: &WithdrawalId) -> String {
-    id.to_string()
-}
-
-/// A time in a column.
-pub const fn at(seconds: Seconds) -> u64 {
-    seconds.0
 }

@@ -3,6 +3,7 @@
 
 mod laws;
 mod load;
+mod readme;
 mod table;
 
 use crate::code::PolicyCode;
@@ -38,7 +39,8 @@ fee_budget_daily = "1000000"
 unnamed_total_daily_krw = "50000000"
 price_move_bp_max = 500
 price_settle_s = 60
-deny = ["bc1qdenied"]
+deny = ["bc1qdenied", "BC1QUPPER"]
+allow = ["bc1qpayee", "bc1qupper", "bc1qdenied2", "BC1QDENIED"]
 "#;
 
 pub(super) fn settings() -> Settings {
@@ -52,6 +54,10 @@ pub(super) fn load(files: &[(&str, &str)], settings: Settings) -> Result<Policy,
 
 pub(super) fn built_in() -> Policy {
     load(BUILT_IN, settings()).unwrap()
+}
+
+pub(super) fn permissive() -> Policy {
+    load(&[PERMIT_ALL], settings()).unwrap()
 }
 
 pub(super) fn facts(kind: Kind) -> Facts {

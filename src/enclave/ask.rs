@@ -1,0 +1,152 @@
+//! Owns the messages of the door: what may be asked, what comes back, and what can break.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::answer::{Kind, is_plain};
+use super::database::DatabaseFault;
+use super::vault::VaultFault;
+use crate::withdrawal::{Amount, Asset, Code, Invalid, VaspId};
+
+/// One verification to be asked for.
+#[derive(Clone)]
+pub struct VerifyAsk {
+    /// The canonical text of the withdrawal request the exchange signed.
+    pub request_text: String,
+    /// Its SHA-256, in hex: the idempotency key.
+    pub request_digest: String,
+    /// The asset's ticker.
+    pub symbol: String,
+    /// The network's name.
+    pub network: String,
+    /// The address to be paid.
+    pub destination: String,
+    /// How much, in base units.
+    pub amount: Amount,
+    /// Who is asked.
+    pub beneficiary_vasp: VaspId,
+    /// The person behind the address, or the address alone.
+    pub kind: Kind,
+    /// IVMS101 JSON as the exchange gave it; needed for a user verification.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// Shows what is asked, never about whom.
+impl fmt::Debug for VerifyAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyAsk")
+            .field("request_digest", &self.request_digest)
+            .field("beneficiary_vasp", &self.beneficiary_vasp)
+            .field("kind", &self.kind)
+            .field("payload", &self.payload.as_ref().map(|_| "…"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifyReply {
+    /// The beneficiary VASP has answered, yes or no; its signature was checked against the directory.
+    Answered {
+        /// The canonical text `countersign verification-answer v1`.
+        answer_text: String,
+        /// Its Ed25519 signature.
+        signature: [u8; 64],
+    },
+    /// Not yet; it goes on in the background.
+    Pending,
+    /// Nobody answered before the verification's end; it is never asked again.
+    Expired,
+}
+
+/// How the enclave is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Its database answers.
+    pub database: bool,
+    /// The relay answered the last call.
+    pub relay: bool,
+    /// Its endpoint is registered at the relay.
+    pub registered: bool,
+    /// How many verifications wait for an answer.
+    pub waiting: u64,
+}
+
+/// The enclave cannot do its work. No text of it holds personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum EnclaveFault {
+    /// What was asked cannot be read.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The VASP is not in the directory.
+    #[error("VASP {0} is not in the directory")]
+    VaspUnknown(VaspId),
+    /// The same request digest was asked about something else before.
+    #[error("this request digest was asked about something else before")]
+    Conflict,
+    /// More verifications wait than the bound allows.
+    #[error("{0} verifications are waiting, which is the bound")]
+    QueueFull(u64),
+    /// The database fails; what was asked may have been written.
+    #[error(transparent)]
+    Database(#[from] DatabaseFault),
+    /// The settings cannot be used.
+    #[error("the enclave cannot start: {0}")]
+    Config(String),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness")]
+    Entropy,
+}
+
+impl EnclaveFault {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Invalid(invalid) => invalid.code,
+            Self::VaspUnknown(_) => Code::TravelRuleVaspUnknown,
+            Self::Conflict => Code::RequestIdReused,
+            Self::QueueFull(_) => Code::QueueFull,
+            Self::Database(DatabaseFault::Missing(_)) => Code::StoreMissing,
+            Self::Database(DatabaseFault::Vault(VaultFault::Unreadable(_))) => Code::StoreTampered,
+            Self::Database(_) => Code::StoreUnavailable,
+            Self::Config(_) => Code::ConfigInvalid,
+            Self::Entropy => Code::EnclaveUnavailable,
+        }
+    }
+}
+
+impl VerifyAsk {
+    /// Checks that the ask says what the signed request says; the counterparty's answer will be bound to its digest.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(self.request_text.as_bytes()));
+        if digest != self.request_digest {
+            return Err(malformed("request_digest", "is not the SHA-256 of the request text"));
+        }
+        let asset = Asset::parse(self.line("asset")?)?;
+        let same = [
+            ("symbol", asset.symbol() == self.symbol),
+            ("network", asset.network().as_str() == self.network),
+            ("destination", self.line("destination")? == self.destination && is_plain(&self.destination)),
+            ("amount", self.line("amount")? == self.amount.to_string()),
+            ("beneficiary_vasp", self.line("beneficiary_vasp")? == self.beneficiary_vasp.to_string()),
+        ];
+        match same.into_iter().find(|(_, same)| !same) {
+            Some((field, _)) => Err(malformed(field, "differs from the signed request")),
+            None => Ok(()),
+        }
+    }
+
+    fn line(&self, key: &'static str) -> Result<&str, Invalid> {
+        let value =
+            |line: &'_ str| -> Option<usize> { line.strip_prefix(key)?.strip_prefix(": ").map(str::len) };
+        let mut lines = self.request_text.lines().skip(1);
+        let found = lines.find_map(|line| value(line).and_then(|len| line.get(line.len() - len..)));
+        found.ok_or_else(|| malformed(key, "is not in the request text"))
+    }
+}
+
+fn malformed(field: &'static str, problem: &str) -> Invalid {
+    let cure = "send the canonical request text with the fields it holds";
+    Invalid::new(Code::FieldMalformed, field, problem, cure)
+}

@@ -1,0 +1,414 @@
+//! Owns the counterparty's side: opens a sealed request, asks its own backend, signs the answer, seals it back.
+//!
+//! Knows no customers: that is the [`Backend`]'s. Nothing here believes the relay: requests are signed inside the seal.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::EnclaveFault;
+use super::answer::{Answer, Decision, Kind, Reason, commitment, is_plain};
+use super::database::{Role, Signed, State, Verification};
+use super::ivms::{Beneficiary, Payload, Text};
+use super::room::{Room, entropy};
+use super::seal::{self, Binding, Direction, pad};
+use super::wire::key::{KeyType, SignedKey};
+use super::wire::{Fate, KeyAsked, Parcel};
+use crate::withdrawal::{Amount, VaspId};
+
+/// What a backend is asked.
+pub struct Question<'a> {
+    /// The verification.
+    pub uuid: &'a str,
+    /// Who asks.
+    pub originating_vasp: VaspId,
+    /// The asset's ticker.
+    pub symbol: &'a str,
+    /// The network's name.
+    pub network: &'a str,
+    /// The address.
+    pub destination: &'a str,
+    /// How much, in base units.
+    pub amount: Amount,
+    /// The persons; always there when a user is asked about.
+    pub payload: Option<&'a Payload>,
+}
+
+/// What a backend answers.
+pub struct Verdict {
+    /// Yes, no, or unknown.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Reason,
+    /// The beneficiary as the VASP knows it; only with a yes.
+    pub beneficiary: Option<Beneficiary>,
+}
+
+impl Verdict {
+    /// Yes.
+    pub fn verified(beneficiary: Option<Beneficiary>) -> Self {
+        Self { decision: Decision::Verified, reason: Reason::Ok, beneficiary }
+    }
+
+    /// No.
+    pub fn denied(reason: Reason) -> Self {
+        Self { decision: Decision::Denied, reason, beneficiary: None }
+    }
+}
+
+/// A backend at work.
+pub type Judging<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+
+/// The VASP's own system: who holds which address, and whose identity was checked.
+pub trait Backend: Send + Sync + 'static {
+    /// Whether the address is one of this VASP's (and the name's, if one is given).
+    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
+
+    /// Whether the address belongs to that person, whose identity was checked.
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
+}
+
+/// A backend without customers: knows no address.
+pub struct NoCustomers;
+
+impl Backend for NoCustomers {
+    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
+    }
+
+    fn verify_user<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
+    }
+}
+
+/// What is asked, inside the seal and under the originating VASP's signature.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    pub(super) uuid: String,
+    pub(super) kind: String,
+    pub(super) asset: String,
+    pub(super) network: String,
+    pub(super) destination: String,
+    pub(super) amount: String,
+    pub(super) request_digest: String,
+    /// The canonical IVMS101 text, or empty.
+    pub(super) ivms101: String,
+}
+
+/// The plaintext of a request envelope.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SealedRequest {
+    /// [`Asked`] as JSON.
+    pub(super) asked: Text,
+    pub(super) reply_key: SignedKey,
+    /// Ed25519 of the originating VASP over [`request_text`], base64.
+    pub(super) signature: String,
+}
+
+/// The plaintext of a reply envelope.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SealedReply {
+    pub(super) answer: String,
+    /// Ed25519 of the beneficiary VASP over `answer`, base64.
+    pub(super) signature: String,
+    /// Opens the commitment; hex, or empty.
+    pub(super) salt: String,
+    /// The canonical beneficiary, or empty.
+    pub(super) ivms101: Text,
+}
+
+/// What the beneficiary keeps beside the answer.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    salt: String,
+    ivms101: Text,
+}
+
+/// What the originating VASP signs: everything the envelope is bound to, what is asked, and where the reply goes.
+pub(super) fn request_text(binding: Binding<'_>, asked: &str, reply_key: &SignedKey) -> Vec<u8> {
+    let mut text = b"countersign verification-request v1\n".to_vec();
+    text.extend(binding.bytes());
+    let asked = HEXLOWER.encode(&Sha256::digest(asked.as_bytes()));
+    text.extend(format!("asked: {asked}\nreply_key: {}\n", reply_key.public_key).into_bytes());
+    text
+}
+
+/// What a key is for, by its type.
+pub(super) fn identifier(key_type: KeyType, vasp: VaspId, destination: &str, uuid: &str) -> String {
+    match key_type {
+        KeyType::PerVasp => vasp.to_string(),
+        KeyType::PerAddress => HEXLOWER.encode(&Sha256::digest(destination.as_bytes())),
+        KeyType::PerVerification => uuid.to_owned(),
+    }
+}
+
+/// Gives a public key out, made now if need be. Errors are codes of `docs/relay.md`.
+pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey, &'static str> {
+    let from = VaspId::parse(&asked.from).map_err(|_| "vasp_unknown")?;
+    if asked.to != room.vasp.to_string() || !room.peers.contains_key(&from) {
+        return Err("vasp_unknown");
+    }
+    let key_type = KeyType::parse(&asked.key_type).ok_or("malformed")?;
+    let shaped = match key_type {
+        KeyType::PerVasp => asked.identifier == asked.to,
+        KeyType::PerAddress => {
+            asked.identifier.len() == 64 && HEXLOWER.decode(asked.identifier.as_bytes()).is_ok()
+        }
+        KeyType::PerVerification => is_uuid(&asked.identifier),
+    };
+    if !shaped {
+        return Err("malformed");
+    }
+    let purpose = (key_type, asked.identifier.as_str());
+    let key = room.own_key(purpose).await.map_err(|_| "unavailable")?;
+    Ok(room.signed_key(purpose, &key.public))
+}
+
+/// Takes a parcel from the relay. Delivered again, it gets the same answer.
+pub(super) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
+    match take(room, parcel).await {
+        Ok(fate) => fate,
+        Err(Trouble::Refused(error)) => {
+            tracing::warn!(
+                uuid = parcel.uuid,
+                from = parcel.from,
+                error,
+                "a verification request was refused"
+            );
+            Fate::Refused { error: error.to_owned() }
+        }
+        Err(Trouble::Fault(fault)) => {
+            tracing::error!(uuid = parcel.uuid, %fault, "a verification request could not be served");
+            Fate::Waiting
+        }
+    }
+}
+
+/// Why a parcel gets no answer now.
+enum Trouble {
+    /// Never will.
+    Refused(&'static str),
+    /// Something broke here; the relay brings it again.
+    Fault(EnclaveFault),
+}
+
+impl<E: Into<EnclaveFault>> From<E> for Trouble {
+    fn from(fault: E) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+/// A request that was opened, with the originating VASP's signature verified.
+struct Opened {
+    from: VaspId,
+    kind: Kind,
+    key_type: KeyType,
+    amount: Amount,
+    asked: Asked,
+    digest: Vec<u8>,
+    reply_to: [u8; 32],
+}
+
+async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
+    let opened = open(room, parcel).await?;
+    let row = format!("{}:{}", opened.from, parcel.uuid);
+    let kept = match room.db.verification(Role::Beneficiary, &row).await? {
+        Some(kept) => kept,
+        None => {
+            let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
+            room.db.verification_insert(&judged).await?;
+            // Of two deliveries at once the first one written counts.
+            room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged)
+        }
+    };
+    if kept.fingerprint != opened.digest {
+        return Err(Trouble::Refused("uuid_reused"));
+    }
+    seal_reply(room, &opened, &kept)
+}
+
+async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {
+    let no = Trouble::Refused;
+    let from = VaspId::parse(&parcel.from).map_err(|_| no("vasp_unknown"))?;
+    let identity = room.peers.get(&from).ok_or(no("vasp_unknown"))?;
+    let key_type = KeyType::parse(&parcel.key_type).ok_or(no("malformed"))?;
+    if parcel.to != room.vasp.to_string() || !is_uuid(&parcel.uuid) {
+        return Err(no("malformed"));
+    }
+    let own = room.db.own_key_named(&parcel.envelope.key_id).await?.ok_or(no("key_unknown"))?;
+    let binding = binding(Direction::Request, &parcel.uuid, from, room.vasp, key_type);
+    let plain = seal::open(&own.private, binding, &parcel.envelope).map_err(|_| no("unreadable"))?;
+    let request: SealedRequest = serde_json::from_slice(&plain).map_err(|_| no("unreadable"))?;
+    let text = request_text(binding, request.asked.as_str(), &request.reply_key);
+    check_signature(identity, &text, &request.signature).ok_or(no("signature_invalid"))?;
+    let asked: Asked = serde_json::from_str(request.asked.as_str()).map_err(|_| no("unreadable"))?;
+    if asked.uuid != parcel.uuid || asked.kind != parcel.kind {
+        return Err(no("mismatch"));
+    }
+    let purpose = identifier(key_type, from, &asked.destination, &asked.uuid);
+    let reply_to = request.reply_key.verify(identity, from, (key_type, &purpose), (room.now)());
+    Ok(Opened {
+        from,
+        kind: Kind::parse(&asked.kind).ok_or(no("malformed"))?,
+        key_type,
+        amount: plain_fields(&asked).ok_or(no("malformed"))?,
+        digest: Sha256::digest(request.asked.as_str().as_bytes()).to_vec(),
+        reply_to: reply_to.map_err(|_| no("reply_key_invalid"))?,
+        asked,
+    })
+}
+
+/// Whether everything that will stand in the answer may stand there; gives the amount.
+fn plain_fields(asked: &Asked) -> Option<Amount> {
+    let hex = asked.request_digest.len() == 64 && HEXLOWER.decode(asked.request_digest.as_bytes()).is_ok();
+    let plain = [&asked.asset, &asked.network, &asked.destination].into_iter().all(|value| is_plain(value));
+    Amount::parse("amount", &asked.amount).ok().filter(|_| plain && hex)
+}
+
+/// Asks the backend and signs; `None` if it takes longer than it may.
+async fn judge(room: &Room, opened: &Opened, row: String) -> Result<Option<Verification>, EnclaveFault> {
+    let asked = &opened.asked;
+    let payload = match asked.ivms101.as_str() {
+        "" => Ok(None),
+        text => Payload::parse(text.as_bytes(), (room.now)()).map(Some),
+    };
+    let verdict = match &payload {
+        Err(_) => Verdict::denied(Reason::LackOfInformation),
+        Ok(None) if opened.kind == Kind::User => Verdict::denied(Reason::LackOfInformation),
+        Ok(Some(payload)) if payload.account() != asked.destination => {
+            Verdict::denied(Reason::UnknownAddress)
+        }
+        Ok(payload) => match ask_backend(room, opened, payload.as_ref()).await {
+            Some(verdict) => verdict,
+            None => return Ok(None),
+        },
+    };
+    let person = payload.ok().flatten().map(|p| p.beneficiary_canonical());
+    let (committed, salt) = match (opened.kind, person) {
+        (Kind::User, Some(person)) => {
+            let salt = entropy()?;
+            (commitment(&salt, &person), HEXLOWER.encode(&*salt))
+        }
+        _ => ("-".to_owned(), String::new()),
+    };
+    Ok(Some(written(room, opened, row, &verdict, committed, salt)?))
+}
+
+async fn ask_backend(room: &Room, opened: &Opened, payload: Option<&Payload>) -> Option<Verdict> {
+    let asked = &opened.asked;
+    let question = Question {
+        uuid: &asked.uuid,
+        originating_vasp: opened.from,
+        symbol: &asked.asset,
+        network: &asked.network,
+        destination: &asked.destination,
+        amount: opened.amount,
+        payload,
+    };
+    let (judging, time) = match opened.kind {
+        Kind::User => (room.backend.verify_user(&question), room.limits.user_time),
+        Kind::Account => (room.backend.verify_account(&question), room.limits.account_time),
+    };
+    tokio::time::timeout(time, judging).await.ok()
+}
+
+fn written(
+    room: &Room,
+    opened: &Opened,
+    row_key: String,
+    verdict: &Verdict,
+    commitment: String,
+    salt: String,
+) -> Result<Verification, EnclaveFault> {
+    let (asked, now) = (&opened.asked, (room.now)());
+    let text = Answer {
+        uuid: asked.uuid.clone(),
+        kind: opened.kind,
+        originating_vasp: opened.from,
+        beneficiary_vasp: room.vasp,
+        asset: asked.asset.clone(),
+        network: asked.network.clone(),
+        destination: asked.destination.clone(),
+        amount: asked.amount.clone(),
+        commitment,
+        decision: verdict.decision,
+        reason: verdict.reason,
+        answered_at: now,
+        request_digest: asked.request_digest.clone(),
+    }
+    .render();
+    let given = verdict.beneficiary.as_ref().filter(|_| verdict.decision == Decision::Verified);
+    let kept =
+        Kept { salt, ivms101: Text::new(given.map(|b| b.canonical().to_string()).unwrap_or_default()) };
+    let kept =
+        serde_json::to_vec(&kept).map(Zeroizing::new).map_err(|e| EnclaveFault::Config(e.to_string()))?;
+    Ok(Verification {
+        role: Role::Beneficiary,
+        row_key,
+        uuid: Some(asked.uuid.clone()),
+        state: State::Answered,
+        kind: asked.kind.clone(),
+        counterparty: opened.from.to_string(),
+        symbol: asked.asset.clone(),
+        network: asked.network.clone(),
+        destination: asked.destination.clone(),
+        amount: asked.amount.clone(),
+        request_digest: asked.request_digest.clone(),
+        fingerprint: opened.digest.clone(),
+        ivms: (!asked.ivms101.is_empty()).then(|| Zeroizing::new(asked.ivms101.clone().into_bytes())),
+        reply: Some(kept),
+        envelope: None,
+        answer: Some(Signed { signature: room.identity.sign(text.as_bytes()).to_bytes(), text }),
+        created_at: now,
+        expires_at: now,
+        next_try_at: now,
+        tries: 0,
+    })
+}
+
+fn seal_reply(room: &Room, opened: &Opened, kept: &Verification) -> Result<Fate, Trouble> {
+    let broken = || Trouble::Fault(EnclaveFault::Config("a kept answer cannot be read".into()));
+    let answer = kept.answer.as_ref().ok_or_else(broken)?;
+    let own: Kept = serde_json::from_slice(kept.reply.as_ref().ok_or_else(broken)?).map_err(|_| broken())?;
+    let reply = SealedReply {
+        answer: answer.text.clone(),
+        signature: BASE64.encode(&answer.signature),
+        salt: own.salt,
+        ivms101: own.ivms101,
+    };
+    let plain = pad(Zeroizing::new(serde_json::to_string(&reply).map_err(|_| broken())?));
+    let binding = binding(Direction::Reply, &opened.asked.uuid, room.vasp, opened.from, opened.key_type);
+    let envelope = seal::seal(&opened.reply_to, binding, plain.as_bytes(), entropy()?);
+    Ok(Fate::Answered { envelope: envelope.map_err(|_| Trouble::Refused("reply_key_invalid"))? })
+}
+
+/// What both envelopes of a verification are bound to.
+pub(super) fn binding(
+    direction: Direction,
+    uuid: &str,
+    from: VaspId,
+    to: VaspId,
+    key_type: KeyType,
+) -> Binding<'_> {
+    Binding { direction, uuid, from, to, key_type: key_type.as_str() }
+}
+
+/// Verifies an Ed25519 signature in base64; gives its bytes.
+pub(super) fn check_signature(key: &VerifyingKey, text: &[u8], signature: &str) -> Option<[u8; 64]> {
+    let bytes: [u8; 64] = BASE64.decode(signature.as_bytes()).ok()?.try_into().ok()?;
+    key.verify_strict(text, &Signature::from_bytes(&bytes)).ok()?;
+    Some(bytes)
+}
+
+/// Whether that is a version 4 uuid in its one spelling.
+pub(super) fn is_uuid(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok_and(|u| u.get_version_num() == 4 && u.hyphenated().to_string() == text)
+}

@@ -1,0 +1,78 @@
+//! Owns the public listener: what the relay may ask of this enclave. Lets nobody else in, and answers with codes only.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, OriginalUri, State as With};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+
+use super::beneficiary;
+use super::room::Room;
+use super::wire::key::SignedKey;
+use super::wire::signed::Denied;
+use super::wire::{BODY_LEN_MAX, Failure, Fate, KeyAsked, Parcel};
+
+/// The routes of `docs/relay.md`, "what an enclave serves".
+pub(super) fn router(room: Arc<Room>) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/v1/inbound/keys", post(keys))
+        .route("/v1/inbound/verifications", post(verifications))
+        .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+        .with_state(room)
+}
+
+async fn health(With(room): With<Arc<Room>>) -> StatusCode {
+    if room.db.is_well().await { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+type Failed = (StatusCode, Json<Failure>);
+
+async fn keys(
+    With(room): With<Arc<Room>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<SignedKey>, Failed> {
+    let asked: KeyAsked = admit(&room, &method, uri.path(), &headers, &body)?;
+    let key = beneficiary::give_key(&room, &asked).await;
+    key.map(Json).map_err(|error| failure(StatusCode::UNPROCESSABLE_ENTITY, error))
+}
+
+async fn verifications(
+    With(room): With<Arc<Room>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Fate>, Failed> {
+    let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
+    let _place =
+        room.inbound_places.try_acquire().map_err(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
+    Ok(Json(beneficiary::receive(&room, &parcel).await))
+}
+
+fn admit<T: DeserializeOwned>(
+    room: &Room,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<T, Failed> {
+    let admitted = room.gate.admit(method.as_str(), path, headers, body);
+    admitted.map_err(|denied| {
+        tracing::warn!(%denied, path, "a request that is not the relay's was turned away");
+        let status =
+            if denied == Denied::Busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
+        failure(status, &denied.to_string())
+    })?;
+    serde_json::from_slice(body).map_err(|_| failure(StatusCode::BAD_REQUEST, "malformed"))
+}
+
+fn failure(status: StatusCode, error: &str) -> Failed {
+    (status, Json(Failure { error: error.to_owned() }))
+}

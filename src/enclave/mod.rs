@@ -1,0 +1,111 @@
+//! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
+//!
+//! The door is [`Enclave`] with [`VerifyAsk`] and [`VerifyReply`]; the counterparty's side is asked through [`Backend`]. The enclave does
+//! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
+
+mod answer;
+mod ask;
+mod beneficiary;
+mod database;
+mod inbound;
+pub mod ivms;
+pub mod name;
+mod originator;
+mod room;
+pub mod seal;
+mod settings;
+mod vault;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use self::answer::{Decision, Kind, Reason};
+pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
+pub use self::beneficiary::{Backend, Judging, NoCustomers, Question, Verdict};
+use self::database::Database;
+use self::ivms::Payload;
+use self::room::Room;
+pub use self::settings::{Limits, RelayPin, Settings};
+pub use self::vault::DataKey;
+use crate::withdrawal::{Invalid, Seconds};
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
+
+/// The running enclave: its database, its public listener and its worker.
+pub struct Enclave {
+    room: Arc<Room>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Enclave {
+    /// Creates the database file; refuses an existing one. Only `init` does this.
+    pub async fn create_database(path: &Path) -> Result<(), EnclaveFault> {
+        Ok(Database::create(path).await?)
+    }
+
+    /// Opens the database, serves `listener` for the relay, and takes up every verification that still waits.
+    ///
+    /// An unreachable relay is no error here: the worker registers the endpoint as soon as it answers.
+    pub async fn start(
+        settings: Settings,
+        backend: Arc<dyn Backend>,
+        listener: TcpListener,
+    ) -> Result<Self, EnclaveFault> {
+        let address = listener.local_addr().map_err(|e| EnclaveFault::Config(e.to_string()))?;
+        let (room, tls) = Room::open(settings, backend).await?;
+        let stop = CancellationToken::new();
+        let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
+        let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
+        let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
+        let tasks = vec![
+            tokio::spawn(serve),
+            tokio::spawn(async move { work.await.unwrap_or_default() }),
+            tokio::spawn(async move { register.await.unwrap_or_default() }),
+        ];
+        Ok(Self { room, address, stop, tasks })
+    }
+
+    /// Asks the beneficiary VASP, or gives what it answered before to the same request digest.
+    ///
+    /// Waits a bounded time for an answer ([`Limits::answer_wait`]); what is still open is retried in the background until it expires.
+    /// Asking again is always safe.
+    pub async fn verify(&self, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
+        originator::verify(&self.room, ask).await
+    }
+
+    /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.
+    ///
+    /// Errors: [`crate::withdrawal::Code::IvmsMalformed`] naming the element.
+    pub fn payload_fingerprint(&self, payload: &[u8]) -> Result<[u8; 32], Invalid> {
+        let payload = Payload::parse(payload, (self.room.now)())?;
+        Ok(self.room.db.vault().fingerprint(&payload.canonical()))
+    }
+
+    /// How the enclave is.
+    pub async fn health(&self) -> Health {
+        self.room.health().await
+    }
+
+    /// Where its listener is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops listener and worker and closes the database.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.room.db.close().await;
+    }
+}

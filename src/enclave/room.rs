@@ -1,0 +1,141 @@
+//! Owns what both sides of the enclave share: database, identity, peers, relay client, own keys.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::Method;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+use zeroize::Zeroizing;
+
+use super::beneficiary::Backend;
+use super::database::{Database, OwnKey};
+use super::seal::{KeyPair, key_id};
+use super::vault::Vault;
+use super::wire::client::{Call, CallFault, Client};
+use super::wire::key::{KeyType, SignedKey};
+use super::wire::signed::{Gate, Sender};
+use super::wire::tls;
+use super::{Clock, EnclaveFault, Health, Limits, Settings};
+use crate::withdrawal::VaspId;
+
+/// The name under which the relay signs and is addressed.
+pub(super) const RELAY: &str = "relay";
+
+pub(super) struct Room {
+    pub(super) vasp: VaspId,
+    pub(super) identity: SigningKey,
+    pub(super) peers: HashMap<VaspId, VerifyingKey>,
+    pub(super) db: Database,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) gate: Gate,
+    pub(super) limits: Limits,
+    pub(super) now: Clock,
+    pub(super) endpoint: String,
+    /// Uuids given out by the relay and not used yet.
+    pub(super) uuids: Mutex<Vec<String>>,
+    /// Verifications that are being tried right now.
+    pub(super) trying: Mutex<HashMap<String, watch::Receiver<()>>>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) inbound_places: Semaphore,
+    pub(super) registered: AtomicBool,
+    relay_answers: AtomicBool,
+    relay_url: String,
+    client: Client,
+}
+
+impl Room {
+    /// Opens the database and prepares both ends of TLS.
+    pub(super) async fn open(
+        settings: Settings,
+        backend: Arc<dyn Backend>,
+    ) -> Result<(Arc<Self>, Arc<rustls::ServerConfig>), EnclaveFault> {
+        settings.check()?;
+        let config = |problem: String| EnclaveFault::Config(problem);
+        let key = |bytes: &[u8; 32]| {
+            VerifyingKey::from_bytes(bytes).map_err(|_| config("a pinned key is no key".into()))
+        };
+        let tls = tls::server_config(settings.tls).map_err(|e| config(e.to_string()))?;
+        let peers = settings.directory.iter().map(|(vasp, bytes)| Ok((*vasp, key(bytes)?)));
+        let peers = peers.collect::<Result<HashMap<_, _>, EnclaveFault>>()?;
+        let name = settings.vasp.to_string();
+        let callers = HashMap::from([(RELAY.to_owned(), key(&settings.relay.key)?)]);
+        let sender = Sender::new(name.clone(), settings.identity.clone(), settings.now.clone());
+        let client = Client::new(settings.roots, sender).map_err(|e| config(e.to_string()))?;
+        let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
+        let room = Self {
+            vasp: settings.vasp,
+            identity: settings.identity,
+            peers,
+            db: Database::open(&settings.database, vault).await?,
+            backend,
+            gate: Gate::new(name, callers, settings.now.clone()),
+            now: settings.now,
+            endpoint: settings.endpoint,
+            uuids: Mutex::default(),
+            trying: Mutex::default(),
+            places: Arc::new(Semaphore::new(settings.limits.at_once_max)),
+            inbound_places: Semaphore::new(settings.limits.at_once_max),
+            limits: settings.limits,
+            registered: AtomicBool::new(false),
+            relay_answers: AtomicBool::new(false),
+            relay_url: settings.relay.url,
+            client,
+        };
+        Ok((Arc::new(room), tls))
+    }
+
+    /// Calls the relay with a message.
+    pub(super) async fn relay<B: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        time: Duration,
+        body: &B,
+    ) -> Result<A, CallFault> {
+        let call = Call { to: RELAY, base: &self.relay_url, method, path, time };
+        let answer = self.client.call(call, body).await;
+        let answers = !matches!(answer, Err(CallFault::Unreachable(_)));
+        self.relay_answers.store(answers, Ordering::Relaxed);
+        answer
+    }
+
+    /// How it is.
+    pub(super) async fn health(&self) -> Health {
+        Health {
+            database: self.db.is_well().await,
+            relay: self.relay_answers.load(Ordering::Relaxed),
+            registered: self.registered.load(Ordering::Relaxed),
+            waiting: self.db.verifications_waiting().await.unwrap_or_default(),
+        }
+    }
+
+    /// The own key for a purpose, made now if there is none yet.
+    pub(super) async fn own_key(&self, purpose: (KeyType, &str)) -> Result<OwnKey, EnclaveFault> {
+        if let Some(key) = self.db.own_key(purpose).await? {
+            return Ok(key);
+        }
+        let pair = KeyPair::derive(&entropy()?);
+        let name = key_id(&pair.public);
+        let key = OwnKey { public: pair.public, private: pair.private };
+        self.db.own_key_insert(purpose, &name, &key, (self.now)()).await?;
+        // Somebody else may have been first; the one on disk counts.
+        Ok(self.db.own_key(purpose).await?.unwrap_or(key))
+    }
+
+    /// A key of one's own with its signed statement.
+    pub(super) fn signed_key(&self, purpose: (KeyType, &str), public: &[u8; 32]) -> SignedKey {
+        SignedKey::sign(&self.identity, self.vasp, purpose, public, (self.now)())
+    }
+}
+
+/// 32 fresh bytes.
+pub(super) fn entropy() -> Result<Zeroizing<[u8; 32]>, EnclaveFault> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(|_| EnclaveFault::Entropy)?;
+    Ok(bytes)
+}

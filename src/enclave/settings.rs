@@ -1,0 +1,112 @@
+//! Owns what an enclave is started with, and refuses settings that cannot be meant.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use rustls::RootCertStore;
+
+use super::wire::key::KeyType;
+use super::wire::tls::Identity;
+use super::{Clock, DataKey, EnclaveFault};
+use crate::withdrawal::VaspId;
+
+/// Shortest life of a cached key, in seconds, as the network documents it.
+const KEY_TTL_S_MIN: u64 = 600;
+/// Longest, so that a cached statement never outlives its own end.
+const KEY_TTL_S_MAX: u64 = 3600;
+
+/// Where the relay is and what it signs with.
+#[derive(Debug, Clone)]
+pub struct RelayPin {
+    /// Its `https://` address without path.
+    pub url: String,
+    /// Its Ed25519 key: only its requests are taken.
+    pub key: [u8; 32],
+}
+
+/// Everything an enclave needs.
+pub struct Settings {
+    /// Who this is.
+    pub vasp: VaspId,
+    /// The VASP's identity key: signs answers, keys and requests.
+    pub identity: SigningKey,
+    /// Seals the database; of its own, never derived from a coin key.
+    pub data_key: DataKey,
+    /// The database file.
+    pub database: PathBuf,
+    /// The identity keys of the VASPs that are trusted, from the trust file.
+    pub directory: BTreeMap<VaspId, [u8; 32]>,
+    /// The relay.
+    pub relay: RelayPin,
+    /// The roots that the relay's certificate must lead to.
+    pub roots: RootCertStore,
+    /// The certificate of the public listener.
+    pub tls: Identity,
+    /// The public `https://` address of the listener, as the relay reaches it.
+    pub endpoint: String,
+    /// Bounds and times.
+    pub limits: Limits,
+    /// The clock.
+    pub now: Clock,
+}
+
+/// Bounds and times.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How encryption keys are chosen.
+    pub key_type: KeyType,
+    /// How long a counterparty's key is kept, in seconds (600 to 3,600).
+    pub key_ttl_s: u64,
+    /// How long one `verify` waits for an answer.
+    pub answer_wait: Duration,
+    /// How long a verification is retried, in seconds.
+    pub expiry_s: u64,
+    /// The longest pause between two tries, in seconds.
+    pub retry_s_max: u64,
+    /// The most verifications that may wait.
+    pub waiting_max: u64,
+    /// The most verifications tried at the same time, and the most taken from the relay.
+    pub at_once_max: usize,
+    /// How long the own backend may take over a person.
+    pub user_time: Duration,
+    /// How long the own backend may take over an address.
+    pub account_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            key_type: KeyType::PerVasp,
+            key_ttl_s: 1800,
+            answer_wait: Duration::from_secs(6),
+            expiry_s: 86_400,
+            retry_s_max: 60,
+            waiting_max: 10_000,
+            at_once_max: 128,
+            user_time: Duration::from_secs(5),
+            account_time: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Settings {
+    /// Says no to what cannot be meant.
+    pub(super) fn check(&self) -> Result<(), EnclaveFault> {
+        let no = |problem: String| Err(EnclaveFault::Config(problem));
+        for (name, url) in [("relay.url", &self.relay.url), ("endpoint", &self.endpoint)] {
+            let rest = url.strip_prefix("https://").unwrap_or_default();
+            if rest.is_empty() || rest.contains('/') {
+                return no(format!("`{name}` is not an https:// address without path"));
+            }
+        }
+        if !(KEY_TTL_S_MIN..=KEY_TTL_S_MAX).contains(&self.limits.key_ttl_s) {
+            return no(format!("`key_ttl_s` is not between {KEY_TTL_S_MIN} and {KEY_TTL_S_MAX}"));
+        }
+        if self.limits.at_once_max == 0 || self.limits.expiry_s == 0 {
+            return no("`at_once_max` and `expiry_s` must be above zero".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! What an operator is asked to approve: one withdrawal, in words they can read (law L14). Each party rebuilds the text
+//! from what it verified itself.
+
+use data_encoding::HEXLOWER;
+
+use super::canonical::{Form, Reader, Writer, malformed, same};
+use super::{NotProven, Trust, VerifiedRequest, digest, field};
+use crate::withdrawal::{
+    Amount, Asset, Code, CustomerRef, Invalid, Organisation, RequestId, Seconds, VaspId, WithdrawalId,
+};
+
+/// The form of an approval.
+pub static APPROVAL: Form = Form::new(
+    "countersign withdrawal-approval v1",
+    &[
+        "withdrawal",
+        "organisation",
+        "request_id",
+        "customer_ref",
+        "asset",
+        "network",
+        "amount",
+        "amount_units",
+        "destination",
+        "beneficiary_vasp",
+        "beneficiary_vasp_name",
+        "travel_rule",
+        "fee_max",
+        "signer_policy",
+        "cosigner_policy",
+        "wallet",
+        "expires_at",
+    ],
+);
+
+/// How the travel rule was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TravelRule {
+    /// The person was verified.
+    Cleared,
+    /// Below the threshold only the address was.
+    AddressOnly,
+}
+
+impl TravelRule {
+    /// The word in the text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cleared => "cleared",
+            Self::AddressOnly => "address-only",
+        }
+    }
+}
+
+/// What an operator is asked to approve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalText {
+    /// Who asks.
+    pub organisation: Organisation,
+    /// Under which id.
+    pub request_id: RequestId,
+    /// Whose money it is.
+    pub customer_ref: CustomerRef,
+    /// What is paid; the network follows from it.
+    pub asset: Asset,
+    /// How much, in base units; the text says it in coin as well.
+    pub amount: Amount,
+    /// Where to, in full.
+    pub destination: String,
+    /// The VASP that holds the destination.
+    pub beneficiary_vasp: VaspId,
+    /// Its name in the trust file.
+    pub beneficiary_vasp_name: String,
+    /// How the travel rule was met.
+    pub travel_rule: TravelRule,
+    /// The most the network fee may be, in base units.
+    pub fee_max: Amount,
+    /// The hash of the signer's policy.
+    pub signer_policy: [u8; 32],
+    /// The hash of the co-signer's policy.
+    pub cosigner_policy: [u8; 32],
+    /// The wallet's fingerprint, 8 to 64 lower-case hex digits.
+    pub wallet: String,
+    /// The last second at which the approval counts.
+    pub expires_at: Seconds,
+}
+
+impl ApprovalText {
+    /// The text for a verified request. The VASP's name is that of this party's own trust file.
+    pub fn of(
+        request: &VerifiedRequest,
+        trust: &Trust,
+        travel_rule: TravelRule,
+        policies: PolicyHashes,
+        wallet: &str,
+        expires_at: Seconds,
+    ) -> Result<Self, NotProven> {
+        let asked = request.request();
+        let vasp = trust.vasp(asked.beneficiary_vasp).ok_or_else(|| {
+            NotProven::refused(Code::TravelRuleVaspUnknown, format!("VASP {}", asked.beneficiary_vasp))
+        })?;
+        Ok(Self {
+            organisation: asked.organisation.clone(),
+            request_id: asked.request_id.clone(),
+            customer_ref: asked.customer_ref.clone(),
+            asset: asked.asset,
+            amount: asked.amount,
+            destination: asked.destination.clone(),
+            beneficiary_vasp: asked.beneficiary_vasp,
+            beneficiary_vasp_name: vasp.name.clone(),
+            travel_rule,
+            fee_max: asked.fee_max,
+            signer_policy: policies.signer,
+            cosigner_policy: policies.cosigner,
+            wallet: field::wallet(wallet)?,
+            expires_at,
+        })
+    }
+
+    /// The withdrawal it is about.
+    pub fn withdrawal(&self) -> WithdrawalId {
+        WithdrawalId::of(&self.organisation, &self.request_id)
+    }
+
+    /// The canonical text, which is what operators see and sign.
+    pub fn render(&self) -> String {
+        Writer::new(&APPROVAL)
+            .line("withdrawal", self.withdrawal())
+            .line("organisation", &self.organisation)
+            .line("request_id", &self.request_id)
+            .line("customer_ref", &self.customer_ref)
+            .line("asset", self.asset)
+            .line("network", self.asset.network())
+            .line("amount", in_words(self.amount, self.asset))
+            .line("amount_units", self.amount)
+            .line("destination", &self.destination)
+            .line("beneficiary_vasp", self.beneficiary_vasp)
+            .line("beneficiary_vasp_name", &self.beneficiary_vasp_name)
+            .line("travel_rule", self.travel_rule.as_str())
+            .line("fee_max", self.fee_max)
+            .line("signer_policy", HEXLOWER.encode(&self.signer_policy))
+            .line("cosigner_policy", HEXLOWER.encode(&self.cosigner_policy))
+            .line("wallet", &self.wallet)
+            .line("expires_at", self.expires_at)
+            .finish()
+    }
+
+    /// SHA-256 of the text, shown to the operators next to it.
+    pub fn digest(&self) -> [u8; 32] {
+        digest(&self.render())
+    }
+
+    /// Reads the canonical text; every other spelling, and every line that contradicts another, is refused.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let mut reader = Reader::open(text, &APPROVAL)?;
+        let withdrawal = reader.take("withdrawal")?;
+        let organisation = Organisation::parse(reader.take("organisation")?)?;
+        let request_id = RequestId::parse(reader.take("request_id")?)?;
+        let customer_ref = CustomerRef::parse(reader.take("customer_ref")?)?;
+        let asset = field::asset("asset", reader.take("asset")?)?;
+        let network = reader.take("network")?;
+        let amount_in_words = reader.take("amount")?;
+        let approval = Self {
+            organisation,
+            request_id,
+            customer_ref,
+            asset,
+            amount: field::amount("amount_units", reader.take("amount_units")?, asset)?,
+            destination: field::destination(reader.take("destination")?)?,
+            beneficiary_vasp: field::vasp("beneficiary_vasp", reader.take("beneficiary_vasp")?)?,
+            beneficiary_vasp_name: reader.take("beneficiary_vasp_name")?.to_owned(),
+            travel_rule: match reader.take("travel_rule")? {
+                "cleared" => TravelRule::Cleared,
+                "address-only" => TravelRule::AddressOnly,
+                _ => return Err(malformed("travel_rule", "is neither cleared nor address-only")),
+            },
+            fee_max: field::amount("fee_max", reader.take("fee_max")?, asset)?,
+            signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,
+            cosigner_policy: field::hex("cosigner_policy", reader.take("cosigner_policy")?)?,
+            wallet: field::wallet(reader.take("wallet")?)?,
+            expires_at: field::date("expires_at", reader.take("expires_at")?)?,
+        };
+        reader.close()?;
+        agrees("withdrawal", withdrawal, &approval.withdrawal().to_string())?;
+        agrees("network", network, approval.asset.network().as_str())?;
+        agrees("amount", amount_in_words, &in_words(approval.amount, approval.asset))?;
+        same(text, &approval.render())?;
+        Ok(approval)
+    }
+}
+
+/// The hashes of both parties' policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyHashes {
+    /// The signer's.
+    pub signer: [u8; 32],
+    /// The co-signer's.
+    pub cosigner: [u8; 32],
+}
+
+/// An amount as people read it: `0.00150000 BTC`.
+pub(super) fn in_words(amount: Amount, asset: Asset) -> String {
+    format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol())
+}
+
+/// Refuses a line that contradicts the ones it follows from.
+pub(super) fn agrees(field: &'static str, found: &str, derived: &str) -> Result<(), Invalid> {
+    if found == derived { Ok(()) } else { Err(malformed(field, "contradicts the other lines")) }
+}

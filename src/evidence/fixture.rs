@@ -1,0 +1,314 @@
+//! A whole made-up world for tests, here and in the rooms above: keys from fixed seeds, a trust file, one of each text.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::{Signer as _, SigningKey};
+use sha2::{Digest, Sha256};
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::public::{Ed25519PublicKey, KeyData, SkEcdsaSha2NistP256, SkEd25519};
+use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use uuid::Uuid;
+
+use super::request::render_request;
+use super::trust_file::{self, *};
+use super::*;
+use crate::withdrawal::*;
+
+/// The moment at which everything in this world happens.
+pub const NOW: Seconds = Seconds(1_800_000_000);
+/// The asset everything is about.
+pub const ASSET: Asset = Asset::Bitcoin(Network::Mainnet);
+/// Ages used at the doors.
+pub const AGE: u64 = 600;
+
+/// Seeds: who holds which key.
+pub const EXCHANGE: u8 = 1;
+pub const OBSERVER: u8 = 2;
+pub const ROBOT: u8 = 3;
+pub const ASLEEP: u8 = 4;
+pub const ATTESTATION: u8 = 5;
+pub const OTHER_EXCHANGE: u8 = 6;
+pub const STRANGER: u8 = 9;
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+pub fn public(seed: u8) -> String {
+    HEXLOWER.encode(key(seed).verifying_key().as_bytes())
+}
+
+pub fn ssh_key(seed: u8) -> PrivateKey {
+    PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
+}
+
+pub fn ssh_private(seed: u8) -> String {
+    ssh_key(seed).to_openssh(LineEnding::LF).unwrap().to_string()
+}
+
+pub fn ssh_public(seed: u8) -> String {
+    ssh_key(seed).public_key().to_openssh().unwrap()
+}
+
+/// The P-256 key of RFC 6979 A.2.5, wrapped in OpenSSH form.
+pub fn ssh_p256() -> PrivateKey {
+    let d = HEXLOWER.decode(b"00c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721").unwrap();
+    let point = HEXLOWER
+        .decode(b"0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb67903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299")
+        .unwrap();
+    let public = [string(b"ecdsa-sha2-nistp256"), string(b"nistp256"), string(&point)].concat();
+    let mut private = [vec![0; 8], public.clone(), string(&d), string(b"")].concat();
+    (1..).take((8 - private.len() % 8) % 8).for_each(|pad| private.push(pad));
+    let file = [
+        b"openssh-key-v1\0".to_vec(),
+        string(b"none"),
+        string(b"none"),
+        string(b""),
+        vec![0, 0, 0, 1],
+        string(&public),
+        string(&private),
+    ];
+    PrivateKey::from_bytes(&file.concat()).unwrap()
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+/// A security key in software, with the flags one likes.
+pub enum SecurityKey {
+    Ed25519(u8),
+    P256,
+}
+
+impl SecurityKey {
+    pub fn public(&self) -> PublicKey {
+        let data = match self {
+            Self::Ed25519(seed) => {
+                let public = Ed25519PublicKey(key(*seed).verifying_key().to_bytes());
+                KeyData::SkEd25519(SkEd25519::new(public, "ssh:"))
+            }
+            Self::P256 => {
+                let p256 = ssh_p256();
+                let ssh_key::public::EcdsaPublicKey::NistP256(point) =
+                    p256.public_key().key_data().ecdsa().unwrap()
+                else {
+                    panic!("no P-256 point")
+                };
+                KeyData::SkEcdsaSha2NistP256(SkEcdsaSha2NistP256::new(*point, "ssh:"))
+            }
+        };
+        PublicKey::new(data, "")
+    }
+
+    pub fn sign(&self, namespace: &str, text: &str, flags: u8) -> String {
+        let hashed = SshSig::signed_data(namespace, HashAlg::Sha512, text.as_bytes()).unwrap();
+        let tail = [flags, 0, 0, 0, 7];
+        let message = [&Sha256::digest(b"ssh:")[..], &tail, &Sha256::digest(&hashed)[..]].concat();
+        let (name, raw) = match self {
+            Self::Ed25519(seed) => {
+                ("sk-ssh-ed25519@openssh.com", key(*seed).sign(&message).to_bytes().to_vec())
+            }
+            Self::P256 => {
+                let signed: ssh_key::Signature = ed25519_dalek::Signer::sign(&ssh_p256(), &message);
+                ("sk-ecdsa-sha2-nistp256@openssh.com", signed.as_bytes().to_vec())
+            }
+        };
+        let signature = [string(name.as_bytes()), string(&raw), tail.to_vec()].concat();
+        let blob = [
+            b"SSHSIG".to_vec(),
+            vec![0, 0, 0, 1],
+            string(&self.public().to_bytes().unwrap()),
+            string(namespace.as_bytes()),
+            string(b""),
+            string(b"sha512"),
+            string(&signature),
+        ];
+        armor(&blob.concat())
+    }
+}
+
+pub fn armor(blob: &[u8]) -> String {
+    let base64 = BASE64.encode(blob);
+    let lines: Vec<_> = base64.as_bytes().chunks(70).map(|l| std::str::from_utf8(l).unwrap()).collect();
+    format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"))
+}
+
+/// What the trust file of this world says.
+pub fn content() -> TrustContent {
+    let vasp = |id: &str, name: &str, seed, active| VaspEntry {
+        id: id.into(),
+        name: name.into(),
+        identity_key: public(seed),
+        active,
+    };
+    let operator = |name: &str, groups: &[&str], keys: Vec<String>| OperatorEntry {
+        name: name.into(),
+        groups: groups.iter().map(|g| (*g).into()).collect(),
+        keys,
+    };
+    let request_key = |organisation: &str, id: &str, seed, not_after| RequestKeyEntry {
+        organisation: organisation.into(),
+        id: id.into(),
+        key: public(seed),
+        not_after,
+    };
+    TrustContent {
+        version: 7,
+        vasp: OwnVasp { id: "1111".into(), name: "Hanbit Exchange".into() },
+        cosigner: CosignerKeys { attestation_key: public(ATTESTATION) },
+        log: LogKeys {
+            signer: "signer.example+1234abcd+AQ==".into(),
+            cosigner: "cosigner.example+5678abcd+BA==".into(),
+        },
+        guard: [("limit_day_sat".to_owned(), "5000000000".to_owned())].into(),
+        wallets: vec![
+            WalletEntry {
+                network: "mainnet".into(),
+                hot: "wsh(hot)#aaaaaaaa".into(),
+                cold: Some("wsh(cold)#bbbbbbbb".into()),
+            },
+            WalletEntry { network: "testnet4".into(), hot: "wsh(test)#cccccccc".into(), cold: None },
+        ],
+        request_keys: vec![
+            request_key("hanbit", "2026-a", EXCHANGE, None),
+            request_key("hanbit", "ended", 7, Some(NOW.0 - 100)),
+            request_key("other", "2026-a", OTHER_EXCHANGE, None),
+        ],
+        statement_keys: vec![
+            StatementKeyEntry {
+                observer: "watcher-1".into(),
+                key: public(OBSERVER),
+                kinds: ["coins", "position", "price", "chain"].map(str::to_owned).into(),
+            },
+            StatementKeyEntry { observer: "prices".into(), key: public(8), kinds: vec!["price".into()] },
+        ],
+        operators: vec![
+            operator(
+                "kim",
+                &["treasury", "risk"],
+                vec![ssh_public(11), SecurityKey::Ed25519(12).public().to_openssh().unwrap()],
+            ),
+            operator("lee", &["treasury"], vec![ssh_p256().public_key().to_openssh().unwrap()]),
+            operator("park", &["risk"], vec![SecurityKey::P256.public().to_openssh().unwrap()]),
+        ],
+        vasps: vec![
+            vasp("4855741808338010592", "로봇 Robot VASP", ROBOT, true),
+            vasp("2222", "Asleep", ASLEEP, false),
+        ],
+    }
+}
+
+pub fn quorum() -> Quorum {
+    let people: Vec<_> = [("alice", 21), ("alice", 24), ("bob", 22), ("carol", 23)]
+        .map(|(name, seed)| (name.to_owned(), ssh_public(seed)))
+        .into();
+    Quorum::new(2, &people).unwrap()
+}
+
+pub fn open(content: &TrustContent) -> Result<Trust, NotProven> {
+    let text = trust_file::render(content).unwrap();
+    let signatures = [21, 22].map(|seed| sign_ssh(&ssh_private(seed), NAMESPACE_TRUST, &text).unwrap());
+    Trust::open(&text, &[&signatures[0], &signatures[1]], &quorum(), 0)
+}
+
+pub fn trust() -> Trust {
+    open(&content()).unwrap()
+}
+
+pub fn request() -> WithdrawalRequest {
+    WithdrawalRequest {
+        organisation: Organisation::parse("hanbit").unwrap(),
+        request_id: RequestId::parse("w-000001").unwrap(),
+        customer_ref: CustomerRef::parse("customer 31337").unwrap(),
+        asset: ASSET,
+        destination: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4".into(),
+        amount: Amount::from_sat(150_000),
+        fee_max: Amount::from_sat(5_000),
+        beneficiary_vasp: VaspId(4_855_741_808_338_010_592),
+        asked_at: Seconds(NOW.0 - 30),
+    }
+}
+
+pub fn verified(request: &WithdrawalRequest) -> VerifiedRequest {
+    let signed = sign_request(request, ed25519(&key(EXCHANGE))).unwrap();
+    verify_request(&signed.text, "2026-a", &signed.signature, &trust(), NOW, AGE).unwrap()
+}
+
+pub fn answer() -> VerificationAnswer {
+    let request = request();
+    VerificationAnswer {
+        uuid: Uuid::parse_str("3f2a1c9e-8f7b-4d3c-9a51-0b6e2d4c8f10").unwrap(),
+        kind: AnswerKind::User,
+        originating_vasp: VaspId(1111),
+        beneficiary_vasp: request.beneficiary_vasp,
+        asset: request.asset,
+        network: request.asset.network(),
+        destination: request.destination.clone(),
+        amount: request.amount,
+        commitment: Some(answer::commitment(&[0x5a; 32], br#"{"beneficiary":"made up"}"#)),
+        result: AnswerResult::Verified,
+        reason: "OK".into(),
+        answered_at: Seconds(NOW.0 - 10),
+        request_digest: digest(&render_request(&request)),
+    }
+}
+
+pub fn statements() -> Vec<Statement> {
+    let raw = HEXLOWER
+        .decode(b"0200000001000000000000000000000000000000000000000000000000000000000000000000000000000000000001f049020000000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000")
+        .unwrap();
+    let txid: [u8; 32] = Sha256::digest(Sha256::digest(&raw)).into();
+    let coins = vec![
+        Coin { txid, vout: 0, confirmations: 6 },
+        Coin { txid: std::array::from_fn(|i| u8::try_from(i).unwrap()), vout: 3, confirmations: 0 },
+    ];
+    let bodies = [
+        Body::Coins { transactions: vec![raw], coins },
+        Body::Position(vec![
+            (ASSET, Amount::from_sat(70_000_000_000)),
+            (Asset::Bitcoin(Network::Testnet4), Amount::ZERO),
+        ]),
+        Body::Price(vec![(ASSET, Krw(150_000_000))]),
+        Body::Chain(vec![ChainFact {
+            network: Network::Mainnet,
+            height: 980_000,
+            fee_rate: FeeRate(12_500),
+        }]),
+    ];
+    let at = Seconds(NOW.0 - 20);
+    let state = |(n, body): (u64, Body)| Statement { observer: "watcher-1".into(), number: 41 + n, at, body };
+    (0..).zip(bodies).map(state).collect()
+}
+
+pub fn attestation() -> AddressAttestation {
+    AddressAttestation {
+        organisation: Organisation::parse("hanbit").unwrap(),
+        customer_ref: CustomerRef::parse("customer 31337").unwrap(),
+        wallet: "d34db33fcafef00d".into(),
+        network: Network::Mainnet,
+        branch: 0,
+        index: 17,
+        address: "bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3".into(),
+        attested_at: NOW,
+    }
+}
+
+pub fn approval() -> ApprovalText {
+    let policies = PolicyHashes { signer: [0xaa; 32], cosigner: [0xbb; 32] };
+    let expires_at = Seconds(request().asked_at.0 + 86_400);
+    let verified = verified(&request());
+    ApprovalText::of(&verified, &trust(), TravelRule::Cleared, policies, "d34db33fcafef00d", expires_at)
+        .unwrap()
+}
+
+pub fn possession() -> PossessionText {
+    PossessionText {
+        role: KeyRole::Cosigner,
+        network: Network::Mainnet,
+        // The xpub of BIP-0032's first test vector.
+        key: "[3442193e/48h/0h/0h/2h]xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8".into(),
+        at: NOW,
+    }
+}

@@ -1,0 +1,85 @@
+//! What others signed: canonical bytes and a signature in, a verified value out.
+//!
+//! Signer and co-signer use this same room, each with its own [`Trust`]. Absent here: clocks (`now` is an argument),
+//! storage, and private keys; clients sign through a closure they bring along.
+//!
+//! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
+//! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`clearance`] · [`approval`] · [`attestation`] · [`possession`].
+
+pub mod answer;
+pub mod approval;
+pub mod approval_text;
+pub mod attestation;
+pub mod cancel;
+pub mod canonical;
+pub mod clearance;
+mod field;
+#[cfg(test)]
+pub mod fixture;
+pub mod possession;
+pub mod quorum;
+pub mod rejection;
+pub mod request;
+pub mod signature;
+pub mod sshsig;
+pub mod statement;
+mod statement_body;
+#[cfg(test)]
+mod tests;
+pub mod trust;
+pub mod trust_file;
+
+use sha2::{Digest, Sha256};
+
+use crate::withdrawal::{Code, Finding, Invalid};
+
+pub use answer::{AnswerKind, AnswerResult, VerificationAnswer, sign_answer};
+pub use approval::{Approval, people_of, verify_approval};
+pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
+pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
+pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
+pub use clearance::{Clearance, NameMatch};
+pub use possession::{KeyRole, PossessionText};
+pub use quorum::Quorum;
+pub use rejection::{Rejection, RejectionText, verify_rejection};
+pub use request::{VerifiedRequest, sign_request, verify_request};
+pub use signature::{Signed, ed25519};
+pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};
+pub use statement::{
+    Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
+};
+pub use trust::Trust;
+pub use trust_file::TrustContent;
+
+/// How far another party's clock may run ahead of ours before its time counts as the future, in seconds.
+pub const SKEW_S_MAX: u64 = 60;
+
+/// Why something given as evidence proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotProven {
+    /// It cannot be read; the face answers INVALID_ARGUMENT.
+    #[error(transparent)]
+    Unreadable(#[from] Invalid),
+    /// It can be read and does not hold; an ordinary answer with a stable code.
+    #[error("{}: {}", .0.code, .0.detail)]
+    Refused(Finding),
+}
+
+impl NotProven {
+    /// The stable code of either kind.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unreadable(invalid) => invalid.code,
+            Self::Refused(finding) => finding.code,
+        }
+    }
+
+    fn refused(code: Code, detail: impl Into<String>) -> Self {
+        Self::Refused(Finding::new(code, detail))
+    }
+}
+
+/// The SHA-256 of a canonical text: the name it goes by in logs and in other texts.
+pub fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}

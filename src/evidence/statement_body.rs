@@ -1,0 +1,127 @@
+//! The body lines of each kind of statement, read and written.
+
+use data_encoding::HEXLOWER;
+
+use super::canonical::{Reader, Writer, malformed};
+use super::field;
+use super::statement::{Body, COINS_MAX, ChainFact, Coin, StatementKind, each_once};
+use crate::withdrawal::{Amount, Asset, Code, FeeRate, Invalid, Krw};
+
+/// Adds the lines of a body.
+pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
+    match body {
+        Body::Coins { transactions, coins } => writer
+            .lines("transaction", transactions.iter().map(|raw| HEXLOWER.encode(raw)))
+            .lines("coin", coins.iter().map(write_coin)),
+        Body::Position(cold) => {
+            writer.lines("cold", cold.iter().map(|(asset, amount)| format!("{asset} {amount}")))
+        }
+        Body::Price(prices) => {
+            writer.lines("price", prices.iter().map(|(asset, krw)| format!("{asset} {krw}")))
+        }
+        Body::Chain(chains) => writer
+            .lines("tip", chains.iter().map(|c| format!("{} {}", c.network, c.height)))
+            .lines("fee_rate", chains.iter().map(|c| format!("{} {}", c.network, c.fee_rate))),
+    }
+}
+
+/// Reads the lines of a body; at least one fact must be there.
+pub(super) fn parse_body(kind: StatementKind, reader: &mut Reader<'_>) -> Result<Body, Invalid> {
+    match kind {
+        StatementKind::Coins => parse_coins(reader),
+        StatementKind::Position => {
+            let cold = facts(reader, "cold", |text| {
+                let (asset, units) = asset_and("cold", text)?;
+                let amount = if units == "0" { Amount::ZERO } else { field::amount("cold", units, asset)? };
+                Ok((asset, amount))
+            })?;
+            each_once("cold", cold.iter().map(|(asset, _)| *asset))?;
+            Ok(Body::Position(cold))
+        }
+        StatementKind::Price => {
+            let prices = facts(reader, "price", |text| {
+                let (asset, krw) = asset_and("price", text)?;
+                match field::number("price", krw)? {
+                    0 => Err(Invalid::new(Code::AmountZero, "price", "is zero", "state a positive price")),
+                    krw => Ok((asset, Krw(krw.into()))),
+                }
+            })?;
+            each_once("price", prices.iter().map(|(asset, _)| *asset))?;
+            Ok(Body::Price(prices))
+        }
+        StatementKind::Chain => parse_chain(reader),
+    }
+}
+
+fn parse_coins(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
+    let transactions = reader.take_all("transaction", COINS_MAX)?;
+    each_once("transaction", transactions.iter().copied())?;
+    let transactions = transactions
+        .into_iter()
+        .map(|hex| {
+            HEXLOWER.decode(hex.as_bytes()).map_err(|_| malformed("transaction", "is not lower-case hex"))
+        })
+        .collect::<Result<_, _>>()?;
+    let coins = facts(reader, "coin", parse_coin)?;
+    each_once("coin", coins.iter().map(|coin| (coin.txid, coin.vout)))?;
+    Ok(Body::Coins { transactions, coins })
+}
+
+fn write_coin(coin: &Coin) -> String {
+    let mut shown = coin.txid;
+    shown.reverse();
+    format!("{}:{} {}", HEXLOWER.encode(&shown), coin.vout, coin.confirmations)
+}
+
+fn parse_coin(text: &str) -> Result<Coin, Invalid> {
+    let parts = text.split_once(' ').and_then(|(point, depth)| Some((point.split_once(':')?, depth)));
+    let Some(((txid, vout), depth)) = parts else {
+        return Err(malformed("coin", "is not `<txid>:<vout> <confirmations>`"));
+    };
+    let mut txid = field::hex::<32>("coin", txid)?;
+    txid.reverse();
+    let vout = field::number_32("coin", vout)?;
+    Ok(Coin { txid, vout, confirmations: field::number_32("coin", depth)? })
+}
+
+fn parse_chain(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
+    let tips = facts(reader, "tip", |text| {
+        let (network, height) = pair("tip", text)?;
+        Ok((field::network("tip", network)?, field::number_32("tip", height)?))
+    })?;
+    let rates = facts(reader, "fee_rate", |text| {
+        let (network, rate) = pair("fee_rate", text)?;
+        Ok((field::network("fee_rate", network)?, FeeRate(field::number("fee_rate", rate)?)))
+    })?;
+    each_once("tip", tips.iter().map(|(network, _)| *network))?;
+    each_once("fee_rate", rates.iter().map(|(network, _)| *network))?;
+    if !tips.iter().map(|(network, _)| network).eq(rates.iter().map(|(network, _)| network)) {
+        return Err(malformed("fee_rate", "does not name the networks of the `tip` lines in their order"));
+    }
+    let chains = tips.into_iter().zip(rates);
+    Ok(Body::Chain(
+        chains.map(|((network, height), (_, fee_rate))| ChainFact { network, height, fee_rate }).collect(),
+    ))
+}
+
+fn facts<T>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    read: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid> {
+    let lines = reader.take_all(key, COINS_MAX)?;
+    if lines.is_empty() {
+        // Names what stands there instead.
+        reader.take(key)?;
+    }
+    lines.into_iter().map(read).collect()
+}
+
+fn pair<'a>(field: &'static str, text: &'a str) -> Result<(&'a str, &'a str), Invalid> {
+    text.split_once(' ').ok_or_else(|| malformed(field, "is not two words with one blank between"))
+}
+
+fn asset_and<'a>(field: &'static str, text: &'a str) -> Result<(Asset, &'a str), Invalid> {
+    let (asset, rest) = pair(field, text)?;
+    Ok((field::asset(field, asset)?, rest))
+}

@@ -1,0 +1,11 @@
+//! What must hold of this room, door by door.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod answers;
+mod approvals;
+mod requests;
+mod statements;
+mod texts;
+mod trusts;
+mod vectors;

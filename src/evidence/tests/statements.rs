@@ -1,0 +1,160 @@
+use crate::evidence::fixture::*;
+use crate::evidence::statement::*;
+use crate::evidence::*;
+use crate::withdrawal::*;
+
+fn door(signed: &Signed, now: Seconds, last: Option<u64>) -> Result<VerifiedStatement, Code> {
+    verify_statement(&signed.text, &signed.signature, &trust(), now, AGE, |_, _| last).map_err(|no| no.code())
+}
+
+fn sign(statement: &Statement, seed: u8) -> Signed {
+    sign_statement(statement, ed25519(&key(seed))).unwrap()
+}
+
+fn invalid(text: &str) -> (Code, &'static str) {
+    let no = parse_statement(text).expect_err(text);
+    (no.code, no.field)
+}
+
+#[test]
+fn every_kind_is_verified_and_says_what_was_stated() {
+    for statement in statements() {
+        let signed = sign(&statement, OBSERVER);
+        let verified = door(&signed, NOW, None).unwrap();
+        assert_eq!(verified.statement(), &statement);
+        assert_eq!(verified.digest(), &digest(&signed.text));
+        assert_eq!((verified.text(), verified.signature()), (signed.text.as_str(), &signed.signature));
+    }
+}
+
+#[test]
+fn an_older_or_equal_number_is_out_of_order() {
+    let signed = sign(&statements()[2], OBSERVER);
+    let number = statements()[2].number;
+    assert!(door(&signed, NOW, Some(number - 1)).is_ok());
+    assert_eq!(door(&signed, NOW, Some(number)).unwrap_err(), Code::StatementOutOfOrder);
+    assert_eq!(door(&signed, NOW, Some(number + 1)).unwrap_err(), Code::StatementOutOfOrder);
+    let asked = std::cell::RefCell::new(Vec::new());
+    let last = |observer: &str, kind| {
+        asked.borrow_mut().push((observer.to_owned(), kind));
+        None
+    };
+    verify_statement(&signed.text, &signed.signature, &trust(), NOW, AGE, last).unwrap();
+    assert_eq!(asked.into_inner(), [("watcher-1".to_owned(), StatementKind::Price)]);
+}
+
+#[test]
+fn a_statement_too_old_or_of_the_future_is_out_of_range() {
+    let signed = sign(&statements()[0], OBSERVER);
+    let at = statements()[0].at.0;
+    let code = |now| door(&signed, Seconds(now), None).map(|_| ()).err();
+    assert_eq!(code(at + AGE), None);
+    assert_eq!(code(at + AGE + 1), Some(Code::StatementTimeOutOfRange));
+    assert_eq!(code(at - SKEW_S_MAX), None);
+    assert_eq!(code(at - SKEW_S_MAX - 1), Some(Code::StatementTimeOutOfRange));
+    assert!(VerifiedStatement::reverify(&signed.text, &signed.signature, &trust()).is_ok());
+}
+
+#[test]
+fn an_observer_speaks_only_with_its_own_key_and_of_its_own_kinds() {
+    let price = |observer: &str| Statement { observer: observer.into(), ..statements()[2].clone() };
+    assert!(door(&sign(&price("prices"), 8), NOW, None).is_ok());
+    let position = Statement { observer: "prices".into(), ..statements()[1].clone() };
+    for signed in [
+        sign(&position, 8),
+        sign(&price("watcher-1"), 8),
+        sign(&price("prices"), OBSERVER),
+        sign(&price("nobody"), OBSERVER),
+        sign(&price("watcher-1"), EXCHANGE),
+    ] {
+        assert_eq!(door(&signed, NOW, None).unwrap_err(), Code::StatementSignatureInvalid, "{}", signed.text);
+    }
+}
+
+#[test]
+fn a_body_has_one_spelling() {
+    let head = |kind| format!("countersign statement v1\nobserver: w\nkind: {kind}\nnumber: 1\nat: 1\n");
+    let id = "00".repeat(31) + "01";
+    let btc = ASSET.to_string();
+    let cases = [
+        ("coins", String::new(), Code::FieldMissing, "coin"),
+        ("coins", "transaction: 00\n".into(), Code::FieldMissing, "coin"),
+        ("coins", format!("coin: {id}:0 1\ntransaction: 00\n"), Code::FieldUnknown, "transaction"),
+        ("coins", format!("transaction: 0\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),
+        ("coins", format!("transaction: AA\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),
+        (
+            "coins",
+            format!("transaction: 00\ntransaction: 00\ncoin: {id}:0 1\n"),
+            Code::FieldDuplicate,
+            "transaction",
+        ),
+        ("coins", format!("coin: {id}:0 1\ncoin: {id}:0 2\n"), Code::FieldDuplicate, "coin"),
+        ("coins", format!("coin: {id}:00 1\n"), Code::FieldMalformed, "coin"),
+        ("coins", format!("coin: {id}:0  1\n"), Code::FieldMalformed, "coin"),
+        ("coins", format!("coin: {id}:4294967296 1\n"), Code::FieldMalformed, "coin"),
+        ("coins", format!("coin: {}:0 1\n", &id[1..]), Code::FieldMalformed, "coin"),
+        ("coins", format!("coin: {id} 1\n"), Code::FieldMalformed, "coin"),
+        ("coins", format!("coin: {id}:0 1\ncold: {btc} 1\n"), Code::FieldUnknown, "cold"),
+        ("position", String::new(), Code::FieldMissing, "cold"),
+        ("position", format!("cold: {btc} 1\ncold: {btc} 2\n"), Code::FieldDuplicate, "cold"),
+        ("position", format!("cold: {btc} 01\n"), Code::FieldMalformed, "cold"),
+        ("position", format!("cold: {btc} -1\n"), Code::AmountNegative, "cold"),
+        ("position", format!("cold: {btc} 2100000000000001\n"), Code::AmountAboveSupply, "cold"),
+        ("position", "cold: btc 1\n".into(), Code::AssetUnknown, "cold"),
+        ("price", format!("price: {btc} 0\n"), Code::AmountZero, "price"),
+        ("price", format!("price: {btc} 1.5\n"), Code::FieldMalformed, "price"),
+        ("price", format!("price: {btc}\n"), Code::FieldMalformed, "price"),
+        ("chain", "tip: mainnet 1\n".into(), Code::FieldMissing, "fee_rate"),
+        ("chain", "fee_rate: mainnet 1\n".into(), Code::FieldMissing, "tip"),
+        ("chain", "tip: mainnet 1\nfee_rate: signet 1\n".into(), Code::FieldMalformed, "fee_rate"),
+        (
+            "chain",
+            "tip: mainnet 1\ntip: signet 1\nfee_rate: mainnet 1\n".into(),
+            Code::FieldMalformed,
+            "fee_rate",
+        ),
+        (
+            "chain",
+            "tip: signet 1\ntip: signet 1\nfee_rate: signet 1\nfee_rate: signet 1\n".into(),
+            Code::FieldDuplicate,
+            "tip",
+        ),
+        ("chain", "tip: moon 1\nfee_rate: moon 1\n".into(), Code::FieldMalformed, "tip"),
+        ("weather", String::new(), Code::FieldMalformed, "kind"),
+    ];
+    for (kind, body, code, field) in cases {
+        assert_eq!(invalid(&format!("{}{body}", head(kind))), (code, field), "{kind}: {body}");
+    }
+}
+
+#[test]
+fn a_thousand_coins_pass_and_one_more_does_not() {
+    let many = |n: usize| Statement {
+        body: Body::Coins {
+            transactions: vec![],
+            coins: (0..n)
+                .map(|vout| Coin { txid: [7; 32], vout: u32::try_from(vout).unwrap(), confirmations: 1 })
+                .collect(),
+        },
+        ..statements()[0].clone()
+    };
+    assert!(parse_statement(&render_statement(&many(1000))).is_ok());
+    assert_eq!(invalid(&render_statement(&many(1001))), (Code::StatementMalformed, "coin"));
+    let fat = Body::Coins {
+        transactions: vec![vec![0; 2_000_000]],
+        coins: vec![Coin { txid: [7; 32], vout: 0, confirmations: 1 }],
+    };
+    let no =
+        parse_statement(&render_statement(&Statement { body: fat, ..statements()[0].clone() })).unwrap_err();
+    assert_eq!(no.code, Code::MessageTooLarge);
+    assert!(no.problem.contains("4000000"));
+}
+
+#[test]
+fn a_transaction_id_is_printed_as_explorers_print_it() {
+    let text = render_statement(&statements()[0]);
+    assert!(
+        text.contains("coin: 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100:3 0\n"),
+        "{text}"
+    );
+}

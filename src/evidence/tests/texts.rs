@@ -1,0 +1,383 @@
+//! What holds of every text alike: one spelling, and a clear answer to every other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+
+use crate::evidence::canonical::{Form, utf8};
+use crate::evidence::fixture::*;
+use crate::evidence::{self, *};
+use crate::withdrawal::*;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use uuid::Uuid;
+
+static TEXTS: LazyLock<Vec<(String, &'static Form, Check)>> = LazyLock::new(texts);
+static TRUST: LazyLock<Trust> = LazyLock::new(trust);
+static REQUEST: LazyLock<VerifiedRequest> = LazyLock::new(|| verified(&request()));
+static APPROVAL: LazyLock<ApprovalText> = LazyLock::new(approval);
+
+type Check = fn(&str) -> Result<(), Invalid>;
+
+/// Each text with its form and its reader.
+fn texts() -> Vec<(String, &'static Form, Check)> {
+    let statement: Check = |t| statement::parse_statement(t).map(|_| ());
+    let mut all: Vec<(String, &'static Form, Check)> = vec![
+        (evidence::request::render_request(&request()), &evidence::request::REQUEST, |t| {
+            evidence::request::parse_request(t).map(|_| ())
+        }),
+        (cancellation(), &cancel::CANCEL, |t| cancel::parse_cancel(t).map(|_| ())),
+        (answer::render_answer(&answer()), &answer::ANSWER, |t| answer::parse_answer(t).map(|_| ())),
+        (attestation::render_attestation(&attestation()), &attestation::ATTESTATION, |t| {
+            attestation::parse_attestation(t).map(|_| ())
+        }),
+        (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
+        (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
+        (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),
+    ];
+    all.extend(
+        statements().iter().map(|s| (statement::render_statement(s), &statement::STATEMENT, statement)),
+    );
+    all
+}
+
+fn cancellation() -> String {
+    let WithdrawalRequest { organisation, request_id, .. } = request();
+    cancel::render_cancel(&CancelRequest { organisation, request_id, asked_at: NOW })
+}
+
+fn rejection() -> String {
+    RejectionText::of(&verified(&request()), "the customer called").render()
+}
+
+#[test]
+fn every_text_of_this_world_reads() {
+    for (text, _, check) in texts() {
+        assert_eq!(check(&text), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn every_line_missing_doubled_moved_or_misspelt_is_refused_by_name() {
+    // Lines that may repeat have their own table, with the statements.
+    let repeats = |text: &str| text.contains("kind: coins") || text.contains("kind: position");
+    for (text, form, check) in texts().into_iter().filter(|(text, ..)| !repeats(text)) {
+        let lines: Vec<&str> = text.lines().collect();
+        let join = |lines: &[&str]| lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
+        for at in 1..lines.len() {
+            let (key, value) = lines[at].split_once(": ").unwrap();
+            assert!(form.keys.contains(&key));
+            let swap = |line: &str| {
+                let mut lines = lines.clone();
+                lines[at] = line;
+                check(&join(&lines)).expect_err(line)
+            };
+
+            let mut without = lines.clone();
+            without.remove(at);
+            let no = check(&join(&without)).expect_err(key);
+            assert_eq!((no.code, no.field), (Code::FieldMissing, key), "{no}");
+
+            let mut doubled = lines.clone();
+            doubled.insert(at, lines[at]);
+            let no = check(&join(&doubled)).expect_err(key);
+            assert_eq!((no.code, no.field), (Code::FieldDuplicate, key), "{no}");
+
+            if at + 1 < lines.len() {
+                let mut moved = lines.clone();
+                moved.swap(at, at + 1);
+                let no = check(&join(&moved)).expect_err(key);
+                let names = [key, lines[at + 1].split(':').next().unwrap()];
+                assert!(names.contains(&no.field), "moved `{key}`: {no}");
+            }
+
+            let mut more = lines.clone();
+            more.insert(at, "memo: hello");
+            let no = check(&join(&more)).expect_err(key);
+            assert_eq!(no.code, Code::FieldUnknown, "{no}");
+            assert!(no.problem.contains(&format!("line {}", at + 1)) && no.problem.contains("memo"), "{no}");
+
+            for bad in [
+                format!("{key}: {value}\r"),
+                format!("{key}: {value} "),
+                format!("{key}:  {value}"),
+                format!("{key}: {value}\t"),
+                format!("{key}: {value}\0"),
+                format!("{key}:{value}"),
+                format!("{key}: \u{200b}{value}"),
+                format!("{key}:"),
+                format!("{key}: "),
+                format!("{key}: {}", "9".repeat(form.value_len_max + 1)),
+            ] {
+                let no = swap(&bad);
+                assert!(no.field == key || no.code == Code::MessageTooLarge, "{bad:.80?}: {no}");
+            }
+        }
+        for bad in [
+            text.replace('\n', "\r\n"),
+            text.trim_end().to_owned(),
+            format!("\n{text}"),
+            format!("{text}\n"),
+            String::new(),
+        ] {
+            assert!(check(&bad).is_err(), "{bad:?}");
+        }
+    }
+}
+
+#[test]
+fn no_text_reads_as_another_kind() {
+    let texts = texts();
+    for (text, form, _) in &texts {
+        for (_, other, check) in &texts {
+            assert_eq!(check(text).is_ok(), form.heading == other.heading);
+        }
+    }
+}
+
+#[test]
+fn an_approval_whose_lines_contradict_each_other_cannot_be_read() {
+    let text = approval().render();
+    let changes = [
+        ("amount", "amount: 0.00150000 BTC", "amount: 0.00150001 BTC"),
+        ("amount", "amount_units: 150000", "amount_units: 150001"),
+        ("network", "network: mainnet", "network: regtest"),
+        ("withdrawal", "request_id: w-000001", "request_id: w-000002"),
+        ("expires_at", "Z\n", "+00:00\n"),
+        ("expires_at", "Z\n", ".5Z\n"),
+    ];
+    for (field, from, to) in changes {
+        let bad = text.replacen(from, to, 1);
+        assert_ne!(bad, text);
+        assert_eq!(ApprovalText::parse(&bad).unwrap_err().field, field, "{to}");
+    }
+}
+
+#[test]
+fn an_attestation_holds_only_under_the_attestation_key() {
+    let signed = sign_attestation(&attestation(), ed25519(&key(ATTESTATION))).unwrap();
+    let door = |text: &str, signature: &[u8], seed| {
+        verify_attestation(text, signature, &key(seed).verifying_key()).map_err(|no| no.code())
+    };
+    let good = door(&signed.text, &signed.signature, ATTESTATION).unwrap();
+    assert_eq!((good.attestation(), good.digest()), (&attestation(), &digest(&signed.text)));
+    assert_eq!(door(&signed.text, &signed.signature, STRANGER).unwrap_err(), Code::EvidenceInvalid);
+    let other = signed.text.replace("index: 17", "index: 18");
+    assert_eq!(door(&other, &signed.signature, ATTESTATION).unwrap_err(), Code::EvidenceInvalid);
+    for bad in [
+        AddressAttestation { branch: 2, ..attestation() },
+        AddressAttestation { index: 1 << 31, ..attestation() },
+        AddressAttestation { wallet: "D34DB33F".into(), ..attestation() },
+        AddressAttestation { address: "a b".into(), ..attestation() },
+    ] {
+        assert!(sign_attestation(&bad, |_| panic!("signed")).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_possession_names_a_key_with_its_origin() {
+    for bad in [
+        "xpub661",
+        "[3442193e]xpub",
+        "[3442193e/48h]",
+        "[3442193/48h]xpub",
+        "[3442193E/48h]xpub",
+        "[3442193e/48h]xp ub",
+    ] {
+        let no =
+            PossessionText::parse(&PossessionText { key: bad.into(), ..possession() }.render()).unwrap_err();
+        assert_eq!(no.field, "key", "{bad}");
+    }
+}
+
+#[test]
+fn bytes_changed_anywhere_never_panic_a_reader() {
+    for (text, _, check) in texts() {
+        let mut bytes = text.clone().into_bytes();
+        for at in 0..bytes.len() {
+            let good = bytes[at];
+            for bad in [0, b'\n', b'\r', b' ', b':', b'0', 0x80, 0xff] {
+                bytes[at] = bad;
+                if let Ok(text) = utf8(&bytes) {
+                    let done = catch_unwind(AssertUnwindSafe(|| drop(check(text))));
+                    assert!(done.is_ok(), "{bad:#x} at byte {at} of {text}");
+                }
+            }
+            bytes[at] = good;
+        }
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    value: &T,
+    render: impl Fn(&T) -> String,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> TestCaseResult {
+    let text = render(value);
+    let again = parse(&text).map_err(|no| TestCaseError::fail(format!("{no}: {text}")))?;
+    prop_assert_eq!(&again, value);
+    prop_assert_eq!(render(&again), text);
+    Ok(())
+}
+
+fn asset() -> impl Strategy<Value = Asset> {
+    (0..4usize).prop_map(|at| Asset::Bitcoin(Network::ALL[at]))
+}
+
+fn coins() -> impl Strategy<Value = Amount> {
+    (1..=2_100_000_000_000_000u64).prop_map(Amount::from_sat)
+}
+
+prop_compose! {
+    fn requests()(
+        organisation in "[A-Za-z0-9._:-]{1,64}", request_id in "[A-Za-z0-9._:-]{1,64}",
+        customer_ref in "[!-~]([ -~]{0,60}[!-~])?", asset in asset(), destination in "[!-~]{1,128}",
+        amount in coins(), fee_max in coins(), vasp in any::<u64>(), asked_at in any::<u64>(),
+    ) -> WithdrawalRequest {
+        WithdrawalRequest {
+            organisation: Organisation::parse(&organisation).unwrap(),
+            request_id: RequestId::parse(&request_id).unwrap(),
+            customer_ref: CustomerRef::parse(&customer_ref).unwrap(),
+            asset, destination, amount, fee_max,
+            beneficiary_vasp: VaspId(vasp),
+            asked_at: Seconds(asked_at),
+        }
+    }
+}
+
+prop_compose! {
+    fn answers()(
+        uuid in any::<[u8; 16]>(), account in any::<bool>(), request in requests(), network in 0..4usize,
+        commitment in any::<[u8; 32]>(), result in 0..3usize, reason in "[A-NP-Z][A-Z0-9_-]{0,63}",
+        digest in any::<[u8; 32]>(), vasp in any::<u64>(),
+    ) -> VerificationAnswer {
+        let result = [AnswerResult::Verified, AnswerResult::Denied, AnswerResult::Error][result];
+        VerificationAnswer {
+            uuid: uuid::Builder::from_random_bytes(uuid).into_uuid(),
+            kind: if account { AnswerKind::Account } else { AnswerKind::User },
+            originating_vasp: VaspId(vasp),
+            beneficiary_vasp: request.beneficiary_vasp,
+            asset: request.asset,
+            network: Network::ALL[network],
+            destination: request.destination,
+            amount: request.amount,
+            commitment: (!account).then_some(commitment),
+            reason: if result == AnswerResult::Verified { "OK".into() } else { reason },
+            result,
+            answered_at: request.asked_at,
+            request_digest: digest,
+        }
+    }
+}
+
+fn bodies() -> impl Strategy<Value = Body> {
+    let coin = (any::<[u8; 32]>(), any::<u32>(), any::<u32>()).prop_map(|(txid, vout, confirmations)| Coin {
+        txid,
+        vout,
+        confirmations,
+    });
+    let raw = proptest::collection::btree_set(proptest::collection::vec(any::<u8>(), 1..40), 0..4);
+    let coins = proptest::collection::vec(coin, 1..5);
+    let which = proptest::sample::subsequence(Network::ALL.to_vec(), 1..=4);
+    prop_oneof![
+        (raw, coins).prop_map(|(raw, coins)| Body::Coins { transactions: raw.into_iter().collect(), coins }),
+        (which.clone(), 0..2_100_000_000_000_001u64).prop_map(|(networks, n)| {
+            Body::Position(networks.into_iter().map(|at| (Asset::Bitcoin(at), Amount::from_sat(n))).collect())
+        }),
+        (which.clone(), 1..=u64::MAX).prop_map(|(networks, n)| {
+            Body::Price(networks.into_iter().map(|at| (Asset::Bitcoin(at), Krw(n.into()))).collect())
+        }),
+        (which, any::<u32>(), any::<u64>()).prop_map(|(networks, height, rate)| {
+            let fact = |network| ChainFact { network, height, fee_rate: FeeRate(rate) };
+            Body::Chain(networks.into_iter().map(fact).collect())
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn requests_and_texts_are_one_to_one(value in requests()) {
+        same(&value, evidence::request::render_request, evidence::request::parse_request)?;
+    }
+
+    #[test]
+    fn answers_and_texts_are_one_to_one(value in answers()) {
+        same(&value, answer::render_answer, answer::parse_answer)?;
+    }
+
+    #[test]
+    fn statements_and_texts_are_one_to_one(
+        observer in "[A-Za-z0-9._:-]{1,64}", number in any::<u64>(), at in any::<u64>(), body in bodies(),
+    ) {
+        let value = Statement { observer, number, at: Seconds(at), body };
+        same(&value, statement::render_statement, statement::parse_statement)?;
+    }
+
+    #[test]
+    fn attestations_and_texts_are_one_to_one(
+        request in requests(), wallet in "([0-9a-f]{2}){4,32}", branch in 0..2u32, index in 0..1u32 << 31,
+    ) {
+        let value = AddressAttestation {
+            organisation: request.organisation, customer_ref: request.customer_ref, wallet,
+            network: request.asset.network(), branch, index, address: request.destination, attested_at: request.asked_at,
+        };
+        same(&value, attestation::render_attestation, attestation::parse_attestation)?;
+    }
+
+    #[test]
+    fn approvals_and_texts_are_one_to_one(
+        request in requests(), name in "[!-~가-힣]([ -~가-힣]{0,20}[!-~가-힣])?", wallet in "([0-9a-f]{2}){4,32}",
+        cleared in any::<bool>(), policies in any::<([u8; 32], [u8; 32])>(), expires_at in 0..=253_370_000_000u64,
+    ) {
+        let value = ApprovalText {
+            organisation: request.organisation, request_id: request.request_id, customer_ref: request.customer_ref,
+            asset: request.asset, amount: request.amount, destination: request.destination,
+            beneficiary_vasp: request.beneficiary_vasp, beneficiary_vasp_name: name,
+            travel_rule: if cleared { TravelRule::Cleared } else { TravelRule::AddressOnly },
+            fee_max: request.fee_max, signer_policy: policies.0, cosigner_policy: policies.1, wallet,
+            expires_at: Seconds(expires_at),
+        };
+        same(&value, ApprovalText::render, ApprovalText::parse)?;
+    }
+
+    #[test]
+    fn rejections_and_texts_are_one_to_one(request in requests(), reason in "[!-~가-힣]([ -~가-힣]{0,60}[!-~가-힣])?") {
+        let value = RejectionText {
+            organisation: request.organisation, request_id: request.request_id, customer_ref: request.customer_ref,
+            asset: request.asset, amount: request.amount, destination: request.destination, reason,
+        };
+        same(&value, RejectionText::render, RejectionText::parse)?;
+    }
+
+    #[test]
+    fn cancellations_and_possessions_are_one_to_one(request in requests(), role in 0..3usize, key in "[A-Za-z0-9]{1,111}") {
+        let cancel = CancelRequest {
+            organisation: request.organisation, request_id: request.request_id, asked_at: request.asked_at,
+        };
+        same(&cancel, cancel::render_cancel, cancel::parse_cancel)?;
+        let possession = PossessionText {
+            role: KeyRole::ALL[role], network: request.asset.network(), key: format!("[0011aaff/48'/0'/0'/2']{key}"),
+            at: request.asked_at,
+        };
+        same(&possession, PossessionText::render, PossessionText::parse)?;
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..11usize) {
+        let (text, form, check) = &TEXTS[at];
+        let tail = String::from_utf8_lossy(&bytes);
+        for given in [tail.clone().into_owned(), format!("{}\n{tail}", form.heading), format!("{text}{tail}\n")] {
+            let _ = check(&given);
+        }
+        let _ = utf8(&bytes);
+        let (trust, request) = (&*TRUST, &*REQUEST);
+        let _ = Trust::open(&tail, &[&tail], &quorum(), 0);
+        let _ = trust_file::parse(&tail);
+        let _ = verify_request(&tail, &tail, &bytes, trust, NOW, AGE);
+        let _ = verify_statement(&tail, &bytes, trust, NOW, AGE, |_, _| None);
+        let _ = Clearance::from_answer(&tail, &bytes, trust, request, NOW, AGE, NameMatch::Required);
+        let _ = verify_approval(&APPROVAL, &armor(&bytes), trust, NOW);
+        let _ = verify_rejection(&TEXTS[5].0, &tail, trust, request);
+        let _ = sign_ssh(&tail, NAMESPACE_TRUST, &tail);
+        let _ = Uuid::try_parse(&tail);
+    }
+}

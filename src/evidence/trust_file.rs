@@ -1,0 +1,170 @@
+//! What stands in a trust file, as TOML. This is content and no evidence: only [`super::Trust::open`] makes it believed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::withdrawal::{Code, Invalid};
+
+/// The longest trust file, in bytes.
+pub const TRUST_SIZE_MAX: usize = 1_000_000;
+
+const CURE: &str = "write the trust file as docs/requests.md shows";
+
+/// A whole trust file. Keys of machines are 64 lower-case hex digits (Ed25519), keys of people OpenSSH lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustContent {
+    /// Only grows.
+    pub version: u64,
+    /// Who we are in the travel-rule network.
+    pub vasp: OwnVasp,
+    /// The co-signer's keys that are not coin keys.
+    pub cosigner: CosignerKeys,
+    /// The verifier keys of both logs, in C2SP signed-note form.
+    pub log: LogKeys,
+    /// Policy guard values, by name. Their meaning is the policy's; a whole number or a boolean may stand unquoted.
+    #[serde(default, deserialize_with = "guard_values")]
+    pub guard: BTreeMap<String, String>,
+    /// One wallet a network; a network without one is not enabled.
+    pub wallets: Vec<WalletEntry>,
+    /// The exchange's request keys.
+    pub request_keys: Vec<RequestKeyEntry>,
+    /// The observers' statement keys.
+    pub statement_keys: Vec<StatementKeyEntry>,
+    /// The people who approve.
+    #[serde(default)]
+    pub operators: Vec<OperatorEntry>,
+    /// The counterparty VASPs.
+    #[serde(default)]
+    pub vasps: Vec<VaspEntry>,
+}
+
+/// Our own VASP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnVasp {
+    /// Decimal id.
+    pub id: String,
+    /// Name, as people know it.
+    pub name: String,
+}
+
+/// The co-signer's keys that are not coin keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignerKeys {
+    /// Signs address attestations.
+    pub attestation_key: String,
+}
+
+/// Verifier keys of the logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogKeys {
+    /// Of the signer's checkpoints.
+    pub signer: String,
+    /// Of the co-signer's cosignatures.
+    pub cosigner: String,
+}
+
+/// The descriptors of one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WalletEntry {
+    /// Its name in configuration.
+    pub network: String,
+    /// The hot wallet.
+    pub hot: String,
+    /// The cold wallet; without it nothing is released (law L11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold: Option<String>,
+}
+
+/// One request key of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestKeyEntry {
+    /// Whose.
+    pub organisation: String,
+    /// Its name within the organisation.
+    pub id: String,
+    /// Ed25519 public key.
+    pub key: String,
+    /// The last second at which it signs, in Unix seconds; absent: no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<u64>,
+}
+
+/// One statement key of an observer. An observer may have several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementKeyEntry {
+    /// Whose.
+    pub observer: String,
+    /// Ed25519 public key.
+    pub key: String,
+    /// What it may speak of: coins, position, price, chain.
+    pub kinds: Vec<String>,
+}
+
+/// One person who approves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorEntry {
+    /// The person, not the key.
+    pub name: String,
+    /// The groups they belong to.
+    pub groups: Vec<String>,
+    /// Their OpenSSH public keys.
+    pub keys: Vec<String>,
+}
+
+/// One counterparty VASP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaspEntry {
+    /// Decimal id.
+    pub id: String,
+    /// Name, as operators see it.
+    pub name: String,
+    /// Ed25519 public key that signs its answers.
+    pub identity_key: String,
+    /// Whether its answers clear anything now.
+    pub active: bool,
+}
+
+/// The TOML text of a trust file, for whoever writes one; it is signed with `ssh-keygen -Y sign -n countersign-trust-v1`.
+pub fn render(content: &TrustContent) -> Result<String, Invalid> {
+    toml::to_string(content)
+        .map_err(|no| Invalid::new(Code::FieldMalformed, "trust file", no.to_string(), CURE))
+}
+
+/// Reads the TOML text of a trust file.
+pub(super) fn parse(text: &str) -> Result<TrustContent, Invalid> {
+    toml::from_str(text).map_err(|no| {
+        let problem = no.message().lines().next().unwrap_or_default().to_owned();
+        let code = match problem.split(' ').next() {
+            Some("unknown") => Code::FieldUnknown,
+            Some("missing") => Code::FieldMissing,
+            Some("duplicate") => Code::FieldDuplicate,
+            _ => Code::FieldMalformed,
+        };
+        let line =
+            no.span().and_then(|span| text.get(..span.start)).map_or(1, |t| t.matches('\n').count() + 1);
+        Invalid::new(code, "trust file", format!("line {line}: {problem}"), CURE)
+    })
+}
+
+fn guard_values<'de, D: Deserializer<'de>>(de: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let table = BTreeMap::<String, toml::Value>::deserialize(de)?;
+    let plain = |(name, value): (String, toml::Value)| match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Integer(number) => Ok((name, number.to_string())),
+        toml::Value::Boolean(yes) => Ok((name, yes.to_string())),
+        _ => Err(serde::de::Error::custom(format!(
+            "guard value `{name}` is no string, whole number or boolean"
+        ))),
+    };
+    table.into_iter().map(plain).collect()
+}

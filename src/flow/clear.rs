@@ -1,0 +1,137 @@
+//! Asks the enclave about withdrawals and brings its answers to the writer. Personal data passes through unread.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tracing::warn;
+
+use super::Command;
+use super::context::Context;
+use crate::desk::SignedText;
+use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
+use crate::withdrawal::{Code, Finding, Krw, WithdrawalId, WithdrawalRequest};
+
+/// How many verifications are asked about at once.
+const ASKING_MAX: usize = 256;
+/// How often a verification that still waits is asked about, after the first time.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What is to be asked about one withdrawal.
+pub struct ClearAsk {
+    /// The withdrawal.
+    pub id: WithdrawalId,
+    /// The request's canonical text.
+    pub text: String,
+    /// Its digest, hex.
+    pub digest: String,
+    /// What was asked.
+    pub request: WithdrawalRequest,
+    /// Its value at our price.
+    pub value: Option<Krw>,
+    /// The payload as the exchange gave it, where it is at hand.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// The way to the enclave.
+#[derive(Clone)]
+pub struct Clearing {
+    context: Arc<Context>,
+    enclave: Arc<Enclave>,
+    commands: mpsc::Sender<Command>,
+    places: Arc<Semaphore>,
+    asking: Arc<Mutex<HashSet<WithdrawalId>>>,
+}
+
+impl Clearing {
+    /// A way to this enclave that answers to this writer.
+    pub fn new(context: Arc<Context>, enclave: Arc<Enclave>, commands: mpsc::Sender<Command>) -> Self {
+        let places = Arc::new(Semaphore::new(ASKING_MAX));
+        Self { context, enclave, commands, places, asking: Arc::default() }
+    }
+
+    /// What is asked: the person from the threshold on, or whenever names were given; the address alone below it.
+    pub fn ask_of(&self, ask: &ClearAsk) -> VerifyAsk {
+        let below = ask.value.is_some_and(|v| v < self.context.settings.travel_rule_floor);
+        let kind = if below && ask.payload.is_none() { Kind::Account } else { Kind::User };
+        VerifyAsk {
+            request_text: ask.text.clone(),
+            request_digest: ask.digest.clone(),
+            symbol: ask.request.asset.symbol().to_owned(),
+            network: ask.request.asset.network().as_str().to_owned(),
+            destination: ask.request.destination.clone(),
+            amount: ask.request.amount,
+            beneficiary_vasp: ask.request.beneficiary_vasp,
+            kind,
+            payload: ask.payload.clone(),
+        }
+    }
+
+    /// Asks once, for a caller who waits.
+    pub async fn verify(&self, ask: &ClearAsk) -> Result<VerifyReply, EnclaveFault> {
+        self.enclave.verify(self.ask_of(ask)).await
+    }
+
+    /// The enclave itself.
+    pub fn enclave(&self) -> &Enclave {
+        &self.enclave
+    }
+
+    /// Asks in the background until there is an answer, and brings it to the writer.
+    pub fn start(&self, ask: ClearAsk) {
+        let fresh = self.asking.lock().unwrap_or_else(PoisonError::into_inner).insert(ask.id);
+        if !fresh {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let id = ask.id;
+            let command = this.until_answered(ask).await;
+            this.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let _ = this.commands.send(command).await;
+        });
+    }
+
+    async fn until_answered(&self, ask: ClearAsk) -> Command {
+        let id = ask.id;
+        loop {
+            let place = self.places.acquire().await;
+            let reply = self.verify(&ask).await;
+            drop(place);
+            match reply {
+                Ok(VerifyReply::Answered { answer_text, signature }) => {
+                    return Command::Answered { id, answer: answer(&ask, answer_text, signature) };
+                }
+                Ok(VerifyReply::Expired) => {
+                    let finding = Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
+                    return Command::Unanswered { id, finding };
+                }
+                Err(fault @ (EnclaveFault::VaspUnknown(_) | EnclaveFault::Invalid(_) | EnclaveFault::Conflict)) => {
+                    return Command::Unanswered { id, finding: Finding::new(refusal(&fault), fault.to_string()) };
+                }
+                Ok(VerifyReply::Pending) => {}
+                Err(fault) => warn!(code = %fault.code(), withdrawal = %id, "the enclave cannot answer yet: {fault}"),
+            }
+            let asked = self.context.now().since(ask.request.asked_at).unwrap_or(0);
+            if asked > self.context.settings.hold_s_max {
+                let finding = Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
+                return Command::Unanswered { id, finding };
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+}
+
+/// A signed answer in the words of the desk.
+pub fn answer(ask: &ClearAsk, text: String, signature: [u8; 64]) -> SignedText {
+    SignedText { text, key_id: ask.request.beneficiary_vasp.to_string(), signature }
+}
+
+fn refusal(fault: &EnclaveFault) -> Code {
+    match fault {
+        EnclaveFault::VaspUnknown(_) => Code::TravelRuleVaspUnknown,
+        // A payload that cannot be verified clears nothing.
+        _ => Code::NoClearance,
+    }
+}

@@ -1,0 +1,288 @@
+//! What one transaction must be before key B signs it. Every fact is the co-signer's own.
+
+use std::sync::Arc;
+
+use super::state::{CHANGE_AHEAD_MAX, Past, State};
+use crate::audit::Accepted;
+use crate::bitcoin::build::Payee;
+use crate::bitcoin::check::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
+use crate::bitcoin::{Destination, KeySlot, OwnScript};
+use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal};
+use crate::evidence::NotProven;
+use crate::evidence::answer::{AnswerKind, Clearance, NameMatch};
+use crate::evidence::approval::{Approval, PolicyHashes, verify_approval};
+use crate::evidence::request::{VerifiedRequest, verify_request};
+use crate::flow::approve;
+use crate::flow::context::Context;
+use crate::flow::facts::{FeeSeen, Sight, judge};
+use crate::flow::ledger::rows::ChangeRow;
+use crate::flow::ledger::treasury::Spend;
+use crate::flow::reserve;
+use crate::flow::statement::OwnScripts;
+use crate::withdrawal::{Amount, Code, Finding, Krw, Outcome, ReservationId, Seconds, WithdrawalId};
+
+/// How far ahead on the cold wallet's branch 0 a sweep may pay.
+const COLD_AHEAD_MAX: u32 = 1_000;
+
+/// One payment whose evidence held.
+pub struct ProvenPayment {
+    /// The exchange's request.
+    pub request: VerifiedRequest,
+    /// The travel rule's yes.
+    pub clearance: Clearance,
+    /// The operators' yeses.
+    pub approvals: Vec<Approval>,
+}
+
+/// One transaction whose form and evidence hold; what is left depends on what was decided before it.
+pub struct Proven {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// The transaction, checked.
+    pub checked: CheckedTransaction,
+    /// What it pays.
+    pub payments: Vec<ProvenPayment>,
+}
+
+/// A no with the withdrawal it is about.
+pub fn no(withdrawal: Option<WithdrawalId>, finding: Finding) -> Refusal {
+    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold;
+    Refusal { withdrawal, finding, is_hold }
+}
+
+fn refused(withdrawal: Option<WithdrawalId>, not_proven: NotProven) -> Refusal {
+    match not_proven {
+        NotProven::Refused(finding) => no(withdrawal, finding),
+        NotProven::Unreadable(invalid) => no(withdrawal, Finding::new(Code::EvidenceInvalid, invalid.to_string())),
+    }
+}
+
+/// Proves one item by itself: its log entry, its evidence, its transaction. Depends on nothing decided in this batch.
+pub fn prove(
+    context: &Context,
+    state: &State,
+    accepted: &Accepted,
+    signer_policy: [u8; 32],
+    item: &CosignItem,
+    now: Seconds,
+) -> Result<Proven, Refusal> {
+    in_log(accepted, item)?;
+    let payments = item
+        .payments
+        .iter()
+        .map(|payment| prove_payment(context, state, signer_policy, payment, now))
+        .collect::<Result<Vec<_>, _>>()?;
+    let first = payments.first().map(|p| p.request.id());
+    let payees = payments.iter().map(|p| payee(context, &p.request)).collect::<Result<Vec<_>, _>>()?;
+    let fee_max = payments.iter().try_fold(Amount::ZERO, |sum, p| sum.plus(p.request.request().fee_max));
+    let expect = Expectations {
+        receiver: KeySlot::B,
+        signed_by: None,
+        payees: &payees,
+        cold: Some(Pinned { wallet: &context.cold, index_max: state.cold_highest.saturating_add(COLD_AHEAD_MAX) }),
+        change_index_max: state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX),
+        change_ready: None,
+        caps: reserve::caps(context, fee_max.filter(|_| !payments.is_empty())),
+        tip_height: state.treasury.facts.chain.map_or(0, |c| c.value.height),
+    };
+    let lookup = |outpoint: &::bitcoin::OutPoint| state.own_coin(&context.wallet, outpoint);
+    let checked = check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
+        .map_err(|e| no(first, Finding::new(e.code(), e.to_string())))?;
+    let named = ReservationId::of_txid(&reserve::txid_bytes(&checked.txid()));
+    if named != item.reservation {
+        let detail = format!("the transaction is {named}, not {}", item.reservation);
+        return Err(no(first, Finding::new(Code::TransactionMismatch, detail)));
+    }
+    Ok(Proven { reservation: item.reservation, checked, payments })
+}
+
+/// The reservation must be in the log that was just witnessed (law L21).
+fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<(), Refusal> {
+    let no_entry = |detail: String| no(None, Finding::new(Code::NotInLog, detail));
+    let proof = crate::audit::InclusionProof::from_wire(&item.inclusion).map_err(|e| no_entry(e.to_string()))?;
+    let entry =
+        accepted.prove_entry(item.leaf_index, &item.leaf, &proof).map_err(|e| no_entry(e.to_string()))?;
+    let kind = entry.entry().kind().as_str();
+    let names_it = entry.entry().field("reservation") == Some(item.reservation.to_string().as_str());
+    if names_it && ["reserved", "sweep_reserved"].contains(&kind) {
+        return Ok(());
+    }
+    Err(no_entry(format!("the entry is `{kind}` and does not reserve {}", item.reservation)))
+}
+
+fn prove_payment(
+    context: &Context,
+    state: &State,
+    signer_policy: [u8; 32],
+    payment: &CosignPayment,
+    now: Seconds,
+) -> Result<ProvenPayment, Refusal> {
+    let settings = &context.settings;
+    let (given, trust) = (&payment.request, &context.trust);
+    let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
+    let request = verify_request(&given.text, &given.key_id, &given.signature, trust, now, age_s_max)
+        .map_err(|e| refused(None, e))?;
+    let id = Some(request.id());
+    let Some(ClearanceEvidence::Answer(answer)) = &payment.clearance else {
+        return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given")));
+    };
+    let value = state.treasury.value(request.request().amount, context.asset);
+    let name_match = match value {
+        Some(value) if value < settings.travel_rule_floor => NameMatch::NotRequired,
+        _ => NameMatch::Required,
+    };
+    let when = (now, settings.clearance_age_s_max);
+    let clearance = Clearance::from_answer(&answer.text, &answer.signature, trust, &request, when, name_match)
+        .map_err(|e| refused(id, e))?;
+    let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
+    let policies = PolicyHashes { signer: signer_policy, cosigner: context.policy.hash() };
+    let wallet = context.wallet.fingerprint();
+    let mut approvals = Vec::with_capacity(payment.approvals.len());
+    if !payment.approvals.is_empty() {
+        let text = approve::text(trust, &request, &clearance, policies, &wallet, expires_at).map_err(|f| no(id, f))?;
+        for armored in &payment.approvals {
+            approvals.push(verify_approval(&text, armored, trust, now).map_err(|e| refused(id, e))?);
+        }
+    }
+    Ok(ProvenPayment { request, clearance, approvals })
+}
+
+fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal> {
+    let id = Some(request.id());
+    let asked = request.request();
+    let destination = Destination::parse(&asked.destination, context.asset.network())
+        .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
+    let amount_sat =
+        asked.amount.sat().ok_or_else(|| no(id, Finding::new(Code::AmountAboveSupply, asked.amount.to_string())))?;
+    Ok(Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat })
+}
+
+/// What a yes changes.
+pub struct Yes {
+    /// What it adds to the sums.
+    pub spend: Spend,
+    /// What leaves the hot wallet, fee included, in satoshi.
+    pub outgoing_sat: u64,
+    /// What comes back.
+    pub change: Option<(ChangeRow, Arc<OwnScript>)>,
+    /// What goes to the cold wallet, in satoshi, and at which index.
+    pub swept: Option<(u64, u32)>,
+}
+
+/// Decides on a proven item, after everything decided before it: once only (L1, L4), the anchor (L17), sums and share.
+pub fn decide(context: &Context, state: &State, past: &Past, proven: &Proven, now: Seconds) -> Result<Yes, Refusal> {
+    let checked = &proven.checked;
+    for payment in &proven.payments {
+        once(past, proven, payment)?;
+    }
+    let change = checked.change().map(|found| {
+        let row = ChangeRow { vout: found.vout(), amount_sat: found.amount_sat(), index: found.script().index() };
+        (row, found.script().clone())
+    });
+    let spent: u64 = checked.inputs().iter().map(|i| i.coin().amount_sat).sum();
+    let outgoing_sat = spent.saturating_sub(change.as_ref().map_or(0, |(row, _)| row.amount_sat));
+    let fee_sat = checked.fee_sat();
+    let swept = checked.cold().map(|found| (found.amount_sat(), found.script().index()));
+    let kind = checked.kind();
+    let labelled_right = match kind {
+        TransactionKind::Withdrawal => !proven.payments.is_empty(),
+        TransactionKind::Sweep | TransactionKind::Consolidation => proven.payments.is_empty(),
+    };
+    if !labelled_right {
+        return Err(no(None, Finding::new(Code::KindNotAllowed, "its outputs are not what it was asked for")));
+    }
+    let sight = Sight {
+        asset: context.asset,
+        treasury: &state.treasury,
+        hot: state.hot(),
+        transit_s_max: context.settings.transit_s_max,
+        now,
+    };
+    let rate = u128::from(fee_sat).saturating_mul(1_000).checked_div(u128::from(checked.vbytes()));
+    let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX);
+    let fee = FeeSeen { rate_sat, paid_sat: fee_sat, lineage_sat: fee_sat };
+    let mut leaving_sat = fee_sat;
+    let mut unnamed = Krw(0);
+    match kind {
+        TransactionKind::Withdrawal => {
+            for payment in &proven.payments {
+                weigh(context, state, &sight, payment, fee)?;
+                let amount = payment.request.request().amount;
+                leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
+                if payment.clearance.kind() == AnswerKind::Account {
+                    let value = state.treasury.value(amount, context.asset).unwrap_or_default();
+                    unnamed = Krw(unnamed.0.saturating_add(value.0));
+                }
+            }
+        }
+        TransactionKind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
+        TransactionKind::Consolidation => {
+            return Err(no(None, Finding::new(Code::KindNotAllowed, "consolidation is not enabled")));
+        }
+    }
+    Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed }, outgoing_sat, change, swept })
+}
+
+/// Each request once, each verification once, each withdrawal on one anchor.
+fn once(past: &Past, proven: &Proven, payment: &ProvenPayment) -> Result<(), Refusal> {
+    let id = payment.request.id();
+    let uuid = payment.clearance.uuid().to_string();
+    if past.uuids.get(&uuid).is_some_and(|used_by| *used_by != id.to_string()) {
+        return Err(no(Some(id), Finding::new(Code::EvidenceUsed, format!("verification {uuid} was used up"))));
+    }
+    let Some(seen) = past.requests.get(&id) else { return Ok(()) };
+    if seen.digest != data_encoding::HEXLOWER.encode(payment.request.digest()) {
+        let detail = "another request was seen under this organisation and request id";
+        return Err(no(Some(id), Finding::new(Code::RequestIdReused, detail)));
+    }
+    let Some(anchor) = &seen.anchor else { return Ok(()) };
+    let keeps = proven.checked.inputs().iter().any(|i| i.coin().outpoint.to_string() == *anchor);
+    if keeps {
+        return Ok(());
+    }
+    let detail = format!("a transaction for it was signed, and this one does not spend its anchor {anchor}");
+    Err(no(Some(id), Finding::new(Code::AnchorMismatch, detail)))
+}
+
+fn weigh(
+    context: &Context,
+    state: &State,
+    sight: &Sight<'_>,
+    payment: &ProvenPayment,
+    fee: FeeSeen,
+) -> Result<(), Refusal> {
+    let request = payment.request.request();
+    let id = Some(payment.request.id());
+    let destination = Destination::parse(&request.destination, context.asset.network())
+        .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
+    let own = state.scripts.find(destination.script_pubkey()).is_some();
+    let approvals: Vec<&Approval> = payment.approvals.iter().collect();
+    let facts = sight
+        .of_withdrawal(request, own, Some(&payment.clearance), &approvals, fee)
+        .map_err(|finding| no(id, finding))?;
+    answer(id, judge(&context.policy, &facts))
+}
+
+fn weigh_sweep(
+    context: &Context,
+    sight: &Sight<'_>,
+    swept: Option<(u64, u32)>,
+    fee: FeeSeen,
+) -> Result<(), Refusal> {
+    let (amount_sat, index) = swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
+    let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
+    let address = address.map_err(|e| no(None, Finding::new(Code::Internal, e.to_string())))?;
+    let facts = sight.of_sweep(Amount::from_sat(amount_sat), address, fee).map_err(|f| no(None, f))?;
+    answer(None, judge(&context.policy, &facts))
+}
+
+fn answer(id: Option<WithdrawalId>, outcome: Outcome) -> Result<(), Refusal> {
+    match outcome {
+        Outcome::Moving => Ok(()),
+        Outcome::Held(findings) | Outcome::Refused(findings) => {
+            let first = findings.into_iter().next();
+            Err(no(id, first.unwrap_or_else(|| Finding::new(Code::PolicyRefused, "no rule permits it"))))
+        }
+        Outcome::Released => Err(no(id, Finding::new(Code::Internal, "a policy releases nothing by itself"))),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the co-signer knows: its own coins, scripts, sums, facts, and the head of the signer's log it has witnessed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::bitcoin::{OutPoint, Script, ScriptBuf};
+
+use crate::audit::{Head, NodeHash, Witnessed};
+use crate::bitcoin::coin::OwnCoin;
+use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
+use crate::flow::ledger::Treasury;
+use crate::flow::ledger::rows::{AddressRow, CosignedRow, SeenRequestRow};
+use crate::flow::statement::OwnScripts;
+use crate::withdrawal::{Amount, Finding, Invalid, ReservationId, WithdrawalId};
+
+/// How far above the highest change index it has seen the co-signer accepts another (law L16).
+pub const CHANGE_AHEAD_MAX: u32 = 1_000;
+/// How far above the highest deposit index it has attested the co-signer attests another.
+pub const DEPOSIT_AHEAD_MAX: u32 = 100_000;
+
+/// The scripts it has derived itself.
+#[derive(Debug, Default)]
+pub struct Scripts {
+    by_script: HashMap<ScriptBuf, (u32, u32)>,
+    derived: HashMap<(u32, u32), Arc<OwnScript>>,
+    /// Highest index seen on branch 0, and on branch 1.
+    pub highest: [u32; 2],
+}
+
+impl Scripts {
+    /// Puts a script in that was derived here.
+    pub fn put(&mut self, script: Arc<OwnScript>) {
+        let place = (script.branch().number(), script.index());
+        self.note(place, script.script_pubkey().to_owned());
+        self.derived.insert(place, script);
+    }
+
+    /// Remembers a script by its place without deriving it again.
+    pub fn note(&mut self, (branch, index): (u32, u32), script: ScriptBuf) {
+        if let Some(highest) = self.highest.get_mut(usize::try_from(branch).unwrap_or(2)) {
+            *highest = (*highest).max(index);
+        }
+        self.by_script.insert(script, (branch, index));
+    }
+
+    /// The script at a place, if it was derived before.
+    pub fn known(&self, branch: u32, index: u32) -> Option<Arc<OwnScript>> {
+        self.derived.get(&(branch, index)).cloned()
+    }
+
+    /// The script at a place, derived once.
+    pub fn script(&mut self, wallet: &WalletDescriptor, branch: Branch, index: u32) -> Result<Arc<OwnScript>, Invalid> {
+        if let Some(known) = self.known(branch.number(), index) {
+            return Ok(known);
+        }
+        let script = Arc::new(wallet.script(branch, index)?);
+        self.put(script.clone());
+        Ok(script)
+    }
+}
+
+impl OwnScripts for Scripts {
+    fn find(&self, script: &Script) -> Option<(u32, u32)> {
+        self.by_script.get(script).copied()
+    }
+}
+
+/// The co-signer's ledger in memory.
+#[derive(Default)]
+pub struct State {
+    /// Coins, facts and sums, its own.
+    pub treasury: Treasury,
+    /// Its own scripts.
+    pub scripts: Scripts,
+    /// Addresses by customer key.
+    pub addresses: HashMap<String, AddressRow>,
+    /// The signer's head it has witnessed last.
+    pub witnessed: Option<Head>,
+    /// Why it no longer signs: a fork was seen. Only people can end it.
+    pub stopped: Option<Finding>,
+    /// Highest index of the cold wallet's branch 0 that was paid.
+    pub cold_highest: u32,
+}
+
+impl State {
+    /// What rests hot, as the co-signer counts it: everything it has not signed away.
+    pub fn hot(&self) -> Amount {
+        Amount::from_sat(self.treasury.coins.hot_sat())
+    }
+
+    /// The last head witnessed of the log with that origin.
+    pub fn witness_of(&self, origin: &str, root_at_size: Option<NodeHash>) -> Witnessed {
+        Witnessed { origin: origin.to_owned(), last: self.witnessed.unwrap_or(Head::EMPTY), root_at_size }
+    }
+
+    /// A recorded coin with its script, for the checks of a PSBT.
+    pub fn own_coin(&self, wallet: &WalletDescriptor, outpoint: &OutPoint) -> Option<OwnCoin> {
+        let coin = self.treasury.coins.coin(outpoint)?;
+        let branch = Branch::of_number(coin.branch)?;
+        let script = match self.scripts.known(coin.branch, coin.index) {
+            Some(known) => known,
+            None => Arc::new(wallet.script(branch, coin.index).ok()?),
+        };
+        Some(OwnCoin { outpoint: *outpoint, amount_sat: coin.amount_sat, script })
+    }
+}
+
+/// What the store says of a batch: read before it is judged.
+#[derive(Default)]
+pub struct Past {
+    /// Requests seen before.
+    pub requests: HashMap<WithdrawalId, SeenRequestRow>,
+    /// Which withdrawal used a verification up.
+    pub uuids: HashMap<String, String>,
+    /// Reservations decided before.
+    pub reservations: HashMap<ReservationId, CosignedRow>,
+}

@@ -1,0 +1,483 @@
+//! The counters of the signer: verify what is handed over, ask the writer, and show what came of it.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+use super::clear::{self, ClearAsk, Clearing};
+use super::context::Context;
+use super::ledger::journal::{JournalFault, LogView};
+use super::ledger::rows;
+use super::withdraw::Found;
+use super::writer::Question;
+use super::{Allocated, Command, Reply, view};
+use crate::bitcoin::Destination;
+use crate::desk::{
+    AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder, AuditDesk, AuditEntry,
+    Caller, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval, PositionDesk, PositionView, ProofView,
+    RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
+};
+use crate::enclave::VerifyReply;
+use crate::evidence::NotProven;
+use crate::evidence::approval::verify_approval;
+use crate::evidence::rejection::{RejectionText, verify_rejection};
+use crate::evidence::request::{VerifiedRequest, verify_cancel, verify_request};
+use crate::evidence::statement::{parse_statement, verify_statement};
+use crate::store::{Filter, PageToken, Store, Table};
+use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
+
+/// The signer's counters.
+pub struct SignerDesk {
+    context: Arc<Context>,
+    commands: mpsc::Sender<Command>,
+    questions: mpsc::Sender<Question>,
+    log: Arc<LogView>,
+    store: Arc<Store>,
+    clearing: Clearing,
+    cosigner: Arc<dyn CosignDesk>,
+    views: broadcast::Sender<WithdrawalView>,
+}
+
+fn refused(no: NotProven) -> DeskError {
+    match no {
+        NotProven::Unreadable(invalid) => DeskError::Invalid(invalid),
+        NotProven::Refused(finding) => DeskError::Refused(finding),
+    }
+}
+
+impl SignerDesk {
+    /// Counters in front of a writer.
+    pub fn new(
+        context: Arc<Context>,
+        (commands, questions): (mpsc::Sender<Command>, mpsc::Sender<Question>),
+        (log, store): (Arc<LogView>, Arc<Store>),
+        clearing: Clearing,
+        (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<WithdrawalView>),
+    ) -> Self {
+        Self { context, commands, questions, log, store, clearing, cosigner, views }
+    }
+
+    /// Hands a command to the writer, or says that too much is waiting.
+    async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, DeskError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(command(reply)).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => {
+                let detail = format!("{} commands are waiting, which is the bound", self.context.settings.queue_max);
+                DeskError::nothing_happened(Code::QueueFull, detail)
+            }
+            mpsc::error::TrySendError::Closed(_) => DeskError::nothing_happened(Code::ShuttingDown, "draining"),
+        })?;
+        let gone = |_| DeskError::may_have_happened(Code::ShuttingDown, "the service stopped before it answered");
+        answer.await.map_err(gone)?
+    }
+
+    async fn question<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, DeskError> {
+        let gone = || DeskError::nothing_happened(Code::ShuttingDown, "draining");
+        let (to, answer) = oneshot::channel();
+        self.questions.send(question(to)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Reads an order: form, signature, age, asset, destination, and the payload's fingerprint.
+    fn admit(&self, caller: &Caller, order: &WithdrawalOrder) -> Result<(VerifiedRequest, String), DeskError> {
+        let SignedText { text, key_id, signature } = &order.request;
+        let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
+        let request = match verify_request(text, key_id, signature, &self.context.trust, now, age) {
+            Ok(request) => request,
+            // A repeat of an old request is answered with its outcome, whatever its age by now.
+            Err(NotProven::Refused(f)) if f.code == Code::RequestTimeOutOfRange => {
+                return Err(DeskError::Refused(f));
+            }
+            Err(no) => return Err(refused(no)),
+        };
+        let asked = request.request();
+        if caller.role == Role::Exchange && caller.name != asked.organisation.as_str() {
+            let detail = format!("the certificate is `{}`'s, the request is `{}`'s", caller.name, asked.organisation);
+            return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
+        }
+        if asked.asset != self.context.asset {
+            let cure = "send the asset of this wallet";
+            let problem = format!("`{}` is not the asset of this wallet", asked.asset);
+            return Err(crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
+        }
+        if asked.amount > asked.asset.supply_max() {
+            let cure = Code::AmountAboveSupply.cure();
+            let problem = format!("{} is above the supply of {}", asked.amount, asked.asset.supply_max());
+            return Err(crate::withdrawal::Invalid::new(Code::AmountAboveSupply, "amount", problem, cure).into());
+        }
+        let destination = Destination::parse(&asked.destination, asked.asset.network())?;
+        if destination.as_str() != asked.destination {
+            let problem = format!("is not in its normal spelling `{}`", destination.as_str());
+            let cure = "sign the address in lower case";
+            return Err(crate::withdrawal::Invalid::new(Code::AddressMalformed, "destination", problem, cure).into());
+        }
+        let payload = match order.ivms101.is_empty() {
+            true => "-".to_owned(),
+            false => {
+                let print = self.clearing.enclave().payload_fingerprint(order.ivms101.as_bytes())?;
+                data_encoding::HEXLOWER.encode(&print)
+            }
+        };
+        Ok((request, payload))
+    }
+
+    fn clear_ask(request: &VerifiedRequest, order: &WithdrawalOrder) -> ClearAsk {
+        ClearAsk {
+            id: request.id(),
+            text: request.text().to_owned(),
+            digest: data_encoding::HEXLOWER.encode(request.digest()),
+            request: request.request().clone(),
+            value: None,
+            payload: (!order.ivms101.is_empty()).then(|| order.ivms101.as_bytes().to_vec()),
+        }
+    }
+
+    /// The counterparty's answer, if the enclave has it already.
+    async fn known_answer(&self, request: &VerifiedRequest) -> Option<SignedText> {
+        let digest = data_encoding::HEXLOWER.encode(request.digest());
+        let (text, signature) = self.clearing.enclave().known_answer(&digest).await?;
+        Some(SignedText { text, key_id: request.request().beneficiary_vasp.to_string(), signature })
+    }
+
+    async fn stored(&self, id: WithdrawalId) -> Result<Option<WithdrawalView>, DeskError> {
+        let row = self.store.row(Table::Withdrawal, &id.to_string()).await;
+        let row = row.map_err(|fault| JournalFault::from(fault).desk_error())?;
+        Ok(row.and_then(|row| view_of_row(&row)))
+    }
+
+    async fn view(&self, id: WithdrawalId) -> Result<WithdrawalView, DeskError> {
+        if let Some(view) = self.question(|to| Question::View(id, to)).await? {
+            return Ok(view);
+        }
+        self.stored(id).await?.ok_or_else(|| DeskError::not_found(id.to_string()))
+    }
+}
+
+fn view_of_row(row: &crate::store::Row) -> Option<WithdrawalView> {
+    let id = WithdrawalId::parse(row.key()).ok()?;
+    let content = rows::read(row.key(), row.content()).ok()?;
+    view::of_found(id, &Found { row: content, log_index: row.log_index(), updated_at: row.at() })
+}
+
+#[tonic::async_trait]
+impl WithdrawalDesk for SignerDesk {
+    async fn create(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
+        let (request, payload) = self.admit(caller, &order)?;
+        let id = request.id();
+        let answer = self.known_answer(&request).await;
+        let personal = Some(order.ivms101);
+        let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, reply });
+        match tokio::time::timeout(self.context.settings.create_wait, asked).await {
+            Ok(told) => told,
+            // It goes on by itself; the caller sees how far it has come.
+            Err(_) => self.view(id).await,
+        }
+    }
+
+    async fn prepare(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
+        let (request, _) = self.admit(caller, &order)?;
+        let ask = Self::clear_ask(&request, &order);
+        let now = self.context.now();
+        let reply = self.clearing.verify(&ask).await;
+        let outcome = match reply {
+            Ok(VerifyReply::Answered { answer_text, signature }) => {
+                let answer = clear::answer(&ask, answer_text, signature);
+                prepared(&self.context, &request, &answer, now)
+            }
+            Ok(VerifyReply::Pending) => held(Code::ClearancePending, "the beneficiary VASP has not answered yet"),
+            Ok(VerifyReply::Expired) => {
+                Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
+            }
+            Err(fault) => return Err(DeskError::may_have_happened(fault.code(), fault.to_string())),
+        };
+        Ok(WithdrawalView {
+            id: request.id(),
+            request: request.request().clone(),
+            stage: if outcome == Outcome::Moving { Stage::Cleared } else { Stage::Asked },
+            outcome,
+            txid: None,
+            raw_transaction: Vec::new(),
+            prevouts: Vec::new(),
+            fee: None,
+            log_index: 0,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    async fn find(&self, _caller: &Caller, pick: WithdrawalPick) -> Result<WithdrawalView, DeskError> {
+        let id = match pick {
+            WithdrawalPick::Id(id) => id,
+            WithdrawalPick::Request(organisation, request) => WithdrawalId::of(&organisation, &request),
+        };
+        self.view(id).await
+    }
+
+    async fn list(
+        &self,
+        _caller: &Caller,
+        filter: WithdrawalFilter,
+        page: PageOrder,
+    ) -> Result<Page<WithdrawalView>, DeskError> {
+        let bad = || {
+            let cure = "send the token of the last page, or none";
+            crate::withdrawal::Invalid::new(Code::FieldMalformed, "page_token", "is no page token of this list", cure)
+        };
+        let after = page.token.as_deref().map(|t| PageToken::parse(t).ok_or_else(bad)).transpose()?;
+        let size = usize::try_from(page.size_max).unwrap_or(1).clamp(1, 1_000);
+        let found = self.store.rows_page(Table::Withdrawal, &Filter::default(), after.as_ref(), size).await;
+        let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
+        let items = found.rows.iter().filter_map(view_of_row).filter(|view| filter.shows(view)).collect();
+        Ok(Page { items, next: found.next.map(|token| token.to_string()) })
+    }
+
+    async fn watch(
+        &self,
+        _caller: &Caller,
+        filter: WithdrawalFilter,
+        after: Option<u64>,
+    ) -> Result<Answers<WithdrawalView>, DeskError> {
+        let live = BroadcastStream::new(self.views.subscribe());
+        let mut past = Vec::new();
+        if let Some(after) = after {
+            let mut token = None;
+            loop {
+                let found = self.store.rows_page(Table::Withdrawal, &Filter::default(), token.as_ref(), 1_000).await;
+                let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
+                past.extend(found.rows.iter().filter(|row| row.log_index() > after).filter_map(view_of_row));
+                token = found.next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            past.sort_by_key(|view| view.log_index);
+        }
+        let shown = filter.clone();
+        let past = stream::iter(past.into_iter().filter(move |view| shown.shows(view)).map(Ok));
+        let live = live.filter_map(move |next| {
+            let next = match next {
+                Ok(view) => filter.shows(&view).then_some(Ok(view)),
+                Err(BroadcastStreamRecvError::Lagged(missed)) => {
+                    let detail = format!("{missed} changes were missed; watch again from the last log index");
+                    Some(Err(DeskError::nothing_happened(Code::QueueFull, detail)))
+                }
+            };
+            std::future::ready(next)
+        });
+        Ok(past.chain(live).boxed())
+    }
+
+    async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<WithdrawalView, DeskError> {
+        let SignedText { text, key_id, signature } = &cancellation;
+        let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
+        let cancel = verify_cancel(text, key_id, signature, &self.context.trust, now, age).map_err(refused)?;
+        if caller.role == Role::Exchange && caller.name != cancel.cancel().organisation.as_str() {
+            let detail = "the certificate is of another organisation";
+            return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
+        }
+        self.command(|reply| Command::Cancel { cancel, reply }).await
+    }
+}
+
+/// What an answer that came ahead of its request says.
+fn prepared(context: &Context, request: &VerifiedRequest, answer: &SignedText, now: Seconds) -> Outcome {
+    use crate::evidence::answer::{Clearance, NameMatch};
+    let when = (now, context.settings.clearance_age_s_max);
+    let (text, signature) = (&answer.text, &answer.signature);
+    match Clearance::from_answer(text, signature, &context.trust, request, when, NameMatch::NotRequired) {
+        Ok(_) => Outcome::Moving,
+        Err(NotProven::Refused(finding)) => Outcome::Refused(vec![finding]),
+        Err(NotProven::Unreadable(no)) => {
+            Outcome::Refused(vec![Finding::new(Code::EvidenceInvalid, no.to_string())])
+        }
+    }
+}
+
+fn held(code: Code, detail: &str) -> Outcome {
+    Outcome::Held(vec![Finding::new(code, detail)])
+}
+
+#[tonic::async_trait]
+impl AddressDesk for SignerDesk {
+    async fn create_batch(&self, caller: &Caller, orders: Vec<AddressOrder>) -> Result<Vec<AddressView>, DeskError> {
+        for order in &orders {
+            if caller.role == Role::Exchange && caller.name != order.organisation.as_str() {
+                let detail = "the certificate is of another organisation";
+                return Err(DeskError::nothing_happened(Code::RoleNotAllowed, detail));
+            }
+            if order.asset != self.context.asset {
+                let problem = format!("`{}` is not the asset of this wallet", order.asset);
+                let cure = "send the asset of this wallet";
+                return Err(crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
+            }
+        }
+        let mut allocated = self.command(|reply| Command::Allocate { orders, reply }).await?;
+        let unattested: Vec<&mut Allocated> = allocated.iter_mut().filter(|a| a.attestation.is_none()).collect();
+        if !unattested.is_empty() {
+            let asked = unattested.iter().map(|a| attestation_order(a)).collect();
+            let words = self.cosigner.attest_addresses(asked).await?;
+            let mut attested = Vec::with_capacity(words.len());
+            for (address, word) in unattested.into_iter().zip(words) {
+                check_attestation(&self.context, address, &word)?;
+                address.attestation = Some(word.clone());
+                attested.push((address.order.clone(), word));
+            }
+            self.command(|reply| Command::Attested { attested, reply }).await?;
+        }
+        let missing = || DeskError::may_have_happened(Code::CosignerUnreachable, "an address was not attested");
+        allocated.into_iter().map(|a| a.view().ok_or_else(missing)).collect()
+    }
+}
+
+fn attestation_order(allocated: &Allocated) -> AttestationOrder {
+    AttestationOrder {
+        organisation: allocated.order.organisation.clone(),
+        customer_ref: allocated.order.customer_ref.clone(),
+        branch: 0,
+        index: allocated.index,
+    }
+}
+
+/// The co-signer must have derived the very same address; otherwise none leaves (law L19).
+fn check_attestation(context: &Context, allocated: &Allocated, word: &SignedText) -> Result<(), DeskError> {
+    let key = context.trust.attestation_key();
+    let verified =
+        crate::evidence::attestation::verify_attestation(&word.text, &word.signature, key).map_err(refused)?;
+    let said = verified.attestation();
+    let same = said.address == allocated.address
+        && said.index == allocated.index
+        && said.branch == 0
+        && said.customer_ref == allocated.order.customer_ref
+        && said.organisation == allocated.order.organisation;
+    if same {
+        return Ok(());
+    }
+    let finding = Finding::new(Code::EvidenceInvalid, "the co-signer attested another address than was derived here");
+    Err(DeskError::Refused(finding))
+}
+
+#[tonic::async_trait]
+impl ApprovalDesk for SignerDesk {
+    async fn pending(&self, _caller: &Caller, page: PageOrder) -> Result<Page<PendingApproval>, DeskError> {
+        let all = self.question(Question::Pending).await?;
+        let from = page.token.as_deref().and_then(|t| t.parse::<usize>().ok()).unwrap_or(0);
+        let size = usize::try_from(page.size_max).unwrap_or(1);
+        let next = (all.len() > from.saturating_add(size)).then(|| from.saturating_add(size).to_string());
+        Ok(Page { items: all.into_iter().skip(from).take(size).collect(), next })
+    }
+
+    async fn approve(&self, _caller: &Caller, order: ApprovalOrder) -> Result<WithdrawalView, DeskError> {
+        let id = order.withdrawal;
+        let text = self.question(|to| Question::Approvable(id, to)).await?;
+        let text = text.ok_or_else(|| DeskError::not_found(format!("{id} does not wait for approval")))?;
+        let approval =
+            verify_approval(&text, &order.signature, &self.context.trust, self.context.now()).map_err(refused)?;
+        self.command(|reply| Command::Approve { id, approval, reply }).await
+    }
+
+    async fn reject(&self, _caller: &Caller, order: RejectionOrder) -> Result<WithdrawalView, DeskError> {
+        let view = self.view(order.withdrawal).await?;
+        let asked = &view.request;
+        let text = RejectionText {
+            organisation: asked.organisation.clone(),
+            request_id: asked.request_id.clone(),
+            customer_ref: asked.customer_ref.clone(),
+            asset: asked.asset,
+            amount: asked.amount,
+            destination: asked.destination.clone(),
+            reason: order.reason,
+        };
+        let rejection =
+            verify_rejection(&text.render(), &order.signature, &self.context.trust).map_err(refused)?;
+        self.command(|reply| Command::Reject { rejection, reply }).await
+    }
+}
+
+#[tonic::async_trait]
+impl StatementDesk for SignerDesk {
+    async fn submit(&self, _caller: &Caller, statement: SignedText) -> Result<StatementReceipt, DeskError> {
+        let said = parse_statement(&statement.text)?;
+        let (observer, kind) = (said.observer, said.body.kind());
+        let last = self.question(|to| Question::LastNumber(observer, kind, to)).await?;
+        let (now, age) = (self.context.now(), self.context.settings.statement_age_s_max);
+        let SignedText { text, signature, .. } = &statement;
+        let statement =
+            verify_statement(text, signature, &self.context.trust, now, age, |_, _| last).map_err(refused)?;
+        self.command(|reply| Command::State { statement, reply }).await
+    }
+}
+
+#[tonic::async_trait]
+impl PositionDesk for SignerDesk {
+    async fn position(&self, _caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError> {
+        let position = self.question(Question::Position).await?;
+        let shown = asset.is_none_or(|asset| asset == position.asset);
+        let assets = if shown { vec![position] } else { Vec::new() };
+        Ok(PositionView { assets, frozen: false, at: self.context.now() })
+    }
+}
+
+#[tonic::async_trait]
+impl AuditDesk for SignerDesk {
+    async fn entries(
+        &self,
+        _caller: &Caller,
+        from: u64,
+        until: Option<u64>,
+    ) -> Result<Answers<AuditEntry>, DeskError> {
+        let end = self.log.head().size.min(until.unwrap_or(u64::MAX));
+        let log = self.log.clone();
+        let pages = stream::unfold(from, move |at| {
+            let log = log.clone();
+            async move {
+                if at >= end {
+                    return None;
+                }
+                let to = end.min(at.saturating_add(256));
+                let page = match log.leaves(at..to).await {
+                    Ok(leaves) => {
+                        let entry = |(index, leaf)| Ok(AuditEntry { index, leaf });
+                        (at..).zip(leaves).map(entry).collect::<Vec<_>>()
+                    }
+                    Err(fault) => return Some((vec![Err(fault.desk_error())], end)),
+                };
+                Some((page, to))
+            }
+        });
+        Ok(pages.flat_map(stream::iter).boxed())
+    }
+
+    async fn checkpoint(&self, _caller: &Caller) -> Result<CheckpointView, DeskError> {
+        let (tree_size, note) = self.log.cosigned_head();
+        let root = self.log.head_at(tree_size).await.map_err(|fault| fault.desk_error())?.root.0;
+        Ok(CheckpointView { note, tree_size, root })
+    }
+
+    async fn inclusion(&self, _caller: &Caller, index: u64, tree_size: u64) -> Result<ProofView, DeskError> {
+        let proof = self.log.inclusion(index, tree_size).await.map_err(|fault| outside(&fault))?;
+        let root = self.log.head_at(tree_size).await.map_err(|fault| outside(&fault))?.root.0;
+        Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
+    }
+
+    async fn consistency(&self, _caller: &Caller, old_size: u64, tree_size: u64) -> Result<ProofView, DeskError> {
+        let proof = self.log.consistency(old_size, tree_size).await.map_err(|fault| outside(&fault))?;
+        let root = self.log.head_at(tree_size).await.map_err(|fault| outside(&fault))?.root.0;
+        Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
+    }
+}
+
+/// A proof that cannot be had because what was asked lies outside the log is the caller's to mend.
+fn outside(fault: &JournalFault) -> DeskError {
+    match fault {
+        JournalFault::Tree(outside) => {
+            let cure = "ask within the size of the newest checkpoint";
+            crate::withdrawal::Invalid::new(Code::FieldMalformed, "tree_size", outside.to_string(), cure).into()
+        }
+        fault => fault.desk_error(),
+    }
+}

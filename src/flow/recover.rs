@@ -1,0 +1,294 @@
+//! Recovery is the normal path: what the store holds is read, evidence is verified again, and whatever was under way is
+//! taken up by the very functions that a fresh request uses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ::bitcoin::{OutPoint, ScriptBuf};
+
+use super::approve;
+use super::context::Context;
+use super::courier::Parcel;
+use super::ledger::coins::{CoinState, Coins};
+use super::ledger::journal::{Journal, JournalFault};
+use super::ledger::rows::{
+    self, AddressRow, ApprovalRow, CoinRow, Purpose, ReservationRow, StatementRow, WithdrawalRow,
+};
+use super::ledger::treasury::{Spend, SweepInFlight};
+use super::ledger::{Ledger, Open, OpenReservation, Treasury};
+use super::statement::ACCEPTED_PRICE;
+use super::{Effect, reserve};
+use crate::bitcoin::build::Payee;
+use crate::bitcoin::coin::OwnCoin;
+use crate::bitcoin::{Branch, Destination};
+use crate::evidence::answer::{Clearance, NameMatch};
+use crate::evidence::approval::verify_approval;
+use crate::evidence::request::VerifiedRequest;
+use crate::evidence::statement::VerifiedStatement;
+use crate::store::{Row, Table};
+use crate::withdrawal::{Amount, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
+
+/// What is kept of the rows while they pass by: everything that is not final.
+#[derive(Default)]
+pub struct Seen {
+    withdrawals: BTreeMap<(u64, String), (WithdrawalRow, u64, Seconds)>,
+    reservations: Vec<(String, ReservationRow)>,
+    coins: Vec<(String, CoinRow)>,
+    addresses: Vec<AddressRow>,
+    latest: Vec<StatementRow>,
+    accepted: Option<StatementRow>,
+    undelivered: BTreeMap<String, StatementRow>,
+    approvals: HashMap<String, Vec<ApprovalRow>>,
+    swept: Vec<String>,
+    broken: Option<JournalFault>,
+}
+
+impl Seen {
+    /// Looks at one row.
+    pub fn visit(&mut self, row: &Row) {
+        if let Err(bad) = self.look(row) {
+            self.broken.get_or_insert(bad);
+        }
+    }
+
+    fn look(&mut self, row: &Row) -> Result<(), JournalFault> {
+        let (key, content) = (row.key(), row.content());
+        let bad = |_| JournalFault::Unreadable(key.to_owned());
+        match (row.table(), row.state()) {
+            (Table::Withdrawal, "refused" | "released") => {}
+            (Table::Withdrawal, _) => {
+                let read: WithdrawalRow = rows::read(key, content).map_err(bad)?;
+                let place = (read.asked_at, key.to_owned());
+                self.withdrawals.insert(place, (read, row.log_index(), row.at()));
+            }
+            (Table::Reservation, _) => {
+                self.reservations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Coin, "unspent") => self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?)),
+            (Table::Address, _) => self.addresses.push(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "undelivered") => {
+                self.undelivered.insert(key.to_owned(), rows::read(key, content).map_err(bad)?);
+            }
+            (Table::Approval, _) => {
+                let read: ApprovalRow = rows::read(key, content).map_err(bad)?;
+                self.approvals.entry(read.withdrawal.clone()).or_default().push(read);
+            }
+            (Table::Setting, "counted") => {
+                self.swept.extend(key.strip_prefix("swept/").map(str::to_owned));
+            }
+            _ => {}
+        }
+        debug_assert!(key != ACCEPTED_PRICE || row.state() == "accepted");
+        Ok(())
+    }
+}
+
+/// After a commit that failed or may have: throws memory away and reads the store again.
+pub async fn reload(context: &Context, journal: &mut Journal) -> Result<(Ledger, Vec<Effect>), JournalFault> {
+    let mut seen = Seen::default();
+    journal.catch_up(&mut |row| seen.visit(row)).await?;
+    load(context, journal, seen).await
+}
+
+/// Builds the ledger from what was seen, and says what is to be taken up.
+pub async fn load(
+    context: &Context,
+    journal: &Journal,
+    seen: Seen,
+) -> Result<(Ledger, Vec<Effect>), JournalFault> {
+    if let Some(broken) = seen.broken {
+        return Err(broken);
+    }
+    let mut ledger = Ledger::default();
+    ledger.treasury.coins = Coins::new(context.settings.depth_min);
+    let mut effects = Vec::new();
+    load_addresses(&mut ledger, seen.addresses)?;
+    load_coins(&mut ledger, &seen.coins)?;
+    load_facts(context, &mut ledger.treasury, seen.accepted.as_ref(), &seen.latest);
+    for (key, row) in &seen.undelivered {
+        if let Some(signed) = row.signed.signed_text() {
+            effects.push(Effect::Deliver(key.clone(), signed));
+        }
+    }
+    for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
+        let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
+        let open = reopen(context, &key, row, (log_index, updated_at), approvals)?;
+        if open.clearance.is_none() && open.row.reservation.is_none() {
+            effects.push(Effect::Clear(open.id));
+        }
+        ledger.admit(open);
+    }
+    let mut under_way = Vec::new();
+    load_reservations(context, &mut ledger, seen.reservations, &seen.swept, &mut under_way)?;
+    for id in under_way {
+        effects.push(Effect::Cosign(parcel(context, &mut ledger, journal, id).await?));
+    }
+    Ok((ledger, effects))
+}
+
+fn load_addresses(ledger: &mut Ledger, addresses: Vec<AddressRow>) -> Result<(), JournalFault> {
+    for row in addresses {
+        let unreadable = || JournalFault::Unreadable(row.address.clone());
+        let organisation = Organisation::parse(&row.organisation).map_err(|_| unreadable())?;
+        let script = ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| unreadable())?;
+        ledger.addresses.put(organisation, row, script);
+    }
+    Ok(())
+}
+
+fn load_coins(ledger: &mut Ledger, coins: &[(String, CoinRow)]) -> Result<(), JournalFault> {
+    for (key, row) in coins {
+        ledger.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
+    }
+    Ok(())
+}
+
+/// Facts are verified again under the trust file of today; what no longer verifies is no fact.
+pub fn load_facts(context: &Context, treasury: &mut Treasury, accepted: Option<&StatementRow>, latest: &[StatementRow]) {
+    let band = context.band();
+    for row in accepted.into_iter().chain(latest) {
+        let Some(signed) = row.signed.signed_text() else { continue };
+        match VerifiedStatement::reverify(&signed.text, &signed.signature, &context.trust) {
+            Ok(verified) => {
+                treasury.facts.take(verified.statement(), context.asset, band);
+            }
+            Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
+        }
+    }
+}
+
+fn reopen(
+    context: &Context,
+    key: &str,
+    row: WithdrawalRow,
+    (log_index, updated_at): (u64, Seconds),
+    approvals: &[ApprovalRow],
+) -> Result<Open, JournalFault> {
+    let unreadable = || JournalFault::Unreadable(key.to_owned());
+    let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
+    let signed = row.request.signed_text().ok_or_else(unreadable)?;
+    let request = VerifiedRequest::reverify(&signed.text, &signed.key_id, &signed.signature, &context.trust)
+        .map_err(|_| unreadable())?;
+    let clearance = row.answer.as_ref().and_then(rows::Signed::signed_text).and_then(|answer| {
+        // Whether names had to match was judged when it came. One that has grown old is asked for again.
+        let when = (context.now(), context.settings.clearance_age_s_max);
+        let cleared = Clearance::from_answer(
+            &answer.text, &answer.signature, &context.trust, &request, when, NameMatch::NotRequired,
+        );
+        cleared.ok()
+    });
+    let mut open = Open {
+        id,
+        row,
+        request: Arc::new(request),
+        clearance,
+        approvals: Vec::new(),
+        log_index,
+        updated_at,
+    };
+    if let Some(text) = approve::text_of(context, &open) {
+        let again = |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();
+        open.approvals = approvals.iter().filter_map(again).collect();
+    }
+    Ok(open)
+}
+
+fn load_reservations(
+    context: &Context,
+    ledger: &mut Ledger,
+    mut reservations: Vec<(String, ReservationRow)>,
+    swept: &[String],
+    under_way: &mut Vec<ReservationId>,
+) -> Result<(), JournalFault> {
+    reservations.sort_by_key(|(_, row)| row.reserved_at);
+    for (key, row) in reservations {
+        let unreadable = || JournalFault::Unreadable(key.clone());
+        let id = ReservationId::parse(&key).map_err(|_| unreadable())?;
+        let at = Seconds(row.reserved_at);
+        let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
+        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
+        ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+        if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+            ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
+            if row.state == "released" && !swept.contains(&row.txid) {
+                ledger.treasury.sweeps.insert(row.txid.clone(), SweepInFlight { amount_sat, since: at });
+            }
+        }
+        if let Some(change) = row.change {
+            let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
+            ledger.addresses.put_change(&script);
+        }
+        if row.state == "reserved" {
+            let inputs: Result<Vec<OutPoint>, _> = row.inputs.iter().map(|i| i.parse()).collect();
+            let inputs = inputs.map_err(|_| unreadable())?;
+            let withdrawals = match &row.purpose {
+                Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
+                Purpose::Sweep { .. } => Vec::new(),
+            };
+            ledger.reserve(id, OpenReservation { row: Arc::new(row), inputs, withdrawals });
+            under_way.push(id);
+        }
+    }
+    Ok(())
+}
+
+/// A reservation that was under way, ready to be taken to the co-signer again.
+async fn parcel(
+    context: &Context,
+    ledger: &mut Ledger,
+    journal: &Journal,
+    id: ReservationId,
+) -> Result<Box<Parcel>, JournalFault> {
+    let unreadable = || JournalFault::Unreadable(id.to_string());
+    let reservation = ledger.reservations.get(&id).cloned().ok_or_else(unreadable)?;
+    let row = reservation.row.clone();
+    let leaf = journal.view().leaves(row.log_index..row.log_index.saturating_add(1)).await?;
+    let mut coins = Vec::with_capacity(reservation.inputs.len());
+    for input in &reservation.inputs {
+        let coin = *ledger.treasury.coins.coin(input).ok_or_else(unreadable)?;
+        debug_assert!(coin.state == CoinState::Reserved(id));
+        let own = coin.own();
+        let script = ledger.addresses.script(&context.wallet, own.branch, own.index).map_err(|_| unreadable())?;
+        coins.push(OwnCoin { outpoint: coin.outpoint, amount_sat: coin.amount_sat, script });
+    }
+    let mut payees = Vec::new();
+    let mut payments = Vec::new();
+    let mut fee_max = Amount::ZERO;
+    for withdrawal in &reservation.withdrawals {
+        let open = ledger.open.get(withdrawal).ok_or_else(unreadable)?;
+        let request = open.request.request();
+        let destination =
+            Destination::parse(&request.destination, context.asset.network()).map_err(|_| unreadable())?;
+        payees.push(Payee {
+            script_pubkey: destination.script_pubkey().to_owned(),
+            amount_sat: request.amount.sat().ok_or_else(unreadable)?,
+        });
+        payments.push(reserve::payment(open));
+        fee_max = fee_max.plus(request.fee_max).ok_or_else(unreadable)?;
+    }
+    let change_script = match row.change {
+        Some(change) => {
+            let script = ledger.addresses.script(&context.wallet, Branch::Change, change.index);
+            Some(script.map_err(|_| unreadable())?)
+        }
+        None => None,
+    };
+    let cold_index = match row.purpose {
+        Purpose::Sweep { cold_index, .. } => Some(cold_index),
+        Purpose::Withdrawals(_) => None,
+    };
+    Ok(Box::new(Parcel {
+        reservation: id,
+        psbt: data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| unreadable())?,
+        leaf: leaf.into_iter().next().ok_or_else(unreadable)?,
+        coins,
+        fee_max: (!payments.is_empty()).then_some(fee_max),
+        payees,
+        cold_index,
+        change_script,
+        payments,
+        row,
+    }))
+}

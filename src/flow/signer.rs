@@ -1,0 +1,205 @@
+//! The signer as a whole: opens what `init` made, takes up what was under way, and stands behind the desks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::clear::Clearing;
+use super::context::Context;
+use super::courier::Courier;
+use super::desk::SignerDesk;
+use super::ledger::journal::{Journal, JournalFault, LogView};
+use super::recover::{self, Seen};
+use super::writer::{self, Hands, Writer};
+use crate::audit::{EntryKind, LogKey, WitnessKey};
+use crate::desk::CosignDesk;
+use crate::enclave::Enclave;
+use crate::keys::{HotKey, IdentityKey};
+use crate::store::{Store, StoreSecret, StoreUrl, Table};
+use crate::withdrawal::{Code, Seconds};
+
+/// How many changes a slow reader may fall behind before it is told so.
+const VIEWS_KEPT: usize = 16_384;
+/// How often what only time can change is decided again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Creates a party's store and begins its log. Only `init` does this.
+pub async fn create_store(
+    url: &StoreUrl,
+    secret: &StoreSecret,
+    key: LogKey,
+    identity: Arc<IdentityKey>,
+    (party, now): (&str, Seconds),
+) -> Result<(), JournalFault> {
+    Store::create(url, secret).await?.close().await;
+    let origin = key.name().to_owned();
+    let mut journal = Journal::open(url, secret, key, identity, &mut |_| {}).await?;
+    let mut draft = journal.draft(now);
+    draft.entry(EntryKind::LogStarted, &[("origin", &origin), ("party", &party), ("version", &1)]);
+    journal.commit(draft).await
+}
+
+/// What a signer is made of.
+pub struct SignerParts {
+    /// What it decides with.
+    pub context: Arc<Context>,
+    /// Its store.
+    pub store: StoreUrl,
+    /// The secret of its rows' tags.
+    pub secret: StoreSecret,
+    /// The key its log signs with.
+    pub log_key: LogKey,
+    /// The identity behind that key.
+    pub identity: Arc<IdentityKey>,
+    /// Key A.
+    pub hot_key: Arc<HotKey>,
+    /// The other party.
+    pub cosigner: Arc<dyn CosignDesk>,
+    /// The travel rule.
+    pub enclave: Arc<Enclave>,
+}
+
+/// Why a signer did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The store, or the log in it.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// The trust file names something that cannot be used.
+    #[error("the trust file's {0}")]
+    Trust(&'static str),
+}
+
+impl StartFault {
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Journal(fault) => fault.code(),
+            Self::Trust(_) => Code::TrustFileInvalid,
+        }
+    }
+}
+
+/// A running signer.
+pub struct Signer {
+    desk: Arc<SignerDesk>,
+    log: Arc<LogView>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Signer {
+    /// Opens the store, takes up what was under way, and starts.
+    pub async fn start(parts: SignerParts) -> Result<Self, StartFault> {
+        let SignerParts { context, store, secret, log_key, identity, hot_key, cosigner, enclave } = parts;
+        let witness = WitnessKey::parse(context.trust.cosigner_log_key())
+            .map_err(|_| StartFault::Trust("witness key of the co-signer cannot be read"))?;
+        ask_policy(&context, cosigner.as_ref()).await;
+        let mut seen = Seen::default();
+        let mut journal = Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
+        enter_start(&context, &mut journal).await?;
+        let (ledger, effects) = recover::load(&context, &journal, seen).await?;
+        info!(open = ledger.open.len(), coins = ledger.treasury.coins.len(), "the ledger is loaded");
+        let (log, reader) = (journal.view(), journal.store());
+        let (commands, commanded) = mpsc::channel(context.settings.queue_max);
+        let (questions, questioned) = mpsc::channel(1_024);
+        let (courier, carried) = mpsc::unbounded_channel();
+        let (views, _) = broadcast::channel(VIEWS_KEPT);
+        let clearing = Clearing::new(context.clone(), enclave, commands.clone());
+        let hands = Hands { courier, clearing: clearing.clone(), views: views.clone() };
+        let writer = Writer::new(context.clone(), (journal, ledger), (commanded, questioned), hands);
+        let messenger = Courier::new(
+            context.clone(),
+            log.clone(),
+            (cosigner.clone(), witness),
+            hot_key,
+            (commands.clone(), carried),
+        );
+        let desk = SignerDesk::new(context.clone(), (commands.clone(), questions), (log.clone(), reader), clearing, (cosigner.clone(), views));
+        let tasks = vec![
+            tokio::spawn(writer.run(effects)),
+            tokio::spawn(messenger.run()),
+            tokio::spawn(writer::tick(commands, TICK)),
+            tokio::spawn(keep_policy(context, cosigner)),
+        ];
+        Ok(Self { desk: Arc::new(desk), log, tasks })
+    }
+
+    /// The counters that faces stand at.
+    pub fn desk(&self) -> Arc<SignerDesk> {
+        self.desk.clone()
+    }
+
+    /// The log.
+    pub fn log(&self) -> Arc<LogView> {
+        self.log.clone()
+    }
+
+    /// Stops at once. What was under way is taken up at the next start.
+    pub async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+/// Learns the hash of the co-signer's policy, which approvals name.
+async fn ask_policy(context: &Context, cosigner: &dyn CosignDesk) -> bool {
+    let hash = match cosigner.status().await {
+        Ok(status) => data_encoding::HEXLOWER.decode(status.policy_hash.as_bytes()).ok(),
+        Err(fault) => {
+            warn!(code = %fault.code(), "the co-signer does not say its policy yet: {fault}");
+            None
+        }
+    };
+    let hash: Option<[u8; 32]> = hash.and_then(|h| h.try_into().ok());
+    if let Some(hash) = hash {
+        *context.other_policy.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(hash);
+    }
+    hash.is_some()
+}
+
+/// Asks again until it is known, and then now and then: the co-signer may restart with another policy.
+async fn keep_policy(context: Arc<Context>, cosigner: Arc<dyn CosignDesk>) {
+    loop {
+        let known = ask_policy(&context, cosigner.as_ref()).await;
+        tokio::time::sleep(if known { Duration::from_secs(30) } else { context.settings.retry }).await;
+    }
+}
+
+/// The key of the row that remembers the trust file and the policy in force.
+const IN_FORCE: &str = "in-force";
+
+/// Writes down which trust file and policy are in force; a trust file that goes back is refused.
+pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(), StartFault> {
+    let trust = &context.trust;
+    let digest = data_encoding::HEXLOWER.encode(trust.digest());
+    let in_force = format!("{} {} {}", trust.version(), digest, context.policy_hash());
+    let known = journal.rows(Table::Setting, &[IN_FORCE.to_owned()]).await?;
+    if let Some(row) = known.first() {
+        if row.content() == in_force {
+            return Ok(());
+        }
+        let mut parts = row.content().split(' ');
+        let version = parts.next().and_then(|v| v.parse().ok()).unwrap_or(u64::MAX);
+        let seen = parts.next().and_then(|d| data_encoding::HEXLOWER.decode(d.as_bytes()).ok());
+        let seen = seen.and_then(|d| d.try_into().ok()).unwrap_or([0; 32]);
+        trust
+            .check_follows(version, &seen)
+            .map_err(|_| StartFault::Trust("version went back, or another file bears the version seen before"))?;
+    }
+    let signers: Vec<&str> = trust.signers().collect();
+    let mut draft = journal.draft(context.now());
+    draft.entry(EntryKind::TrustFile, &[
+        ("version", &trust.version()),
+        ("digest", &digest),
+        ("signers", &signers.join(" ")),
+    ]);
+    draft.entry(EntryKind::Policy, &[("policy", &context.policy_hash())]);
+    let now = draft.now();
+    draft.row(Table::Setting, IN_FORCE.to_owned(), "in-force", now, in_force);
+    Ok(journal.commit(draft).await?)
+}

@@ -1,0 +1,182 @@
+//! Owns the robot: a counterparty VASP with invented customers, for tests and the sandbox. Its three personas are the network's.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::enclave::ivms::{Beneficiary, Name, Person, Text};
+use crate::enclave::name::same_name;
+use crate::enclave::{Backend, Decision, Judging, Question, Reason, Verdict};
+use crate::withdrawal::Seconds;
+
+/// The only asset the robot knows.
+const SYMBOL: &str = "BTC";
+
+/// A name in two parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RobotName {
+    /// Family name, or the whole name.
+    pub primary: String,
+    /// Given name.
+    #[serde(default)]
+    pub secondary: String,
+}
+
+/// One invented customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Customer {
+    /// Its names; the first is the one given back, in Latin letters if it has any.
+    pub names: Vec<RobotName>,
+    /// The same in the local script.
+    #[serde(default)]
+    pub local_names: Vec<RobotName>,
+    /// A company's representatives; a person has none.
+    #[serde(default)]
+    pub representatives: Vec<RobotName>,
+    /// Whether it is a company.
+    #[serde(default)]
+    pub company: bool,
+    /// Whether its identity was checked.
+    pub kyc: bool,
+    /// The addresses it holds.
+    pub addresses: Vec<String>,
+}
+
+/// The robot's customers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Robot {
+    /// All of them.
+    pub customers: Vec<Customer>,
+}
+
+fn name(primary: &str, secondary: &str) -> RobotName {
+    RobotName { primary: primary.to_owned(), secondary: secondary.to_owned() }
+}
+
+impl Customer {
+    /// A person whose identity was checked.
+    pub fn person(primary: &str, secondary: &str, addresses: &[&str]) -> Self {
+        Self {
+            names: vec![name(primary, secondary)],
+            local_names: Vec::new(),
+            representatives: Vec::new(),
+            company: false,
+            kyc: true,
+            addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
+        }
+    }
+
+    /// The same with a name in the local script.
+    pub fn with_local_name(mut self, primary: &str, secondary: &str) -> Self {
+        self.local_names.push(name(primary, secondary));
+        self
+    }
+}
+
+impl Robot {
+    /// The three personas of the network's test VASP, each with one address: Robbins Taylor with an identity check, Cook Ethan without,
+    /// and the company Garrit Studio represented by Clarke Jason.
+    pub fn personas(checked: &str, unchecked: &str, company: &str) -> Self {
+        let garrit = Customer {
+            names: vec![name("Garrit Studio", "")],
+            representatives: vec![name("Clarke", "Jason")],
+            company: true,
+            ..Customer::person("", "", &[company])
+        };
+        let cook = Customer { kyc: false, ..Customer::person("Cook", "Ethan", &[unchecked]) };
+        Self { customers: vec![Customer::person("Robbins", "Taylor", &[checked]), cook, garrit] }
+    }
+
+    /// With one more customer.
+    pub fn with(mut self, customer: Customer) -> Self {
+        self.customers.push(customer);
+        self
+    }
+
+    fn holder(&self, question: &Question<'_>) -> Result<&Customer, Reason> {
+        if question.symbol != SYMBOL {
+            return Err(Reason::UnknownSymbol);
+        }
+        let holds = |c: &&Customer| c.addresses.iter().any(|a| a == question.destination);
+        self.customers.iter().find(holds).ok_or(Reason::UnknownAddress)
+    }
+
+    fn judge_account(&self, question: &Question<'_>) -> Verdict {
+        self.holder(question).map_or_else(Verdict::denied, |_| Verdict::verified(None))
+    }
+
+    fn judge_user(&self, question: &Question<'_>) -> Verdict {
+        let asked = question.payload.map(|p| p.beneficiaries()).unwrap_or_default();
+        let checked = self.holder(question).and_then(|customer| match customer {
+            c if !c.is_named(&asked) => Err(Reason::MismatchedName),
+            c if !c.kyc => Err(Reason::UnverifiedKyc),
+            c => Ok(c),
+        });
+        match checked.map(|c| c.beneficiary(question.destination)) {
+            Ok(Some(beneficiary)) => Verdict::verified(Some(beneficiary)),
+            Ok(None) => {
+                Verdict { decision: Decision::Error, reason: Reason::UndefinedError, beneficiary: None }
+            }
+            Err(reason) => Verdict::denied(reason),
+        }
+    }
+}
+
+impl Backend for Robot {
+    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+        Box::pin(async { self.judge_account(question) })
+    }
+
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+        Box::pin(async { self.judge_user(question) })
+    }
+}
+
+impl Customer {
+    /// Whether these persons are this customer; a company also needs one of its representatives among them.
+    fn is_named(&self, asked: &[Person]) -> bool {
+        let Some((first, others)) = asked.split_first() else { return false };
+        let own = person(self.company, self.names.iter().chain(&self.local_names));
+        let represented = || {
+            let known = self.representatives.iter().map(|r| person(false, [r]));
+            known.into_iter().any(|known| others.iter().any(|other| same_name(&known, other).is_some()))
+        };
+        same_name(&own, first).is_some() && (!self.company || represented())
+    }
+
+    fn beneficiary(&self, address: &str) -> Option<Beneficiary> {
+        let natural = |name: &RobotName| match name.secondary.as_str() {
+            "" => json!({"primaryIdentifier": name.primary, "nameIdentifierType": "LEGL"}),
+            given => {
+                json!({"primaryIdentifier": name.primary, "secondaryIdentifier": given, "nameIdentifierType": "LEGL"})
+            }
+        };
+        let all = |names: &[RobotName]| names.iter().map(natural).collect::<Vec<_>>();
+        let mut persons = Vec::new();
+        if self.company {
+            let legal = |n: &RobotName| json!({"legalPersonName": n.primary, "legalPersonNameIdentifierType": "LEGL"});
+            let names: Vec<_> = self.names.iter().map(legal).collect();
+            persons.push(json!({"legalPerson": {"name": {"nameIdentifier": names}}}));
+            let representative = |r| json!({"naturalPerson": {"name": {"nameIdentifier": [natural(r)]}}});
+            persons.extend(self.representatives.iter().map(representative));
+        } else {
+            let names =
+                json!({"nameIdentifier": all(&self.names), "localNameIdentifier": all(&self.local_names)});
+            persons.push(json!({"naturalPerson": {"name": names}}));
+        }
+        let text = json!({"beneficiaryPersons": persons, "accountNumber": [address]}).to_string();
+        // No date stands in it, so any time will do.
+        Beneficiary::parse(text.as_bytes(), Seconds(0)).ok()
+    }
+}
+
+fn person<'a>(is_legal: bool, names: impl IntoIterator<Item = &'a RobotName>) -> Person {
+    let text = |t: &str| Text::new(t.to_owned());
+    let one = |n: &RobotName| Name {
+        primary: text(&n.primary),
+        secondary: (!n.secondary.is_empty()).then(|| text(&n.secondary)),
+    };
+    Person { is_legal, names: names.into_iter().map(one).collect() }
+}

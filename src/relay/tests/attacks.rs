@@ -1,0 +1,391 @@
+//! What a lying relay, a dishonest counterparty or a stranger can try.
+
+use std::sync::Mutex;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::any;
+use axum::{Json, Router};
+use data_encoding::BASE64;
+use ed25519_dalek::Signer;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::enclave::seal::{self, Binding, Direction, Envelope};
+use crate::enclave::wire::client::{Call, CallFault, Client};
+use crate::enclave::wire::key::{KeyType, SignedKey};
+use crate::enclave::wire::signed::Sender;
+use crate::enclave::wire::{Fate, KeyAsked, Parcel, tls};
+
+/// What a relay of ours does with a request: path and body in, status and message out.
+type Behaviour = Arc<dyn Fn(&str, Value) -> (StatusCode, Value) + Send + Sync>;
+
+/// A relay that does as the test says; it remembers what it saw.
+async fn lying_relay(world: &World, behaviour: Behaviour) -> Arc<Mutex<Vec<(String, Value)>>> {
+    let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let notes = seen.clone();
+    let answer = move |method: Method, uri: axum::extract::OriginalUri, body: Bytes| async move {
+        let path = format!("{method} {}", uri.path());
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        notes.lock().unwrap().push((path.clone(), body.clone()));
+        let (status, message) = behaviour(&path, body);
+        (status, Json(message)).into_response()
+    };
+    let router = Router::new().fallback(any(answer));
+    let tls = tls::server_config(world.tls()).unwrap();
+    tokio::spawn(tls::serve(bind(world.relay_address).await, tls, router, CancellationToken::new()));
+    seen
+}
+
+fn uuids() -> Value {
+    json!({"uuids": (0..8).map(|_| uuid::Uuid::new_v4().to_string()).collect::<Vec<_>>()})
+}
+
+fn now() -> Seconds {
+    clock()()
+}
+
+/// The counterparty's key pair in these tests.
+fn their_key() -> seal::KeyPair {
+    seal::KeyPair::derive(&Zeroizing::new([5; 32]))
+}
+
+fn their_statement(by: &SigningKey) -> Value {
+    let purpose = (KeyType::PerVasp, &*ROBOT.to_string());
+    serde_json::to_value(SignedKey::sign(by, ROBOT, purpose, &their_key().public, now())).unwrap()
+}
+
+/// A counterparty written from docs/relay.md alone: opens the request and answers as `twist` says.
+fn counterparty(parcel: &Parcel, twist: impl Fn(String) -> String, signer: &SigningKey) -> Fate {
+    let (from, to) = (EXCHANGE, ROBOT);
+    let binding =
+        |direction, from, to| Binding { direction, uuid: &parcel.uuid, from, to, key_type: "PerVasp" };
+    let plain =
+        seal::open(&their_key().private, binding(Direction::Request, from, to), &parcel.envelope).unwrap();
+    let request: Value = serde_json::from_slice(&plain).unwrap();
+    let asked: Value = serde_json::from_str(request["asked"].as_str().unwrap()).unwrap();
+    let ivms: Value = serde_json::from_str(asked["ivms101"].as_str().unwrap()).unwrap();
+    let salt = [9; 32];
+    let commitment = Sha256::new()
+        .chain_update(b"countersign beneficiary commitment v1\n")
+        .chain_update(salt)
+        .chain_update(serde_json_canonicalizer::to_vec(&ivms["beneficiary"]).unwrap());
+    let field = |name: &str| asked[name].as_str().unwrap().to_owned();
+    let answer = twist(format!(
+        "countersign verification-answer v1\nuuid: {}\nkind: user\noriginating_vasp: {EXCHANGE}\nbeneficiary_vasp: {ROBOT}\n\
+         asset: {}\nnetwork: {}\ndestination: {}\namount: {}\ncommitment: {}\nresult: VERIFIED\nreason: OK\n\
+         answered_at: {}\nrequest_digest: {}\n",
+        field("uuid"),
+        field("asset"),
+        field("network"),
+        field("destination"),
+        field("amount"),
+        HEXLOWER.encode(&commitment.finalize()),
+        now().0,
+        field("request_digest"),
+    ));
+    let reply = json!({
+        "answer": answer,
+        "signature": BASE64.encode(&signer.sign(answer.as_bytes()).to_bytes()),
+        "salt": HEXLOWER.encode(&salt),
+        "ivms101": "",
+    });
+    let reply_key = HEXLOWER.decode(request["reply_key"]["public_key"].as_str().unwrap().as_bytes()).unwrap();
+    let sealed = seal::seal(
+        &reply_key.try_into().unwrap(),
+        binding(Direction::Reply, to, from),
+        reply.to_string().as_bytes(),
+        Zeroizing::new(Sha256::digest(now().0.to_be_bytes()).into()),
+    );
+    Fate::Answered { envelope: sealed.unwrap() }
+}
+
+/// A relay and counterparty in one whose answer is twisted. Gives what the exchange's enclave made of it.
+async fn twisted(
+    twist: impl Fn(String) -> String + Send + Sync + 'static,
+    signer: SigningKey,
+) -> (VerifyReply, Vec<(String, Value)>) {
+    let world = World::without_relay().await;
+    let behaviour: Behaviour = Arc::new(move |path, body| match path {
+        "POST /v1/uuids" => (StatusCode::OK, uuids()),
+        "POST /v1/keys" => (StatusCode::OK, their_statement(&identity_of(ROBOT.0))),
+        "POST /v1/verifications" => {
+            let fate = counterparty(&serde_json::from_value(body).unwrap(), &twist, &signer);
+            (StatusCode::OK, serde_json::to_value(fate).unwrap())
+        }
+        _ => (StatusCode::OK, Value::Null),
+    });
+    let seen = lying_relay(&world, behaviour).await;
+    let exchange = world.exchange().await;
+    let reply = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await.unwrap();
+    exchange.stop().await;
+    let seen = seen.lock().unwrap().clone();
+    (reply, seen)
+}
+
+#[tokio::test]
+async fn a_counterparty_written_from_the_specification_alone_is_believed() {
+    let (reply, seen) = twisted(|text| text, identity_of(ROBOT.0)).await;
+    assert_eq!(verdict(&answered(reply).0), ("VERIFIED", "OK"));
+    // And nothing the relay saw holds a name.
+    let seen = format!("{seen:?}");
+    assert!(seen.contains("ciphertext") && !seen.contains("Robbins") && !seen.contains(CHECKED));
+}
+
+#[tokio::test]
+async fn an_answer_to_anything_else_is_refused() {
+    type Twist = fn(String) -> String;
+    let twists: [(&str, Twist); 9] = [
+        ("uuid", |t| t.replace(line(&t, "uuid"), "1b4e28ba-2fa1-4d2a-883f-0016d3cca427")),
+        ("address", |t| t.replace(CHECKED, UNCHECKED)),
+        ("amount", |t| t.replace("150000", "150001")),
+        ("network", |t| t.replace("regtest", "mainnet")),
+        ("digest", |t| t.replace(line(&t, "request_digest"), &"0".repeat(64))),
+        ("person", |t| t.replace(line(&t, "commitment"), &"0".repeat(64))),
+        ("kind", |t| t.replace("kind: user", "kind: account")),
+        ("time", |t| t.replace(line(&t, "answered_at"), "1700000000")),
+        ("form", |t| format!("{t}more: yes\n")),
+    ];
+    for (what, twist) in twists {
+        let (reply, seen) = twisted(twist, identity_of(ROBOT.0)).await;
+        assert_eq!(reply, VerifyReply::Pending, "an answer to another {what} was taken");
+        assert!(seen.iter().any(|(path, _)| path.starts_with("DELETE")), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_signed_by_anybody_else_is_refused() {
+    assert_eq!(twisted(|text| text, identity_of(13)).await.0, VerifyReply::Pending);
+}
+
+#[tokio::test]
+async fn a_relay_that_swaps_keys_gets_nothing() {
+    let world = World::without_relay().await;
+    let behaviour: Behaviour = Arc::new(|path, _| match path {
+        "POST /v1/uuids" => (StatusCode::OK, uuids()),
+        // The relay's own key, signed by the relay.
+        "POST /v1/keys" => (StatusCode::OK, their_statement(&relay_key())),
+        _ => (StatusCode::OK, Value::Null),
+    });
+    let seen = lying_relay(&world, behaviour).await;
+    let exchange = world.exchange().await;
+    let reply = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await.unwrap();
+    assert_eq!(reply, VerifyReply::Pending);
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().any(|(path, _)| path == "POST /v1/keys"));
+    assert!(
+        seen.iter().all(|(path, _)| path != "POST /v1/verifications"),
+        "something was sealed to a swapped key"
+    );
+}
+
+/// The relay's own client, as a test drives it against an enclave.
+fn as_relay(world: &World) -> Client {
+    Client::new(world.roots.clone(), Sender::new("relay".into(), relay_key(), clock())).unwrap()
+}
+
+async fn call<A: serde::de::DeserializeOwned>(
+    world: &World,
+    client: &Client,
+    path: &str,
+    body: &impl serde::Serialize,
+) -> Result<A, CallFault> {
+    let base = format!("https://{}", world.robot_address);
+    let time = Duration::from_secs(5);
+    client.call(Call { to: &ROBOT.to_string(), base: &base, method: Method::POST, path, time }, body).await
+}
+
+/// A request to the robot that is sealed correctly but signed by `signer`, with the reply to be sealed to `reply_key`.
+async fn forged(world: &World, signer: &SigningKey, uuid: &str) -> Parcel {
+    let client = as_relay(world);
+    let asked = KeyAsked {
+        from: EXCHANGE.to_string(),
+        to: ROBOT.to_string(),
+        key_type: "PerVasp".into(),
+        identifier: ROBOT.to_string(),
+    };
+    let key: SignedKey = call(world, &client, "/v1/inbound/keys", &asked).await.unwrap();
+    let public = HEXLOWER.decode(key.public_key.as_bytes()).unwrap();
+    let purpose = (KeyType::PerVasp, &*EXCHANGE.to_string());
+    let reply_key = SignedKey::sign(signer, EXCHANGE, purpose, &their_key().public, now());
+    let asked = json!({
+        "uuid": uuid, "kind": "user", "asset": "BTC", "network": "regtest", "destination": CHECKED, "amount": "150000",
+        "request_digest": "ab".repeat(32),
+        "ivms101": String::from_utf8(payload(&natural("Robbins", "Taylor"), CHECKED)).unwrap(),
+    })
+    .to_string();
+    let binding =
+        Binding { direction: Direction::Request, uuid, from: EXCHANGE, to: ROBOT, key_type: "PerVasp" };
+    let text = format!(
+        "countersign verification-request v1\n{}asked: {}\nreply_key: {}\n",
+        String::from_utf8(binding.bytes()).unwrap(),
+        HEXLOWER.encode(&Sha256::digest(asked.as_bytes())),
+        reply_key.public_key
+    );
+    let signature = BASE64.encode(&signer.sign(text.as_bytes()).to_bytes());
+    let plain = json!({"asked": asked, "reply_key": reply_key, "signature": signature}).to_string();
+    let entropy = Zeroizing::new(Sha256::digest(uuid.as_bytes()).into());
+    let envelope = seal::seal(&public.try_into().unwrap(), binding, plain.as_bytes(), entropy).unwrap();
+    Parcel {
+        from: EXCHANGE.to_string(),
+        to: ROBOT.to_string(),
+        uuid: uuid.into(),
+        kind: "user".into(),
+        key_type: "PerVasp".into(),
+        envelope,
+    }
+}
+
+async fn refusal(world: &World, parcel: &Parcel) -> String {
+    match call(world, &as_relay(world), "/v1/inbound/verifications", parcel).await.unwrap() {
+        Fate::Refused { error } => error,
+        fate => format!("{fate:?}"),
+    }
+}
+
+const UUID: &str = "1b4e28ba-2fa1-4d2a-883f-0016d3cca427";
+
+#[tokio::test]
+async fn a_relay_that_makes_up_a_request_learns_nothing() {
+    let world = World::without_relay().await;
+    let _robot = world.robot().await;
+    let parcel = forged(&world, &relay_key(), UUID).await;
+    assert_eq!(refusal(&world, &parcel).await, "signature_invalid");
+    assert_eq!(world.times_asked(), 0);
+    // The same bytes under the true signature are served: the test can fail.
+    let parcel = forged(&world, &identity_of(EXCHANGE.0), UUID).await;
+    assert!(refusal(&world, &parcel).await.starts_with("Answered"));
+}
+
+#[tokio::test]
+async fn tampered_or_moved_ciphertext_is_refused() {
+    let world = World::without_relay().await;
+    let _robot = world.robot().await;
+    let good = forged(&world, &identity_of(EXCHANGE.0), UUID).await;
+    let flip = |text: &str| {
+        let mut bytes = BASE64.decode(text.as_bytes()).unwrap();
+        bytes[7] ^= 1;
+        BASE64.encode(&bytes)
+    };
+    let envelope = |envelope| Parcel { envelope, ..good.clone() };
+    let of = good.envelope.clone();
+    let cases = [
+        (envelope(Envelope { ciphertext: flip(&of.ciphertext), ..of.clone() }), "unreadable"),
+        (envelope(Envelope { enc: flip(&of.enc), ..of.clone() }), "unreadable"),
+        (envelope(Envelope { suite: "rot13".into(), ..of.clone() }), "unreadable"),
+        (envelope(Envelope { key_id: "00".repeat(16), ..of.clone() }), "key_unknown"),
+        (Parcel { uuid: uuid::Uuid::new_v4().to_string(), ..good.clone() }, "unreadable"),
+        (Parcel { from: ROBOT.to_string(), ..good.clone() }, "unreadable"),
+        (Parcel { key_type: "PerAddress".into(), ..good.clone() }, "unreadable"),
+        (Parcel { kind: "account".into(), ..good.clone() }, "mismatch"),
+        (Parcel { from: "99".into(), ..good.clone() }, "vasp_unknown"),
+        (Parcel { to: "99".into(), ..good.clone() }, "malformed"),
+    ];
+    for (n, (parcel, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(refusal(&world, &parcel).await, expected, "case {n}");
+    }
+    assert_eq!(world.times_asked(), 0);
+}
+
+#[tokio::test]
+async fn a_parcel_delivered_twice_is_judged_once_and_its_uuid_serves_nothing_else() {
+    let world = World::without_relay().await;
+    let _robot = world.robot().await;
+    let parcel = forged(&world, &identity_of(EXCHANGE.0), UUID).await;
+    let open = |said: String| assert!(said.starts_with("Answered"), "{said}");
+    open(refusal(&world, &parcel).await);
+    open(refusal(&world, &parcel).await);
+    assert_eq!(world.times_asked(), 1);
+}
+
+#[tokio::test]
+async fn an_enclave_takes_requests_of_its_relay_alone_and_each_once() {
+    let world = World::without_relay().await;
+    let _robot = world.robot().await;
+    let parcel = forged(&world, &identity_of(EXCHANGE.0), UUID).await;
+    for (name, key) in [("relay", identity_of(13)), (&*EXCHANGE.to_string(), identity_of(EXCHANGE.0))] {
+        let client = Client::new(world.roots.clone(), Sender::new(name.into(), key, clock())).unwrap();
+        let answer = call::<Fate>(&world, &client, "/v1/inbound/verifications", &parcel).await;
+        assert!(matches!(answer, Err(CallFault::Refused { status: 401, .. })), "{answer:?}");
+    }
+    assert_eq!(
+        replayed(&world, world.robot_address, &ROBOT.to_string(), "relay", relay_key()).await,
+        (400, 401)
+    );
+}
+
+#[tokio::test]
+async fn the_relay_takes_a_members_request_once_and_nobody_elses() {
+    let world = World::new().await;
+    let member = EXCHANGE.to_string();
+    let key = || identity_of(EXCHANGE.0);
+    assert_eq!(replayed(&world, world.relay_address, "relay", &member, key()).await, (400, 401));
+    assert_eq!(replayed(&world, world.relay_address, "relay", "99", key()).await, (401, 401));
+    assert_eq!(replayed(&world, world.relay_address, "relay", &member, identity_of(13)).await, (401, 401));
+}
+
+/// Sends the same signed request (with a body that is none) twice, byte for byte; gives both statuses.
+async fn replayed(world: &World, address: SocketAddr, to: &str, from: &str, key: SigningKey) -> (u16, u16) {
+    let path = if to == "relay" { "/v1/keys" } else { "/v1/inbound/keys" };
+    let head = crate::enclave::wire::signed::Head { to, method: "POST", path };
+    let headers = Sender::new(from.into(), key, clock()).headers(head, b"none").unwrap();
+    let headers: HeaderMap = headers
+        .into_iter()
+        .map(|(n, v)| {
+            (axum::http::HeaderName::from_static(n), axum::http::HeaderValue::from_str(&v).unwrap())
+        })
+        .collect();
+    let tls = tls::client_config(world.roots.clone()).unwrap();
+    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
+    let send = || async {
+        let request = http.post(format!("https://{address}{path}")).headers(headers.clone()).body("none");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let first = send().await;
+    (first, send().await)
+}
+
+#[tokio::test]
+async fn the_relay_gives_each_member_its_own_uuids_and_carries_no_other() {
+    let world = World::new().await;
+    let base = format!("https://{}", world.relay_address);
+    let client = |vasp: VaspId| {
+        Client::new(world.roots.clone(), Sender::new(vasp.to_string(), identity_of(vasp.0), clock())).unwrap()
+    };
+    let post = |path: &'static str| Call {
+        to: "relay",
+        base: &base,
+        method: Method::POST,
+        path,
+        time: Duration::from_secs(5),
+    };
+    let given: Value = client(ROBOT).call(post("/v1/uuids"), &json!({"count": 1})).await.unwrap();
+    let parcel = |uuid: &str, from: VaspId| Parcel {
+        from: from.to_string(),
+        to: ROBOT.to_string(),
+        uuid: uuid.into(),
+        kind: "user".into(),
+        key_type: "PerVasp".into(),
+        envelope: Envelope { suite: "s".into(), key_id: "k".into(), enc: "e".into(), ciphertext: "c".into() },
+    };
+    let theirs = given["uuids"][0].as_str().unwrap();
+    let exchange = client(EXCHANGE);
+    for (parcel, error) in [
+        (parcel(theirs, EXCHANGE), "uuid_unknown"),
+        (parcel(theirs, ROBOT), "vasp_unknown"),
+        (parcel(UUID, EXCHANGE), "uuid_unknown"),
+    ] {
+        let answer: Result<Fate, _> = exchange.call(post("/v1/verifications"), &parcel).await;
+        assert!(answer.as_ref().is_err_and(|fault| fault.is(error)), "{answer:?}");
+    }
+    let many: Result<Value, _> = exchange.call(post("/v1/uuids"), &json!({"count": 65})).await;
+    assert!(many.is_err_and(|fault| fault.is("malformed")));
+    let vasps = Call { method: Method::GET, path: "/v1/vasps", ..post("") };
+    let list: Value = exchange.ask(vasps).await.unwrap();
+    assert_eq!(
+        list,
+        json!([{"vasp": "1001", "health": "UNKNOWN"}, {"vasp": ROBOT.to_string(), "health": "UNKNOWN"}])
+    );
+}
