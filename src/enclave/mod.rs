@@ -104,11 +104,18 @@ impl Enclave {
     }
 
     /// Stops listener and worker and closes the database.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             let _ = task.await;
         }
         self.room.db.close().await;
+    }
+}
+
+/// A dropped enclave serves nobody any more.
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
