@@ -1,153 +1,32 @@
 //! Owns the counterparty's side: opens a sealed request, asks its own backend, signs the answer, seals it back.
 //!
-//! Knows no customers: that is the [`Backend`]'s. Nothing here believes the relay: requests are signed inside the seal.
-
-use std::future::Future;
-use std::pin::Pin;
+//! Knows no customers: that is the [`Backend`](super::Backend)'s. Nothing here believes the relay: requests are signed inside the seal.
 
 use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use ed25519_dalek::Signer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::EnclaveFault;
 use super::answer::{Answer, Decision, Kind, Reason, commitment, is_plain};
+use super::backend::{Question, Verdict};
 use super::database::{Role, Signed, State, Verification};
-use super::ivms::{Beneficiary, Payload, Text};
+use super::ivms::{Payload, Text};
+use super::letter::{
+    Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
+};
 use super::room::{Room, entropy};
-use super::seal::{self, Binding, Direction, pad};
+use super::seal::{self, Direction, pad};
 use super::wire::key::{KeyType, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel};
 use crate::withdrawal::{Amount, VaspId};
-
-/// What a backend is asked.
-pub struct Question<'a> {
-    /// The verification.
-    pub uuid: &'a str,
-    /// Who asks.
-    pub originating_vasp: VaspId,
-    /// The asset's ticker.
-    pub symbol: &'a str,
-    /// The network's name.
-    pub network: &'a str,
-    /// The address.
-    pub destination: &'a str,
-    /// How much, in base units.
-    pub amount: Amount,
-    /// The persons; always there when a user is asked about.
-    pub payload: Option<&'a Payload>,
-}
-
-/// What a backend answers.
-pub struct Verdict {
-    /// Yes, no, or unknown.
-    pub decision: Decision,
-    /// Why.
-    pub reason: Reason,
-    /// The beneficiary as the VASP knows it; only with a yes.
-    pub beneficiary: Option<Beneficiary>,
-}
-
-impl Verdict {
-    /// Yes.
-    pub fn verified(beneficiary: Option<Beneficiary>) -> Self {
-        Self { decision: Decision::Verified, reason: Reason::Ok, beneficiary }
-    }
-
-    /// No.
-    pub fn denied(reason: Reason) -> Self {
-        Self { decision: Decision::Denied, reason, beneficiary: None }
-    }
-}
-
-/// A backend at work.
-pub type Judging<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
-
-/// The VASP's own system: who holds which address, and whose identity was checked.
-pub trait Backend: Send + Sync + 'static {
-    /// Whether the address is one of this VASP's (and the name's, if one is given).
-    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
-
-    /// Whether the address belongs to that person, whose identity was checked.
-    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
-}
-
-/// A backend without customers: knows no address.
-pub struct NoCustomers;
-
-impl Backend for NoCustomers {
-    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
-        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
-    }
-
-    fn verify_user<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
-        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
-    }
-}
-
-/// What is asked, inside the seal and under the originating VASP's signature.
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    pub(super) uuid: String,
-    pub(super) kind: String,
-    pub(super) asset: String,
-    pub(super) network: String,
-    pub(super) destination: String,
-    pub(super) amount: String,
-    pub(super) request_digest: String,
-    /// The canonical IVMS101 text, or empty.
-    pub(super) ivms101: String,
-}
-
-/// The plaintext of a request envelope.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SealedRequest {
-    /// [`Asked`] as JSON.
-    pub(super) asked: Text,
-    pub(super) reply_key: SignedKey,
-    /// Ed25519 of the originating VASP over [`request_text`], base64.
-    pub(super) signature: String,
-}
-
-/// The plaintext of a reply envelope.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SealedReply {
-    pub(super) answer: String,
-    /// Ed25519 of the beneficiary VASP over `answer`, base64.
-    pub(super) signature: String,
-    /// Opens the commitment; hex, or empty.
-    pub(super) salt: String,
-    /// The canonical beneficiary, or empty.
-    pub(super) ivms101: Text,
-}
 
 /// What the beneficiary keeps beside the answer.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     salt: String,
     ivms101: Text,
-}
-
-/// What the originating VASP signs: everything the envelope is bound to, what is asked, and where the reply goes.
-pub(super) fn request_text(binding: Binding<'_>, asked: &str, reply_key: &SignedKey) -> Vec<u8> {
-    let mut text = b"countersign verification-request v1\n".to_vec();
-    text.extend(binding.bytes());
-    let asked = HEXLOWER.encode(&Sha256::digest(asked.as_bytes()));
-    text.extend(format!("asked: {asked}\nreply_key: {}\n", reply_key.public_key).into_bytes());
-    text
-}
-
-/// What a key is for, by its type.
-pub(super) fn identifier(key_type: KeyType, vasp: VaspId, destination: &str, uuid: &str) -> String {
-    match key_type {
-        KeyType::PerVasp => vasp.to_string(),
-        KeyType::PerAddress => HEXLOWER.encode(&Sha256::digest(destination.as_bytes())),
-        KeyType::PerVerification => uuid.to_owned(),
-    }
 }
 
 /// Gives a public key out, made now if need be. Errors are codes of `docs/relay.md`.
@@ -388,27 +267,4 @@ fn seal_reply(room: &Room, opened: &Opened, kept: &Verification) -> Result<Fate,
     let binding = binding(Direction::Reply, &opened.asked.uuid, room.vasp, opened.from, opened.key_type);
     let envelope = seal::seal(&opened.reply_to, binding, plain.as_bytes(), entropy()?);
     Ok(Fate::Answered { envelope: envelope.map_err(|_| Trouble::Refused("reply_key_invalid"))? })
-}
-
-/// What both envelopes of a verification are bound to.
-pub(super) fn binding(
-    direction: Direction,
-    uuid: &str,
-    from: VaspId,
-    to: VaspId,
-    key_type: KeyType,
-) -> Binding<'_> {
-    Binding { direction, uuid, from, to, key_type: key_type.as_str() }
-}
-
-/// Verifies an Ed25519 signature in base64; gives its bytes.
-pub(super) fn check_signature(key: &VerifyingKey, text: &[u8], signature: &str) -> Option<[u8; 64]> {
-    let bytes: [u8; 64] = BASE64.decode(signature.as_bytes()).ok()?.try_into().ok()?;
-    key.verify_strict(text, &Signature::from_bytes(&bytes)).ok()?;
-    Some(bytes)
-}
-
-/// Whether that is a version 4 uuid in its one spelling.
-pub(super) fn is_uuid(text: &str) -> bool {
-    uuid::Uuid::try_parse(text).is_ok_and(|u| u.get_version_num() == 4 && u.hyphenated().to_string() == text)
 }

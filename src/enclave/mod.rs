@@ -5,10 +5,13 @@
 
 mod answer;
 mod ask;
+mod asking;
+mod backend;
 mod beneficiary;
 mod database;
 mod inbound;
 pub mod ivms;
+mod letter;
 pub mod name;
 mod originator;
 mod room;
@@ -27,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::answer::{Decision, Kind, Reason};
 pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
-pub use self::beneficiary::{Backend, Judging, NoCustomers, Question, Verdict};
+pub use self::backend::{Backend, Judging, NoCustomers, Question, Verdict};
 use self::database::Database;
 use self::ivms::Payload;
 use self::room::Room;
@@ -101,11 +104,18 @@ impl Enclave {
     }
 
     /// Stops listener and worker and closes the database.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             let _ = task.await;
         }
         self.room.db.close().await;
+    }
+}
+
+/// A dropped enclave serves nobody any more.
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }

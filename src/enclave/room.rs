@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
-use super::beneficiary::Backend;
+use super::backend::Backend;
 use super::database::{Database, OwnKey};
 use super::seal::{KeyPair, key_id};
 use super::vault::Vault;
@@ -25,6 +25,8 @@ use crate::withdrawal::VaspId;
 
 /// The name under which the relay signs and is addressed.
 pub(super) const RELAY: &str = "relay";
+/// How long a call to the relay may take, beside what it is asked to wait.
+pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Room {
     pub(super) vasp: VaspId,

@@ -137,13 +137,14 @@ async fn a_counterparty_written_from_the_specification_alone_is_believed() {
 #[tokio::test]
 async fn an_answer_to_anything_else_is_refused() {
     type Twist = fn(String) -> String;
-    let twists: [(&str, Twist); 9] = [
+    let twists: [(&str, Twist); 10] = [
         ("uuid", |t| t.replace(line(&t, "uuid"), "1b4e28ba-2fa1-4d2a-883f-0016d3cca427")),
         ("address", |t| t.replace(CHECKED, UNCHECKED)),
         ("amount", |t| t.replace("150000", "150001")),
         ("network", |t| t.replace("regtest", "mainnet")),
         ("digest", |t| t.replace(line(&t, "request_digest"), &"0".repeat(64))),
         ("person", |t| t.replace(line(&t, "commitment"), &"0".repeat(64))),
+        ("nobody", |t| t.replace(line(&t, "commitment"), "-")),
         ("kind", |t| t.replace("kind: user", "kind: account")),
         ("time", |t| t.replace(line(&t, "answered_at"), "1700000000")),
         ("form", |t| format!("{t}more: yes\n")),
@@ -153,6 +154,16 @@ async fn an_answer_to_anything_else_is_refused() {
         assert_eq!(reply, VerifyReply::Pending, "an answer to another {what} was taken");
         assert!(seen.iter().any(|(path, _)| path.starts_with("DELETE")), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_no_may_name_nobody() {
+    let no = |t: String| {
+        let t = t.replace(line(&t, "commitment"), "-");
+        t.replace("VERIFIED", "DENIED").replace("reason: OK", "reason: LACK-OF-INFORMATION")
+    };
+    let (reply, _) = twisted(no, identity_of(ROBOT.0)).await;
+    assert_eq!(verdict(&answered(reply).0), ("DENIED", "LACK-OF-INFORMATION"));
 }
 
 #[tokio::test]
