@@ -10,6 +10,7 @@ use super::courier::Parcel;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
 use super::ledger::coins::{Coin, CoinState};
+use super::ledger::journal::Draft;
 use super::ledger::rows::{self, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
 use super::reserve;
@@ -120,7 +121,7 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
             chain_depth: depth.saturating_add(1),
             state: CoinState::Free,
         };
-        write_coin(turn, &coin);
+        write_coin(&mut turn.draft, &coin);
         ledger.treasury.coins.put(coin);
     }
     row.state = "released".to_owned();
@@ -143,16 +144,16 @@ fn spend_inputs(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, inputs:
             if coin.confirmations == 0 {
                 depth = depth.max(coin.chain_depth);
             }
-            write_coin(turn, &coin);
+            write_coin(&mut turn.draft, &coin);
         }
     }
     depth
 }
 
 /// Writes a coin's row.
-pub fn write_coin(turn: &mut Turn, coin: &Coin) {
+pub fn write_coin(draft: &mut Draft, coin: &Coin) {
     let row = CoinRow::of(coin);
-    turn.draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), turn.draft.now(), rows::write(&row));
+    draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), draft.now(), rows::write(&row));
 }
 
 fn parse_txid(text: &str) -> ::bitcoin::Txid {

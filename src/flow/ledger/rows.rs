@@ -398,14 +398,40 @@ pub struct CosignedRow {
     pub kind: String,
     /// What leaves the hot wallet, fee included, in satoshi.
     pub outgoing_sat: u64,
+    /// What the rolling limits count, in satoshi.
+    pub leaving_sat: u64,
     /// The fee, in satoshi.
     pub fee_sat: u64,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
+    /// What goes to the cold wallet, in satoshi, and its index there.
+    pub swept: Option<(u64, u32)>,
     /// When it was decided.
     pub at: u64,
     /// Why not, for a dead one.
     pub code: Option<String>,
+}
+
+impl CosignedRow {
+    /// A reservation that will never be signed.
+    pub fn dead(code: Code, now: Seconds) -> Self {
+        Self {
+            state: "dead".to_owned(),
+            psbt: String::new(),
+            txid: String::new(),
+            inputs: Vec::new(),
+            withdrawals: Vec::new(),
+            kind: String::new(),
+            outgoing_sat: 0,
+            leaving_sat: 0,
+            fee_sat: 0,
+            unnamed_krw: "0".to_owned(),
+            change: None,
+            swept: None,
+            at: now.0,
+            code: Some(code.to_string()),
+        }
+    }
 }
