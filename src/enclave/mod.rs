@@ -85,6 +85,11 @@ impl Enclave {
         originator::verify(&self.room, ask).await
     }
 
+    /// The stored answer to a request digest, if there is one.
+    pub async fn known_answer(&self, _request_digest: &str) -> Option<(String, [u8; 64])> {
+        None
+    }
+
     /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.
     ///
     /// Errors: [`crate::withdrawal::Code::IvmsMalformed`] naming the element.

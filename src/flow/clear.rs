@@ -104,18 +104,28 @@ impl Clearing {
                     return Command::Answered { id, answer: answer(&ask, answer_text, signature) };
                 }
                 Ok(VerifyReply::Expired) => {
-                    let finding = Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
+                    let finding =
+                        Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
                     return Command::Unanswered { id, finding };
                 }
-                Err(fault @ (EnclaveFault::VaspUnknown(_) | EnclaveFault::Invalid(_) | EnclaveFault::Conflict)) => {
-                    return Command::Unanswered { id, finding: Finding::new(refusal(&fault), fault.to_string()) };
+                Err(
+                    fault
+                    @ (EnclaveFault::VaspUnknown(_) | EnclaveFault::Invalid(_) | EnclaveFault::Conflict),
+                ) => {
+                    return Command::Unanswered {
+                        id,
+                        finding: Finding::new(refusal(&fault), fault.to_string()),
+                    };
                 }
                 Ok(VerifyReply::Pending) => {}
-                Err(fault) => warn!(code = %fault.code(), withdrawal = %id, "the enclave cannot answer yet: {fault}"),
+                Err(fault) => {
+                    warn!(code = %fault.code(), withdrawal = %id, "the enclave cannot answer yet: {fault}")
+                }
             }
             let asked = self.context.now().since(ask.request.asked_at).unwrap_or(0);
             if asked > self.context.settings.hold_s_max {
-                let finding = Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
+                let finding =
+                    Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
                 return Command::Unanswered { id, finding };
             }
             tokio::time::sleep(ASK_AGAIN).await;

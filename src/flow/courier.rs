@@ -17,7 +17,9 @@ use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
-use crate::desk::{CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText};
+use crate::desk::{
+    CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
+};
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
@@ -201,13 +203,13 @@ impl Courier {
 
     /// Keeps the cosignature, if it is one.
     fn keep(&mut self, note: &str, line: &str, size: u64) {
-        let merged = VerifiedCheckpoint::open(note, self.log.key())
-            .map_err(|e| e.to_string())
-            .and_then(|checkpoint| {
+        let merged = VerifiedCheckpoint::open(note, self.log.key()).map_err(|e| e.to_string()).and_then(
+            |checkpoint| {
                 let cosignature =
                     Cosignature::open_line(&checkpoint, line, &self.witness).map_err(|e| e.to_string())?;
                 cosignature.merge_into(&checkpoint).map_err(|e| e.to_string())
-            });
+            },
+        );
         match merged {
             Ok(note) => self.log.put_cosigned(size, note),
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),

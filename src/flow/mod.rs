@@ -27,11 +27,13 @@ use tokio::sync::oneshot;
 
 use self::courier::Parcel;
 
-use crate::desk::{AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView};
+use crate::desk::{
+    AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView,
+};
 use crate::evidence::approval::Approval;
-use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
+use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::withdrawal::{Finding, ReservationId, WithdrawalId};
 
 /// Who waits for an answer.

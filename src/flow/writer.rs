@@ -98,7 +98,9 @@ pub enum Question {
     /// What waits for operators.
     Pending(oneshot::Sender<Vec<crate::desk::PendingApproval>>),
     /// The request and text of an open withdrawal, for an operator's signature to be verified.
-    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::approval::ApprovalText>>),
+    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::ApprovalText>>),
+    /// The verified request of an open withdrawal.
+    Request(WithdrawalId, oneshot::Sender<Option<Arc<crate::evidence::VerifiedRequest>>>),
     /// The last number of an observer and kind.
     LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
     /// Where the asset stands.
@@ -196,22 +198,29 @@ impl Writer {
                 turn.tell(reply, Ok(()));
             }
             Command::Delivered { keys } => ledger.delivered.extend(keys),
-            Command::Finished { reservation, released } => treasury::finished(ledger, turn, reservation, released),
+            Command::Finished { reservation, released } => {
+                treasury::finished(ledger, turn, reservation, released)
+            }
             Command::CosignerRefused { reservation, finding, is_hold } => {
                 treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
             }
             Command::Alarm { reservation, finding } => {
                 error!(code = %finding.code, %reservation, "{}", finding.detail);
-                turn.draft.entry(EntryKind::Alarm, &[
-                    ("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail),
-                ]);
+                turn.draft.entry(
+                    EntryKind::Alarm,
+                    &[("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail)],
+                );
             }
             Command::CosignerSilent { reservation } => treasury::cosigner_silent(ledger, turn, reservation),
             Command::Tick => ledger.ripen_all(),
         }
     }
 
-    fn take_statement(&mut self, verified: &VerifiedStatement, turn: &mut Turn) -> Result<StatementReceipt, DeskError> {
+    fn take_statement(
+        &mut self,
+        verified: &VerifiedStatement,
+        turn: &mut Turn,
+    ) -> Result<StatementReceipt, DeskError> {
         let said = verified.statement();
         let last = self.ledger.treasury.facts.last_number(&said.observer, said.body.kind());
         if last.is_some_and(|last| said.number <= last) {
@@ -351,6 +360,9 @@ impl Writer {
                 let text = self.ledger.open.get(&id).and_then(|open| approve::text_of(&self.context, open));
                 let _ = to.send(text);
             }
+            Question::Request(id, to) => {
+                let _ = to.send(self.ledger.open.get(&id).map(|open| open.request.clone()));
+            }
             Question::LastNumber(observer, kind, to) => {
                 let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
             }
@@ -421,7 +433,10 @@ async fn prefetch_coins(
 }
 
 /// The rows of these coins, as many as there are.
-pub async fn read_coins(journal: &Journal, outpoints: Vec<OutPoint>) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
+pub async fn read_coins(
+    journal: &Journal,
+    outpoints: Vec<OutPoint>,
+) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
     if outpoints.is_empty() {
         return Ok(HashMap::new());
     }

@@ -17,7 +17,7 @@ pub use self::treasury::{Sums, SweepInFlight, Treasury};
 use self::coins::CoinState;
 use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
-use crate::evidence::answer::Clearance;
+use crate::evidence::Clearance;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
 use crate::withdrawal::{Amount, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
@@ -92,6 +92,11 @@ impl Addresses {
         self.by_script.get(script).copied()
     }
 
+    /// Whether a script is one of ours.
+    pub fn is_own(&self, script: &Script) -> bool {
+        self.by_script.contains_key(script)
+    }
+
     /// How many scripts are known.
     pub fn len(&self) -> usize {
         self.by_script.len()
@@ -103,7 +108,12 @@ impl Addresses {
     }
 
     /// The script at a place of the wallet, derived once.
-    pub fn script(&mut self, wallet: &WalletDescriptor, branch: Branch, index: u32) -> Result<Arc<OwnScript>, Invalid> {
+    pub fn script(
+        &mut self,
+        wallet: &WalletDescriptor,
+        branch: Branch,
+        index: u32,
+    ) -> Result<Arc<OwnScript>, Invalid> {
         if let Some(known) = self.derived.get(&(branch.number(), index)) {
             return Ok(known.clone());
         }
