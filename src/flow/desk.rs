@@ -190,6 +190,7 @@ impl WithdrawalDesk for SignerDesk {
         let (request, payload) = self.admit(caller, &order)?;
         let id = request.id();
         let answer = self.known_answer(&request).await;
+        let request = Box::new(request);
         let personal = Some(order.ivms101);
         let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, reply });
         match tokio::time::timeout(self.context.settings.create_wait, asked).await {

@@ -44,7 +44,7 @@ pub enum Command {
     /// A verified request, with the counterparty's answer where it is known already.
     Ask {
         /// The request.
-        request: VerifiedRequest,
+        request: Box<VerifiedRequest>,
         /// The enclave's keyed hash of the travel-rule payload, hex, or `-`.
         payload: String,
         /// The counterparty's signed answer.

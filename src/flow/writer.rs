@@ -160,7 +160,7 @@ impl Writer {
         let (context, ledger) = (&self.context, &mut self.ledger);
         match command {
             Command::Ask { request, payload, answer, personal, reply } => {
-                let asked = withdraw::ask(context, ledger, turn, request, (payload, answer));
+                let asked = withdraw::ask(context, ledger, turn, *request, (payload, answer));
                 match asked {
                     Ok(id) => {
                         if let Some(personal) = personal.filter(|p| !p.is_empty()) {
