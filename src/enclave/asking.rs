@@ -9,7 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::{Answer, Decision, commitment};
+use super::answer::Decision;
 use super::database::{Signed, Verification};
 use super::ivms::{Beneficiary, Payload, Text};
 use super::letter::{
@@ -20,6 +20,7 @@ use super::seal::{self, Direction, Envelope, pad};
 use super::wire::client::CallFault;
 use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven};
+use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
 use crate::withdrawal::{Seconds, VaspId};
 
 const UUIDS_AHEAD: usize = 32;
@@ -140,7 +141,7 @@ fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
     let asked = Asked {
         uuid: uuid.to_owned(),
         kind: v.kind.clone(),
-        asset: v.symbol.clone(),
+        asset: v.asset.clone(),
         network: v.network.clone(),
         destination: v.destination.clone(),
         amount: v.amount.clone(),
@@ -226,17 +227,18 @@ async fn open_reply(
 
 /// Every field against what was asked; the persons given back must be for the same address.
 fn check_answer(room: &Room, v: &Verification, uuid: &str, reply: &SealedReply) -> Result<(), &'static str> {
-    let answer = Answer::parse(&reply.answer).ok_or("the answer is not in canonical form")?;
+    let answer = parse_answer(&reply.answer).map_err(|_| "the answer is not in canonical form")?;
     let now = (room.now)();
     let same = [
-        (answer.uuid == uuid, "the answer is for another uuid"),
+        (answer.uuid.hyphenated().to_string() == uuid, "the answer is for another uuid"),
         (answer.kind.as_str() == v.kind, "the answer is of another kind"),
         (answer.originating_vasp == room.vasp, "the answer is for another VASP"),
         (answer.beneficiary_vasp.to_string() == v.counterparty, "the answer is from another VASP"),
-        (answer.asset == v.symbol && answer.network == v.network, "the answer is for another asset"),
+        (answer.asset.to_string() == v.asset, "the answer is for another asset"),
+        (answer.network.as_str() == v.network, "the answer is for another network"),
         (answer.destination == v.destination, "the answer is for another address"),
-        (answer.amount == v.amount, "the answer is for another amount"),
-        (answer.request_digest == v.request_digest, "the answer is for another request"),
+        (answer.amount.to_string() == v.amount, "the answer is for another amount"),
+        (HEXLOWER.encode(&answer.request_digest) == v.request_digest, "the answer is for another request"),
         (answer.answered_at.plus(SKEW_MAX_S) >= v.created_at, "the answer is older than the request"),
         (answer.answered_at <= now.plus(SKEW_MAX_S), "the answer is from the future"),
         (is_committed(v, &answer, &reply.salt, now), "the answer is about another person"),
@@ -258,15 +260,17 @@ fn check_answer(room: &Room, v: &Verification, uuid: &str, reply: &SealedReply) 
 }
 
 /// Whether the commitment in the answer is to the very beneficiary that was asked about.
-fn is_committed(v: &Verification, answer: &Answer, salt: &str, now: Seconds) -> bool {
-    let none = answer.commitment == "-";
-    let Some(payload) = v.ivms.as_ref().filter(|_| !none) else {
-        // A no may come from a VASP that could not read the payload; a yes about a person names the person.
-        return none && (v.ivms.is_none() || answer.decision != Decision::Verified);
+fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str, now: Seconds) -> bool {
+    let (Some(payload), Some(committed)) = (v.ivms.as_ref(), answer.commitment) else {
+        return v.ivms.is_none() && answer.commitment.is_none();
     };
     let salt = HEXLOWER.decode(salt.as_bytes()).ok().and_then(|s| <[u8; 32]>::try_from(s).ok());
     let person = Payload::parse(payload, now).ok().map(|p| p.beneficiary_canonical());
-    salt.zip(person).is_some_and(|(salt, person)| answer.commitment == commitment(&salt, &person))
+    salt.zip(person).is_some_and(|(salt, person)| {
+        // A VASP that could not read the payload says no about nobody; a yes about a person names the person.
+        committed == commitment(&salt, person.as_bytes())
+            || (answer.result != Decision::Verified && committed == commitment(&salt, b""))
+    })
 }
 
 /// Tells the relay that it need not keep the parcel; if that gets lost, the parcel expires there.

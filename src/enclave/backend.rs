@@ -45,6 +45,17 @@ impl Verdict {
     pub fn denied(reason: Reason) -> Self {
         Self { decision: Decision::Denied, reason, beneficiary: None }
     }
+
+    /// It could not be found out.
+    pub fn error() -> Self {
+        Self { decision: Decision::Error, reason: Reason::UndefinedError, beneficiary: None }
+    }
+
+    /// The verdict as it may be signed: `OK` stands with a yes and with nothing else.
+    pub(super) fn sound(self) -> Self {
+        let is_ok = self.reason == Reason::Ok;
+        if is_ok == (self.decision == Decision::Verified) { self } else { Self::error() }
+    }
 }
 
 /// A backend at work.

@@ -38,7 +38,7 @@ CREATE TABLE verifications (
     state TEXT NOT NULL,
     kind TEXT NOT NULL,
     counterparty TEXT NOT NULL,
-    symbol TEXT NOT NULL,
+    asset TEXT NOT NULL,
     network TEXT NOT NULL,
     destination TEXT NOT NULL,
     amount TEXT NOT NULL,
@@ -132,7 +132,7 @@ pub(super) struct Verification {
     pub(super) state: State,
     pub(super) kind: String,
     pub(super) counterparty: String,
-    pub(super) symbol: String,
+    pub(super) asset: String,
     pub(super) network: String,
     pub(super) destination: String,
     pub(super) amount: String,
@@ -208,7 +208,7 @@ impl Database {
         let ivms = self.seal_some(v, "ivms101", v.ivms.as_ref())?;
         let reply = self.seal_some(v, "reply_ivms101", v.reply.as_ref())?;
         let done = sqlx::query(
-            "INSERT INTO verifications (role, row_key, verification_uuid, state, kind, counterparty, symbol, network, \
+            "INSERT INTO verifications (role, row_key, verification_uuid, state, kind, counterparty, asset, network, \
              destination, amount, request_digest, fingerprint, ivms101, reply_ivms101, envelope, answer_text, \
              answer_signature, created_at, expires_at, next_try_at, tries) \
              VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (role, row_key) DO NOTHING",
@@ -219,7 +219,7 @@ impl Database {
         .bind(v.state.as_str())
         .bind(&v.kind)
         .bind(&v.counterparty)
-        .bind(&v.symbol)
+        .bind(&v.asset)
         .bind(&v.network)
         .bind(&v.destination)
         .bind(&v.amount)
@@ -437,7 +437,7 @@ impl Database {
             state: State::parse(&state).ok_or(VaultFault::Unreadable("state"))?,
             kind: row.try_get("kind")?,
             counterparty: row.try_get("counterparty")?,
-            symbol: row.try_get("symbol")?,
+            asset: row.try_get("asset")?,
             network: row.try_get("network")?,
             destination: row.try_get("destination")?,
             amount: row.try_get("amount")?,

@@ -17,6 +17,7 @@ use crate::withdrawal::VaspId;
 pub(super) struct Asked {
     pub(super) uuid: String,
     pub(super) kind: String,
+    /// CAIP-19.
     pub(super) asset: String,
     pub(super) network: String,
     pub(super) destination: String,

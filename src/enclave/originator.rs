@@ -55,7 +55,7 @@ fn reply(kept: Verification) -> VerifyReply {
 /// Checks what is asked and lays it out as a row. An account verification sends and keeps nobody's name.
 fn prepare(room: &Room, mut ask: VerifyAsk) -> Result<Verification, EnclaveFault> {
     let given = ask.payload.take().map(Zeroizing::new);
-    ask.check()?;
+    let asset = ask.check()?;
     if !room.peers.contains_key(&ask.beneficiary_vasp) {
         return Err(EnclaveFault::VaspUnknown(ask.beneficiary_vasp));
     }
@@ -71,7 +71,7 @@ fn prepare(room: &Room, mut ask: VerifyAsk) -> Result<Verification, EnclaveFault
         state: State::Waiting,
         kind: ask.kind.as_str().to_owned(),
         counterparty: ask.beneficiary_vasp.to_string(),
-        symbol: ask.symbol,
+        asset: asset.to_string(),
         network: ask.network,
         destination: ask.destination,
         amount: ask.amount.to_string(),
