@@ -113,7 +113,7 @@ pub fn identity(seed: u8, label: &str) -> IdentityKey {
     keystore(keys::KeyRole::Signer, seed).ed25519_identity(label).unwrap()
 }
 
-fn store_secret(seed: u8) -> StoreSecret {
+pub fn store_secret(seed: u8) -> StoreSecret {
     StoreSecret::take(&mut [seed; 32])
 }
 
