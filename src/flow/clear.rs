@@ -11,7 +11,7 @@ use super::Command;
 use super::context::Context;
 use crate::desk::SignedText;
 use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
-use crate::withdrawal::{Code, Finding, Krw, WithdrawalId, WithdrawalRequest};
+use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
 /// How many verifications are asked about at once.
 const ASKING_MAX: usize = 256;
@@ -65,6 +65,10 @@ impl Clearing {
             beneficiary_vasp: ask.request.beneficiary_vasp,
             kind,
             payload: ask.payload.clone(),
+            // What could no longer clear is asked for anew, not handed over again.
+            fresh_since: Some(Seconds(
+                self.context.now().0.saturating_sub(self.context.settings.clearance_age_s_max),
+            )),
         }
     }
 
