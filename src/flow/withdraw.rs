@@ -255,15 +255,15 @@ pub fn cancel(
 
 /// Decides, in the order asked, every withdrawal for which something has changed.
 pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
-    if ledger.ripe.is_empty() {
-        return;
+    if !ledger.ripe.is_empty() {
+        let ids: Vec<WithdrawalId> =
+            ledger.queue.values().filter(|id| ledger.ripe.contains(id)).copied().collect();
+        ledger.ripe.clear();
+        for id in ids {
+            decide(context, ledger, turn, id);
+        }
     }
-    let ids: Vec<WithdrawalId> =
-        ledger.queue.values().filter(|id| ledger.ripe.contains(id)).copied().collect();
-    ledger.ripe.clear();
-    for id in ids {
-        decide(context, ledger, turn, id);
-    }
+    // What changed without being decided (released, cancelled, unanswered) is written as well.
     drop_final(ledger, turn);
 }
 
