@@ -10,7 +10,8 @@ async fn a_withdrawal_goes_from_a_signed_request_to_a_released_transaction() {
     let view = world.withdraw("r1", 2_000_000).await;
     assert_eq!(codes(&view), ["RELEASED"], "{view:?}");
     assert_eq!(view.stage, Stage::Released);
-    let transaction: bitcoin::Transaction = bitcoin::consensus::encode::deserialize(&view.raw_transaction).unwrap();
+    let transaction: bitcoin::Transaction =
+        bitcoin::consensus::encode::deserialize(&view.raw_transaction).unwrap();
     assert_eq!(transaction.compute_txid().to_string(), view.txid.clone().unwrap());
     let prevouts: Vec<bitcoin::TxOut> = view
         .prevouts
