@@ -11,6 +11,7 @@ mod beneficiary;
 mod database;
 mod inbound;
 pub mod ivms;
+mod known;
 mod letter;
 pub mod name;
 mod originator;
@@ -80,7 +81,8 @@ impl Enclave {
     /// Asks the beneficiary VASP, or gives what it answered before to the same request digest.
     ///
     /// Waits a bounded time for an answer ([`Limits::answer_wait`]); what is still open is retried in the background until it expires.
-    /// Asking again is always safe.
+    /// Asking again is always safe, and needs no payload. An answer from before [`VerifyAsk::fresh_since`] is asked for again under a new
+    /// uuid, and stays the one given to everybody else until the new one has come.
     pub async fn verify(&self, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
         originator::verify(&self.room, ask).await
     }

@@ -432,7 +432,7 @@ impl World {
             attestation: Arc::new(identity(0xb, "attestation")),
             hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
         };
-        let cosigner = Cosigner::start(parts).await.unwrap();
+        let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
         self.cosigner = Some(cosigner.clone());
         *self.tap.cosigner.write().unwrap() = Some(cosigner);
     }
