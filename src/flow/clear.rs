@@ -65,11 +65,7 @@ impl Clearing {
             beneficiary_vasp: ask.request.beneficiary_vasp,
             kind,
             payload: ask.payload.clone(),
-<<<<<<< HEAD
-            // What could no longer clear is asked for anew, not handed over again.
-=======
             // An answer that no longer clears is asked for again, under a new uuid.
->>>>>>> main
             fresh_since: Some(Seconds(
                 self.context.now().0.saturating_sub(self.context.settings.clearance_age_s_max),
             )),
