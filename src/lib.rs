@@ -2,5 +2,25 @@
 //!
 //! The rooms, from the ground up. A floor uses only floors below it; two rooms on one floor do not know each other.
 
-pub mod keys;
+// words: what was asked, how far it has come, why not
 pub mod withdrawal;
+// the counter between faces and flow, in plain words; and the generated wire types
+pub mod desk;
+pub mod wire;
+// rules: pure computation
+pub mod audit;
+pub mod bitcoin;
+pub mod evidence;
+pub mod keys;
+// certificates and roles
+pub mod pki;
+// doors: one outside thing each
+pub mod cosigner;
+pub mod enclave;
+pub mod store;
+// faces
+pub mod grpc;
+// programs of their own
+pub mod relay;
+// the terminal, above everything that it starts
+pub mod cli;
