@@ -18,6 +18,8 @@ pub mod pki;
 pub mod cosigner;
 pub mod enclave;
 pub mod store;
+// the story
+pub mod flow;
 // faces
 pub mod grpc;
 // programs of their own

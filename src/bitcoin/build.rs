@@ -12,10 +12,12 @@ use ::bitcoin::{
     Amount, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, psbt, secp256k1,
 };
 
+use super::address::Destination;
 use super::coin::OwnCoin;
 use super::descriptor::{KeySlot, WalletDescriptor};
-use super::fee::{INPUTS_MAX, OUTPUTS_MAX};
+use super::fee::{self, INPUTS_MAX, OUTPUTS_MAX};
 use super::own_script::OwnScript;
+use super::settle::OutputNeed;
 
 /// nSequence of every input: replaceable (BIP-0125), lock time in force, no relative lock.
 pub const SEQUENCE: Sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
@@ -27,6 +29,18 @@ pub struct Payee {
     pub script_pubkey: ScriptBuf,
     /// How much, in satoshi.
     pub amount_sat: u64,
+}
+
+impl Payee {
+    /// A payment of that many satoshi.
+    pub fn new(destination: &Destination, amount_sat: u64) -> Self {
+        Self { script_pubkey: destination.script_pubkey().to_owned(), amount_sat }
+    }
+
+    /// What a selection needs to know of it.
+    pub fn need(&self) -> OutputNeed {
+        OutputNeed { amount_sat: self.amount_sat, weight: fee::output_weight(self.script_pubkey.len()) }
+    }
 }
 
 /// A payment to a script of the hot or the cold wallet.

@@ -8,8 +8,9 @@ use ::bitcoin::consensus::encode;
 use ::bitcoin::{OutPoint, Script, ScriptBuf, Transaction, Txid};
 
 use super::MONEY_SAT_MAX;
+use super::descriptor::WalletDescriptor;
 use super::own_script::{Branch, OwnScript};
-use crate::withdrawal::Code;
+use crate::withdrawal::{Code, Invalid};
 
 /// Longest raw transaction that is read, in bytes: the largest that nodes relay (400,000 weight units).
 pub const RAW_TRANSACTION_LEN_MAX: usize = 400_000;
@@ -36,6 +37,22 @@ pub struct OwnCoin {
     pub amount_sat: u64,
     /// Its script, derived by the party itself.
     pub script: Arc<OwnScript>,
+}
+
+impl Coin {
+    /// The coin with its script, derived from the wallet (three curve multiplications).
+    pub fn with_script(&self, wallet: &WalletDescriptor) -> Result<OwnCoin, Invalid> {
+        let script = Arc::new(wallet.script(self.branch, self.index)?);
+        Ok(OwnCoin { outpoint: self.outpoint, amount_sat: self.amount_sat, script })
+    }
+}
+
+impl OwnCoin {
+    /// The coin as the ledger keeps it.
+    pub fn coin(&self) -> Coin {
+        let (branch, index) = (self.script.branch(), self.script.index());
+        Coin { outpoint: self.outpoint, amount_sat: self.amount_sat, branch, index }
+    }
 }
 
 /// Why a raw transaction does not prove an output.

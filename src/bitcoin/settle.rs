@@ -18,6 +18,13 @@ pub struct OutputNeed {
     pub weight: u64,
 }
 
+impl OutputNeed {
+    /// An output to a script of the hot or the cold wallet.
+    pub const fn own(amount_sat: u64) -> Self {
+        Self { amount_sat, weight: OWN_OUTPUT_WEIGHT }
+    }
+}
+
 /// What the fee should be and must not exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeeTerms {

@@ -2,6 +2,9 @@
 //!
 //! Faces translate a call into these words and hand it across; the flow implements the traits. A desk also stands in
 //! front of the co-signer, embedded or remote, so both are the same to whoever asks.
+//!
+//! A face drops the future of a call whose deadline passed or whose caller went away, at whatever point it waits. A desk
+//! that has begun something which must not stop half-way hands it to a task of its own.
 
 pub mod addresses;
 pub mod approvals;

@@ -4,10 +4,11 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::answer::{Kind, is_plain};
+use super::answer::Kind;
 use super::database::DatabaseFault;
 use super::vault::VaultFault;
-use crate::withdrawal::{Amount, Asset, Code, Invalid, VaspId};
+use crate::evidence::request::parse_request;
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
 
 /// One verification to be asked for.
 #[derive(Clone)]
@@ -28,8 +29,10 @@ pub struct VerifyAsk {
     pub beneficiary_vasp: VaspId,
     /// The person behind the address, or the address alone.
     pub kind: Kind,
-    /// IVMS101 JSON as the exchange gave it; needed for a user verification.
+    /// IVMS101 JSON as the exchange gave it; needed for a user verification, the first time it is asked for.
     pub payload: Option<Vec<u8>>,
+    /// An answer given before this time is too old: the counterparty is asked again.
+    pub fresh_since: Option<Seconds>,
 }
 
 /// Shows what is asked, never about whom.
@@ -40,6 +43,7 @@ impl fmt::Debug for VerifyAsk {
             .field("beneficiary_vasp", &self.beneficiary_vasp)
             .field("kind", &self.kind)
             .field("payload", &self.payload.as_ref().map(|_| "…"))
+            .field("fresh_since", &self.fresh_since)
             .finish_non_exhaustive()
     }
 }
@@ -117,32 +121,24 @@ impl EnclaveFault {
 }
 
 impl VerifyAsk {
-    /// Checks that the ask says what the signed request says; the counterparty's answer will be bound to its digest.
-    pub(super) fn check(&self) -> Result<(), Invalid> {
+    /// Checks that the ask says what the signed request says, and gives its asset; the counterparty's answer will be bound to its digest.
+    pub(super) fn check(&self) -> Result<Asset, Invalid> {
         let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(self.request_text.as_bytes()));
         if digest != self.request_digest {
             return Err(malformed("request_digest", "is not the SHA-256 of the request text"));
         }
-        let asset = Asset::parse(self.line("asset")?)?;
+        let request = parse_request(&self.request_text)?;
         let same = [
-            ("symbol", asset.symbol() == self.symbol),
-            ("network", asset.network().as_str() == self.network),
-            ("destination", self.line("destination")? == self.destination && is_plain(&self.destination)),
-            ("amount", self.line("amount")? == self.amount.to_string()),
-            ("beneficiary_vasp", self.line("beneficiary_vasp")? == self.beneficiary_vasp.to_string()),
+            ("symbol", request.asset.symbol() == self.symbol),
+            ("network", request.asset.network().as_str() == self.network),
+            ("destination", request.destination == self.destination),
+            ("amount", request.amount == self.amount),
+            ("beneficiary_vasp", request.beneficiary_vasp == self.beneficiary_vasp),
         ];
         match same.into_iter().find(|(_, same)| !same) {
             Some((field, _)) => Err(malformed(field, "differs from the signed request")),
-            None => Ok(()),
+            None => Ok(request.asset),
         }
-    }
-
-    fn line(&self, key: &'static str) -> Result<&str, Invalid> {
-        let value =
-            |line: &'_ str| -> Option<usize> { line.strip_prefix(key)?.strip_prefix(": ").map(str::len) };
-        let mut lines = self.request_text.lines().skip(1);
-        let found = lines.find_map(|line| value(line).and_then(|len| line.get(line.len() - len..)));
-        found.ok_or_else(|| malformed(key, "is not in the request text"))
     }
 }
 

@@ -1,153 +1,34 @@
 //! Owns the counterparty's side: opens a sealed request, asks its own backend, signs the answer, seals it back.
 //!
-//! Knows no customers: that is the [`Backend`]'s. Nothing here believes the relay: requests are signed inside the seal.
-
-use std::future::Future;
-use std::pin::Pin;
+//! Knows no customers: that is the [`Backend`](super::Backend)'s. Nothing here believes the relay: requests are signed inside the seal.
 
 use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::{Answer, Decision, Kind, Reason, commitment, is_plain};
+use super::answer::{Decision, Kind, Reason, kind_of};
+use super::backend::{Question, Verdict};
 use super::database::{Role, Signed, State, Verification};
-use super::ivms::{Beneficiary, Payload, Text};
+use super::ivms::{Payload, Text};
+use super::letter::{
+    Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
+};
 use super::room::{Room, entropy};
-use super::seal::{self, Binding, Direction, pad};
+use super::seal::{self, Direction, pad};
 use super::wire::key::{KeyType, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel};
-use crate::withdrawal::{Amount, VaspId};
-
-/// What a backend is asked.
-pub struct Question<'a> {
-    /// The verification.
-    pub uuid: &'a str,
-    /// Who asks.
-    pub originating_vasp: VaspId,
-    /// The asset's ticker.
-    pub symbol: &'a str,
-    /// The network's name.
-    pub network: &'a str,
-    /// The address.
-    pub destination: &'a str,
-    /// How much, in base units.
-    pub amount: Amount,
-    /// The persons; always there when a user is asked about.
-    pub payload: Option<&'a Payload>,
-}
-
-/// What a backend answers.
-pub struct Verdict {
-    /// Yes, no, or unknown.
-    pub decision: Decision,
-    /// Why.
-    pub reason: Reason,
-    /// The beneficiary as the VASP knows it; only with a yes.
-    pub beneficiary: Option<Beneficiary>,
-}
-
-impl Verdict {
-    /// Yes.
-    pub fn verified(beneficiary: Option<Beneficiary>) -> Self {
-        Self { decision: Decision::Verified, reason: Reason::Ok, beneficiary }
-    }
-
-    /// No.
-    pub fn denied(reason: Reason) -> Self {
-        Self { decision: Decision::Denied, reason, beneficiary: None }
-    }
-}
-
-/// A backend at work.
-pub type Judging<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
-
-/// The VASP's own system: who holds which address, and whose identity was checked.
-pub trait Backend: Send + Sync + 'static {
-    /// Whether the address is one of this VASP's (and the name's, if one is given).
-    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
-
-    /// Whether the address belongs to that person, whose identity was checked.
-    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a>;
-}
-
-/// A backend without customers: knows no address.
-pub struct NoCustomers;
-
-impl Backend for NoCustomers {
-    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
-        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
-    }
-
-    fn verify_user<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
-        Box::pin(async { Verdict::denied(Reason::UnknownAddress) })
-    }
-}
-
-/// What is asked, inside the seal and under the originating VASP's signature.
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    pub(super) uuid: String,
-    pub(super) kind: String,
-    pub(super) asset: String,
-    pub(super) network: String,
-    pub(super) destination: String,
-    pub(super) amount: String,
-    pub(super) request_digest: String,
-    /// The canonical IVMS101 text, or empty.
-    pub(super) ivms101: String,
-}
-
-/// The plaintext of a request envelope.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SealedRequest {
-    /// [`Asked`] as JSON.
-    pub(super) asked: Text,
-    pub(super) reply_key: SignedKey,
-    /// Ed25519 of the originating VASP over [`request_text`], base64.
-    pub(super) signature: String,
-}
-
-/// The plaintext of a reply envelope.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SealedReply {
-    pub(super) answer: String,
-    /// Ed25519 of the beneficiary VASP over `answer`, base64.
-    pub(super) signature: String,
-    /// Opens the commitment; hex, or empty.
-    pub(super) salt: String,
-    /// The canonical beneficiary, or empty.
-    pub(super) ivms101: Text,
-}
+use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer, render_answer};
+use crate::evidence::{ed25519, sign_answer};
+use crate::withdrawal::{Amount, Asset, Invalid, Network, VaspId};
 
 /// What the beneficiary keeps beside the answer.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     salt: String,
     ivms101: Text,
-}
-
-/// What the originating VASP signs: everything the envelope is bound to, what is asked, and where the reply goes.
-pub(super) fn request_text(binding: Binding<'_>, asked: &str, reply_key: &SignedKey) -> Vec<u8> {
-    let mut text = b"countersign verification-request v1\n".to_vec();
-    text.extend(binding.bytes());
-    let asked = HEXLOWER.encode(&Sha256::digest(asked.as_bytes()));
-    text.extend(format!("asked: {asked}\nreply_key: {}\n", reply_key.public_key).into_bytes());
-    text
-}
-
-/// What a key is for, by its type.
-pub(super) fn identifier(key_type: KeyType, vasp: VaspId, destination: &str, uuid: &str) -> String {
-    match key_type {
-        KeyType::PerVasp => vasp.to_string(),
-        KeyType::PerAddress => HEXLOWER.encode(&Sha256::digest(destination.as_bytes())),
-        KeyType::PerVerification => uuid.to_owned(),
-    }
 }
 
 /// Gives a public key out, made now if need be. Errors are codes of `docs/relay.md`.
@@ -209,10 +90,10 @@ impl<E: Into<EnclaveFault>> From<E> for Trouble {
 /// A request that was opened, with the originating VASP's signature verified.
 struct Opened {
     from: VaspId,
-    kind: Kind,
     key_type: KeyType,
-    amount: Amount,
     asked: Asked,
+    /// The answer as it stands before anybody was asked: it could be signed.
+    draft: VerificationAnswer,
     digest: Vec<u8>,
     reply_to: [u8; 32],
 }
@@ -257,67 +138,103 @@ async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {
     let reply_to = request.reply_key.verify(identity, from, (key_type, &purpose), (room.now)());
     Ok(Opened {
         from,
-        kind: Kind::parse(&asked.kind).ok_or(no("malformed"))?,
         key_type,
-        amount: plain_fields(&asked).ok_or(no("malformed"))?,
+        draft: draft(room, from, &asked).ok_or(no("malformed"))?,
         digest: Sha256::digest(request.asked.as_str().as_bytes()).to_vec(),
         reply_to: reply_to.map_err(|_| no("reply_key_invalid"))?,
         asked,
     })
 }
 
-/// Whether everything that will stand in the answer may stand there; gives the amount.
-fn plain_fields(asked: &Asked) -> Option<Amount> {
-    let hex = asked.request_digest.len() == 64 && HEXLOWER.decode(asked.request_digest.as_bytes()).is_ok();
-    let plain = [&asked.asset, &asked.network, &asked.destination].into_iter().all(|value| is_plain(value));
-    Amount::parse("amount", &asked.amount).ok().filter(|_| plain && hex)
+/// The answer without a verdict, if everything that was asked may stand in one.
+fn draft(room: &Room, from: VaspId, asked: &Asked) -> Option<VerificationAnswer> {
+    let kind = kind_of(&asked.kind)?;
+    let draft = VerificationAnswer {
+        uuid: Uuid::try_parse(&asked.uuid).ok()?,
+        kind,
+        originating_vasp: from,
+        beneficiary_vasp: room.vasp,
+        asset: Asset::parse(&asked.asset).ok()?,
+        network: Network::parse(&asked.network).ok()?,
+        destination: asked.destination.clone(),
+        amount: Amount::parse("amount", &asked.amount).ok()?,
+        commitment: (kind == Kind::User).then_some([0; 32]),
+        result: Decision::Error,
+        reason: Reason::UndefinedError.as_str().to_owned(),
+        answered_at: (room.now)(),
+        request_digest: HEXLOWER.decode(asked.request_digest.as_bytes()).ok()?.try_into().ok()?,
+    };
+    let good = draft.asset.network() == draft.network && parse_answer(&render_answer(&draft)).is_ok();
+    good.then_some(draft)
 }
 
 /// Asks the backend and signs; `None` if it takes longer than it may.
 async fn judge(room: &Room, opened: &Opened, row: String) -> Result<Option<Verification>, EnclaveFault> {
-    let asked = &opened.asked;
+    let (asked, kind) = (&opened.asked, opened.draft.kind);
     let payload = match asked.ivms101.as_str() {
         "" => Ok(None),
         text => Payload::parse(text.as_bytes(), (room.now)()).map(Some),
     };
-    let verdict = match &payload {
+    let person = person_of(&payload);
+    let verdict = match payload {
         Err(_) => Verdict::denied(Reason::LackOfInformation),
-        Ok(None) if opened.kind == Kind::User => Verdict::denied(Reason::LackOfInformation),
+        Ok(None) if kind == Kind::User => Verdict::denied(Reason::LackOfInformation),
         Ok(Some(payload)) if payload.account() != asked.destination => {
             Verdict::denied(Reason::UnknownAddress)
         }
-        Ok(payload) => match ask_backend(room, opened, payload.as_ref()).await {
+        Ok(payload) => match ask_backend(room, opened, payload).await {
             Some(verdict) => verdict,
             None => return Ok(None),
         },
     };
-    let person = payload.ok().flatten().map(|p| p.beneficiary_canonical());
-    let (committed, salt) = match (opened.kind, person) {
-        (Kind::User, Some(person)) => {
-            let salt = entropy()?;
-            (commitment(&salt, &person), HEXLOWER.encode(&*salt))
-        }
-        _ => ("-".to_owned(), String::new()),
+    // Who could not be read is committed to as nobody.
+    let salt = entropy()?;
+    let answer = VerificationAnswer {
+        commitment: (kind == Kind::User).then(|| commitment(&salt, person.as_bytes())),
+        result: verdict.decision,
+        reason: verdict.reason.as_str().to_owned(),
+        answered_at: (room.now)(),
+        ..opened.draft.clone()
     };
-    Ok(Some(written(room, opened, row, &verdict, committed, salt)?))
+    let salt = if kind == Kind::User { HEXLOWER.encode(&*salt) } else { String::new() };
+    Ok(Some(written(room, opened, row, &verdict, &answer, salt)?))
 }
 
-async fn ask_backend(room: &Room, opened: &Opened, payload: Option<&Payload>) -> Option<Verdict> {
-    let asked = &opened.asked;
-    let question = Question {
-        uuid: &asked.uuid,
-        originating_vasp: opened.from,
-        symbol: &asked.asset,
-        network: &asked.network,
-        destination: &asked.destination,
-        amount: opened.amount,
-        payload,
+fn person_of(payload: &Result<Option<Payload>, Invalid>) -> Zeroizing<String> {
+    let payload = payload.as_ref().ok().and_then(Option::as_ref);
+    payload.map(Payload::beneficiary_canonical).unwrap_or_default()
+}
+
+/// In a task of its own, so that a backend that panics takes nothing with it: the answer is then ERROR.
+async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> Option<Verdict> {
+    let (backend, draft, symbol) = (room.backend.clone(), opened.draft.clone(), opened.draft.asset.symbol());
+    let time = match draft.kind {
+        Kind::User => room.limits.user_time,
+        Kind::Account => room.limits.account_time,
     };
-    let (judging, time) = match opened.kind {
-        Kind::User => (room.backend.verify_user(&question), room.limits.user_time),
-        Kind::Account => (room.backend.verify_account(&question), room.limits.account_time),
+    let judging = async move {
+        let question = Question {
+            uuid: &draft.uuid.hyphenated().to_string(),
+            originating_vasp: draft.originating_vasp,
+            symbol,
+            network: draft.network.as_str(),
+            destination: &draft.destination,
+            amount: draft.amount,
+            payload: payload.as_ref(),
+        };
+        match draft.kind {
+            Kind::User => backend.verify_user(&question).await,
+            Kind::Account => backend.verify_account(&question).await,
+        }
     };
-    tokio::time::timeout(time, judging).await.ok()
+    match tokio::spawn(tokio::time::timeout(time, judging)).await {
+        Ok(verdict) => verdict.ok().map(Verdict::sound),
+        Err(broken) if broken.is_panic() => {
+            tracing::error!(uuid = opened.asked.uuid, "the backend broke over a verification");
+            Some(Verdict::error())
+        }
+        Err(_) => None,
+    }
 }
 
 fn written(
@@ -325,26 +242,11 @@ fn written(
     opened: &Opened,
     row_key: String,
     verdict: &Verdict,
-    commitment: String,
+    answer: &VerificationAnswer,
     salt: String,
 ) -> Result<Verification, EnclaveFault> {
-    let (asked, now) = (&opened.asked, (room.now)());
-    let text = Answer {
-        uuid: asked.uuid.clone(),
-        kind: opened.kind,
-        originating_vasp: opened.from,
-        beneficiary_vasp: room.vasp,
-        asset: asked.asset.clone(),
-        network: asked.network.clone(),
-        destination: asked.destination.clone(),
-        amount: asked.amount.clone(),
-        commitment,
-        decision: verdict.decision,
-        reason: verdict.reason,
-        answered_at: now,
-        request_digest: asked.request_digest.clone(),
-    }
-    .render();
+    let (asked, now) = (&opened.asked, answer.answered_at);
+    let signed = sign_answer(answer, ed25519(&room.identity))?;
     let given = verdict.beneficiary.as_ref().filter(|_| verdict.decision == Decision::Verified);
     let kept =
         Kept { salt, ivms101: Text::new(given.map(|b| b.canonical().to_string()).unwrap_or_default()) };
@@ -357,7 +259,7 @@ fn written(
         state: State::Answered,
         kind: asked.kind.clone(),
         counterparty: opened.from.to_string(),
-        symbol: asked.asset.clone(),
+        asset: asked.asset.clone(),
         network: asked.network.clone(),
         destination: asked.destination.clone(),
         amount: asked.amount.clone(),
@@ -366,7 +268,7 @@ fn written(
         ivms: (!asked.ivms101.is_empty()).then(|| Zeroizing::new(asked.ivms101.clone().into_bytes())),
         reply: Some(kept),
         envelope: None,
-        answer: Some(Signed { signature: room.identity.sign(text.as_bytes()).to_bytes(), text }),
+        answer: Some(Signed { text: signed.text, signature: signed.signature }),
         created_at: now,
         expires_at: now,
         next_try_at: now,
@@ -388,27 +290,4 @@ fn seal_reply(room: &Room, opened: &Opened, kept: &Verification) -> Result<Fate,
     let binding = binding(Direction::Reply, &opened.asked.uuid, room.vasp, opened.from, opened.key_type);
     let envelope = seal::seal(&opened.reply_to, binding, plain.as_bytes(), entropy()?);
     Ok(Fate::Answered { envelope: envelope.map_err(|_| Trouble::Refused("reply_key_invalid"))? })
-}
-
-/// What both envelopes of a verification are bound to.
-pub(super) fn binding(
-    direction: Direction,
-    uuid: &str,
-    from: VaspId,
-    to: VaspId,
-    key_type: KeyType,
-) -> Binding<'_> {
-    Binding { direction, uuid, from, to, key_type: key_type.as_str() }
-}
-
-/// Verifies an Ed25519 signature in base64; gives its bytes.
-pub(super) fn check_signature(key: &VerifyingKey, text: &[u8], signature: &str) -> Option<[u8; 64]> {
-    let bytes: [u8; 64] = BASE64.decode(signature.as_bytes()).ok()?.try_into().ok()?;
-    key.verify_strict(text, &Signature::from_bytes(&bytes)).ok()?;
-    Some(bytes)
-}
-
-/// Whether that is a version 4 uuid in its one spelling.
-pub(super) fn is_uuid(text: &str) -> bool {
-    uuid::Uuid::try_parse(text).is_ok_and(|u| u.get_version_num() == 4 && u.hyphenated().to_string() == text)
 }

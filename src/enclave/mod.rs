@@ -5,10 +5,14 @@
 
 mod answer;
 mod ask;
+mod asking;
+mod backend;
 mod beneficiary;
 mod database;
 mod inbound;
 pub mod ivms;
+mod known;
+mod letter;
 pub mod name;
 mod originator;
 mod room;
@@ -27,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::answer::{Decision, Kind, Reason};
 pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
-pub use self::beneficiary::{Backend, Judging, NoCustomers, Question, Verdict};
+pub use self::backend::{Backend, Judging, NoCustomers, Question, Verdict};
 use self::database::Database;
 use self::ivms::Payload;
 use self::room::Room;
@@ -77,9 +81,18 @@ impl Enclave {
     /// Asks the beneficiary VASP, or gives what it answered before to the same request digest.
     ///
     /// Waits a bounded time for an answer ([`Limits::answer_wait`]); what is still open is retried in the background until it expires.
-    /// Asking again is always safe.
+    /// Asking again is always safe, and needs no payload. An answer from before [`VerifyAsk::fresh_since`] is asked for again under a new
+    /// uuid, and stays the one given to everybody else until the new one has come.
     pub async fn verify(&self, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
         originator::verify(&self.room, ask).await
+    }
+
+    /// The answer kept for a request digest (hex), if there is one; asks nobody, and says nothing of its age.
+    ///
+    /// The newest answers are in memory; at most one indexed read otherwise. A database that does not answer is reported and counts as
+    /// no answer: [`Enclave::verify`] will say what is wrong.
+    pub async fn known_answer(&self, request_digest: &str) -> Option<(String, [u8; 64])> {
+        originator::known_answer(&self.room, request_digest).await
     }
 
     /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.
@@ -101,11 +114,18 @@ impl Enclave {
     }
 
     /// Stops listener and worker and closes the database.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             let _ = task.await;
         }
         self.room.db.close().await;
+    }
+}
+
+/// A dropped enclave serves nobody any more.
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
-use super::beneficiary::Backend;
+use super::backend::Backend;
 use super::database::{Database, OwnKey};
+use super::known::{Answers, KNOWN_MAX};
 use super::seal::{KeyPair, key_id};
 use super::vault::Vault;
 use super::wire::client::{Call, CallFault, Client};
@@ -25,12 +26,15 @@ use crate::withdrawal::VaspId;
 
 /// The name under which the relay signs and is addressed.
 pub(super) const RELAY: &str = "relay";
+/// How long a call to the relay may take, beside what it is asked to wait.
+pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Room {
     pub(super) vasp: VaspId,
     pub(super) identity: SigningKey,
     pub(super) peers: HashMap<VaspId, VerifyingKey>,
     pub(super) db: Database,
+    pub(super) known: Answers,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) gate: Gate,
     pub(super) limits: Limits,
@@ -67,11 +71,15 @@ impl Room {
         let sender = Sender::new(name.clone(), settings.identity.clone(), settings.now.clone());
         let client = Client::new(settings.roots, sender).map_err(|e| config(e.to_string()))?;
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
+        let db = Database::open(&settings.database, vault).await?;
+        // One more than are held, so that the memory learns that it does not hold all.
+        let known = Answers::of(KNOWN_MAX, db.answers(KNOWN_MAX + 1).await?);
         let room = Self {
             vasp: settings.vasp,
             identity: settings.identity,
             peers,
-            db: Database::open(&settings.database, vault).await?,
+            db,
+            known,
             backend,
             gate: Gate::new(name, callers, settings.now.clone()),
             now: settings.now,

@@ -1,12 +1,14 @@
 //! From what a party knows to what its policy is told. Signer and co-signer both ask here, each with its own treasury.
 
-use wallet_policy::facts::{Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind};
+use wallet_policy::facts::{
+    Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
+};
 use wallet_policy::ratio::Position;
-use wallet_policy::{Decision, Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units};
+use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, Verdict};
 
 use super::ledger::Treasury;
-use crate::evidence::answer::{AnswerKind, Clearance};
 use crate::evidence::approval::Approval;
+use crate::evidence::{AnswerKind, Clearance};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
 
 /// What a party sees of its own wallet at one moment.
@@ -41,8 +43,18 @@ impl Sight<'_> {
         Position { hot: Units(self.hot.units()), cold: Units(cold.units()) }
     }
 
-    fn facts(&self, kind: Kind, amount: Amount, destination: Destination, fee: Fee) -> Result<Facts, Finding> {
-        let spent = self.treasury.sums.spent(self.now).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
+    fn facts(
+        &self,
+        kind: Kind,
+        amount: Amount,
+        destination: Destination,
+        fee: Fee,
+    ) -> Result<Facts, Finding> {
+        let spent = self
+            .treasury
+            .sums
+            .spent(self.now)
+            .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
         Ok(Facts {
             kind,
             organisation: String::new(),
@@ -116,30 +128,25 @@ fn given(clearance: &Clearance) -> GivenClearance {
 
 fn approval(approval: &Approval) -> GivenApproval {
     GivenApproval {
-        person: approval.operator().to_owned(),
-        groups: approval.groups().to_vec(),
+        person: approval.person().to_owned(),
+        groups: approval.groups().iter().cloned().collect(),
     }
 }
 
-/// What the policy says, in our words. A code of the policy file that we do not know refuses or holds by its effect.
-pub fn outcome_of(decision: Decision) -> Outcome {
-    match decision {
-        Decision::Release => Outcome::Moving,
-        Decision::Hold(findings) => Outcome::Held(findings.iter().map(|f| finding(f, Code::PolicyHeld)).collect()),
-        Decision::Refuse(findings) => {
-            Outcome::Refused(findings.iter().map(|f| finding(f, Code::PolicyRefused)).collect())
+/// Asks the policy, and says its answer in our words. A code that we do not know refuses or holds by its effect.
+pub fn judge(policy: &Policy, facts: &Facts) -> Outcome {
+    match policy.decide(facts).into_verdict() {
+        Verdict::Release => Outcome::Moving,
+        Verdict::Hold(found) => Outcome::Held(found.iter().map(|f| finding(f, Code::PolicyHeld)).collect()),
+        Verdict::Refuse(found) => {
+            Outcome::Refused(found.iter().map(|f| finding(f, Code::PolicyRefused)).collect())
         }
     }
 }
 
 fn finding(found: &wallet_policy::Finding, otherwise: Code) -> Finding {
-    match Code::parse(&found.code) {
+    match Code::parse(found.code.as_str()) {
         Some(code) => Finding::new(code, found.detail.clone()),
         None => Finding::new(otherwise, format!("{}: {}", found.policy, found.detail)),
     }
-}
-
-/// Asks the policy.
-pub fn judge(policy: &Policy, facts: &Facts) -> Outcome {
-    outcome_of(policy.decide(facts))
 }

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod attacks;
+mod clearance;
+mod renewal;
 mod story;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -47,6 +49,8 @@ struct World {
     relay_stop: CancellationToken,
     relay: Option<JoinHandle<()>>,
     asked: Arc<AtomicUsize>,
+    /// How far everybody's clock is ahead of the true one, in seconds.
+    ahead: Arc<AtomicU64>,
 }
 
 fn clock() -> Clock {
@@ -99,7 +103,13 @@ impl World {
             relay_stop: CancellationToken::new(),
             relay: None,
             asked: Arc::default(),
+            ahead: Arc::default(),
         }
+    }
+
+    fn clock(&self) -> Clock {
+        let (clock, ahead) = (clock(), self.ahead.clone());
+        Arc::new(move || clock().plus(ahead.load(Ordering::SeqCst)))
     }
 
     fn tls(&self) -> Identity {
@@ -120,7 +130,7 @@ impl World {
     }
 
     fn standing(&self) -> Standing {
-        Standing { key: relay_key(), tls: self.tls(), roots: self.roots.clone(), now: clock() }
+        Standing { key: relay_key(), tls: self.tls(), roots: self.roots.clone(), now: self.clock() }
     }
 
     async fn start_relay(&mut self) {
@@ -159,7 +169,7 @@ impl World {
                 answer_wait: Duration::from_millis(2500),
                 ..enclave::Limits::default()
             },
-            now: clock(),
+            now: self.clock(),
         }
     }
 
@@ -255,6 +265,7 @@ fn ask(id: &str, address: &str, persons: &str) -> VerifyAsk {
         beneficiary_vasp: ROBOT,
         kind: Kind::User,
         payload: Some(payload(persons, address)),
+        fresh_since: None,
     }
 }
 

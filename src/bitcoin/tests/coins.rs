@@ -68,6 +68,14 @@ fn coin(n: u32, amount_sat: u64) -> Coin {
 }
 
 #[test]
+fn a_coin_takes_its_script_from_the_wallet_and_gives_it_back() {
+    let wallet = Scene::withdrawal().hot.wallet;
+    let loaded = coin(3, 500).with_script(&wallet).unwrap();
+    assert_eq!(loaded.coin(), coin(3, 500));
+    assert_eq!(*loaded.script, wallet.script(Branch::Deposit, 3).unwrap());
+}
+
+#[test]
 fn the_index_counts_each_coin_once() {
     let mut index = CoinIndex::new();
     assert!(index.insert(coin(1, 500)) && index.insert(coin(2, 500)) && !index.insert(coin(1, 500)));

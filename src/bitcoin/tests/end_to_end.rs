@@ -1,17 +1,19 @@
 //! From a plan to a transaction the consensus rules accept, and everything that must stop on the way.
 
-use ::bitcoin::Transaction;
 use ::bitcoin::consensus::encode;
 use ::bitcoin::secp256k1::ecdsa::Signature;
+use ::bitcoin::{OutPoint, Transaction};
+use proptest::prelude::*;
 
 use super::scene::{Scene, TIP};
 use super::world::{World, stranger};
 use crate::bitcoin::fee::{self, INPUT_WEIGHT_MAX};
 use crate::bitcoin::{
-    BuildError, Chance, ConsensusError, Expectations, KeySlot, Payee, SignatureError, Unsigned, UnsignedPlan,
-    check_psbt, placing, verify_consensus,
+    Branch, BuildError, Chance, Coin, ConsensusError, Expectations, FeeCaps, FeeTerms, KeySlot, OutputNeed,
+    OwnCoin, OwnOutput, Payee, SignatureError, Unsigned, UnsignedPlan, check_psbt, placing, select,
+    verify_consensus,
 };
-use crate::withdrawal::Network;
+use crate::withdrawal::{FeeRate, Network};
 
 const PAIRS: [(KeySlot, KeySlot); 6] = [
     (KeySlot::A, KeySlot::B),
@@ -189,7 +191,7 @@ fn lock_times_sit_at_the_tip_and_one_in_ten_a_little_below() {
 #[test]
 fn a_plan_that_cannot_be_meant_is_not_built() {
     let scene = Scene::sweep();
-    let build = |inputs: Vec<crate::bitcoin::OwnCoin>, amount_sat: u64, count: usize| {
+    let build = |inputs: Vec<OwnCoin>, amount_sat: u64, count: usize| {
         let payees = vec![Payee { script_pubkey: stranger(1), amount_sat }; count];
         let plan = UnsignedPlan { inputs, payees, cold: None, change: None, tip_height: TIP };
         Unsigned::build(plan, Chance { order: 0, lock_time: 1 }).map(|_| ())
@@ -210,9 +212,9 @@ fn a_plan_that_cannot_be_meant_is_not_built() {
 #[test]
 fn the_changes_place_is_decided_by_the_seed_and_reaches_every_place() {
     let scene = Scene::withdrawal();
-    let script = scene.hot.own(crate::bitcoin::Branch::Change, 5);
+    let script = scene.hot.own(Branch::Change, 5);
     let place = |order| {
-        let change = crate::bitcoin::OwnOutput { script: script.clone(), amount_sat: 700_000 };
+        let change = OwnOutput { script: script.clone(), amount_sat: 700_000 };
         let inputs = scene.unsigned.inputs().to_vec();
         let plan = UnsignedPlan {
             inputs,
@@ -256,4 +258,42 @@ fn the_digest_is_that_of_bip_143() {
     );
     let expected = hex("185c0be5263dce5b4bb50a047973c1b6272bfbd0103a89444597dc40b248ee7c");
     assert_eq!(digest.unwrap().to_vec(), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_chosen_is_built_checked_and_finished_at_the_same_fee(
+        amounts in prop::collection::vec(20_000u64..400_000, 1..9),
+        asked in prop::collection::vec(1_000u64..200_000, 1..4),
+        rate in 1_000u64..20_000,
+        order: u64,
+        lock_time: u64,
+    ) {
+        let hot = World::new(Network::Signet, 5);
+        let coins: Vec<OwnCoin> = amounts.iter().zip(0..).map(|(sat, n)| hot.coin(n, *sat)).collect();
+        let payees: Vec<Payee> =
+            asked.iter().zip(0..).map(|(sat, n)| Payee { script_pubkey: stranger(n), amount_sat: *sat }).collect();
+        let caps = FeeCaps { rate_max: FeeRate(100_000), transaction_sat_max: 1_000_000, asked_sat_max: None };
+        let terms = FeeTerms { rate: FeeRate(rate), caps, replaced_fee_sat: None };
+        let needs: Vec<OutputNeed> = payees.iter().map(Payee::need).collect();
+        let ledger: Vec<Coin> = coins.iter().map(OwnCoin::coin).collect();
+        let Ok(chosen) = select(&ledger, Some(ledger[0].outpoint), &needs, &terms) else { return Ok(()) };
+        let known = |o: &OutPoint| coins.iter().find(|coin| coin.outpoint == *o).cloned();
+        let change = chosen.change_sat.map(|amount_sat| OwnOutput { script: hot.own(Branch::Change, 9), amount_sat });
+        let inputs = chosen.coins.iter().map(|coin| known(&coin.outpoint).unwrap()).collect();
+        let plan = UnsignedPlan { inputs, payees: payees.clone(), cold: None, change, tip_height: TIP };
+        let unsigned = Unsigned::build(plan, Chance { order, lock_time }).unwrap();
+        let expect = Expectations {
+            txid: Some(unsigned.txid()), receiver: KeySlot::B, signed_by: None, payees: &payees, cold: None,
+            change_index_max: 9, change_ready: None, caps, tip_height: TIP,
+        };
+        let bytes = unsigned.psbt(KeySlot::B, &hot.wallet, None).unwrap();
+        let checked = check_psbt(&bytes, &hot.wallet, &expect, &known).unwrap();
+        prop_assert_eq!((checked.fee_sat(), checked.vbytes()), (chosen.fee_sat, chosen.vbytes));
+        prop_assert_eq!(checked.change().map(|own| own.amount_sat()), chosen.change_sat);
+        let finished = checked.finish(&hot.sign(&checked, KeySlot::B), &hot.sign(&checked, KeySlot::A)).unwrap();
+        prop_assert_eq!(finished.txid(), unsigned.txid());
+    }
 }

@@ -170,7 +170,7 @@ proptest! {
     ) {
         let all = coins(&amounts);
         let cold_sat = (amounts.iter().sum::<u64>() * part / 100).max(330);
-        if let Ok(found) = select_sweep(&all, OutputNeed { amount_sat: cold_sat, weight: 172 }, &terms(rate)) {
+        if let Ok(found) = select_sweep(&all, OutputNeed::own(cold_sat), &terms(rate)) {
             prop_assert!(conserves(&found, cold_sat));
             prop_assert_eq!(found.fee_sat, FeeRate(rate).fee_sat(found.vbytes).unwrap());
             prop_assert!(found.change_sat.is_none() || found.extra_sat == 0);

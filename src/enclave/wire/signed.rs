@@ -1,7 +1,7 @@
 //! Owns signed HTTP requests: who calls is proved over method, path, time, nonce and body; nothing is taken twice.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use data_encoding::{BASE64, HEXLOWER};
@@ -102,13 +102,13 @@ pub struct Gate {
     name: String,
     callers: HashMap<String, VerifyingKey>,
     now: Clock,
-    seen: Arc<Mutex<HashMap<(String, String), u64>>>,
+    seen: Mutex<HashMap<(String, String), u64>>,
 }
 
 impl Gate {
     /// A gate of the receiver `name` for these callers.
     pub fn new(name: String, callers: HashMap<String, VerifyingKey>, now: Clock) -> Self {
-        Self { name, callers, now, seen: Arc::default() }
+        Self { name, callers, now, seen: Mutex::default() }
     }
 
     /// Verifies a request and gives the caller's name.
@@ -158,6 +158,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::http::{HeaderName, HeaderValue};

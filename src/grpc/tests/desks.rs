@@ -52,7 +52,9 @@ impl Pretend {
     }
 
     pub async fn until_one_waits(&self) {
-        self.waiting.acquire().await.unwrap().forget();
+        // A watchdog: where the call never comes, the test fails instead of waiting for ever.
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(20), self.waiting.acquire()).await;
+        waiting.expect("no call came to wait").unwrap().forget();
     }
 }
 

@@ -69,7 +69,7 @@ fn counterparty(parcel: &Parcel, twist: impl Fn(String) -> String, signer: &Sign
     let ivms: Value = serde_json::from_str(asked["ivms101"].as_str().unwrap()).unwrap();
     let salt = [9; 32];
     let commitment = Sha256::new()
-        .chain_update(b"countersign beneficiary commitment v1\n")
+        .chain_update(b"countersign beneficiary-commitment v1\n")
         .chain_update(salt)
         .chain_update(serde_json_canonicalizer::to_vec(&ivms["beneficiary"]).unwrap());
     let field = |name: &str| asked[name].as_str().unwrap().to_owned();
@@ -100,6 +100,12 @@ fn counterparty(parcel: &Parcel, twist: impl Fn(String) -> String, signer: &Sign
         Zeroizing::new(Sha256::digest(now().0.to_be_bytes()).into()),
     );
     Fate::Answered { envelope: sealed.unwrap() }
+}
+
+/// The commitment to nobody, under the salt of these tests.
+fn nobody() -> String {
+    let hash = Sha256::new().chain_update(b"countersign beneficiary-commitment v1\n").chain_update([9; 32]);
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// A relay and counterparty in one whose answer is twisted. Gives what the exchange's enclave made of it.
@@ -137,13 +143,15 @@ async fn a_counterparty_written_from_the_specification_alone_is_believed() {
 #[tokio::test]
 async fn an_answer_to_anything_else_is_refused() {
     type Twist = fn(String) -> String;
-    let twists: [(&str, Twist); 9] = [
+    let twists: [(&str, Twist); 11] = [
         ("uuid", |t| t.replace(line(&t, "uuid"), "1b4e28ba-2fa1-4d2a-883f-0016d3cca427")),
         ("address", |t| t.replace(CHECKED, UNCHECKED)),
         ("amount", |t| t.replace("150000", "150001")),
         ("network", |t| t.replace("regtest", "mainnet")),
         ("digest", |t| t.replace(line(&t, "request_digest"), &"0".repeat(64))),
         ("person", |t| t.replace(line(&t, "commitment"), &"0".repeat(64))),
+        ("nobody", |t| t.replace(line(&t, "commitment"), &nobody())),
+        ("absence", |t| t.replace(line(&t, "commitment"), "-")),
         ("kind", |t| t.replace("kind: user", "kind: account")),
         ("time", |t| t.replace(line(&t, "answered_at"), "1700000000")),
         ("form", |t| format!("{t}more: yes\n")),
@@ -153,6 +161,16 @@ async fn an_answer_to_anything_else_is_refused() {
         assert_eq!(reply, VerifyReply::Pending, "an answer to another {what} was taken");
         assert!(seen.iter().any(|(path, _)| path.starts_with("DELETE")), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_no_may_name_nobody() {
+    let no = |t: String| {
+        let t = t.replace(line(&t, "commitment"), &nobody());
+        t.replace("VERIFIED", "DENIED").replace("reason: OK", "reason: LACK-OF-INFORMATION")
+    };
+    let (reply, _) = twisted(no, identity_of(ROBOT.0)).await;
+    assert_eq!(verdict(&answered(reply).0), ("DENIED", "LACK-OF-INFORMATION"));
 }
 
 #[tokio::test]
@@ -211,7 +229,7 @@ async fn forged(world: &World, signer: &SigningKey, uuid: &str) -> Parcel {
     let purpose = (KeyType::PerVasp, &*EXCHANGE.to_string());
     let reply_key = SignedKey::sign(signer, EXCHANGE, purpose, &their_key().public, now());
     let asked = json!({
-        "uuid": uuid, "kind": "user", "asset": "BTC", "network": "regtest", "destination": CHECKED, "amount": "150000",
+        "uuid": uuid, "kind": "user", "asset": "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1", "network": "regtest", "destination": CHECKED, "amount": "150000",
         "request_digest": "ab".repeat(32),
         "ivms101": String::from_utf8(payload(&natural("Robbins", "Taylor"), CHECKED)).unwrap(),
     })

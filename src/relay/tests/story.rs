@@ -299,3 +299,26 @@ async fn personal_data_is_in_no_file_no_answer_and_no_error() {
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure, not a check: run with --nocapture"]
+async fn how_long_a_verification_takes() {
+    let world = World::new().await;
+    let (exchange, _robot) = (Arc::new(world.exchange().await), world.robot().await);
+    let one = |id: String| ask(&id, CHECKED, &natural("Robbins", "Taylor"));
+    let _ = answered(exchange.verify(one("warm".into())).await.unwrap());
+    let start = std::time::Instant::now();
+    for n in 0..100 {
+        let _ = answered(exchange.verify(one(format!("s{n}"))).await.unwrap());
+    }
+    println!("one after another: {:?} each", start.elapsed() / 100);
+    let start = std::time::Instant::now();
+    let many = (0..400).map(|n| {
+        let (exchange, ask) = (exchange.clone(), one(format!("p{n}")));
+        tokio::spawn(async move { insist(&exchange, &ask).await })
+    });
+    for one in many.collect::<Vec<_>>() {
+        let _ = one.await.unwrap();
+    }
+    println!("400 at once: {:?} each", start.elapsed() / 400);
+}

@@ -1,0 +1,313 @@
+//! Owns one round with the counterparty: seal, send, open, and believe an answer only if every field is what was asked.
+
+use std::sync::PoisonError;
+
+use axum::http::Method;
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::Signer;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::EnclaveFault;
+use super::answer::Decision;
+use super::database::{Signed, Verification};
+use super::ivms::{Beneficiary, Payload, Text};
+use super::letter::{
+    Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
+};
+use super::room::{CALL_TIME, Room, entropy};
+use super::seal::{self, Direction, Envelope, pad};
+use super::wire::client::CallFault;
+use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
+use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven};
+use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
+use crate::withdrawal::{Seconds, VaspId};
+
+const UUIDS_AHEAD: usize = 32;
+
+/// Why a try brought no answer. Holds codes only.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Miss {
+    /// The relay or the counterparty cannot be had now.
+    #[error("{0}")]
+    Call(#[from] CallFault),
+    /// The counterparty will not take the envelope.
+    #[error("the counterparty refused the request: `{0}`")]
+    Refused(String),
+    /// The counterparty's key is not believed.
+    #[error("{0}")]
+    Key(#[from] super::wire::key::KeyRefused),
+    /// What came back is not an answer to what was asked.
+    #[error("the reply is refused: {0}")]
+    Reply(&'static str),
+    /// The enclave itself.
+    #[error("{0}")]
+    Fault(#[from] EnclaveFault),
+}
+
+impl From<super::database::DatabaseFault> for Miss {
+    fn from(fault: super::database::DatabaseFault) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+/// Sends the envelope (again) and reads what has become of it. A refused envelope is sealed anew, once in a try.
+pub(super) async fn exchange(
+    room: &Room,
+    v: &mut Verification,
+) -> Result<Option<(Signed, Zeroizing<Vec<u8>>)>, Miss> {
+    let mut left = 2;
+    loop {
+        left -= 1;
+        let parcel = parcel(room, v).await?;
+        let time = CALL_TIME + room.limits.answer_wait;
+        let path = format!("/v1/verifications?wait_ms={}", room.limits.answer_wait.as_millis());
+        let again = match room.relay::<_, Fate>(Method::POST, &path, time, &parcel).await {
+            Ok(Fate::Waiting) => return Ok(None),
+            Ok(Fate::Answered { envelope }) => return opened(room, v, &parcel, &envelope).await.map(Some),
+            Ok(Fate::Refused { error }) => Miss::Refused(error),
+            Err(fault) if fault.is("uuid_unknown") => {
+                // The relay has started anew: none of the uuids it gave is good any more.
+                room.uuids.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                fault.into()
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        renew(room, v).await?;
+        if left == 0 {
+            return Err(again);
+        }
+    }
+}
+
+/// Lets go of uuid, envelope and the counterparty's cached keys: one of them is not good any more.
+async fn renew(room: &Room, v: &mut Verification) -> Result<(), Miss> {
+    room.db.verification_sent(&v.row_key, None).await?;
+    room.db.peer_keys_forget(vasp(v)?).await?;
+    (v.uuid, v.envelope) = (None, None);
+    Ok(())
+}
+
+fn vasp(v: &Verification) -> Result<VaspId, EnclaveFault> {
+    Ok(VaspId::parse(&v.counterparty)?)
+}
+
+/// The parcel of a verification: the one sent before, or a new one, kept before it leaves.
+async fn parcel(room: &Room, v: &mut Verification) -> Result<Parcel, Miss> {
+    let sealed = v.envelope.as_deref().and_then(|text| serde_json::from_str::<(String, Envelope)>(text).ok());
+    let (key_type, uuid, envelope) = match v.uuid.clone().zip(sealed) {
+        Some((uuid, (key_type, envelope))) => (key_type, uuid, envelope),
+        None => {
+            let (to, uuid) = (vasp(v)?, fresh_uuid(room).await?);
+            let key_type = room.limits.key_type;
+            let key =
+                peer_key(room, to, (key_type, &identifier(key_type, to, &v.destination, &uuid))).await?;
+            let envelope = sealed_request(room, v, &uuid, &key).await?;
+            let text = envelope_text(&envelope, key_type)?;
+            room.db.verification_sent(&v.row_key, Some((&uuid, &text))).await?;
+            (v.uuid, v.envelope) = (Some(uuid.clone()), Some(text));
+            (key_type.as_str().to_owned(), uuid, envelope)
+        }
+    };
+    Ok(Parcel {
+        from: room.vasp.to_string(),
+        to: v.counterparty.clone(),
+        uuid,
+        kind: v.kind.clone(),
+        key_type,
+        envelope,
+    })
+}
+
+fn envelope_text(envelope: &Envelope, key_type: KeyType) -> Result<String, Miss> {
+    Ok(serde_json::to_string(&(key_type.as_str(), envelope)).map_err(|_| CallFault::Unreadable)?)
+}
+
+/// Seals a verification that is not written down yet, if uuid and key are here: it is then written once instead of twice.
+/// Whatever is missing is fetched later, by [`exchange`].
+pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
+    let key_type = room.limits.key_type;
+    let Ok(to) = vasp(v) else { return };
+    // A key for one verification is never here before its uuid was chosen.
+    let purpose = identifier(key_type, to, &v.destination, "");
+    let Ok(Some(key)) = cached_key(room, to, (key_type, &purpose)).await else { return };
+    let Some(uuid) = uuid_at_hand(room) else { return };
+    let sealed = sealed_request(room, v, &uuid, &key).await;
+    if let Ok(text) = sealed.and_then(|envelope| envelope_text(&envelope, key_type)) {
+        (v.uuid, v.envelope) = (Some(uuid), Some(text));
+    }
+}
+
+async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
+    let (to, key_type) = (vasp(v)?, room.limits.key_type);
+    let ours = identifier(key_type, room.vasp, &v.destination, uuid);
+    let reply_key = room.own_key((key_type, &ours)).await?;
+    let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
+    let asked = asked(v, uuid)?;
+    let binding = binding(Direction::Request, uuid, room.vasp, to, key_type);
+    let signature = room.identity.sign(&request_text(binding, asked.as_str(), &reply_key)).to_bytes();
+    let request = SealedRequest { asked, reply_key, signature: BASE64.encode(&signature) };
+    let plain = Zeroizing::new(serde_json::to_string(&request).map_err(|_| CallFault::Unreadable)?);
+    seal::seal(key, binding, pad(plain).as_bytes(), entropy()?)
+        .map_err(|_| Miss::Reply("the key seals nothing"))
+}
+
+/// What is asked, as JSON. The same for the same verification and uuid: the counterparty knows a repetition by it.
+fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
+    let ivms101 =
+        v.ivms.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+    let asked = Asked {
+        uuid: uuid.to_owned(),
+        kind: v.kind.clone(),
+        asset: v.asset.clone(),
+        network: v.network.clone(),
+        destination: v.destination.clone(),
+        amount: v.amount.clone(),
+        request_digest: v.request_digest.clone(),
+        ivms101,
+    };
+    Ok(Text::new(serde_json::to_string(&asked).map_err(|_| CallFault::Unreadable)?))
+}
+
+/// The counterparty's key from the cache, while it is young. Its signature is checked all the same.
+async fn cached_key(
+    room: &Room,
+    vasp: VaspId,
+    purpose: (KeyType, &str),
+) -> Result<Option<[u8; 32]>, EnclaveFault> {
+    let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
+    let now = (room.now)();
+    let Some((key, at)) = room.db.peer_key(vasp, purpose).await? else { return Ok(None) };
+    let young = now.since(at).is_some_and(|age| age < room.limits.key_ttl_s);
+    Ok(key.verify(identity, vasp, purpose, now).ok().filter(|_| young))
+}
+
+/// The counterparty's key: from the cache, otherwise asked for.
+async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
+    let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
+    let now = (room.now)();
+    if let Some(public) = cached_key(room, vasp, purpose).await? {
+        return Ok(public);
+    }
+    let asked = KeyAsked {
+        from: room.vasp.to_string(),
+        to: vasp.to_string(),
+        key_type: purpose.0.as_str().to_owned(),
+        identifier: purpose.1.to_owned(),
+    };
+    let key: SignedKey = room.relay(Method::POST, "/v1/keys", CALL_TIME, &asked).await?;
+    let public = key.verify(identity, vasp, purpose, now)?;
+    if purpose.0 != KeyType::PerVerification
+        && let Ok(text) = serde_json::to_string(&key)
+    {
+        room.db.peer_key_put(vasp, purpose, &text, now).await?;
+    }
+    Ok(public)
+}
+
+async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
+    if let Some(uuid) = uuid_at_hand(room) {
+        return Ok(uuid);
+    }
+    let given: UuidsGiven =
+        room.relay(Method::POST, "/v1/uuids", CALL_TIME, &UuidsAsked { count: UUIDS_AHEAD }).await?;
+    let good = given.uuids.into_iter().filter(|uuid| is_uuid(uuid)).take(UUIDS_AHEAD);
+    room.uuids.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
+    uuid_at_hand(room).ok_or(Miss::Reply("the relay gave no uuid"))
+}
+
+fn uuid_at_hand(room: &Room) -> Option<String> {
+    room.uuids.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+/// Opens a reply and believes it only if every field is what was asked, under the pinned signature.
+async fn opened(
+    room: &Room,
+    v: &mut Verification,
+    parcel: &Parcel,
+    envelope: &Envelope,
+) -> Result<(Signed, Zeroizing<Vec<u8>>), Miss> {
+    let result = open_reply(room, v, parcel, envelope).await;
+    if let Err(Miss::Reply(_)) = &result {
+        // The relay would give the same bytes again: ask anew under another uuid.
+        forget(room, v).await;
+        renew(room, v).await?;
+    }
+    result
+}
+
+async fn open_reply(
+    room: &Room,
+    v: &Verification,
+    parcel: &Parcel,
+    envelope: &Envelope,
+) -> Result<(Signed, Zeroizing<Vec<u8>>), Miss> {
+    let (from, key_type) = (vasp(v)?, KeyType::parse(&parcel.key_type).ok_or(Miss::Reply("no key type"))?);
+    let own =
+        room.db.own_key_named(&envelope.key_id).await?.ok_or(Miss::Reply("sealed to no key of ours"))?;
+    let binding = binding(Direction::Reply, &parcel.uuid, from, room.vasp, key_type);
+    let plain =
+        seal::open(&own.private, binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
+    let reply: SealedReply = serde_json::from_slice(&plain).map_err(|_| Miss::Reply("not a reply"))?;
+    let identity = room.peers.get(&from).ok_or(EnclaveFault::VaspUnknown(from))?;
+    let signature = check_signature(identity, reply.answer.as_bytes(), &reply.signature);
+    let signature = signature.ok_or(Miss::Reply("the answer's signature does not hold"))?;
+    check_answer(room, v, &parcel.uuid, &reply).map_err(Miss::Reply)?;
+    Ok((Signed { text: reply.answer, signature }, plain))
+}
+
+/// Every field against what was asked; the persons given back must be for the same address.
+fn check_answer(room: &Room, v: &Verification, uuid: &str, reply: &SealedReply) -> Result<(), &'static str> {
+    let answer = parse_answer(&reply.answer).map_err(|_| "the answer is not in canonical form")?;
+    let now = (room.now)();
+    let same = [
+        (answer.uuid.hyphenated().to_string() == uuid, "the answer is for another uuid"),
+        (answer.kind.as_str() == v.kind, "the answer is of another kind"),
+        (answer.originating_vasp == room.vasp, "the answer is for another VASP"),
+        (answer.beneficiary_vasp.to_string() == v.counterparty, "the answer is from another VASP"),
+        (answer.asset.to_string() == v.asset, "the answer is for another asset"),
+        (answer.network.as_str() == v.network, "the answer is for another network"),
+        (answer.destination == v.destination, "the answer is for another address"),
+        (answer.amount.to_string() == v.amount, "the answer is for another amount"),
+        (HEXLOWER.encode(&answer.request_digest) == v.request_digest, "the answer is for another request"),
+        (answer.answered_at.plus(SKEW_MAX_S) >= v.created_at, "the answer is older than the request"),
+        (answer.answered_at <= now.plus(SKEW_MAX_S), "the answer is from the future"),
+        (is_committed(v, &answer, &reply.salt, now), "the answer is about another person"),
+    ];
+    if let Some((_, problem)) = same.into_iter().find(|(same, _)| !same) {
+        return Err(problem);
+    }
+    let given = reply.ivms101.as_str();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let beneficiary =
+        Beneficiary::parse(given.as_bytes(), now).map_err(|_| "the beneficiary given back is malformed")?;
+    if beneficiary.account() == v.destination {
+        Ok(())
+    } else {
+        Err("the beneficiary given back has another address")
+    }
+}
+
+/// Whether the commitment in the answer is to the very beneficiary that was asked about.
+fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str, now: Seconds) -> bool {
+    let (Some(payload), Some(committed)) = (v.ivms.as_ref(), answer.commitment) else {
+        return v.ivms.is_none() && answer.commitment.is_none();
+    };
+    let salt = HEXLOWER.decode(salt.as_bytes()).ok().and_then(|s| <[u8; 32]>::try_from(s).ok());
+    let person = Payload::parse(payload, now).ok().map(|p| p.beneficiary_canonical());
+    salt.zip(person).is_some_and(|(salt, person)| {
+        // A VASP that could not read the payload says no about nobody; a yes about a person names the person.
+        committed == commitment(&salt, person.as_bytes())
+            || (answer.result != Decision::Verified && committed == commitment(&salt, b""))
+    })
+}
+
+/// Tells the relay that it need not keep the parcel; if that gets lost, the parcel expires there.
+pub(super) async fn forget(room: &Room, v: &Verification) {
+    if let Some(uuid) = &v.uuid {
+        let path = format!("/v1/verifications/{uuid}");
+        let _ = room.relay::<_, Value>(Method::DELETE, &path, CALL_TIME, &Value::Null).await;
+    }
+}

@@ -1,0 +1,130 @@
+//! Recovery of the co-signer: its rows are read, its facts verified again, its sums put back in time order.
+
+use std::sync::Arc;
+
+use ::bitcoin::ScriptBuf;
+
+use super::state::State;
+use crate::audit::{Head, NodeHash};
+use crate::bitcoin::Branch;
+use crate::flow::context::Context;
+use crate::flow::ledger::coins::Coins;
+use crate::flow::ledger::journal::JournalFault;
+use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, StatementRow};
+use crate::flow::ledger::treasury::{Spend, SweepInFlight};
+use crate::flow::recover::load_facts;
+use crate::store::{Row, Table};
+use crate::withdrawal::{Code, Finding, Krw, Seconds};
+
+/// The key of the row that holds the head of the signer's log.
+pub const WITNESSED: &str = "signer";
+/// The key of the row that says that a fork was seen.
+pub const STOPPED: &str = "stopped";
+
+/// What is kept of the rows while they pass by.
+#[derive(Default)]
+pub struct Seen {
+    coins: Vec<(String, CoinRow)>,
+    addresses: Vec<(String, AddressRow)>,
+    latest: Vec<StatementRow>,
+    accepted: Option<StatementRow>,
+    signed: Vec<(u64, CosignedRow)>,
+    swept: Vec<String>,
+    witnessed: Option<Head>,
+    stopped: Option<Finding>,
+    broken: Option<JournalFault>,
+}
+
+impl Seen {
+    /// Looks at one row.
+    pub fn visit(&mut self, row: &Row) {
+        if let Err(bad) = self.look(row) {
+            self.broken.get_or_insert(bad);
+        }
+    }
+
+    fn look(&mut self, row: &Row) -> Result<(), JournalFault> {
+        let (key, content) = (row.key(), row.content());
+        let bad = |_| JournalFault::Unreadable(key.to_owned());
+        match (row.table(), row.state()) {
+            (Table::Coin, "unspent") => {
+                self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
+            (Table::Address, _) => {
+                self.addresses.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
+            (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
+            (Table::SignedReservation, "signed") => {
+                self.signed.push((row.log_index(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Setting, "counted") => self.swept.extend(key.strip_prefix("swept/").map(str::to_owned)),
+            (Table::Setting, "stopped") => self.stopped = Some(Finding::new(Code::LogForked, content)),
+            (Table::WitnessedLog, _) => {
+                self.witnessed = Some(read_head(content).ok_or(JournalFault::Unreadable(key.to_owned()))?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A head as its row says it: size and root, hex.
+pub fn write_head(head: &Head) -> String {
+    format!("{} {}", head.size, data_encoding::HEXLOWER.encode(&head.root.0))
+}
+
+fn read_head(content: &str) -> Option<Head> {
+    let (size, root) = content.split_once(' ')?;
+    let root = data_encoding::HEXLOWER.decode(root.as_bytes()).ok()?.try_into().ok()?;
+    Some(Head { size: size.parse().ok()?, root: NodeHash(root) })
+}
+
+/// Builds the state from what was seen.
+pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
+    if let Some(broken) = seen.broken {
+        return Err(broken);
+    }
+    let mut state = State { witnessed: seen.witnessed, stopped: seen.stopped, ..State::default() };
+    state.treasury.coins = Coins::new(context.settings.depth_min);
+    for (key, row) in seen.addresses {
+        let script =
+            ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
+        state.scripts.note((0, row.index), script);
+        state.addresses.insert(key, row);
+    }
+    for (key, row) in &seen.coins {
+        state.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
+    }
+    load_facts(context, &mut state.treasury, seen.accepted.as_ref(), &seen.latest);
+    let mut signed = seen.signed;
+    signed.sort_by_key(|(log_index, row)| (row.at, *log_index));
+    for (_, row) in signed {
+        remember(context, &mut state, &row, &seen.swept)?;
+    }
+    Ok(state)
+}
+
+fn remember(
+    context: &Context,
+    state: &mut State,
+    row: &CosignedRow,
+    swept: &[String],
+) -> Result<(), JournalFault> {
+    let unreadable = || JournalFault::Unreadable(row.txid.clone());
+    let at = Seconds(row.at);
+    let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
+    let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
+    state.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+    if let Some(change) = row.change {
+        let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
+        state.scripts.put(Arc::new(script));
+    }
+    if let Some((amount_sat, index)) = row.swept {
+        state.cold_highest = state.cold_highest.max(index);
+        if !swept.contains(&row.txid) {
+            state.treasury.sweeps.insert(row.txid.clone(), SweepInFlight { amount_sat, since: at });
+        }
+    }
+    Ok(())
+}
