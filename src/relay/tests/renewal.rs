@@ -131,3 +131,21 @@ async fn an_answer_is_known_from_the_moment_it_is_kept_and_over_a_restart() {
     let exchange = world.exchange().await;
     assert_eq!(exchange.known_answer(&ask.request_digest).await, Some(first));
 }
+
+#[tokio::test]
+async fn a_verification_is_written_twice_once_uuid_and_key_are_at_hand() {
+    let world = World::new().await;
+    let (exchange, _robot) = (world.exchange().await, world.robot().await);
+    let one = |id| ask(id, CHECKED, &natural("Robbins", "Taylor"));
+    let _ = answered(exchange.verify(one("w1")).await.unwrap());
+    let file = format!("sqlite://{}", world.database(EXCHANGE).display());
+    let pool = sqlx::SqlitePool::connect(&file).await.unwrap();
+    let counting = "CREATE TABLE writes (what TEXT);
+        CREATE TRIGGER i AFTER INSERT ON verifications BEGIN INSERT INTO writes VALUES ('insert'); END;
+        CREATE TRIGGER u AFTER UPDATE ON verifications BEGIN INSERT INTO writes VALUES ('update'); END;";
+    sqlx::raw_sql(counting).execute(&pool).await.unwrap();
+    let _ = answered(exchange.verify(one("w2")).await.unwrap());
+    let writes: Vec<String> =
+        sqlx::query_scalar("SELECT what FROM writes ORDER BY rowid").fetch_all(&pool).await.unwrap();
+    assert_eq!(writes, ["insert", "update"]);
+}
