@@ -79,6 +79,8 @@ pub struct CosignOrder {
     pub old_size: u64,
     /// That the old tree is the beginning of the new one (RFC 6962).
     pub consistency: Vec<[u8; 32]>,
+    /// The hash of the signer's own policy, hex, as operators' approvals name it.
+    pub policy: String,
     /// The transactions.
     pub items: Vec<CosignItem>,
 }

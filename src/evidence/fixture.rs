@@ -266,10 +266,13 @@ pub fn statements() -> Vec<Statement> {
     ];
     let bodies = [
         Body::Coins { transactions: vec![raw], coins },
-        Body::Position(vec![
-            (ASSET, Amount::from_sat(70_000_000_000)),
-            (Asset::Bitcoin(Network::Testnet4), Amount::ZERO),
-        ]),
+        Body::Position {
+            cold: vec![
+                (ASSET, Amount::from_sat(70_000_000_000)),
+                (Asset::Bitcoin(Network::Testnet4), Amount::ZERO),
+            ],
+            swept: vec![txid],
+        },
         Body::Price(vec![(ASSET, Krw(150_000_000))]),
         Body::Chain(vec![ChainFact {
             network: Network::Mainnet,

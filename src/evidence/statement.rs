@@ -18,7 +18,7 @@ pub const STATEMENT_SIZE_MAX: usize = 4_000_000;
 /// The form of a statement; the body lines depend on its kind.
 pub static STATEMENT: Form = Form::new(
     "countersign statement v1",
-    &["observer", "kind", "number", "at", "transaction", "coin", "cold", "price", "tip", "fee_rate"],
+    &["observer", "kind", "number", "at", "transaction", "coin", "cold", "swept", "price", "tip", "fee_rate"],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);
 
@@ -91,7 +91,12 @@ pub enum Body {
         coins: Vec<Coin>,
     },
     /// What lies cold of each asset; zero is a fact too.
-    Position(Vec<(Asset, Amount)>),
+    Position {
+        /// The balances.
+        cold: Vec<(Asset, Amount)>,
+        /// Sweeps that are in these balances already: their transaction ids in internal byte order.
+        swept: Vec<[u8; 32]>,
+    },
     /// The price of a whole coin of each asset.
     Price(Vec<(Asset, Krw)>),
     /// The state of each chain.
@@ -103,7 +108,7 @@ impl Body {
     pub const fn kind(&self) -> StatementKind {
         match self {
             Self::Coins { .. } => StatementKind::Coins,
-            Self::Position(_) => StatementKind::Position,
+            Self::Position { .. } => StatementKind::Position,
             Self::Price(_) => StatementKind::Price,
             Self::Chain(_) => StatementKind::Chain,
         }

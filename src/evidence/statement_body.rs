@@ -13,9 +13,9 @@ pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
         Body::Coins { transactions, coins } => writer
             .lines("transaction", transactions.iter().map(|raw| HEXLOWER.encode(raw)))
             .lines("coin", coins.iter().map(write_coin)),
-        Body::Position(cold) => {
-            writer.lines("cold", cold.iter().map(|(asset, amount)| format!("{asset} {amount}")))
-        }
+        Body::Position { cold, swept } => writer
+            .lines("cold", cold.iter().map(|(asset, amount)| format!("{asset} {amount}")))
+            .lines("swept", swept.iter().map(shown)),
         Body::Price(prices) => {
             writer.lines("price", prices.iter().map(|(asset, krw)| format!("{asset} {krw}")))
         }
@@ -36,7 +36,11 @@ pub(super) fn parse_body(kind: StatementKind, reader: &mut Reader<'_>) -> Result
                 Ok((asset, amount))
             })?;
             each_once("cold", cold.iter().map(|(asset, _)| *asset))?;
-            Ok(Body::Position(cold))
+            let swept = reader.take_all("swept", COINS_MAX)?;
+            let swept =
+                swept.into_iter().map(|txid| internal("swept", txid)).collect::<Result<Vec<_>, _>>()?;
+            each_once("swept", swept.iter().copied())?;
+            Ok(Body::Position { cold, swept })
         }
         StatementKind::Price => {
             let prices = facts(reader, "price", |text| {
@@ -68,9 +72,21 @@ fn parse_coins(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
 }
 
 fn write_coin(coin: &Coin) -> String {
-    let mut shown = coin.txid;
+    format!("{}:{} {}", shown(&coin.txid), coin.vout, coin.confirmations)
+}
+
+/// A transaction id as explorers print it.
+fn shown(txid: &[u8; 32]) -> String {
+    let mut shown = *txid;
     shown.reverse();
-    format!("{}:{} {}", HEXLOWER.encode(&shown), coin.vout, coin.confirmations)
+    HEXLOWER.encode(&shown)
+}
+
+/// The internal byte order of a transaction id as explorers print it.
+fn internal(field: &'static str, text: &str) -> Result<[u8; 32], Invalid> {
+    let mut txid = field::hex::<32>(field, text)?;
+    txid.reverse();
+    Ok(txid)
 }
 
 fn parse_coin(text: &str) -> Result<Coin, Invalid> {
@@ -78,8 +94,7 @@ fn parse_coin(text: &str) -> Result<Coin, Invalid> {
     let Some(((txid, vout), depth)) = parts else {
         return Err(malformed("coin", "is not `<txid>:<vout> <confirmations>`"));
     };
-    let mut txid = field::hex::<32>("coin", txid)?;
-    txid.reverse();
+    let txid = internal("coin", txid)?;
     let vout = field::number_32("coin", vout)?;
     Ok(Coin { txid, vout, confirmations: field::number_32("coin", depth)? })
 }

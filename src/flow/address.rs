@@ -1,10 +1,10 @@
 //! Deposit addresses: the same customer, the same address, for ever; none leaves without the co-signer's word (law L19).
 
+use super::Allocated;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::ledger::rows::{self, AddressRow, Signed};
 use super::writer::Turn;
-use super::Allocated;
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::desk::{AddressOrder, DeskError, SignedText};
@@ -42,7 +42,8 @@ fn allocate_one(
         return allocated(order, row);
     }
     let index = ledger.addresses.next_deposit;
-    let script = ledger.addresses.script(&context.wallet, Branch::Deposit, index).map_err(DeskError::Invalid)?;
+    let script =
+        ledger.addresses.script(&context.wallet, Branch::Deposit, index).map_err(DeskError::Invalid)?;
     let row = AddressRow {
         organisation: order.organisation.to_string(),
         customer_ref: order.customer_ref.to_string(),
@@ -51,15 +52,18 @@ fn allocate_one(
         script_pubkey: script.script_pubkey().to_hex_string(),
         attestation: None,
     };
-    turn.draft.entry(EntryKind::Address, &[
-        ("address", &row.address),
-        ("asset", &context.asset),
-        ("branch", &0),
-        ("index", &index),
-        ("wallet", &context.wallet.fingerprint()),
-        ("organisation", &order.organisation),
-        ("customer", &key(order)),
-    ]);
+    turn.draft.entry(
+        EntryKind::Address,
+        &[
+            ("address", &row.address),
+            ("asset", &context.asset),
+            ("branch", &0),
+            ("index", &index),
+            ("wallet", &context.wallet.fingerprint()),
+            ("organisation", &order.organisation),
+            ("customer", &key(order)),
+        ],
+    );
     turn.draft.row(Table::Address, key(order), "allocated", turn.draft.now(), rows::write(&row));
     let allocated = allocated(order, &row);
     ledger.addresses.put(order.organisation.clone(), row, script.script_pubkey().to_owned());
@@ -80,13 +84,16 @@ pub fn attested(ledger: &mut Ledger, turn: &mut Turn, attested: Vec<(AddressOrde
         };
         let row = AddressRow { attestation: Some(Signed::of(&word)), ..row.clone() };
         let digest = data_encoding::HEXLOWER.encode(&crate::evidence::digest(&word.text));
-        turn.draft.entry(EntryKind::Address, &[
-            ("address", &row.address),
-            ("asset", &order.asset),
-            ("branch", &0),
-            ("index", &row.index),
-            ("attestation", &digest),
-        ]);
+        turn.draft.entry(
+            EntryKind::Address,
+            &[
+                ("address", &row.address),
+                ("asset", &order.asset),
+                ("branch", &0),
+                ("index", &row.index),
+                ("attestation", &digest),
+            ],
+        );
         turn.draft.row(Table::Address, key(&order), "attested", turn.draft.now(), rows::write(&row));
         ledger.addresses.update(&order.organisation, row);
     }

@@ -7,11 +7,11 @@ use super::withdraw::settle;
 use super::writer::Turn;
 use crate::audit::EntryKind;
 use crate::desk::{ApprovalGiven, DeskError, PendingApproval};
-use crate::evidence::answer::{AnswerKind, Clearance};
-use crate::evidence::approval::{Approval, ApprovalText, PolicyHashes, TravelRule};
+use crate::evidence::Trust;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::request::VerifiedRequest;
-use crate::evidence::Trust;
+use crate::evidence::{AnswerKind, Clearance};
+use crate::evidence::{Approval, ApprovalText, PolicyHashes, TravelRule};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, Outcome, Seconds, WithdrawalId};
 
@@ -46,20 +46,28 @@ pub fn text_of(context: &Context, open: &Open) -> Option<ApprovalText> {
 }
 
 /// Takes an operator's verified yes; the same person's second yes changes nothing.
-pub fn approve(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, approval: Approval) -> Result<(), DeskError> {
+pub fn approve(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: WithdrawalId,
+    approval: Approval,
+) -> Result<(), DeskError> {
     let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
     if open.approvals.iter().any(|known| known.person() == approval.person()) {
         return Ok(());
     }
     let groups: Vec<&str> = approval.groups().iter().map(String::as_str).collect();
-    open.log_index = turn.draft.entry(EntryKind::Approved, &[
-        ("withdrawal", &id),
-        ("operator", &approval.person()),
-        ("approval", &data_encoding::HEXLOWER.encode(approval.digest())),
-        ("groups", &groups.join(" ")),
-        ("key", &approval.key_fingerprint()),
-        ("expires_at", &approval.expires_at().0),
-    ]);
+    open.log_index = turn.draft.entry(
+        EntryKind::Approved,
+        &[
+            ("withdrawal", &id),
+            ("operator", &approval.person()),
+            ("approval", &data_encoding::HEXLOWER.encode(approval.digest())),
+            ("groups", &groups.join(" ")),
+            ("key", &approval.key_fingerprint()),
+            ("expires_at", &approval.expires_at().0),
+        ],
+    );
     let row = ApprovalRow {
         withdrawal: id.to_string(),
         operator: approval.person().to_owned(),
@@ -70,35 +78,41 @@ pub fn approve(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, approval:
     open.approvals.push(approval);
     open.updated_at = turn.draft.now();
     turn.changed.insert(id);
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
     Ok(())
 }
 
 /// Takes an operator's verified no: final, unless a transaction is already booked.
-pub fn reject(ledger: &mut Ledger, turn: &mut Turn, rejection: &Rejection) -> Result<WithdrawalId, DeskError> {
+pub fn reject(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    rejection: &Rejection,
+) -> Result<WithdrawalId, DeskError> {
     let id = rejection.text().withdrawal();
     let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
     if open.row.reservation.is_some() {
-        let finding = Finding::new(Code::ApprovalInvalid, "a transaction is booked already; it is too late to reject");
+        let finding =
+            Finding::new(Code::ApprovalInvalid, "a transaction is booked already; it is too late to reject");
         return Err(DeskError::Refused(finding));
     }
-    turn.draft.entry(EntryKind::Rejected, &[
-        ("withdrawal", &id),
-        ("operator", &rejection.person()),
-        ("approval", &data_encoding::HEXLOWER.encode(rejection.digest())),
-        ("reason", &rejection.text().reason),
-    ]);
+    turn.draft.entry(
+        EntryKind::Rejected,
+        &[
+            ("withdrawal", &id),
+            ("operator", &rejection.person()),
+            ("approval", &data_encoding::HEXLOWER.encode(rejection.digest())),
+            ("reason", &rejection.text().reason),
+        ],
+    );
     let detail = format!("{}: {}", rejection.person(), rejection.text().reason);
     settle(open, turn, Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, detail)]));
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
     Ok(id)
 }
 
 /// What waits for operators, oldest first.
 pub fn pending(context: &Context, ledger: &Ledger) -> Vec<PendingApproval> {
-    let waits = |open: &&Open| {
-        matches!(open.row.outcome(), Outcome::Held(f) if f.iter().any(|f| f.code == Code::ApprovalRequired))
-    };
+    let waits = |open: &&Open| matches!(open.row.outcome(), Outcome::Held(f) if f.iter().any(|f| f.code == Code::ApprovalRequired));
     let open = ledger.queue.values().filter_map(|id| ledger.open.get(id)).filter(waits);
     open.filter_map(|open| pending_of(context, open)).collect()
 }

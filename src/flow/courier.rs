@@ -17,7 +17,9 @@ use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
-use crate::desk::{CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText};
+use crate::desk::{
+    CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
+};
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
@@ -115,7 +117,8 @@ impl Courier {
             if let Err(fault) = self.go().await {
                 warn!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
-                    let silent = Command::CosignerSilent { reservation: parcel.reservation };
+                    let silent =
+                        Command::CosignerSilent { reservation: parcel.reservation, code: fault.code() };
                     let _ = self.commands.send(silent).await;
                 }
                 tokio::time::sleep(self.context.settings.retry).await;
@@ -142,6 +145,7 @@ impl Courier {
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
         let outcome = self.cosigner.countersign(order).await?;
         match outcome.head {
+            HeadAnswer::KnownSize(size) if size > taken.size => return Err(behind(size, taken.size)),
             HeadAnswer::KnownSize(size) => {
                 self.known_size = size;
                 return Ok(());
@@ -201,13 +205,13 @@ impl Courier {
 
     /// Keeps the cosignature, if it is one.
     fn keep(&mut self, note: &str, line: &str, size: u64) {
-        let merged = VerifiedCheckpoint::open(note, self.log.key())
-            .map_err(|e| e.to_string())
-            .and_then(|checkpoint| {
+        let merged = VerifiedCheckpoint::open(note, self.log.key()).map_err(|e| e.to_string()).and_then(
+            |checkpoint| {
                 let cosignature =
                     Cosignature::open_line(&checkpoint, line, &self.witness).map_err(|e| e.to_string())?;
                 cosignature.merge_into(&checkpoint).map_err(|e| e.to_string())
-            });
+            },
+        );
         match merged {
             Ok(note) => self.log.put_cosigned(size, note),
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
@@ -258,6 +262,13 @@ impl Courier {
             }
         }
     }
+}
+
+/// The co-signer has witnessed more of this log than there is: an older database was put back (law L22).
+fn behind(witnessed: u64, here: u64) -> DeskError {
+    let detail = format!("the co-signer has witnessed {witnessed} entries of this log, and here are {here}");
+    error!(code = %Code::LogBehindWitness, "{detail}");
+    DeskError::nothing_happened(Code::LogBehindWitness, detail)
 }
 
 struct Taken {

@@ -17,17 +17,17 @@ use super::writer::Question;
 use super::{Allocated, Command, Reply, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
-    AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder, AuditDesk, AuditEntry,
-    Caller, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval, PositionDesk, PositionView, ProofView,
-    RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
-    WithdrawalPick, WithdrawalView,
+    AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
+    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval,
+    PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
+    WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
 use crate::enclave::VerifyReply;
 use crate::evidence::NotProven;
 use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
-use crate::evidence::request::{VerifiedRequest, verify_cancel, verify_request};
 use crate::evidence::statement::{parse_statement, verify_statement};
+use crate::evidence::{VerifiedRequest, verify_cancel, verify_request};
 use crate::store::{Filter, PageToken, Store, Table};
 use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
 
@@ -67,16 +67,23 @@ impl SignerDesk {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(command(reply)).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => {
-                let detail = format!("{} commands are waiting, which is the bound", self.context.settings.queue_max);
+                let detail =
+                    format!("{} commands are waiting, which is the bound", self.context.settings.queue_max);
                 DeskError::nothing_happened(Code::QueueFull, detail)
             }
-            mpsc::error::TrySendError::Closed(_) => DeskError::nothing_happened(Code::ShuttingDown, "draining"),
+            mpsc::error::TrySendError::Closed(_) => {
+                DeskError::nothing_happened(Code::ShuttingDown, "draining")
+            }
         })?;
-        let gone = |_| DeskError::may_have_happened(Code::ShuttingDown, "the service stopped before it answered");
+        let gone =
+            |_| DeskError::may_have_happened(Code::ShuttingDown, "the service stopped before it answered");
         answer.await.map_err(gone)?
     }
 
-    async fn question<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, DeskError> {
+    async fn question<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, DeskError> {
         let gone = || DeskError::nothing_happened(Code::ShuttingDown, "draining");
         let (to, answer) = oneshot::channel();
         self.questions.send(question(to)).await.map_err(|_| gone())?;
@@ -84,7 +91,11 @@ impl SignerDesk {
     }
 
     /// Reads an order: form, signature, age, asset, destination, and the payload's fingerprint.
-    fn admit(&self, caller: &Caller, order: &WithdrawalOrder) -> Result<(VerifiedRequest, String), DeskError> {
+    fn admit(
+        &self,
+        caller: &Caller,
+        order: &WithdrawalOrder,
+    ) -> Result<(VerifiedRequest, String), DeskError> {
         let SignedText { text, key_id, signature } = &order.request;
         let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
         let request = match verify_request(text, key_id, signature, &self.context.trust, now, age) {
@@ -97,7 +108,8 @@ impl SignerDesk {
         };
         let asked = request.request();
         if caller.role == Role::Exchange && caller.name != asked.organisation.as_str() {
-            let detail = format!("the certificate is `{}`'s, the request is `{}`'s", caller.name, asked.organisation);
+            let detail =
+                format!("the certificate is `{}`'s, the request is `{}`'s", caller.name, asked.organisation);
             return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
         }
         if asked.asset != self.context.asset {
@@ -108,13 +120,21 @@ impl SignerDesk {
         if asked.amount > asked.asset.supply_max() {
             let cure = Code::AmountAboveSupply.cure();
             let problem = format!("{} is above the supply of {}", asked.amount, asked.asset.supply_max());
-            return Err(crate::withdrawal::Invalid::new(Code::AmountAboveSupply, "amount", problem, cure).into());
+            return Err(
+                crate::withdrawal::Invalid::new(Code::AmountAboveSupply, "amount", problem, cure).into()
+            );
         }
         let destination = Destination::parse(&asked.destination, asked.asset.network())?;
         if destination.as_str() != asked.destination {
             let problem = format!("is not in its normal spelling `{}`", destination.as_str());
             let cure = "sign the address in lower case";
-            return Err(crate::withdrawal::Invalid::new(Code::AddressMalformed, "destination", problem, cure).into());
+            return Err(crate::withdrawal::Invalid::new(
+                Code::AddressMalformed,
+                "destination",
+                problem,
+                cure,
+            )
+            .into());
         }
         let payload = match order.ivms101.is_empty() {
             true => "-".to_owned(),
@@ -170,6 +190,7 @@ impl WithdrawalDesk for SignerDesk {
         let (request, payload) = self.admit(caller, &order)?;
         let id = request.id();
         let answer = self.known_answer(&request).await;
+        let request = Box::new(request);
         let personal = Some(order.ivms101);
         let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, reply });
         match tokio::time::timeout(self.context.settings.create_wait, asked).await {
@@ -189,7 +210,9 @@ impl WithdrawalDesk for SignerDesk {
                 let answer = clear::answer(&ask, answer_text, signature);
                 prepared(&self.context, &request, &answer, now)
             }
-            Ok(VerifyReply::Pending) => held(Code::ClearancePending, "the beneficiary VASP has not answered yet"),
+            Ok(VerifyReply::Pending) => {
+                held(Code::ClearancePending, "the beneficiary VASP has not answered yet")
+            }
             Ok(VerifyReply::Expired) => {
                 Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
             }
@@ -226,7 +249,12 @@ impl WithdrawalDesk for SignerDesk {
     ) -> Result<Page<WithdrawalView>, DeskError> {
         let bad = || {
             let cure = "send the token of the last page, or none";
-            crate::withdrawal::Invalid::new(Code::FieldMalformed, "page_token", "is no page token of this list", cure)
+            crate::withdrawal::Invalid::new(
+                Code::FieldMalformed,
+                "page_token",
+                "is no page token of this list",
+                cure,
+            )
         };
         let after = page.token.as_deref().map(|t| PageToken::parse(t).ok_or_else(bad)).transpose()?;
         let size = usize::try_from(page.size_max).unwrap_or(1).clamp(1, 1_000);
@@ -247,7 +275,8 @@ impl WithdrawalDesk for SignerDesk {
         if let Some(after) = after {
             let mut token = None;
             loop {
-                let found = self.store.rows_page(Table::Withdrawal, &Filter::default(), token.as_ref(), 1_000).await;
+                let found =
+                    self.store.rows_page(Table::Withdrawal, &Filter::default(), token.as_ref(), 1_000).await;
                 let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
                 past.extend(found.rows.iter().filter(|row| row.log_index() > after).filter_map(view_of_row));
                 token = found.next;
@@ -275,7 +304,8 @@ impl WithdrawalDesk for SignerDesk {
     async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<WithdrawalView, DeskError> {
         let SignedText { text, key_id, signature } = &cancellation;
         let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
-        let cancel = verify_cancel(text, key_id, signature, &self.context.trust, now, age).map_err(refused)?;
+        let cancel =
+            verify_cancel(text, key_id, signature, &self.context.trust, now, age).map_err(refused)?;
         if caller.role == Role::Exchange && caller.name != cancel.cancel().organisation.as_str() {
             let detail = "the certificate is of another organisation";
             return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
@@ -286,10 +316,18 @@ impl WithdrawalDesk for SignerDesk {
 
 /// What an answer that came ahead of its request says.
 fn prepared(context: &Context, request: &VerifiedRequest, answer: &SignedText, now: Seconds) -> Outcome {
-    use crate::evidence::answer::{Clearance, NameMatch};
+    use crate::evidence::{Clearance, NameMatch};
     let when = (now, context.settings.clearance_age_s_max);
     let (text, signature) = (&answer.text, &answer.signature);
-    match Clearance::from_answer(text, signature, &context.trust, request, when, NameMatch::NotRequired) {
+    match Clearance::from_answer(
+        text,
+        signature,
+        &context.trust,
+        request,
+        when.0,
+        when.1,
+        NameMatch::NotRequired,
+    ) {
         Ok(_) => Outcome::Moving,
         Err(NotProven::Refused(finding)) => Outcome::Refused(vec![finding]),
         Err(NotProven::Unreadable(no)) => {
@@ -304,7 +342,11 @@ fn held(code: Code, detail: &str) -> Outcome {
 
 #[tonic::async_trait]
 impl AddressDesk for SignerDesk {
-    async fn create_batch(&self, caller: &Caller, orders: Vec<AddressOrder>) -> Result<Vec<AddressView>, DeskError> {
+    async fn create_batch(
+        &self,
+        caller: &Caller,
+        orders: Vec<AddressOrder>,
+    ) -> Result<Vec<AddressView>, DeskError> {
         for order in &orders {
             if caller.role == Role::Exchange && caller.name != order.organisation.as_str() {
                 let detail = "the certificate is of another organisation";
@@ -313,11 +355,14 @@ impl AddressDesk for SignerDesk {
             if order.asset != self.context.asset {
                 let problem = format!("`{}` is not the asset of this wallet", order.asset);
                 let cure = "send the asset of this wallet";
-                return Err(crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
+                return Err(
+                    crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into()
+                );
             }
         }
         let mut allocated = self.command(|reply| Command::Allocate { orders, reply }).await?;
-        let unattested: Vec<&mut Allocated> = allocated.iter_mut().filter(|a| a.attestation.is_none()).collect();
+        let unattested: Vec<&mut Allocated> =
+            allocated.iter_mut().filter(|a| a.attestation.is_none()).collect();
         if !unattested.is_empty() {
             let asked = unattested.iter().map(|a| attestation_order(a)).collect();
             let words = self.cosigner.attest_addresses(asked).await?;
@@ -329,7 +374,8 @@ impl AddressDesk for SignerDesk {
             }
             self.command(|reply| Command::Attested { attested, reply }).await?;
         }
-        let missing = || DeskError::may_have_happened(Code::CosignerUnreachable, "an address was not attested");
+        let missing =
+            || DeskError::may_have_happened(Code::CosignerUnreachable, "an address was not attested");
         allocated.into_iter().map(|a| a.view().ok_or_else(missing)).collect()
     }
 }
@@ -346,8 +392,8 @@ fn attestation_order(allocated: &Allocated) -> AttestationOrder {
 /// The co-signer must have derived the very same address; otherwise none leaves (law L19).
 fn check_attestation(context: &Context, allocated: &Allocated, word: &SignedText) -> Result<(), DeskError> {
     let key = context.trust.attestation_key();
-    let verified =
-        crate::evidence::attestation::verify_attestation(&word.text, &word.signature, key).map_err(refused)?;
+    let verified = crate::evidence::attestation::verify_attestation(&word.text, &word.signature, key)
+        .map_err(refused)?;
     let said = verified.attestation();
     let same = said.address == allocated.address
         && said.index == allocated.index
@@ -357,7 +403,8 @@ fn check_attestation(context: &Context, allocated: &Allocated, word: &SignedText
     if same {
         return Ok(());
     }
-    let finding = Finding::new(Code::EvidenceInvalid, "the co-signer attested another address than was derived here");
+    let finding =
+        Finding::new(Code::EvidenceInvalid, "the co-signer attested another address than was derived here");
     Err(DeskError::Refused(finding))
 }
 
@@ -375,25 +422,18 @@ impl ApprovalDesk for SignerDesk {
         let id = order.withdrawal;
         let text = self.question(|to| Question::Approvable(id, to)).await?;
         let text = text.ok_or_else(|| DeskError::not_found(format!("{id} does not wait for approval")))?;
-        let approval =
-            verify_approval(&text, &order.signature, &self.context.trust, self.context.now()).map_err(refused)?;
+        let approval = verify_approval(&text, &order.signature, &self.context.trust, self.context.now())
+            .map_err(refused)?;
         self.command(|reply| Command::Approve { id, approval, reply }).await
     }
 
     async fn reject(&self, _caller: &Caller, order: RejectionOrder) -> Result<WithdrawalView, DeskError> {
-        let view = self.view(order.withdrawal).await?;
-        let asked = &view.request;
-        let text = RejectionText {
-            organisation: asked.organisation.clone(),
-            request_id: asked.request_id.clone(),
-            customer_ref: asked.customer_ref.clone(),
-            asset: asked.asset,
-            amount: asked.amount,
-            destination: asked.destination.clone(),
-            reason: order.reason,
-        };
+        let request = self.question(|to| Question::Request(order.withdrawal, to)).await?;
+        let request =
+            request.ok_or_else(|| DeskError::not_found(format!("{} is not open", order.withdrawal)))?;
+        let text = RejectionText::of(&request, &order.reason).render();
         let rejection =
-            verify_rejection(&text.render(), &order.signature, &self.context.trust).map_err(refused)?;
+            verify_rejection(&text, &order.signature, &self.context.trust, &request).map_err(refused)?;
         self.command(|reply| Command::Reject { rejection, reply }).await
     }
 }
@@ -464,7 +504,12 @@ impl AuditDesk for SignerDesk {
         Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
     }
 
-    async fn consistency(&self, _caller: &Caller, old_size: u64, tree_size: u64) -> Result<ProofView, DeskError> {
+    async fn consistency(
+        &self,
+        _caller: &Caller,
+        old_size: u64,
+        tree_size: u64,
+    ) -> Result<ProofView, DeskError> {
         let proof = self.log.consistency(old_size, tree_size).await.map_err(|fault| outside(&fault))?;
         let root = self.log.head_at(tree_size).await.map_err(|fault| outside(&fault))?.root.0;
         Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
@@ -476,7 +521,8 @@ fn outside(fault: &JournalFault) -> DeskError {
     match fault {
         JournalFault::Tree(outside) => {
             let cure = "ask within the size of the newest checkpoint";
-            crate::withdrawal::Invalid::new(Code::FieldMalformed, "tree_size", outside.to_string(), cure).into()
+            crate::withdrawal::Invalid::new(Code::FieldMalformed, "tree_size", outside.to_string(), cure)
+                .into()
         }
         fault => fault.desk_error(),
     }

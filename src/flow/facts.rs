@@ -1,12 +1,14 @@
 //! From what a party knows to what its policy is told. Signer and co-signer both ask here, each with its own treasury.
 
-use wallet_policy::facts::{Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind};
+use wallet_policy::facts::{
+    Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
+};
 use wallet_policy::ratio::Position;
 use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, Verdict};
 
 use super::ledger::Treasury;
-use crate::evidence::answer::{AnswerKind, Clearance};
 use crate::evidence::approval::Approval;
+use crate::evidence::{AnswerKind, Clearance};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
 
 /// What a party sees of its own wallet at one moment.
@@ -41,8 +43,18 @@ impl Sight<'_> {
         Position { hot: Units(self.hot.units()), cold: Units(cold.units()) }
     }
 
-    fn facts(&self, kind: Kind, amount: Amount, destination: Destination, fee: Fee) -> Result<Facts, Finding> {
-        let spent = self.treasury.sums.spent(self.now).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
+    fn facts(
+        &self,
+        kind: Kind,
+        amount: Amount,
+        destination: Destination,
+        fee: Fee,
+    ) -> Result<Facts, Finding> {
+        let spent = self
+            .treasury
+            .sums
+            .spent(self.now)
+            .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
         Ok(Facts {
             kind,
             organisation: String::new(),
@@ -126,7 +138,9 @@ pub fn judge(policy: &Policy, facts: &Facts) -> Outcome {
     match policy.decide(facts).into_verdict() {
         Verdict::Release => Outcome::Moving,
         Verdict::Hold(found) => Outcome::Held(found.iter().map(|f| finding(f, Code::PolicyHeld)).collect()),
-        Verdict::Refuse(found) => Outcome::Refused(found.iter().map(|f| finding(f, Code::PolicyRefused)).collect()),
+        Verdict::Refuse(found) => {
+            Outcome::Refused(found.iter().map(|f| finding(f, Code::PolicyRefused)).collect())
+        }
     }
 }
 

@@ -6,25 +6,28 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::rows::{PrevoutRow, ReleasedRow};
 use super::reserve;
-use crate::bitcoin::check::{CheckedTransaction, Expectations, Pinned, check_psbt};
 use crate::bitcoin::{Branch, KeySlot};
+use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
 use crate::keys::{self, ChildIndex, HotKey, OrderItem, SigningOrder};
 use crate::withdrawal::{Code, Finding};
 
 /// Checks what the co-signer gave back, adds the last signature, and gives the finished transaction.
 ///
 /// Nothing that comes back is believed: the PSBT is read anew and must be exactly what was reserved.
-pub fn finish(context: &Context, key: &HotKey, parcel: &Parcel, signed: &[u8]) -> Result<ReleasedRow, Finding> {
+pub fn finish(
+    context: &Context,
+    key: &HotKey,
+    parcel: &Parcel,
+    signed: &[u8],
+) -> Result<ReleasedRow, Finding> {
     let checked = check(context, parcel, signed)?;
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
-    if checked.txid().to_string() != parcel.row.txid {
-        return Err(no("the co-signer signed another transaction".to_owned()));
-    }
     let order = SigningOrder::danger_vouch_for(parcel.reservation, order_items(&checked, KeySlot::A)?);
     let own = key.sign(&order).map_err(|e| no(e.to_string()))?;
     let own = own.iter().map(|s| *s.signature()).collect();
     let own = checked.verify(KeySlot::A, own).map_err(|e| no(e.to_string()))?;
-    let theirs = checked.signatures().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
+    let theirs =
+        checked.signatures().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
     let finished = checked.finish(theirs, &own).map_err(|e| no(e.to_string()))?;
     Ok(ReleasedRow {
         txid: finished.txid().to_string(),
@@ -44,7 +47,10 @@ pub fn finish(context: &Context, key: &HotKey, parcel: &Parcel, signed: &[u8]) -
 }
 
 fn check(context: &Context, parcel: &Parcel, signed: &[u8]) -> Result<CheckedTransaction, Finding> {
+    let txid =
+        parcel.row.txid.parse().map_err(|_| Finding::new(Code::Internal, "the reservation has no txid"))?;
     let expect = Expectations {
+        txid: Some(txid),
         receiver: KeySlot::B,
         signed_by: Some(KeySlot::B),
         payees: &parcel.payees,
@@ -54,7 +60,8 @@ fn check(context: &Context, parcel: &Parcel, signed: &[u8]) -> Result<CheckedTra
         caps: reserve::caps(context, parcel.fee_max),
         tip_height: parcel.row.tip_height,
     };
-    let lookup = |outpoint: &::bitcoin::OutPoint| parcel.coins.iter().find(|c| c.outpoint == *outpoint).cloned();
+    let lookup =
+        |outpoint: &::bitcoin::OutPoint| parcel.coins.iter().find(|c| c.outpoint == *outpoint).cloned();
     check_psbt(signed, &context.wallet, &expect, &lookup).map_err(|e| Finding::new(e.code(), e.to_string()))
 }
 

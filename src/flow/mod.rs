@@ -27,12 +27,14 @@ use tokio::sync::oneshot;
 
 use self::courier::Parcel;
 
-use crate::desk::{AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView};
+use crate::desk::{
+    AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView,
+};
 use crate::evidence::approval::Approval;
-use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
-use crate::withdrawal::{Finding, ReservationId, WithdrawalId};
+use crate::evidence::{VerifiedCancel, VerifiedRequest};
+use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
@@ -42,7 +44,7 @@ pub enum Command {
     /// A verified request, with the counterparty's answer where it is known already.
     Ask {
         /// The request.
-        request: VerifiedRequest,
+        request: Box<VerifiedRequest>,
         /// The enclave's keyed hash of the travel-rule payload, hex, or `-`.
         payload: String,
         /// The counterparty's signed answer.
@@ -142,6 +144,8 @@ pub enum Command {
     CosignerSilent {
         /// About which reservation.
         reservation: ReservationId,
+        /// Why it cannot be asked.
+        code: Code,
     },
     /// Time has passed.
     Tick,

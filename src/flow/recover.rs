@@ -21,10 +21,10 @@ use super::{Effect, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
-use crate::evidence::answer::{Clearance, NameMatch};
 use crate::evidence::approval::verify_approval;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
+use crate::evidence::{Clearance, NameMatch};
 use crate::store::{Row, Table};
 use crate::withdrawal::{Amount, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
@@ -64,7 +64,9 @@ impl Seen {
             (Table::Reservation, _) => {
                 self.reservations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
             }
-            (Table::Coin, "unspent") => self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?)),
+            (Table::Coin, "unspent") => {
+                self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
             (Table::Address, _) => self.addresses.push(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
@@ -146,7 +148,12 @@ fn load_coins(ledger: &mut Ledger, coins: &[(String, CoinRow)]) -> Result<(), Jo
 }
 
 /// Facts are verified again under the trust file of today; what no longer verifies is no fact.
-pub fn load_facts(context: &Context, treasury: &mut Treasury, accepted: Option<&StatementRow>, latest: &[StatementRow]) {
+pub fn load_facts(
+    context: &Context,
+    treasury: &mut Treasury,
+    accepted: Option<&StatementRow>,
+    latest: &[StatementRow],
+) {
     let band = context.band();
     for row in accepted.into_iter().chain(latest) {
         let Some(signed) = row.signed.signed_text() else { continue };
@@ -175,12 +182,19 @@ fn reopen(
         // Whether names had to match was judged when it came. One that has grown old is asked for again.
         let when = (context.now(), context.settings.clearance_age_s_max);
         let cleared = Clearance::from_answer(
-            &answer.text, &answer.signature, &context.trust, &request, when, NameMatch::NotRequired,
+            &answer.text,
+            &answer.signature,
+            &context.trust,
+            &request,
+            when.0,
+            when.1,
+            NameMatch::NotRequired,
         );
         cleared.ok()
     });
     let mut open = Open {
         id,
+        place: 0,
         row,
         request: Arc::new(request),
         clearance,
@@ -189,7 +203,8 @@ fn reopen(
         updated_at,
     };
     if let Some(text) = approve::text_of(context, &open) {
-        let again = |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();
+        let again =
+            |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();
         open.approvals = approvals.iter().filter_map(again).collect();
     }
     Ok(open)
@@ -250,7 +265,8 @@ async fn parcel(
         let coin = *ledger.treasury.coins.coin(input).ok_or_else(unreadable)?;
         debug_assert!(coin.state == CoinState::Reserved(id));
         let own = coin.own();
-        let script = ledger.addresses.script(&context.wallet, own.branch, own.index).map_err(|_| unreadable())?;
+        let script =
+            ledger.addresses.script(&context.wallet, own.branch, own.index).map_err(|_| unreadable())?;
         coins.push(OwnCoin { outpoint: coin.outpoint, amount_sat: coin.amount_sat, script });
     }
     let mut payees = Vec::new();

@@ -18,8 +18,8 @@ use crate::audit::EntryKind;
 use crate::bitcoin::build::{Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::fee::FeeCaps;
-use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
 use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
+use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
 use crate::desk::{ClearanceEvidence, CosignPayment, SignedText};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
@@ -69,12 +69,21 @@ pub fn pick(
     let Some(chain) = ledger.treasury.facts.chain else { return Ok(None) };
     let request = open.request.request();
     let amount_sat = request.amount.sat().unwrap_or(u64::MAX);
-    let terms =
-        FeeTerms { rate: chain.value.fee_rate, caps: caps(context, Some(request.fee_max)), replaced_fee_sat: None };
+    let terms = FeeTerms {
+        rate: chain.value.fee_rate,
+        caps: caps(context, Some(request.fee_max)),
+        replaced_fee_sat: None,
+    };
     let fee_room = request.fee_max.sat().unwrap_or(0);
-    let coins = ledger.treasury.coins.spendable().shortlist(amount_sat.saturating_add(fee_room), None, CANDIDATES);
+    let coins = ledger.treasury.coins.spendable().shortlist(
+        amount_sat.saturating_add(fee_room),
+        chain.value.fee_rate,
+        None,
+        CANDIDATES,
+    );
     let need = OutputNeed { amount_sat, weight: destination.output_weight() };
-    let selection = select::select(&coins, None, &[need], &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    let selection = crate::bitcoin::select(&coins, None, &[need], &terms)
+        .map_err(|e| Finding::new(e.code(), e.to_string()))?;
     let payee = Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat };
     Ok(Some(Picked { selection, payee, rate: chain.value.fee_rate }))
 }
@@ -120,9 +129,7 @@ fn build(
     let plan = UnsignedPlan { inputs, payees, cold, change, tip_height };
     let chance = Chance { order: context.random_u64(), lock_time: context.random_u64() };
     let unsigned = Unsigned::build(plan, chance).map_err(|e| broken(e.to_string()))?;
-    let psbt = unsigned
-        .psbt(KeySlot::B, &wallet, Some(&context.cold))
-        .map_err(|e| broken(e.to_string()))?;
+    let psbt = unsigned.psbt(KeySlot::B, &wallet, Some(&context.cold)).map_err(|e| broken(e.to_string()))?;
     let change = change_script.as_ref().zip(change_sat).and_then(|(script, amount_sat)| {
         Some(ChangeRow { vout: unsigned.vout_of(script)?, amount_sat, index: change_index })
     });
@@ -204,7 +211,13 @@ struct Booking {
     spend: Spend,
 }
 
-fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, booking: Booking) -> Box<Parcel> {
+fn book(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    built: Built,
+    booking: Booking,
+) -> Box<Parcel> {
     let txid = built.unsigned.txid();
     let id = ReservationId::of_txid(&txid_bytes(&txid));
     let inputs: Vec<OutPoint> = built.unsigned.inputs().iter().map(|c| c.outpoint).collect();
@@ -212,7 +225,8 @@ fn book(context: &Context, ledger: &mut Ledger, turn: &mut Turn, built: Built, b
     let outgoing_sat = spent.saturating_sub(built.change.map_or(0, |c| c.amount_sat));
     let fee_sat = built.unsigned.fee_sat();
     let inputs_text: Vec<String> = inputs.iter().map(ToString::to_string).collect();
-    let log_index = enter(context, turn, (&id, &txid.to_string()), &booking, &inputs_text, fee_sat, outgoing_sat);
+    let log_index =
+        enter(context, turn, (&id, &txid.to_string()), &booking, &inputs_text, fee_sat, outgoing_sat);
     let row = ReservationRow {
         purpose: booking.purpose,
         psbt: HEXLOWER.encode(&built.psbt),
@@ -263,14 +277,33 @@ fn enter(
     let asset = context.asset;
     let amount = outgoing_sat.saturating_sub(fee_sat);
     match &booking.purpose {
-        Purpose::Withdrawals(ids) => turn.draft.entry(EntryKind::Reserved, &[
-            ("reservation", id), ("purpose", &"withdrawal"), ("asset", &asset), ("amount", &amount), ("fee", &fee_sat),
-            ("txid", &txid), ("withdrawals", &ids.join(" ")), ("inputs", &inputs), ("policy", &policy),
-        ]),
-        Purpose::Sweep { cold_index, .. } => turn.draft.entry(EntryKind::SweepReserved, &[
-            ("reservation", id), ("asset", &asset), ("amount", &amount), ("fee", &fee_sat), ("txid", &txid),
-            ("destination", &format!("cold/0/{cold_index}")), ("inputs", &inputs), ("policy", &policy),
-        ]),
+        Purpose::Withdrawals(ids) => turn.draft.entry(
+            EntryKind::Reserved,
+            &[
+                ("reservation", id),
+                ("purpose", &"withdrawal"),
+                ("asset", &asset),
+                ("amount", &amount),
+                ("fee", &fee_sat),
+                ("txid", &txid),
+                ("withdrawals", &ids.join(" ")),
+                ("inputs", &inputs),
+                ("policy", &policy),
+            ],
+        ),
+        Purpose::Sweep { cold_index, .. } => turn.draft.entry(
+            EntryKind::SweepReserved,
+            &[
+                ("reservation", id),
+                ("asset", &asset),
+                ("amount", &amount),
+                ("fee", &fee_sat),
+                ("txid", &txid),
+                ("destination", &format!("cold/0/{cold_index}")),
+                ("inputs", &inputs),
+                ("policy", &policy),
+            ],
+        ),
     }
 }
 
@@ -280,17 +313,25 @@ pub fn txid_bytes(txid: &::bitcoin::Txid) -> [u8; 32] {
 }
 
 /// Gives a reservation up: no signature for it exists anywhere. What it spent of the sums stays spent.
-pub fn release(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, finding: &Finding) -> Option<OpenReservation> {
+pub fn release(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: ReservationId,
+    finding: &Finding,
+) -> Option<OpenReservation> {
     let reservation = ledger.reservations.remove(&id)?;
     for input in &reservation.inputs {
         ledger.treasury.coins.set_state(input, CoinState::Free);
     }
-    turn.draft.entry(EntryKind::ReservationReleased, &[
-        ("reservation", &id),
-        ("code", &finding.code),
-        ("txid", &reservation.row.txid),
-        ("detail", &finding.detail),
-    ]);
+    turn.draft.entry(
+        EntryKind::ReservationReleased,
+        &[
+            ("reservation", &id),
+            ("code", &finding.code),
+            ("txid", &reservation.row.txid),
+            ("detail", &finding.detail),
+        ],
+    );
     let mut row = (*reservation.row).clone();
     row.state = "dead".to_owned();
     turn.draft.row(Table::Reservation, id.to_string(), "dead", turn.draft.now(), rows::write(&row));

@@ -98,7 +98,8 @@ impl Signer {
             .map_err(|_| StartFault::Trust("witness key of the co-signer cannot be read"))?;
         ask_policy(&context, cosigner.as_ref()).await;
         let mut seen = Seen::default();
-        let mut journal = Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
+        let mut journal =
+            Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
         enter_start(&context, &mut journal).await?;
         let (ledger, effects) = recover::load(&context, &journal, seen).await?;
         info!(open = ledger.open.len(), coins = ledger.treasury.coins.len(), "the ledger is loaded");
@@ -117,7 +118,13 @@ impl Signer {
             hot_key,
             (commands.clone(), carried),
         );
-        let desk = SignerDesk::new(context.clone(), (commands.clone(), questions), (log.clone(), reader), clearing, (cosigner.clone(), views));
+        let desk = SignerDesk::new(
+            context.clone(),
+            (commands.clone(), questions),
+            (log.clone(), reader),
+            clearing,
+            (cosigner.clone(), views),
+        );
         let tasks = vec![
             tokio::spawn(writer.run(effects)),
             tokio::spawn(messenger.run()),
@@ -187,17 +194,16 @@ pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(),
         let version = parts.next().and_then(|v| v.parse().ok()).unwrap_or(u64::MAX);
         let seen = parts.next().and_then(|d| data_encoding::HEXLOWER.decode(d.as_bytes()).ok());
         let seen = seen.and_then(|d| d.try_into().ok()).unwrap_or([0; 32]);
-        trust
-            .check_follows(version, &seen)
-            .map_err(|_| StartFault::Trust("version went back, or another file bears the version seen before"))?;
+        trust.check_follows(version, &seen).map_err(|_| {
+            StartFault::Trust("version went back, or another file bears the version seen before")
+        })?;
     }
     let signers: Vec<&str> = trust.signers().collect();
     let mut draft = journal.draft(context.now());
-    draft.entry(EntryKind::TrustFile, &[
-        ("version", &trust.version()),
-        ("digest", &digest),
-        ("signers", &signers.join(" ")),
-    ]);
+    draft.entry(
+        EntryKind::TrustFile,
+        &[("version", &trust.version()), ("digest", &digest), ("signers", &signers.join(" "))],
+    );
     draft.entry(EntryKind::Policy, &[("policy", &context.policy_hash())]);
     let now = draft.now();
     draft.row(Table::Setting, IN_FORCE.to_owned(), "in-force", now, in_force);

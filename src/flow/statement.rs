@@ -40,10 +40,9 @@ pub const ACCEPTED_PRICE: &str = "accepted/price";
 /// what was spent is never taken for new.
 pub fn outpoints(statement: &Statement) -> Vec<OutPoint> {
     match &statement.body {
-        Body::Coins { coins, .. } => coins
-            .iter()
-            .map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout })
-            .collect(),
+        Body::Coins { coins, .. } => {
+            coins.iter().map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout }).collect()
+        }
         Body::Position { .. } | Body::Price(_) | Body::Chain(_) => Vec::new(),
     }
 }
@@ -55,7 +54,7 @@ pub struct Taking<'a> {
     /// How a price may move.
     pub band: Band,
     /// The party's own scripts.
-    pub scripts: &'a dyn OwnScripts,
+    pub scripts: &'a (dyn OwnScripts + Sync),
     /// Rows of coins that are not in memory (spent ones), by outpoint.
     pub stored: &'a HashMap<OutPoint, CoinRow>,
     /// The state column of the statement's row.
@@ -72,13 +71,16 @@ pub fn take(
     let statement = verified.statement();
     let coins = prove(treasury, taking, statement)?;
     let digest = data_encoding::HEXLOWER.encode(verified.digest());
-    let log_index = draft.entry(EntryKind::Statement, &[
-        ("observer", &statement.observer),
-        ("statement", &statement.body.kind().as_str()),
-        ("number", &statement.number),
-        ("digest", &digest),
-        ("stated_at", &statement.at.0),
-    ]);
+    let log_index = draft.entry(
+        EntryKind::Statement,
+        &[
+            ("observer", &statement.observer),
+            ("statement", &statement.body.kind().as_str()),
+            ("number", &statement.number),
+            ("digest", &digest),
+            ("stated_at", &statement.at.0),
+        ],
+    );
     let signed = Signed {
         text: verified.text().to_owned(),
         key_id: statement.observer.clone(),
@@ -105,20 +107,29 @@ pub fn take(
     Ok(log_index)
 }
 
-fn record(treasury: &mut Treasury, draft: &mut Draft, taking: &Taking<'_>, statement: &Statement, coin: Coin) {
+fn record(
+    treasury: &mut Treasury,
+    draft: &mut Draft,
+    taking: &Taking<'_>,
+    statement: &Statement,
+    coin: Coin,
+) {
     let known = treasury.coins.coin(&coin.outpoint).copied();
     if known.is_none() {
-        draft.entry(EntryKind::Coin, &[
-            ("outpoint", &coin.outpoint),
-            ("asset", &taking.asset),
-            ("amount", &coin.amount_sat),
-            ("state", &"unspent"),
-            ("branch", &coin.branch),
-            ("index", &coin.index),
-            ("confirmations", &coin.confirmations),
-            ("observer", &statement.observer),
-            ("number", &statement.number),
-        ]);
+        draft.entry(
+            EntryKind::Coin,
+            &[
+                ("outpoint", &coin.outpoint),
+                ("asset", &taking.asset),
+                ("amount", &coin.amount_sat),
+                ("state", &"unspent"),
+                ("branch", &coin.branch),
+                ("index", &coin.index),
+                ("confirmations", &coin.confirmations),
+                ("observer", &statement.observer),
+                ("number", &statement.number),
+            ],
+        );
     }
     if known != Some(coin) {
         let row = CoinRow::of(&coin);
@@ -157,10 +168,13 @@ fn prove_new(
     confirmations: u32,
 ) -> Result<Coin, Finding> {
     let no = |detail: String| Finding::new(Code::CoinProofInvalid, detail);
-    let proof = proof.ok_or_else(|| no(format!("the raw transaction of {outpoint} is not in the statement")))?;
+    let proof =
+        proof.ok_or_else(|| no(format!("the raw transaction of {outpoint} is not in the statement")))?;
     let at = usize::try_from(outpoint.vout).unwrap_or(usize::MAX);
-    let (amount_sat, script) =
-        proof.outputs().nth(at).ok_or_else(|| no(format!("{outpoint} is not an output of its transaction")))?;
+    let (amount_sat, script) = proof
+        .outputs()
+        .nth(at)
+        .ok_or_else(|| no(format!("{outpoint} is not an output of its transaction")))?;
     let (branch, index) = taking
         .scripts
         .find(script)

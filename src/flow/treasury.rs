@@ -19,9 +19,9 @@ use super::writer::Turn;
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
-use crate::bitcoin::select::{self, FeeTerms, OutputNeed, Selection};
-use crate::store::Table;
+use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
 use crate::desk::AssetPosition;
+use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
 
 /// How long after a sweep could not be planned it is tried again, in seconds.
@@ -57,17 +57,24 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     }
 }
 
-fn plan_sweep(context: &Context, ledger: &mut Ledger, turn: &mut Turn, surplus: u64) -> Result<Box<Parcel>, Finding> {
+fn plan_sweep(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    surplus: u64,
+) -> Result<Box<Parcel>, Finding> {
     let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
     let chain = ledger.treasury.facts.chain.ok_or_else(stale)?;
     let index = ledger.next_cold;
     let broken = |e: crate::withdrawal::Invalid| Finding::new(Code::Internal, e.to_string());
     let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
-    let terms = FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
+    let terms =
+        FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
     let need = OutputNeed { amount_sat: surplus, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
-    let coins = ledger.treasury.coins.spendable().shortlist(surplus, None, reserve::CANDIDATES);
-    let selection =
-        select::select_sweep(&coins, need, &terms).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    let coins =
+        ledger.treasury.coins.spendable().shortlist(surplus, chain.value.fee_rate, None, reserve::CANDIDATES);
+    let selection = crate::bitcoin::select_sweep(&coins, need, &terms)
+        .map_err(|e| Finding::new(e.code(), e.to_string()))?;
     let amount_sat = surplus.saturating_add(selection.extra_sat);
     let address = script.address(context.asset.network());
     allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
@@ -103,12 +110,15 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     let mut row = (*reservation.row).clone();
     turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);
     let withdrawals: Vec<String> = reservation.withdrawals.iter().map(ToString::to_string).collect();
-    let log_index = turn.draft.entry(EntryKind::Released, &[
-        ("reservation", &id),
-        ("txid", &row.txid),
-        ("withdrawals", &withdrawals.join(" ")),
-        ("fee", &row.fee_sat),
-    ]);
+    let log_index = turn.draft.entry(
+        EntryKind::Released,
+        &[
+            ("reservation", &id),
+            ("txid", &row.txid),
+            ("withdrawals", &withdrawals.join(" ")),
+            ("fee", &row.fee_sat),
+        ],
+    );
     let released = ReleasedRow { log_index, ..released };
     let depth = spend_inputs(ledger, turn, id, &reservation.inputs);
     if let Some(change) = row.change {
@@ -137,7 +147,12 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     }
 }
 
-fn spend_inputs(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, inputs: &[::bitcoin::OutPoint]) -> u8 {
+fn spend_inputs(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: ReservationId,
+    inputs: &[::bitcoin::OutPoint],
+) -> u8 {
     let mut depth = 0;
     for input in inputs {
         if let Some(coin) = ledger.treasury.coins.set_state(input, CoinState::Spent(id)) {
@@ -162,7 +177,13 @@ fn parse_txid(text: &str) -> ::bitcoin::Txid {
 }
 
 /// The co-signer said no: the reservation is released and its withdrawals are free to be decided again.
-pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, finding: &Finding, is_hold: bool) {
+pub fn cosigner_refused(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: ReservationId,
+    finding: &Finding,
+    is_hold: bool,
+) {
     let Some(reservation) = reserve::release(ledger, turn, id, finding) else { return };
     for withdrawal in &reservation.withdrawals {
         withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
@@ -173,11 +194,11 @@ pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId,
 }
 
 /// The co-signer does not answer: what it was asked for is held, and asked again by itself.
-pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId) {
+pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, code: Code) {
     let Some(reservation) = ledger.reservations.get(&id) else { return };
     for withdrawal in &reservation.withdrawals {
         if let Some(open) = ledger.open.get_mut(withdrawal) {
-            let finding = Finding::new(Code::CosignerUnreachable, "the transaction is booked; the co-signer is asked again");
+            let finding = Finding::new(code, "the transaction is booked; the co-signer is asked again");
             withdraw::settle(open, turn, Outcome::Held(vec![finding]));
         }
     }

@@ -24,7 +24,12 @@ pub fn of_found(id: WithdrawalId, found: &Found) -> Option<WithdrawalView> {
     of_row(id, &found.row, found.log_index, found.updated_at)
 }
 
-fn of_row(id: WithdrawalId, row: &WithdrawalRow, log_index: u64, updated_at: Seconds) -> Option<WithdrawalView> {
+fn of_row(
+    id: WithdrawalId,
+    row: &WithdrawalRow,
+    log_index: u64,
+    updated_at: Seconds,
+) -> Option<WithdrawalView> {
     let released = row.released.as_ref().filter(|_| row.outcome() == Outcome::Released);
     Some(WithdrawalView {
         id,

@@ -19,12 +19,15 @@ use super::{Command, Effect};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
-use crate::evidence::answer::{Clearance, NameMatch};
-use crate::evidence::approval::Approval;
-use crate::evidence::request::{VerifiedCancel, VerifiedRequest};
 use crate::evidence::NotProven;
+use crate::evidence::approval::Approval;
+use crate::evidence::{Clearance, NameMatch};
+use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
+
+/// The most withdrawals decided in one turn.
+const DECISIONS_MAX: usize = 512;
 
 /// A withdrawal as the store has it, when memory no longer does.
 #[derive(Debug, Clone)]
@@ -107,13 +110,17 @@ fn known(ledger: &Ledger, turn: &Turn, id: &WithdrawalId) -> Option<(String, Str
 }
 
 fn reused(turn: &mut Turn, request: &VerifiedRequest) -> DeskError {
-    let finding = Finding::new(Code::RequestIdReused, format!("{} was asked before with other contents", request.id()));
-    turn.draft.entry(EntryKind::Refused, &[
-        ("subject", &"request"),
-        ("withdrawal", &request.id()),
-        ("request_digest", &hex(request.digest())),
-        ("code", &finding.code),
-    ]);
+    let finding =
+        Finding::new(Code::RequestIdReused, format!("{} was asked before with other contents", request.id()));
+    turn.draft.entry(
+        EntryKind::Refused,
+        &[
+            ("subject", &"request"),
+            ("withdrawal", &request.id()),
+            ("request_digest", &hex(request.digest())),
+            ("code", &finding.code),
+        ],
+    );
     DeskError::Refused(finding)
 }
 
@@ -122,19 +129,22 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
     let id = request.id();
     let now = turn.draft.now();
     let digest = hex(request.digest());
-    let log_index = turn.draft.entry(EntryKind::Asked, &[
-        ("withdrawal", &id),
-        ("organisation", &asked.organisation),
-        ("request_id", &asked.request_id),
-        ("request_digest", &digest),
-        ("asset", &asked.asset),
-        ("amount", &asked.amount),
-        ("destination", &asked.destination),
-        ("fee_max", &asked.fee_max),
-        ("beneficiary_vasp", &asked.beneficiary_vasp),
-        ("asked_at", &asked.asked_at.0),
-        ("key", &request.key_id()),
-    ]);
+    let log_index = turn.draft.entry(
+        EntryKind::Asked,
+        &[
+            ("withdrawal", &id),
+            ("organisation", &asked.organisation),
+            ("request_id", &asked.request_id),
+            ("request_digest", &digest),
+            ("asset", &asked.asset),
+            ("amount", &asked.amount),
+            ("destination", &asked.destination),
+            ("fee_max", &asked.fee_max),
+            ("beneficiary_vasp", &asked.beneficiary_vasp),
+            ("asked_at", &asked.asked_at.0),
+            ("key", &request.key_id()),
+        ],
+    );
     let signed = Signed {
         text: request.text().to_owned(),
         key_id: request.key_id().to_owned(),
@@ -143,6 +153,7 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
     turn.changed.insert(id);
     Open {
         id,
+        place: 0,
         row: WithdrawalRow::asked(signed, digest, payload, now),
         request: Arc::new(request),
         clearance: None,
@@ -153,18 +164,30 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
 }
 
 /// The counterparty has answered: a clearance, a no, or nothing that proves anything (laws L3, L4).
-pub fn answered(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, answer: SignedText) {
-    let value = ledger.open.get(&id).and_then(|o| {
-        ledger.treasury.value(o.request.request().amount, context.asset)
-    });
+pub fn answered(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: WithdrawalId,
+    answer: SignedText,
+) {
+    let value =
+        ledger.open.get(&id).and_then(|o| ledger.treasury.value(o.request.request().amount, context.asset));
     let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else { return };
     let name_match = match value {
         Some(value) if value < context.settings.travel_rule_floor => NameMatch::NotRequired,
         _ => NameMatch::Required,
     };
     let when = (turn.draft.now(), context.settings.clearance_age_s_max);
-    let proved =
-        Clearance::from_answer(&answer.text, &answer.signature, &context.trust, &open.request, when, name_match);
+    let proved = Clearance::from_answer(
+        &answer.text,
+        &answer.signature,
+        &context.trust,
+        &open.request,
+        when.0,
+        when.1,
+        name_match,
+    );
     match proved {
         Ok(clearance) => clear(open, turn, clearance, &answer),
         Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
@@ -176,19 +199,22 @@ pub fn answered(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: Wit
             settle(open, turn, Outcome::Refused(vec![finding]));
         }
     }
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
 }
 
 fn clear(open: &mut Open, turn: &mut Turn, clearance: Clearance, answer: &SignedText) {
-    open.log_index = turn.draft.entry(EntryKind::Cleared, &[
-        ("withdrawal", &open.id),
-        ("clearance", &clearance.kind().as_str()),
-        ("evidence", &hex(&crate::evidence::digest(clearance.text()))),
-        ("request_digest", &open.row.digest),
-        ("uuid", &clearance.uuid()),
-        ("vasp", &clearance.answer().beneficiary_vasp),
-        ("expires_at", &clearance.expires_at().0),
-    ]);
+    open.log_index = turn.draft.entry(
+        EntryKind::Cleared,
+        &[
+            ("withdrawal", &open.id),
+            ("clearance", &clearance.kind().as_str()),
+            ("evidence", &hex(&crate::evidence::digest(clearance.text()))),
+            ("request_digest", &open.row.digest),
+            ("uuid", &clearance.uuid()),
+            ("vasp", &clearance.answer().beneficiary_vasp),
+            ("expires_at", &clearance.expires_at().0),
+        ],
+    );
     open.row.set_stage(Stage::Cleared);
     open.row.answer = Some(Signed {
         text: answer.text.clone(),
@@ -206,32 +232,37 @@ pub fn unanswered(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
 }
 
 /// The exchange takes a request back: only while nothing is reserved (law L2).
-pub fn cancel(ledger: &mut Ledger, turn: &mut Turn, cancel: &VerifiedCancel) -> Result<WithdrawalId, DeskError> {
+pub fn cancel(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    cancel: &VerifiedCancel,
+) -> Result<WithdrawalId, DeskError> {
     let id = cancel.withdrawal();
     let Some(open) = ledger.open.get_mut(&id) else {
         return if turn.found.contains_key(&id) { Ok(id) } else { Err(DeskError::not_found(id.to_string())) };
     };
     if open.row.reservation.is_none() && !open.row.is_final() {
-        turn.draft.entry(EntryKind::Cancelled, &[
-            ("withdrawal", &id),
-            ("organisation", &cancel.cancel().organisation),
-            ("request_id", &cancel.cancel().request_id),
-            ("key", &cancel.key_id()),
-        ]);
+        turn.draft.entry(
+            EntryKind::Cancelled,
+            &[
+                ("withdrawal", &id),
+                ("organisation", &cancel.cancel().organisation),
+                ("request_id", &cancel.cancel().request_id),
+                ("key", &cancel.key_id()),
+            ],
+        );
         let finding = Finding::new(Code::Cancelled, "taken back by the exchange");
         settle(open, turn, Outcome::Refused(vec![finding]));
     }
     Ok(id)
 }
 
-/// Decides, in the order asked, every withdrawal for which something has changed.
+/// Decides, in the order asked, the withdrawals for which something has changed.
+///
+/// At most [`DECISIONS_MAX`] in one turn: the rest is decided in the next, so that no caller waits for all of them.
 pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
-    if ledger.ripe.is_empty() {
-        return;
-    }
-    let ids: Vec<WithdrawalId> = ledger.queue.values().filter(|id| ledger.ripe.contains(id)).copied().collect();
-    ledger.ripe.clear();
-    for id in ids {
+    for _ in 0..DECISIONS_MAX {
+        let Some(id) = ledger.next_ripe() else { break };
         decide(context, ledger, turn, id);
     }
     drop_final(ledger, turn);
@@ -239,15 +270,19 @@ pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 
 /// Final withdrawals leave memory; the store has them for ever.
 fn drop_final(ledger: &mut Ledger, turn: &mut Turn) {
-    let gone: Vec<WithdrawalId> =
-        turn.changed.iter().filter(|id| ledger.open.get(id).is_some_and(|o| o.row.is_final())).copied().collect();
+    let gone: Vec<WithdrawalId> = turn
+        .changed
+        .iter()
+        .filter(|id| ledger.open.get(id).is_some_and(|o| o.row.is_final()))
+        .copied()
+        .collect();
     write_rows(ledger, turn);
     for id in gone {
-        if let Some(open) = ledger.open.remove(&id) {
-            turn.found.insert(id, Found { row: open.row, log_index: open.log_index, updated_at: open.updated_at });
+        if let Some(open) = ledger.remove(&id) {
+            turn.found
+                .insert(id, Found { row: open.row, log_index: open.log_index, updated_at: open.updated_at });
         }
     }
-    ledger.forget_final();
 }
 
 /// Writes the row of every withdrawal that changed in this turn.
@@ -318,7 +353,8 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         Err(finding) => Outcome::Held(vec![finding]),
     };
     if outcome == Outcome::Moving && ledger.sweep_is_pending() {
-        let finding = Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
+        let finding =
+            Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
         return (Outcome::Held(vec![finding]), None);
     }
     (outcome, picked)
@@ -355,16 +391,31 @@ pub fn settle(open: &mut Open, turn: &mut Turn, outcome: Outcome) {
     };
     let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
     let first = codes.first().copied().unwrap_or(Code::Internal.as_str());
-    let detail: String = findings.iter().map(|f| f.detail.as_str()).collect::<Vec<_>>().join("; ").chars().take(1_000).collect();
+    let detail: String = findings
+        .iter()
+        .map(|f| f.detail.as_str())
+        .collect::<Vec<_>>()
+        .join("; ")
+        .chars()
+        .take(1_000)
+        .collect();
     let codes = codes.join(" ");
     let subject = "withdrawal";
     open.log_index = match kind {
-        EntryKind::Held => turn.draft.entry(kind, &[
-            ("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail),
-        ]),
-        _ => turn.draft.entry(kind, &[
-            ("subject", &subject), ("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail),
-        ]),
+        EntryKind::Held => turn.draft.entry(
+            kind,
+            &[("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail)],
+        ),
+        _ => turn.draft.entry(
+            kind,
+            &[
+                ("subject", &subject),
+                ("withdrawal", &open.id),
+                ("code", &first),
+                ("codes", &codes),
+                ("detail", &detail),
+            ],
+        ),
     };
     mark(open, turn);
 }
@@ -399,7 +450,13 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
 }
 
 /// A reservation is made for a withdrawal.
-pub fn mark_reserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, reservation: ReservationId, log_index: u64) {
+pub fn mark_reserved(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: WithdrawalId,
+    reservation: ReservationId,
+    log_index: u64,
+) {
     if let Some(open) = ledger.open.get_mut(&id) {
         open.row.set_stage(Stage::Reserved);
         open.row.reservation = Some(reservation.to_string());

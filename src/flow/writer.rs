@@ -98,7 +98,9 @@ pub enum Question {
     /// What waits for operators.
     Pending(oneshot::Sender<Vec<crate::desk::PendingApproval>>),
     /// The request and text of an open withdrawal, for an operator's signature to be verified.
-    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::approval::ApprovalText>>),
+    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::ApprovalText>>),
+    /// The verified request of an open withdrawal.
+    Request(WithdrawalId, oneshot::Sender<Option<Arc<crate::evidence::VerifiedRequest>>>),
     /// The last number of an observer and kind.
     LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
     /// Where the asset stands.
@@ -122,6 +124,7 @@ impl Writer {
         self.act(effects);
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
+            let more = !self.ledger.ripe.is_empty();
             tokio::select! {
                 biased;
                 Some(question) = self.questions.recv() => self.answer(question),
@@ -131,6 +134,7 @@ impl Writer {
                     }
                     self.turn(&mut batch).await;
                 }
+                () = std::future::ready(()), if more => self.turn(&mut batch).await,
             }
         }
     }
@@ -158,10 +162,11 @@ impl Writer {
         let (context, ledger) = (&self.context, &mut self.ledger);
         match command {
             Command::Ask { request, payload, answer, personal, reply } => {
-                let asked = withdraw::ask(context, ledger, turn, request, (payload, answer));
+                let asked = withdraw::ask(context, ledger, turn, *request, (payload, answer));
                 match asked {
                     Ok(id) => {
-                        if let Some(personal) = personal.filter(|p| !p.is_empty()) {
+                        let asks = ledger.open.get(&id).is_some_and(|open| open.clearance.is_none());
+                        if let Some(personal) = personal.filter(|p| asks && !p.is_empty()) {
                             self.payloads.insert(id, personal);
                         }
                         turn.waiting.push((id, reply, true));
@@ -196,22 +201,31 @@ impl Writer {
                 turn.tell(reply, Ok(()));
             }
             Command::Delivered { keys } => ledger.delivered.extend(keys),
-            Command::Finished { reservation, released } => treasury::finished(ledger, turn, reservation, released),
+            Command::Finished { reservation, released } => {
+                treasury::finished(ledger, turn, reservation, released)
+            }
             Command::CosignerRefused { reservation, finding, is_hold } => {
                 treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
             }
             Command::Alarm { reservation, finding } => {
                 error!(code = %finding.code, %reservation, "{}", finding.detail);
-                turn.draft.entry(EntryKind::Alarm, &[
-                    ("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail),
-                ]);
+                turn.draft.entry(
+                    EntryKind::Alarm,
+                    &[("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail)],
+                );
             }
-            Command::CosignerSilent { reservation } => treasury::cosigner_silent(ledger, turn, reservation),
+            Command::CosignerSilent { reservation, code } => {
+                treasury::cosigner_silent(ledger, turn, reservation, code);
+            }
             Command::Tick => ledger.ripen_all(),
         }
     }
 
-    fn take_statement(&mut self, verified: &VerifiedStatement, turn: &mut Turn) -> Result<StatementReceipt, DeskError> {
+    fn take_statement(
+        &mut self,
+        verified: &VerifiedStatement,
+        turn: &mut Turn,
+    ) -> Result<StatementReceipt, DeskError> {
         let said = verified.statement();
         let last = self.ledger.treasury.facts.last_number(&said.observer, said.body.kind());
         if last.is_some_and(|last| said.number <= last) {
@@ -281,7 +295,9 @@ impl Writer {
         for id in changed {
             let Some(view) = self.view(*id, found) else { continue };
             if is_settled(&view) {
-                self.payloads.retain(|known, _| known != id || view.stage == crate::withdrawal::Stage::Asked);
+                if view.stage != crate::withdrawal::Stage::Asked {
+                    self.payloads.remove(id);
+                }
                 for waiter in self.waiters.remove(id).into_iter().flatten() {
                     let _ = waiter.send(Ok(view.clone()));
                 }
@@ -351,6 +367,9 @@ impl Writer {
                 let text = self.ledger.open.get(&id).and_then(|open| approve::text_of(&self.context, open));
                 let _ = to.send(text);
             }
+            Question::Request(id, to) => {
+                let _ = to.send(self.ledger.open.get(&id).map(|open| open.request.clone()));
+            }
             Question::LastNumber(observer, kind, to) => {
                 let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
             }
@@ -386,7 +405,7 @@ fn is_settled(view: &WithdrawalView) -> bool {
     use crate::withdrawal::Code;
     match &view.outcome {
         Outcome::Moving => false,
-        Outcome::Held(findings) => !findings.iter().all(|f| f.code == Code::ClearancePending),
+        Outcome::Held(findings) => !findings.iter().any(|f| f.code == Code::ClearancePending),
         Outcome::Refused(_) | Outcome::Released => true,
     }
 }
@@ -421,7 +440,10 @@ async fn prefetch_coins(
 }
 
 /// The rows of these coins, as many as there are.
-pub async fn read_coins(journal: &Journal, outpoints: Vec<OutPoint>) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
+pub async fn read_coins(
+    journal: &Journal,
+    outpoints: Vec<OutPoint>,
+) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
     if outpoints.is_empty() {
         return Ok(HashMap::new());
     }

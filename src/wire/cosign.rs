@@ -95,6 +95,7 @@ impl From<CosignOrder> for v1::CountersignRequest {
             old_size: order.old_size,
             consistency_proof: hashes_to_wire(&order.consistency),
             items: order.items.into_iter().map(Into::into).collect(),
+            policy_hash: order.policy,
         }
     }
 }
@@ -113,6 +114,7 @@ impl TryFrom<v1::CountersignRequest> for CosignOrder {
             checkpoint: wire.checkpoint,
             old_size: wire.old_size,
             consistency: hashes(&wire.consistency_proof, "consistency_proof")?,
+            policy: wire.policy_hash,
             items: wire.items.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
@@ -308,6 +310,7 @@ mod tests {
             checkpoint: "note\n".into(),
             old_size: 3,
             consistency: vec![[8; 32]],
+            policy: "ab".repeat(32),
             items: vec![item(1, vec![payment, bare]), item(2, Vec::new())],
         };
         assert_eq!(CosignOrder::try_from(v1::CountersignRequest::from(order.clone())), Ok(order));

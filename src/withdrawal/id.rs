@@ -170,6 +170,7 @@ impl fmt::Display for VaspId {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -30,6 +30,16 @@ impl Share {
     pub const USER_PROTECTION_ACT_2_8: Self = Self { num: 2, den: 10 };
     const DEN_MAX: u32 = 1_000_000;
 
+    /// The numerator.
+    pub const fn num(self) -> u32 {
+        self.num
+    }
+
+    /// The denominator.
+    pub const fn den(self) -> u32 {
+        self.den
+    }
+
     /// The fraction `num/den`: below one, with a denominator from 1 to 1,000,000.
     pub fn new(num: u32, den: u32) -> Result<Self, ShareError> {
         if den == 0 || den > Self::DEN_MAX || num >= den {

@@ -281,7 +281,10 @@ fn bodies() -> impl Strategy<Value = Body> {
     prop_oneof![
         (raw, coins).prop_map(|(raw, coins)| Body::Coins { transactions: raw.into_iter().collect(), coins }),
         (which.clone(), 0..2_100_000_000_000_001u64).prop_map(|(networks, n)| {
-            Body::Position(networks.into_iter().map(|at| (Asset::Bitcoin(at), Amount::from_sat(n))).collect())
+            Body::Position {
+                cold: networks.into_iter().map(|at| (Asset::Bitcoin(at), Amount::from_sat(n))).collect(),
+                swept: if n % 2 == 0 { vec![[7; 32]] } else { Vec::new() },
+            }
         }),
         (which.clone(), 1..=u64::MAX).prop_map(|(networks, n)| {
             Body::Price(networks.into_iter().map(|at| (Asset::Bitcoin(at), Krw(n.into()))).collect())

@@ -13,12 +13,15 @@ use tracing::{error, info};
 use super::judge::{self, Proven, Yes};
 use super::load::{self, STOPPED, Seen, WITNESSED};
 use super::state::{DEPOSIT_AHEAD_MAX, Past, State};
-use crate::audit::{Accepted, ConsistencyProof, Cosignature, EntryKind, LogKey, Submission, VerifiedCheckpoint, Witness, WitnessKey, witness};
-use crate::bitcoin::check::{CheckedTransaction, TransactionKind};
+use crate::audit::{
+    Accepted, ConsistencyProof, Cosignature, EntryKind, LogKey, Submission, VerifiedCheckpoint, Witness,
+    WitnessKey, witness::witness,
+};
 use crate::bitcoin::{Branch, KeySlot};
+use crate::bitcoin::{CheckedTransaction, TransactionKind};
 use crate::desk::{
-    AttestationOrder, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer,
-    ItemVerdict, Recalled, Refusal, SignedText, StatementReceipt,
+    AttestationOrder, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignStatus, DeskError,
+    HeadAnswer, ItemVerdict, Recalled, Refusal, SignedText, StatementReceipt,
 };
 use crate::evidence::NotProven;
 use crate::evidence::attestation::{AddressAttestation, render_attestation};
@@ -27,7 +30,7 @@ use crate::flow::context::Context;
 use crate::flow::finish::order_items;
 use crate::flow::ledger::coins::{Coin, CoinState};
 use crate::flow::ledger::journal::{Draft, Journal, JournalFault, LogView};
-use crate::flow::ledger::rows::{self, AddressRow, CosignedRow, SeenRequestRow, Signed};
+use crate::flow::ledger::rows::{self, AddressRow, CosignedRow, SeenRequestRow, Signed, SpentRow};
 use crate::flow::ledger::treasury::SweepInFlight;
 use crate::flow::statement::{self, Taking};
 use crate::flow::treasury::write_coin;
@@ -64,7 +67,12 @@ struct Core {
 }
 
 /// A running co-signer.
-pub struct Cosigner {
+///
+/// Every question runs in a task of its own: a caller who hangs up must not leave memory ahead of the store.
+#[derive(Clone)]
+pub struct Cosigner(Arc<Party>);
+
+struct Party {
     context: Arc<Context>,
     signer_log: LogKey,
     witness_key: WitnessKey,
@@ -77,16 +85,43 @@ pub struct Cosigner {
 
 impl Cosigner {
     /// Opens its store and reads back what it knows.
-    pub async fn start(parts: CosignerParts) -> Result<Arc<Self>, crate::flow::signer::StartFault> {
+    pub async fn start(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
+        Ok(Self(Arc::new(Party::open(parts).await?)))
+    }
+
+    /// Its own log.
+    pub fn log(&self) -> Arc<LogView> {
+        self.0.log.clone()
+    }
+
+    async fn finish<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, DeskError>> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        match tokio::spawn(question).await {
+            Ok(answer) => answer,
+            Err(broken) => {
+                error!(code = %Code::Internal, "a question broke off: {broken}");
+                let mut core = self.0.core.lock().await;
+                self.0.reload(&mut core).await;
+                Err(DeskError::may_have_happened(Code::Internal, "the question broke off; ask it again"))
+            }
+        }
+    }
+}
+
+impl Party {
+    async fn open(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
         let CosignerParts { context, store, secret, log_key, log_identity, .. } = parts;
         let mut seen = Seen::default();
-        let mut journal = Journal::open(&store, &secret, log_key, log_identity, &mut |row| seen.visit(row)).await?;
+        let mut journal =
+            Journal::open(&store, &secret, log_key, log_identity, &mut |row| seen.visit(row)).await?;
         crate::flow::signer::enter_start(&context, &mut journal).await?;
         let state = load::load(&context, seen)?;
         let unreadable = |_| crate::flow::signer::StartFault::Trust("key of the signer's log cannot be read");
         let signer_log = LogKey::parse(context.trust.signer_log_key()).map_err(unreadable)?;
         info!(coins = state.treasury.coins.len(), "the co-signer's ledger is loaded");
-        Ok(Arc::new(Self {
+        Ok(Self {
             log: journal.view(),
             core: Mutex::new(Core { journal, state }),
             context,
@@ -95,12 +130,7 @@ impl Cosigner {
             witness_identity: parts.witness_identity,
             attestation: parts.attestation,
             key: parts.hot_key,
-        }))
-    }
-
-    /// Its own log.
-    pub fn log(&self) -> Arc<LogView> {
-        self.log.clone()
+        })
     }
 
     /// Signs a checked transaction with key B; what leaves carries B's signature and no other.
@@ -116,10 +146,15 @@ impl Cosigner {
     fn witness(&self, core: &Core, order: &CosignOrder) -> Result<Witnessing, DeskError> {
         let invalid = |problem: String| {
             let cure = "send the newest checkpoint of the signer's own log";
-            DeskError::Invalid(crate::withdrawal::Invalid::new(Code::FieldMalformed, "checkpoint", problem, cure))
+            DeskError::Invalid(crate::withdrawal::Invalid::new(
+                Code::FieldMalformed,
+                "checkpoint",
+                problem,
+                cure,
+            ))
         };
-        let checkpoint =
-            VerifiedCheckpoint::open(&order.checkpoint, &self.signer_log).map_err(|e| invalid(e.to_string()))?;
+        let checkpoint = VerifiedCheckpoint::open(&order.checkpoint, &self.signer_log)
+            .map_err(|e| invalid(e.to_string()))?;
         let proof = ConsistencyProof::from_wire(&order.consistency).map_err(|e| invalid(e.to_string()))?;
         let known = core.state.witness_of(self.signer_log.name(), None);
         let submission = Submission { checkpoint: &checkpoint, old_size: order.old_size, proof: &proof };
@@ -141,7 +176,8 @@ impl Cosigner {
             past.reservations.insert(id, rows::read(row.key(), row.content()).map_err(|_| unreadable())?);
         }
         let payments = || order.items.iter().flat_map(|i| &i.payments);
-        let requests = payments().filter_map(|p| crate::evidence::request::parse_request(&p.request.text).ok());
+        let requests =
+            payments().filter_map(|p| crate::evidence::request::parse_request(&p.request.text).ok());
         let keys: Vec<String> = requests.map(|r| r.id().to_string()).collect();
         for row in journal.rows(Table::SeenRequest, &keys).await? {
             let unreadable = || JournalFault::Unreadable(row.key().to_owned());
@@ -162,7 +198,13 @@ impl Cosigner {
     }
 
     /// Proves every item that was not decided before, on every core.
-    fn prove_all(&self, state: &State, accepted: &Accepted, past: &Past, order: &CosignOrder) -> Vec<Option<Result<Proven, Refusal>>> {
+    fn prove_all(
+        &self,
+        state: &State,
+        accepted: &Accepted,
+        past: &Past,
+        order: &CosignOrder,
+    ) -> Vec<Option<Result<Proven, Refusal>>> {
         let now = self.context.now();
         let policy = data_encoding::HEXLOWER.decode(order.policy.as_bytes()).ok();
         let policy = policy.and_then(|p| p.try_into().ok()).unwrap_or([0; 32]);
@@ -173,7 +215,12 @@ impl Cosigner {
         on_every_core(&order.items, &prove)
     }
 
-    async fn decide_and_sign(&self, core: &mut Core, accepted: Accepted, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+    async fn decide_and_sign(
+        &self,
+        core: &mut Core,
+        accepted: Accepted,
+        order: CosignOrder,
+    ) -> Result<CosignOutcome, DeskError> {
         let mut past = self.past(&core.journal, &order).await.map_err(|f| f.desk_error())?;
         let proofs = tokio::task::block_in_place(|| self.prove_all(&core.state, &accepted, &past, &order));
         let mut draft = core.journal.draft(self.context.now());
@@ -196,19 +243,30 @@ impl Cosigner {
 
     fn enter_witnessed(&self, draft: &mut Draft, accepted: &Accepted) {
         let head = accepted.head();
-        draft.entry(EntryKind::Witnessed, &[
-            ("origin", &accepted.origin()),
-            ("size", &head.size),
-            ("root", &data_encoding::HEXLOWER.encode(&head.root.0)),
-            ("old_size", &accepted.from().size),
-        ]);
-        draft.row(Table::WitnessedLog, WITNESSED.to_owned(), "witnessed", draft.now(), load::write_head(head));
+        draft.entry(
+            EntryKind::Witnessed,
+            &[
+                ("origin", &accepted.origin()),
+                ("size", &head.size),
+                ("root", &data_encoding::HEXLOWER.encode(&head.root.0)),
+                ("old_size", &accepted.from().size),
+            ],
+        );
+        draft.row(
+            Table::WitnessedLog,
+            WITNESSED.to_owned(),
+            "witnessed",
+            draft.now(),
+            load::write_head(head),
+        );
     }
 
     fn cosign(&self, accepted: &Accepted) -> Result<HeadAnswer, DeskError> {
         let sign = |message: &[u8]| self.witness_identity.sign_note(message).unwrap_or([0; 64]);
-        let line = Cosignature::sign(accepted, &self.witness_key, self.context.now(), &sign).and_then(|c| c.line());
-        let broken = |e: crate::audit::CosignatureInvalid| DeskError::may_have_happened(Code::Internal, e.to_string());
+        let line =
+            Cosignature::sign(accepted, &self.witness_key, self.context.now(), &sign).and_then(|c| c.line());
+        let broken =
+            |e: crate::audit::CosignatureInvalid| DeskError::may_have_happened(Code::Internal, e.to_string());
         Ok(HeadAnswer::Cosigned(line.map_err(broken)?))
     }
 
@@ -225,7 +283,10 @@ impl Cosigner {
                 Some(row) if row.state == "signed" => Decided::Again(item.reservation, Box::new(row.clone())),
                 _ => {
                     let detail = "this reservation was refused before, for ever";
-                    let refusal = Refusal { is_hold: true, ..judge::no(None, Finding::new(Code::ReservationDead, detail)) };
+                    let refusal = Refusal {
+                        is_hold: true,
+                        ..judge::no(None, Finding::new(Code::ReservationDead, detail))
+                    };
                     Decided::No(refusal)
                 }
             };
@@ -255,14 +316,20 @@ impl Cosigner {
     ) -> Result<(), Finding> {
         let now = draft.now();
         let state = &mut core.state;
-        state.treasury.sums.spend(now, yes.spend).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
-        let inputs: Vec<String> = proven.checked.inputs().iter().map(|i| i.coin().outpoint.to_string()).collect();
+        state
+            .treasury
+            .sums
+            .spend(now, yes.spend)
+            .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
+        let inputs: Vec<String> =
+            proven.checked.inputs().iter().map(|i| i.coin().outpoint.to_string()).collect();
         let withdrawals: Vec<String> = proven.payments.iter().map(|p| p.request.id().to_string()).collect();
         let row = CosignedRow {
             state: "signed".to_owned(),
             psbt: data_encoding::HEXLOWER.encode(psbt),
             txid: proven.checked.txid().to_string(),
             inputs: inputs.clone(),
+            coins: proven.checked.inputs().iter().map(|i| SpentRow::of(i.coin())).collect(),
             withdrawals: withdrawals.clone(),
             kind: kind_name(proven.checked.kind()).to_owned(),
             outgoing_sat: yes.outgoing_sat,
@@ -277,17 +344,20 @@ impl Cosigner {
         for payment in &proven.payments {
             enter_request(draft, payment, &proven.reservation);
         }
-        draft.entry(EntryKind::Cosigned, &[
-            ("reservation", &proven.reservation),
-            ("purpose", &row.kind),
-            ("asset", &self.context.asset),
-            ("amount", &yes.outgoing_sat.saturating_sub(yes.spend.fee_sat)),
-            ("fee", &yes.spend.fee_sat),
-            ("txid", &row.txid),
-            ("withdrawals", &withdrawals.join(" ")),
-            ("inputs", &inputs.join(" ")),
-            ("policy", &self.context.policy_hash()),
-        ]);
+        draft.entry(
+            EntryKind::Cosigned,
+            &[
+                ("reservation", &proven.reservation),
+                ("purpose", &row.kind),
+                ("asset", &self.context.asset),
+                ("amount", &yes.outgoing_sat.saturating_sub(yes.spend.fee_sat)),
+                ("fee", &yes.spend.fee_sat),
+                ("txid", &row.txid),
+                ("withdrawals", &withdrawals.join(" ")),
+                ("inputs", &inputs.join(" ")),
+                ("policy", &self.context.policy_hash()),
+            ],
+        );
         let anchor = inputs.first().cloned();
         for payment in &proven.payments {
             let id = payment.request.id();
@@ -343,14 +413,23 @@ impl Cosigner {
     fn refuse(&self, draft: &mut Draft, item: &CosignItem, refusal: Refusal) -> Refusal {
         let withdrawal = refusal.withdrawal.map(|w| w.to_string()).unwrap_or_default();
         let detail: String = refusal.finding.detail.chars().take(1_000).collect();
-        draft.entry(EntryKind::CosignRefused, &[
-            ("reservation", &item.reservation),
-            ("code", &refusal.finding.code),
-            ("withdrawal", &withdrawal),
-            ("detail", &detail),
-        ]);
+        draft.entry(
+            EntryKind::CosignRefused,
+            &[
+                ("reservation", &item.reservation),
+                ("code", &refusal.finding.code),
+                ("withdrawal", &withdrawal),
+                ("detail", &detail),
+            ],
+        );
         let row = CosignedRow::dead(refusal.finding.code, draft.now());
-        draft.row(Table::SignedReservation, item.reservation.to_string(), "dead", draft.now(), rows::write(&row));
+        draft.row(
+            Table::SignedReservation,
+            item.reservation.to_string(),
+            "dead",
+            draft.now(),
+            rows::write(&row),
+        );
         refusal
     }
 
@@ -374,10 +453,14 @@ impl Cosigner {
     fn sign_again(&self, reservation: ReservationId, row: &CosignedRow) -> Result<Vec<u8>, Finding> {
         let broken = |detail: &str| Finding::new(Code::Internal, detail);
         let psbt = data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken("stored PSBT"))?;
-        let checked = crate::bitcoin::check::reread(&psbt, &self.context.wallet, KeySlot::B)
-            .map_err(|e| broken(&e.to_string()))?;
+        let checked = judge::read_again(&self.context, row, &psbt)
+            .ok_or_else(|| broken("the stored PSBT cannot be read"))?;
         let same = ReservationId::of_txid(&crate::flow::reserve::txid_bytes(&checked.txid())) == reservation;
-        if same { self.sign(reservation, &checked) } else { Err(broken("the stored PSBT is of another transaction")) }
+        if same {
+            self.sign(reservation, &checked)
+        } else {
+            Err(broken("the stored PSBT is of another transaction"))
+        }
     }
 
     async fn reload(&self, core: &mut Core) {
@@ -401,7 +484,10 @@ impl Cosigner {
     async fn stop(&self, core: &mut Core, what: &str) -> DeskError {
         let finding = Finding::new(Code::LogForked, what);
         let mut draft = core.journal.draft(self.context.now());
-        draft.entry(EntryKind::Alarm, &[("code", &Code::LogForked), ("origin", &self.signer_log.name()), ("detail", &what)]);
+        draft.entry(
+            EntryKind::Alarm,
+            &[("code", &Code::LogForked), ("origin", &self.signer_log.name()), ("detail", &what)],
+        );
         let now = draft.now();
         draft.row(Table::Setting, STOPPED.to_owned(), "stopped", now, what.to_owned());
         core.state.stopped = Some(finding);
@@ -422,9 +508,15 @@ impl Cosigner {
         let settings = &self.context.settings;
         // It may have waited at the signer for as long as the connection was down.
         let age = settings.statement_age_s_max.saturating_add(settings.hold_s_max);
-        let verified =
-            verify_statement(&given.text, &given.signature, &self.context.trust, self.context.now(), age, |_, _| last)
-                .map_err(unreadable)?;
+        let verified = verify_statement(
+            &given.text,
+            &given.signature,
+            &self.context.trust,
+            self.context.now(),
+            age,
+            |_, _| last,
+        )
+        .map_err(unreadable)?;
         let unknown = statement::outpoints(verified.statement());
         let unknown = unknown.into_iter().filter(|o| core.state.treasury.coins.coin(o).is_none()).collect();
         let broken = |fault: JournalFault| Finding::new(fault.code(), fault.to_string());
@@ -445,11 +537,17 @@ impl Cosigner {
         Ok(StatementReceipt { number: verified.statement().number, log_index })
     }
 
-    fn attest_one(&self, core: &mut Core, draft: &mut Draft, order: &AttestationOrder) -> Result<SignedText, Finding> {
+    fn attest_one(
+        &self,
+        core: &mut Core,
+        draft: &mut Draft,
+        order: &AttestationOrder,
+    ) -> Result<SignedText, Finding> {
         let key = customer_key(order);
         if let Some(known) = core.state.addresses.get(&key) {
             if known.index != order.index || order.branch != 0 {
-                let detail = format!("this customer's address has index {}, not {}", known.index, order.index);
+                let detail =
+                    format!("this customer's address has index {}, not {}", known.index, order.index);
                 return Err(Finding::new(Code::EvidenceInvalid, detail));
             }
             if let Some(word) = known.attestation.as_ref().and_then(Signed::signed_text) {
@@ -458,7 +556,10 @@ impl Cosigner {
         }
         let bound = core.state.scripts.highest[0].saturating_add(DEPOSIT_AHEAD_MAX);
         if order.branch != 0 || order.index > bound {
-            let detail = format!("branch {} index {} is no deposit address, or too far ahead", order.branch, order.index);
+            let detail = format!(
+                "branch {} index {} is no deposit address, or too far ahead",
+                order.branch, order.index
+            );
             return Err(Finding::new(Code::ChangeNotOwn, detail));
         }
         let network = self.context.asset.network();
@@ -479,7 +580,8 @@ impl Cosigner {
             attested_at: draft.now(),
         };
         let text = render_attestation(&attestation);
-        let signature = self.attestation.sign_text(&text).map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
+        let signature =
+            self.attestation.sign_text(&text).map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
         let word = SignedText { text, key_id: "attestation".to_owned(), signature };
         let row = AddressRow {
             organisation: order.organisation.to_string(),
@@ -489,13 +591,16 @@ impl Cosigner {
             script_pubkey: script.script_pubkey().to_hex_string(),
             attestation: Some(Signed::of(&word)),
         };
-        draft.entry(EntryKind::Attested, &[
-            ("address", &attestation.address),
-            ("wallet", &attestation.wallet),
-            ("branch", &0),
-            ("index", &order.index),
-            ("attestation", &data_encoding::HEXLOWER.encode(&crate::evidence::digest(&word.text))),
-        ]);
+        draft.entry(
+            EntryKind::Attested,
+            &[
+                ("address", &attestation.address),
+                ("wallet", &attestation.wallet),
+                ("branch", &0),
+                ("index", &order.index),
+                ("attestation", &data_encoding::HEXLOWER.encode(&crate::evidence::digest(&word.text))),
+            ],
+        );
         draft.row(Table::Address, key.clone(), "attested", draft.now(), rows::write(&row));
         core.state.addresses.insert(key, row);
         Ok(word)
@@ -524,16 +629,19 @@ const fn kind_name(kind: TransactionKind) -> &'static str {
 
 fn enter_request(draft: &mut Draft, payment: &judge::ProvenPayment, reservation: &ReservationId) {
     let request = payment.request.request();
-    draft.entry(EntryKind::RequestSeen, &[
-        ("organisation", &request.organisation),
-        ("request_id", &request.request_id),
-        ("request_digest", &data_encoding::HEXLOWER.encode(payment.request.digest())),
-        ("withdrawal", &payment.request.id()),
-        ("reservation", reservation),
-        ("amount", &request.amount),
-        ("destination", &request.destination),
-        ("evidence", &data_encoding::HEXLOWER.encode(&crate::evidence::digest(payment.clearance.text()))),
-    ]);
+    draft.entry(
+        EntryKind::RequestSeen,
+        &[
+            ("organisation", &request.organisation),
+            ("request_id", &request.request_id),
+            ("request_digest", &data_encoding::HEXLOWER.encode(payment.request.digest())),
+            ("withdrawal", &payment.request.id()),
+            ("reservation", reservation),
+            ("amount", &request.amount),
+            ("destination", &request.destination),
+            ("evidence", &data_encoding::HEXLOWER.encode(&crate::evidence::digest(payment.clearance.text()))),
+        ],
+    );
 }
 
 fn customer_key(order: &AttestationOrder) -> String {
@@ -557,12 +665,44 @@ fn on_every_core<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync))
             .chunks(share)
             .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
             .collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 
 #[tonic::async_trait]
 impl CosignDesk for Cosigner {
+    async fn status(&self) -> Result<CosignStatus, DeskError> {
+        self.0.status().await
+    }
+
+    async fn submit_statements(
+        &self,
+        statements: Vec<SignedText>,
+    ) -> Result<Vec<Result<StatementReceipt, Finding>>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.submit_statements(statements).await }).await
+    }
+
+    async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.attest_addresses(orders).await }).await
+    }
+
+    async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.countersign(order).await }).await
+    }
+
+    async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.recall(reservations).await }).await
+    }
+}
+
+impl Party {
     async fn status(&self) -> Result<CosignStatus, DeskError> {
         let core = self.core.lock().await;
         Ok(CosignStatus {
@@ -601,7 +741,9 @@ impl CosignDesk for Cosigner {
                 }
             }
         }
-        if !draft.is_empty() && let Err(fault) = core.journal.commit(draft).await {
+        if !draft.is_empty()
+            && let Err(fault) = core.journal.commit(draft).await
+        {
             self.reload(&mut core).await;
             return Err(fault.desk_error());
         }
@@ -643,14 +785,25 @@ impl CosignDesk for Cosigner {
                 }
                 Some(_) => answers.push(Recalled::Dead),
                 None => {
-                    draft.entry(EntryKind::CosignRefused, &[("reservation", &id), ("code", &Code::ReservationDead)]);
+                    draft.entry(
+                        EntryKind::CosignRefused,
+                        &[("reservation", &id), ("code", &Code::ReservationDead)],
+                    );
                     let row = CosignedRow::dead(Code::ReservationDead, draft.now());
-                    draft.row(Table::SignedReservation, id.to_string(), "dead", draft.now(), rows::write(&row));
+                    draft.row(
+                        Table::SignedReservation,
+                        id.to_string(),
+                        "dead",
+                        draft.now(),
+                        rows::write(&row),
+                    );
                     answers.push(Recalled::Dead);
                 }
             }
         }
-        if !draft.is_empty() && let Err(fault) = core.journal.commit(draft).await {
+        if !draft.is_empty()
+            && let Err(fault) = core.journal.commit(draft).await
+        {
             self.reload(&mut core).await;
             return Err(fault.desk_error());
         }

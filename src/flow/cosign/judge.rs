@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::state::{CHANGE_AHEAD_MAX, Past, State};
 use crate::audit::Accepted;
 use crate::bitcoin::build::Payee;
-use crate::bitcoin::check::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
-use crate::bitcoin::{Destination, KeySlot, OwnScript};
+use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
+use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
 use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal};
 use crate::evidence::NotProven;
-use crate::evidence::answer::{AnswerKind, Clearance, NameMatch};
-use crate::evidence::approval::{Approval, PolicyHashes, verify_approval};
 use crate::evidence::request::{VerifiedRequest, verify_request};
+use crate::evidence::{AnswerKind, Clearance, NameMatch};
+use crate::evidence::{Approval, PolicyHashes, verify_approval};
 use crate::flow::approve;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, judge};
-use crate::flow::ledger::rows::ChangeRow;
+use crate::flow::ledger::rows::{ChangeRow, CosignedRow};
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::reserve;
 use crate::flow::statement::OwnScripts;
@@ -53,7 +53,9 @@ pub fn no(withdrawal: Option<WithdrawalId>, finding: Finding) -> Refusal {
 fn refused(withdrawal: Option<WithdrawalId>, not_proven: NotProven) -> Refusal {
     match not_proven {
         NotProven::Refused(finding) => no(withdrawal, finding),
-        NotProven::Unreadable(invalid) => no(withdrawal, Finding::new(Code::EvidenceInvalid, invalid.to_string())),
+        NotProven::Unreadable(invalid) => {
+            no(withdrawal, Finding::new(Code::EvidenceInvalid, invalid.to_string()))
+        }
     }
 }
 
@@ -66,7 +68,7 @@ pub fn prove(
     item: &CosignItem,
     now: Seconds,
 ) -> Result<Proven, Refusal> {
-    in_log(accepted, item)?;
+    let txid = in_log(accepted, item)?;
     let payments = item
         .payments
         .iter()
@@ -76,10 +78,14 @@ pub fn prove(
     let payees = payments.iter().map(|p| payee(context, &p.request)).collect::<Result<Vec<_>, _>>()?;
     let fee_max = payments.iter().try_fold(Amount::ZERO, |sum, p| sum.plus(p.request.request().fee_max));
     let expect = Expectations {
+        txid: Some(txid),
         receiver: KeySlot::B,
         signed_by: None,
         payees: &payees,
-        cold: Some(Pinned { wallet: &context.cold, index_max: state.cold_highest.saturating_add(COLD_AHEAD_MAX) }),
+        cold: Some(Pinned {
+            wallet: &context.cold,
+            index_max: state.cold_highest.saturating_add(COLD_AHEAD_MAX),
+        }),
         change_index_max: state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX),
         change_ready: None,
         caps: reserve::caps(context, fee_max.filter(|_| !payments.is_empty())),
@@ -96,16 +102,18 @@ pub fn prove(
     Ok(Proven { reservation: item.reservation, checked, payments })
 }
 
-/// The reservation must be in the log that was just witnessed (law L21).
-fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<(), Refusal> {
+/// The reservation must be in the log that was just witnessed (law L21); the entry fixes the transaction.
+fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Refusal> {
     let no_entry = |detail: String| no(None, Finding::new(Code::NotInLog, detail));
-    let proof = crate::audit::InclusionProof::from_wire(&item.inclusion).map_err(|e| no_entry(e.to_string()))?;
+    let proof =
+        crate::audit::InclusionProof::from_wire(&item.inclusion).map_err(|e| no_entry(e.to_string()))?;
     let entry =
         accepted.prove_entry(item.leaf_index, &item.leaf, &proof).map_err(|e| no_entry(e.to_string()))?;
     let kind = entry.entry().kind().as_str();
     let names_it = entry.entry().field("reservation") == Some(item.reservation.to_string().as_str());
-    if names_it && ["reserved", "sweep_reserved"].contains(&kind) {
-        return Ok(());
+    let txid = entry.entry().field("txid").and_then(|txid| txid.parse().ok());
+    if let Some(txid) = txid.filter(|_| names_it && ["reserved", "sweep_reserved"].contains(&kind)) {
+        return Ok(txid);
     }
     Err(no_entry(format!("the entry is `{kind}` and does not reserve {}", item.reservation)))
 }
@@ -132,14 +140,16 @@ fn prove_payment(
         _ => NameMatch::Required,
     };
     let when = (now, settings.clearance_age_s_max);
-    let clearance = Clearance::from_answer(&answer.text, &answer.signature, trust, &request, when, name_match)
-        .map_err(|e| refused(id, e))?;
+    let clearance =
+        Clearance::from_answer(&answer.text, &answer.signature, trust, &request, when.0, when.1, name_match)
+            .map_err(|e| refused(id, e))?;
     let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
     let policies = PolicyHashes { signer: signer_policy, cosigner: context.policy.hash() };
     let wallet = context.wallet.fingerprint();
     let mut approvals = Vec::with_capacity(payment.approvals.len());
     if !payment.approvals.is_empty() {
-        let text = approve::text(trust, &request, &clearance, policies, &wallet, expires_at).map_err(|f| no(id, f))?;
+        let text = approve::text(trust, &request, &clearance, policies, &wallet, expires_at)
+            .map_err(|f| no(id, f))?;
         for armored in &payment.approvals {
             approvals.push(verify_approval(&text, armored, trust, now).map_err(|e| refused(id, e))?);
         }
@@ -152,8 +162,10 @@ fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal>
     let asked = request.request();
     let destination = Destination::parse(&asked.destination, context.asset.network())
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
-    let amount_sat =
-        asked.amount.sat().ok_or_else(|| no(id, Finding::new(Code::AmountAboveSupply, asked.amount.to_string())))?;
+    let amount_sat = asked
+        .amount
+        .sat()
+        .ok_or_else(|| no(id, Finding::new(Code::AmountAboveSupply, asked.amount.to_string())))?;
     Ok(Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat })
 }
 
@@ -170,13 +182,20 @@ pub struct Yes {
 }
 
 /// Decides on a proven item, after everything decided before it: once only (L1, L4), the anchor (L17), sums and share.
-pub fn decide(context: &Context, state: &State, past: &Past, proven: &Proven, now: Seconds) -> Result<Yes, Refusal> {
+pub fn decide(
+    context: &Context,
+    state: &State,
+    past: &Past,
+    proven: &Proven,
+    now: Seconds,
+) -> Result<Yes, Refusal> {
     let checked = &proven.checked;
     for payment in &proven.payments {
         once(past, proven, payment)?;
     }
     let change = checked.change().map(|found| {
-        let row = ChangeRow { vout: found.vout(), amount_sat: found.amount_sat(), index: found.script().index() };
+        let row =
+            ChangeRow { vout: found.vout(), amount_sat: found.amount_sat(), index: found.script().index() };
         (row, found.script().clone())
     });
     let spent: u64 = checked.inputs().iter().map(|i| i.coin().amount_sat).sum();
@@ -189,7 +208,10 @@ pub fn decide(context: &Context, state: &State, past: &Past, proven: &Proven, no
         TransactionKind::Sweep | TransactionKind::Consolidation => proven.payments.is_empty(),
     };
     if !labelled_right {
-        return Err(no(None, Finding::new(Code::KindNotAllowed, "its outputs are not what it was asked for")));
+        return Err(no(
+            None,
+            Finding::new(Code::KindNotAllowed, "its outputs are not what it was asked for"),
+        ));
     }
     let sight = Sight {
         asset: context.asset,
@@ -228,7 +250,10 @@ fn once(past: &Past, proven: &Proven, payment: &ProvenPayment) -> Result<(), Ref
     let id = payment.request.id();
     let uuid = payment.clearance.uuid().to_string();
     if past.uuids.get(&uuid).is_some_and(|used_by| *used_by != id.to_string()) {
-        return Err(no(Some(id), Finding::new(Code::EvidenceUsed, format!("verification {uuid} was used up"))));
+        return Err(no(
+            Some(id),
+            Finding::new(Code::EvidenceUsed, format!("verification {uuid} was used up")),
+        ));
     }
     let Some(seen) = past.requests.get(&id) else { return Ok(()) };
     if seen.digest != data_encoding::HEXLOWER.encode(payment.request.digest()) {
@@ -269,7 +294,8 @@ fn weigh_sweep(
     swept: Option<(u64, u32)>,
     fee: FeeSeen,
 ) -> Result<(), Refusal> {
-    let (amount_sat, index) = swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
+    let (amount_sat, index) =
+        swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
     let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
     let address = address.map_err(|e| no(None, Finding::new(Code::Internal, e.to_string())))?;
     let facts = sight.of_sweep(Amount::from_sat(amount_sat), address, fee).map_err(|f| no(None, f))?;
@@ -285,4 +311,40 @@ fn answer(id: Option<WithdrawalId>, outcome: Outcome) -> Result<(), Refusal> {
         }
         Outcome::Released => Err(no(id, Finding::new(Code::Internal, "a policy releases nothing by itself"))),
     }
+}
+
+/// Reads a transaction again that was judged before, from its row alone: its coins are spent by now. What it pays was
+/// judged then and is fixed by its id, so every output that is not our own is taken as a payee.
+pub fn read_again(context: &Context, row: &CosignedRow, psbt: &[u8]) -> Option<CheckedTransaction> {
+    let txid: ::bitcoin::Txid = row.txid.parse().ok()?;
+    let unsigned = crate::bitcoin::psbt_reader::read(psbt).ok()?.unsigned_tx;
+    let change = row.change.map(|c| c.vout);
+    let others = unsigned.output.iter().enumerate().filter(|(at, _)| u32::try_from(*at).ok() != change);
+    let payees: Vec<Payee> = match row.swept {
+        Some(_) => Vec::new(),
+        None => others
+            .map(|(_, out)| Payee {
+                script_pubkey: out.script_pubkey.clone(),
+                amount_sat: out.value.to_sat(),
+            })
+            .collect(),
+    };
+    let coins: Vec<OwnCoin> = row.coins.iter().filter_map(|c| c.own_coin(&context.wallet)).collect();
+    let expect = Expectations {
+        txid: Some(txid),
+        receiver: KeySlot::B,
+        signed_by: None,
+        payees: &payees,
+        cold: row.swept.map(|(_, index_max)| Pinned { wallet: &context.cold, index_max }),
+        change_index_max: row.change.map_or(0, |c| c.index),
+        change_ready: None,
+        caps: FeeCaps {
+            rate_max: crate::bitcoin::fee::RATE_BELIEVED_MAX,
+            transaction_sat_max: row.fee_sat,
+            asked_sat_max: None,
+        },
+        tip_height: unsigned.lock_time.to_consensus_u32(),
+    };
+    let lookup = |outpoint: &::bitcoin::OutPoint| coins.iter().find(|c| c.outpoint == *outpoint).cloned();
+    check_psbt(psbt, &context.wallet, &expect, &lookup).ok()
 }

@@ -47,8 +47,12 @@ impl Seen {
         let (key, content) = (row.key(), row.content());
         let bad = |_| JournalFault::Unreadable(key.to_owned());
         match (row.table(), row.state()) {
-            (Table::Coin, "unspent") => self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?)),
-            (Table::Address, _) => self.addresses.push((key.to_owned(), rows::read(key, content).map_err(bad)?)),
+            (Table::Coin, "unspent") => {
+                self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
+            (Table::Address, _) => {
+                self.addresses.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
             (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
             (Table::SignedReservation, "signed") => {
@@ -84,7 +88,8 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     let mut state = State { witnessed: seen.witnessed, stopped: seen.stopped, ..State::default() };
     state.treasury.coins = Coins::new(context.settings.depth_min);
     for (key, row) in seen.addresses {
-        let script = ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
+        let script =
+            ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
         state.scripts.note((0, row.index), script);
         state.addresses.insert(key, row);
     }
@@ -100,7 +105,12 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     Ok(state)
 }
 
-fn remember(context: &Context, state: &mut State, row: &CosignedRow, swept: &[String]) -> Result<(), JournalFault> {
+fn remember(
+    context: &Context,
+    state: &mut State,
+    row: &CosignedRow,
+    swept: &[String],
+) -> Result<(), JournalFault> {
     let unreadable = || JournalFault::Unreadable(row.txid.clone());
     let at = Seconds(row.at);
     let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);

@@ -49,7 +49,12 @@ impl Scripts {
     }
 
     /// The script at a place, derived once.
-    pub fn script(&mut self, wallet: &WalletDescriptor, branch: Branch, index: u32) -> Result<Arc<OwnScript>, Invalid> {
+    pub fn script(
+        &mut self,
+        wallet: &WalletDescriptor,
+        branch: Branch,
+        index: u32,
+    ) -> Result<Arc<OwnScript>, Invalid> {
         if let Some(known) = self.known(branch.number(), index) {
             return Ok(known);
         }

@@ -42,7 +42,12 @@ impl Coin {
     /// The coin as the rules of Bitcoin know it.
     pub const fn own(&self) -> crate::bitcoin::coin::Coin {
         let branch = if self.branch == 0 { Branch::Deposit } else { Branch::Change };
-        crate::bitcoin::coin::Coin { outpoint: self.outpoint, amount_sat: self.amount_sat, branch, index: self.index }
+        crate::bitcoin::coin::Coin {
+            outpoint: self.outpoint,
+            amount_sat: self.amount_sat,
+            branch,
+            index: self.index,
+        }
     }
 
     /// Whether it is our own change (branch 1).
@@ -110,8 +115,8 @@ impl Coins {
     }
 
     fn is_spendable(&self, coin: &Coin) -> bool {
-        let settled = coin.confirmations >= self.depth_min
-            || (coin.is_change() && coin.chain_depth <= CHAIN_DEPTH_MAX);
+        let settled =
+            coin.confirmations >= self.depth_min || (coin.is_change() && coin.chain_depth <= CHAIN_DEPTH_MAX);
         settled && coin.state == CoinState::Free
     }
 

@@ -6,12 +6,15 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{
-    Checkpoint, ConsistencyProof, Entry, EntryInvalid, EntryKind, FetchedLeaves, Head as TreeHead, InclusionProof, LeafHash,
-    LogKey, NodeHash, Tree, TreeFault, VerifiedCheckpoint,
+    Checkpoint, ConsistencyProof, Entry, EntryInvalid, EntryKind, FetchedLeaves, Head as TreeHead,
+    InclusionProof, LeafHash, LogKey, NodeHash, Tree, TreeFault, VerifiedCheckpoint,
 };
 use crate::desk::DeskError;
 use crate::keys::IdentityKey;
-use crate::store::{Commit, CommitError, Head, Landing, Leaf, OpenFault, Row, RowWrite, Store, StoreFault, StoreSecret, StoreUrl, Table, Tag};
+use crate::store::{
+    Commit, CommitError, Head, Landing, Leaf, OpenFault, Row, RowWrite, Store, StoreFault, StoreSecret,
+    StoreUrl, Table, Tag,
+};
 use crate::withdrawal::{Code, Seconds};
 
 /// Why a draft did not become true, or may not have.
@@ -63,7 +66,11 @@ impl JournalFault {
 
     /// What a caller is told.
     pub fn desk_error(&self) -> DeskError {
-        DeskError::Fault { code: self.code(), detail: self.to_string(), may_have_happened: self.may_have_happened() }
+        DeskError::Fault {
+            code: self.code(),
+            detail: self.to_string(),
+            may_have_happened: self.may_have_happened(),
+        }
     }
 }
 
@@ -106,7 +113,15 @@ impl Draft {
     /// Writes a row with the newest entry's index. A row written twice in one commit keeps its last content.
     pub fn row(&mut self, table: Table, key: String, state: &str, at: Seconds, content: String) {
         let log_index = self.last_index();
-        let write = RowWrite { table, key: key.clone(), state: state.to_owned(), at, content, log_index, previous: None };
+        let write = RowWrite {
+            table,
+            key: key.clone(),
+            state: state.to_owned(),
+            at,
+            content,
+            log_index,
+            previous: None,
+        };
         match self.places.get(&(table, key.clone())).and_then(|at| self.rows.get_mut(*at)) {
             Some(before) => *before = write,
             None => {
@@ -163,7 +178,11 @@ impl LogView {
         *self.cosigned.write().unwrap_or_else(PoisonError::into_inner) = Some((size, note));
     }
 
-    fn put(&self, tree: impl FnOnce(&mut Tree) -> Result<(), TreeFault>, note: String) -> Result<(), TreeFault> {
+    fn put(
+        &self,
+        tree: impl FnOnce(&mut Tree) -> Result<(), TreeFault>,
+        note: String,
+    ) -> Result<(), TreeFault> {
         let mut held = self.tree.write().unwrap_or_else(PoisonError::into_inner);
         tree(&mut held)?;
         *self.note.write().unwrap_or_else(PoisonError::into_inner) = note;
@@ -195,7 +214,10 @@ impl LogView {
         Ok(self.store.leaves(range).await?)
     }
 
-    async fn ask<T>(&self, question: impl Fn(&Tree, &FetchedLeaves) -> Result<T, TreeFault>) -> Result<T, JournalFault> {
+    async fn ask<T>(
+        &self,
+        question: impl Fn(&Tree, &FetchedLeaves) -> Result<T, TreeFault>,
+    ) -> Result<T, JournalFault> {
         let mut fetched = FetchedLeaves::default();
         for _ in 0..4 {
             let answer = question(&self.tree.read().unwrap_or_else(PoisonError::into_inner), &fetched);
@@ -241,7 +263,13 @@ impl Journal {
         .await?;
         let head = store.head();
         let tree = rebuild(&store, &head).await?;
-        let view = LogView { store: Arc::new(store), tree: RwLock::new(tree), note: RwLock::new(head.checkpoint), cosigned: RwLock::default(), key };
+        let view = LogView {
+            store: Arc::new(store),
+            tree: RwLock::new(tree),
+            note: RwLock::new(head.checkpoint),
+            cosigned: RwLock::default(),
+            key,
+        };
         Ok(Self { store: view.store.clone(), view: Arc::new(view), identity, tags })
     }
 
@@ -341,8 +369,9 @@ impl Journal {
         let key = &self.view.key;
         // A signature that could not be made verifies as none, and the checkpoint is refused.
         let sign = |message: &[u8]| self.identity.sign_note(message).unwrap_or([0; 64]);
-        let signed: VerifiedCheckpoint =
-            Checkpoint::new(key, head).sign(key, &sign).map_err(|e| JournalFault::Checkpoint(e.to_string()))?;
+        let signed: VerifiedCheckpoint = Checkpoint::new(key, head)
+            .sign(key, &sign)
+            .map_err(|e| JournalFault::Checkpoint(e.to_string()))?;
         Ok(signed.note().to_owned())
     }
 }

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::coins::{Coin, CoinState};
+use crate::bitcoin::{Branch, OwnCoin, WalletDescriptor};
 use crate::desk::SignedText;
 use crate::withdrawal::{Code, Finding, Outcome, ReservationId, Seconds, Stage};
 
@@ -47,7 +48,11 @@ pub struct Signed {
 impl Signed {
     /// What somebody handed over.
     pub fn of(given: &SignedText) -> Self {
-        Self { text: given.text.clone(), key_id: given.key_id.clone(), signature: HEXLOWER.encode(&given.signature) }
+        Self {
+            text: given.text.clone(),
+            key_id: given.key_id.clone(),
+            signature: HEXLOWER.encode(&given.signature),
+        }
     }
 
     /// As it is handed on; `None` if the row does not hold a signature.
@@ -175,7 +180,8 @@ impl WithdrawalRow {
         }
     }
 
-    /// Sets the outcome; returns whether it changed.
+    /// Sets the outcome; returns whether it is news. The same codes with another detail (a fact that grew older by a
+    /// second) are no news.
     pub fn set_outcome(&mut self, outcome: &Outcome) -> bool {
         let (name, findings) = match outcome {
             Outcome::Moving => ("moving", Vec::new()),
@@ -183,7 +189,8 @@ impl WithdrawalRow {
             Outcome::Refused(f) => ("refused", f.iter().map(FindingRow::of).collect()),
             Outcome::Released => ("released", Vec::new()),
         };
-        let changed = self.outcome != name || self.findings != findings;
+        let codes = |f: &[FindingRow]| f.iter().map(|f| f.code.clone()).collect::<Vec<_>>();
+        let changed = self.outcome != name || codes(&self.findings) != codes(&findings);
         self.outcome = name.to_owned();
         self.findings = findings;
         changed
@@ -392,6 +399,8 @@ pub struct CosignedRow {
     pub txid: String,
     /// Inputs, `txid:vout`.
     pub inputs: Vec<String>,
+    /// The coins behind the inputs, so that it can be signed again when they are long spent.
+    pub coins: Vec<SpentRow>,
     /// The withdrawals it pays; empty for a sweep.
     pub withdrawals: Vec<String>,
     /// `withdrawal`, `sweep` or `consolidation`, from its outputs.
@@ -422,6 +431,7 @@ impl CosignedRow {
             psbt: String::new(),
             txid: String::new(),
             inputs: Vec::new(),
+            coins: Vec::new(),
             withdrawals: Vec::new(),
             kind: String::new(),
             outgoing_sat: 0,
@@ -433,5 +443,38 @@ impl CosignedRow {
             at: now.0,
             code: Some(code.to_string()),
         }
+    }
+}
+
+/// A coin that a signed transaction spends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpentRow {
+    /// `txid:vout`.
+    pub outpoint: String,
+    /// Satoshi.
+    pub amount_sat: u64,
+    /// Branch of the wallet.
+    pub branch: u32,
+    /// Index on the branch.
+    pub index: u32,
+}
+
+impl SpentRow {
+    /// The row of a coin.
+    pub fn of(coin: &OwnCoin) -> Self {
+        Self {
+            outpoint: coin.outpoint.to_string(),
+            amount_sat: coin.amount_sat,
+            branch: coin.script.branch().number(),
+            index: coin.script.index(),
+        }
+    }
+
+    /// The coin of the row, its script derived anew.
+    pub fn own_coin(&self, wallet: &WalletDescriptor) -> Option<OwnCoin> {
+        let script = wallet.script(Branch::of_number(self.branch)?, self.index).ok()?;
+        let outpoint = self.outpoint.parse().ok()?;
+        Some(OwnCoin { outpoint, amount_sat: self.amount_sat, script: std::sync::Arc::new(script) })
     }
 }

@@ -46,6 +46,7 @@ fn order(checkpoint: &str) -> CosignOrder {
         checkpoint: checkpoint.into(),
         old_size: 0,
         consistency: vec![],
+        policy: "ab".repeat(32),
         items: vec![item(1), item(2)],
     }
 }

@@ -1,0 +1,7 @@
+//! The laws of the house, each a test named after it. Where a law says what a stolen party cannot do, the test plays it.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod node;
+mod story;
+mod world;

@@ -1,0 +1,662 @@
+//! A whole world in one process: signer, co-signer, enclave, relay, counterparty, and the people around them. Everything
+//! is the real thing but the network between signer and co-signer, which is a tap that tests can cut and read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bitcoin::consensus::encode::serialize;
+use bitcoin::hashes::Hash;
+use countersign::audit::{LogKey, WitnessKey};
+use countersign::bitcoin::{AccountKey, Branch, WalletDescriptor};
+use countersign::desk::*;
+use countersign::enclave::wire::tls::Identity as TlsIdentity;
+use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use countersign::evidence::trust_file::{self, *};
+use countersign::evidence::*;
+use countersign::flow::context::{Clock, Context, PartySettings};
+use countersign::flow::cosign::Cosigner;
+use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::signer::{Signer, SignerParts, create_store};
+use countersign::keys::{
+    self, IdentityKey, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
+};
+use countersign::relay::robot::{Customer, Robot};
+use countersign::relay::{self, Member, Standing};
+use countersign::store::{StoreSecret, StoreUrl};
+use countersign::withdrawal::*;
+use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::PrivateKeyDer;
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::{LineEnding, PrivateKey};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wallet_policy::{Guard, Policy, Settings};
+
+pub const NETWORK: Network = Network::Regtest;
+pub const ASSET: Asset = Asset::Bitcoin(NETWORK);
+pub const OWN_VASP: VaspId = VaspId(1001);
+pub const ROBOT_VASP: VaspId = VaspId(4_855_741_808_338_010_592);
+pub const COIN: u64 = 100_000_000;
+/// Won for a whole coin: a thousand won are one satoshi-thousandth; 0.001 BTC is 100,000 won.
+pub const PRICE: u128 = 100_000_000;
+
+/// The counterparty's customers, each with an address of its own.
+pub const TAYLOR: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+pub const ETHAN: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
+pub const MINSU: &str = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6";
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn public(seed: u8) -> String {
+    HEXLOWER.encode(key(seed).verifying_key().as_bytes())
+}
+
+fn ssh(seed: u8) -> PrivateKey {
+    PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
+}
+
+pub fn ssh_private(seed: u8) -> String {
+    ssh(seed).to_openssh(LineEnding::LF).unwrap().to_string()
+}
+
+fn ssh_public(seed: u8) -> String {
+    ssh(seed).public_key().to_openssh().unwrap()
+}
+
+/// Seeds: who holds which key.
+pub const EXCHANGE: u8 = 1;
+pub const OBSERVER: u8 = 2;
+pub const ROBOT: u8 = 3;
+pub const OWN: u8 = 4;
+pub const RELAY: u8 = 5;
+pub const KIM: u8 = 11;
+pub const LEE: u8 = 12;
+pub const QUORUM: [u8; 3] = [21, 22, 23];
+pub const STRANGER: u8 = 99;
+
+/// A keystore opened from a seed byte.
+pub fn keystore(role: keys::KeyRole, seed: u8) -> OpenKeystore {
+    let phrase = Phrase::from_entropy(WordList::English, &Secret::take_from(&mut [seed; 32])).unwrap();
+    let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
+    let terms = KeystoreTerms { role, network: NETWORK, account: 0, cost: SealCost::danger_cheap() };
+    let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
+    let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
+    keys::open(&sealed, &passphrase).unwrap()
+}
+
+fn account(seed: u8) -> AccountKey {
+    let key = keystore(keys::KeyRole::Signer, seed).account_xpub().unwrap();
+    AccountKey::parse(NETWORK, &key.to_string()).unwrap()
+}
+
+pub fn hot_wallet() -> WalletDescriptor {
+    WalletDescriptor::assemble(NETWORK, [account(0xa), account(0xb), account(0xc)]).unwrap()
+}
+
+pub fn cold_wallet() -> WalletDescriptor {
+    WalletDescriptor::assemble(NETWORK, [account(0x1a), account(0x1b), account(0x1c)]).unwrap()
+}
+
+pub const SIGNER_ORIGIN: &str = "test.example/signer";
+pub const COSIGNER_ORIGIN: &str = "test.example/cosigner";
+
+pub fn identity(seed: u8, label: &str) -> IdentityKey {
+    keystore(keys::KeyRole::Signer, seed).ed25519_identity(label).unwrap()
+}
+
+pub fn store_secret(seed: u8) -> StoreSecret {
+    StoreSecret::take(&mut [seed; 32])
+}
+
+/// The policy's settings; tests change what they are about.
+pub fn policy_settings() -> Settings {
+    toml::from_str(&format!(
+        r#"
+        [[tiers]]
+        from_krw = "10000000"
+        needs = {{ treasury = 1 }}
+        [assets."{ASSET}"]
+        share = "3/10"
+        min_sweep = "100000"
+        per_tx_limit = "1000000000"
+        hourly_limit = "5000000000"
+        daily_limit = "10000000000"
+        fee_rate_max = "100000"
+        fee_tx_max = "100000"
+        fee_lineage_max = "200000"
+        fee_budget_daily = "10000000"
+        unnamed_total_daily_krw = "3000000"
+        price_move_bp_max = 1000
+        price_settle_s = 60
+        "#
+    ))
+    .unwrap()
+}
+
+pub fn trust_content() -> TrustContent {
+    let attestation = identity(0xb, "attestation").public_key();
+    let log = LogKey::new(SIGNER_ORIGIN, &identity(0xa, "log").public_key()).unwrap();
+    let witness = WitnessKey::new(COSIGNER_ORIGIN, &identity(0xb, "witness").public_key()).unwrap();
+    TrustContent {
+        version: 1,
+        vasp: OwnVasp { id: OWN_VASP.to_string(), name: "Test Exchange".into() },
+        cosigner: CosignerKeys { attestation_key: HEXLOWER.encode(&attestation) },
+        log: LogKeys { signer: log.to_string(), cosigner: witness.to_string() },
+        guard: BTreeMap::new(),
+        wallets: vec![WalletEntry {
+            network: NETWORK.to_string(),
+            hot: hot_wallet().as_str().to_owned(),
+            cold: Some(cold_wallet().as_str().to_owned()),
+        }],
+        request_keys: vec![RequestKeyEntry {
+            organisation: "acme".into(),
+            id: "k1".into(),
+            key: public(EXCHANGE),
+            not_after: None,
+        }],
+        statement_keys: vec![StatementKeyEntry {
+            observer: "watcher".into(),
+            key: public(OBSERVER),
+            kinds: ["coins", "position", "price", "chain"].map(String::from).to_vec(),
+        }],
+        operators: [("kim", KIM, "treasury"), ("lee", LEE, "risk")]
+            .map(|(name, seed, group)| OperatorEntry {
+                name: name.into(),
+                groups: vec![group.into()],
+                keys: vec![ssh_public(seed)],
+            })
+            .to_vec(),
+        vasps: vec![VaspEntry {
+            id: ROBOT_VASP.to_string(),
+            name: "Robot".into(),
+            identity_key: public(ROBOT),
+            active: true,
+        }],
+    }
+}
+
+pub fn trust(content: &TrustContent) -> Trust {
+    let text = trust_file::render(content).unwrap();
+    let signatures: Vec<String> = QUORUM[..2]
+        .iter()
+        .map(|seed| sign_ssh(&ssh_private(*seed), NAMESPACE_TRUST, &text).unwrap())
+        .collect();
+    let people: Vec<(String, String)> = QUORUM.iter().map(|s| (format!("p{s}"), ssh_public(*s))).collect();
+    let quorum = Quorum::new(2, &people).unwrap();
+    Trust::open(&text, &signatures.iter().map(String::as_str).collect::<Vec<_>>(), &quorum, 1).unwrap()
+}
+
+/// What a test may change about a world before it starts.
+pub struct Plan {
+    pub signer_policy: Settings,
+    pub cosigner_policy: Settings,
+    pub trust: TrustContent,
+    pub settings: PartySettings,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let settings = PartySettings {
+            depth_min: 1,
+            retry: Duration::from_millis(50),
+            create_wait: Duration::from_secs(20),
+            ..PartySettings::default()
+        };
+        Self {
+            signer_policy: policy_settings(),
+            cosigner_policy: policy_settings(),
+            trust: trust_content(),
+            settings,
+        }
+    }
+}
+
+/// The line between signer and co-signer: it can be cut, and it remembers what was asked.
+#[derive(Default)]
+pub struct Tap {
+    cosigner: RwLock<Option<Arc<Cosigner>>>,
+    pub orders: Mutex<Vec<CosignOrder>>,
+}
+
+impl Tap {
+    fn there(&self) -> Result<Arc<Cosigner>, DeskError> {
+        let there = self.cosigner.read().unwrap().clone();
+        there.ok_or_else(|| DeskError::nothing_happened(Code::CosignerUnreachable, "the line is cut"))
+    }
+}
+
+#[tonic::async_trait]
+impl CosignDesk for Tap {
+    async fn status(&self) -> Result<CosignStatus, DeskError> {
+        self.there()?.status().await
+    }
+    async fn submit_statements(
+        &self,
+        statements: Vec<SignedText>,
+    ) -> Result<Vec<Result<StatementReceipt, Finding>>, DeskError> {
+        self.there()?.submit_statements(statements).await
+    }
+    async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
+        self.there()?.attest_addresses(orders).await
+    }
+    async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+        let there = self.there()?;
+        self.orders.lock().unwrap().push(order.clone());
+        there.countersign(order).await
+    }
+    async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
+        self.there()?.recall(reservations).await
+    }
+}
+
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub plan: Plan,
+    pub tap: Arc<Tap>,
+    pub signer: Option<Signer>,
+    pub cosigner: Option<Arc<Cosigner>>,
+    ahead: Arc<AtomicU64>,
+    ca: Issuer<'static, KeyPair>,
+    roots: RootCertStore,
+    relay_address: SocketAddr,
+    relay_stop: CancellationToken,
+    robot: Option<Enclave>,
+    numbers: AtomicU64,
+}
+
+impl World {
+    /// A world that runs, with nothing stated yet.
+    pub async fn new(plan: Plan) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&ca_key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let mut world = Self {
+            dir: tempfile::tempdir().unwrap(),
+            plan,
+            tap: Arc::default(),
+            signer: None,
+            cosigner: None,
+            ahead: Arc::default(),
+            ca: Issuer::new(params, ca_key),
+            roots,
+            relay_address: free().await,
+            relay_stop: CancellationToken::new(),
+            robot: None,
+            numbers: AtomicU64::new(1),
+        };
+        world.start_relay().await;
+        world.start_robot().await;
+        for (name, seed, label, origin) in
+            [("signer", 0xa, "log", SIGNER_ORIGIN), ("cosigner", 0xb, "log", COSIGNER_ORIGIN)]
+        {
+            let identity = Arc::new(identity(seed, label));
+            let key = LogKey::new(origin, &identity.public_key()).unwrap();
+            let (url, secret) = (world.store(name), store_secret(seed));
+            create_store(&url, &secret, key, identity, (name, world.now())).await.unwrap();
+        }
+        Enclave::create_database(&world.dir.path().join("enclave.db")).await.unwrap();
+        world.start_cosigner().await;
+        world.start_signer().await;
+        world
+    }
+
+    /// A world with fresh facts, `hot` coins of one bitcoin and that much cold.
+    pub async fn funded(plan: Plan, coins: u64, cold_sat: u64) -> Self {
+        let world = Self::new(plan).await;
+        world.state_chain().await;
+        world.state_price(PRICE).await;
+        world.state_cold(cold_sat, &[]).await;
+        world.fund("c1", &vec![COIN; usize::try_from(coins).unwrap()]).await;
+        world
+    }
+
+    pub fn clock(&self) -> Clock {
+        let ahead = self.ahead.clone();
+        Arc::new(move || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            Seconds(now + ahead.load(Ordering::Relaxed))
+        })
+    }
+
+    pub fn now(&self) -> Seconds {
+        (self.clock())()
+    }
+
+    pub fn later(&self, seconds: u64) {
+        self.ahead.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn store(&self, name: &str) -> StoreUrl {
+        StoreUrl::parse(&format!("sqlite:{}", self.dir.path().join(format!("{name}.db")).display())).unwrap()
+    }
+
+    fn tls(&self) -> TlsIdentity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let leaf = params.signed_by(&key, &self.ca).unwrap();
+        TlsIdentity { chain: vec![leaf.der().clone()], key: PrivateKeyDer::Pkcs8(key.serialize_der().into()) }
+    }
+
+    async fn start_relay(&mut self) {
+        let member = |vasp: VaspId, seed: u8| Member {
+            vasp: vasp.to_string(),
+            identity_key: public(seed),
+            endpoint: None,
+        };
+        let limits = relay::Limits { retry_s_max: 1, call_s_max: 3, probe_s: 1, ..relay::Limits::default() };
+        let config =
+            relay::Config { members: vec![member(OWN_VASP, OWN), member(ROBOT_VASP, ROBOT)], limits };
+        let standing =
+            Standing { key: key(RELAY), tls: self.tls(), roots: self.roots.clone(), now: self.clock() };
+        let listener = TcpListener::bind(self.relay_address).await.unwrap();
+        let stop = self.relay_stop.clone();
+        tokio::spawn(async move { relay::serve(config, standing, listener, stop).await.unwrap() });
+    }
+
+    fn enclave_settings(
+        &self,
+        vasp: VaspId,
+        seed: u8,
+        database: PathBuf,
+        address: SocketAddr,
+    ) -> enclave::Settings {
+        let directory = [(OWN_VASP, OWN), (ROBOT_VASP, ROBOT)]
+            .into_iter()
+            .filter(|(id, _)| *id != vasp)
+            .map(|(id, seed)| (id, key(seed).verifying_key().to_bytes()))
+            .collect();
+        enclave::Settings {
+            vasp,
+            identity: key(seed),
+            data_key: DataKey::new(&[seed; 32]),
+            database,
+            directory,
+            relay: RelayPin {
+                url: format!("https://{}", self.relay_address),
+                key: key(RELAY).verifying_key().to_bytes(),
+            },
+            roots: self.roots.clone(),
+            tls: self.tls(),
+            endpoint: format!("https://{address}"),
+            limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
+            now: self.clock(),
+        }
+    }
+
+    async fn start_robot(&mut self) {
+        let database = self.dir.path().join("robot.db");
+        Enclave::create_database(&database).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = self.enclave_settings(ROBOT_VASP, ROBOT, database, listener.local_addr().unwrap());
+        let customers = Robot::personas(TAYLOR, ETHAN, "bcrt1q-company")
+            .with(Customer::person("KIM", "MINSU", &[MINSU]).with_local_name("김", "민수"));
+        self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
+    }
+
+    fn context(&self, policy: &Settings) -> Arc<Context> {
+        Arc::new(Context {
+            asset: ASSET,
+            wallet: Arc::new(hot_wallet()),
+            cold: Arc::new(cold_wallet()),
+            trust: Arc::new(trust(&self.plan.trust)),
+            policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(policy)).unwrap()),
+            other_policy: RwLock::default(),
+            settings: self.plan.settings.clone(),
+            clock: self.clock(),
+        })
+    }
+
+    pub async fn start_cosigner(&mut self) {
+        let log = identity(0xb, "log");
+        let witness = identity(0xb, "witness");
+        let parts = CosignerParts {
+            context: self.context(&self.plan.cosigner_policy),
+            store: self.store("cosigner"),
+            secret: store_secret(0xb),
+            log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
+            log_identity: Arc::new(log),
+            witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
+            witness_identity: Arc::new(witness),
+            attestation: Arc::new(identity(0xb, "attestation")),
+            hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        };
+        let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
+        self.cosigner = Some(cosigner.clone());
+        *self.tap.cosigner.write().unwrap() = Some(cosigner);
+    }
+
+    /// Cuts the line; the co-signer is still there.
+    pub fn cut(&self) {
+        *self.tap.cosigner.write().unwrap() = None;
+    }
+
+    /// Mends the line.
+    pub fn mend(&self) {
+        *self.tap.cosigner.write().unwrap() = self.cosigner.clone();
+    }
+
+    pub async fn start_signer(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let database = self.dir.path().join("enclave.db");
+        let settings = self.enclave_settings(OWN_VASP, OWN, database, listener.local_addr().unwrap());
+        let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+        let log = identity(0xa, "log");
+        let parts = SignerParts {
+            context: self.context(&self.plan.signer_policy),
+            store: self.store("signer"),
+            secret: store_secret(0xa),
+            log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
+            identity: Arc::new(log),
+            hot_key: Arc::new(keystore(keys::KeyRole::Signer, 0xa).hot_key().unwrap()),
+            cosigner: self.tap.clone(),
+            enclave: Arc::new(enclave),
+        };
+        self.signer = Some(Signer::start(parts).await.unwrap());
+    }
+
+    /// Stops the signer as a crash would, and starts it again over the same store.
+    pub async fn restart_signer(&mut self) {
+        self.signer.take().unwrap().stop().await;
+        self.start_signer().await;
+    }
+
+    pub fn desk(&self) -> Arc<countersign::flow::desk::SignerDesk> {
+        self.signer.as_ref().unwrap().desk()
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn statement(&self, body: Body) -> SignedText {
+        let statement = Statement { observer: "watcher".into(), number: self.number(), at: self.now(), body };
+        signed(sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap(), "watcher")
+    }
+
+    pub async fn state(&self, body: Body) {
+        self.desk().submit(&caller(Role::Observer, "watcher"), self.statement(body)).await.unwrap();
+    }
+
+    pub async fn state_chain(&self) {
+        let fact = ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) };
+        self.state(Body::Chain(vec![fact])).await;
+    }
+
+    pub async fn state_price(&self, krw: u128) {
+        self.state(Body::Price(vec![(ASSET, Krw(krw))])).await;
+    }
+
+    pub async fn state_cold(&self, sat: u64, swept: &[[u8; 32]]) {
+        let cold = vec![(ASSET, Amount::from_sat(sat))];
+        self.state(Body::Position { cold, swept: swept.to_vec() }).await;
+    }
+
+    /// A customer's deposit address.
+    pub async fn address(&self, customer: &str) -> AddressView {
+        let order = AddressOrder {
+            organisation: Organisation::parse("acme").unwrap(),
+            asset: ASSET,
+            customer_ref: CustomerRef::parse(customer).unwrap(),
+        };
+        AddressDesk::create(&*self.desk(), &caller(Role::Exchange, "acme"), order).await.unwrap()
+    }
+
+    /// Pays these amounts to a customer's address in one confirmed transaction, and states the coins.
+    pub async fn fund(&self, customer: &str, amounts: &[u64]) -> Body {
+        let address = self.address(customer).await;
+        let script = hot_wallet().script(Branch::Deposit, address.index).unwrap().script_pubkey().to_owned();
+        let body = self.deposit(script, amounts);
+        self.state(body.clone()).await;
+        body
+    }
+
+    /// A made-up transaction that pays a script.
+    pub fn deposit(&self, script: bitcoin::ScriptBuf, amounts: &[u64]) -> Body {
+        let salt = self.number();
+        let mut previous = [7u8; 32];
+        previous[..8].copy_from_slice(&salt.to_be_bytes());
+        let transaction = bitcoin::Transaction {
+            version: bitcoin::transaction::Version::TWO,
+            lock_time: bitcoin::absolute::LockTime::ZERO,
+            input: vec![bitcoin::TxIn {
+                previous_output: bitcoin::OutPoint {
+                    txid: bitcoin::Txid::from_byte_array(previous),
+                    vout: 0,
+                },
+                script_sig: bitcoin::ScriptBuf::new(),
+                sequence: bitcoin::Sequence::MAX,
+                witness: bitcoin::Witness::new(),
+            }],
+            output: amounts
+                .iter()
+                .map(|sat| bitcoin::TxOut {
+                    value: bitcoin::Amount::from_sat(*sat),
+                    script_pubkey: script.clone(),
+                })
+                .collect(),
+        };
+        let txid = transaction.compute_txid().to_byte_array();
+        let coins = (0..u32::try_from(amounts.len()).unwrap())
+            .map(|vout| Coin { txid, vout, confirmations: 6 })
+            .collect();
+        Body::Coins { transactions: vec![serialize(&transaction)], coins }
+    }
+
+    pub fn request(&self, id: &str, destination: &str, sat: u64) -> WithdrawalRequest {
+        WithdrawalRequest {
+            organisation: Organisation::parse("acme").unwrap(),
+            request_id: RequestId::parse(id).unwrap(),
+            customer_ref: CustomerRef::parse("customer-1").unwrap(),
+            asset: ASSET,
+            destination: destination.to_owned(),
+            amount: Amount::from_sat(sat),
+            fee_max: Amount::from_sat(20_000),
+            beneficiary_vasp: ROBOT_VASP,
+            asked_at: self.now(),
+        }
+    }
+
+    /// Asks for a withdrawal to one of the counterparty's customers, and waits for what is said of it.
+    pub async fn ask(
+        &self,
+        request: &WithdrawalRequest,
+        name: (&str, &str),
+    ) -> Result<WithdrawalView, DeskError> {
+        let order = order(request, name);
+        WithdrawalDesk::create(&*self.desk(), &caller(Role::Exchange, "acme"), order).await
+    }
+
+    pub async fn withdraw(&self, id: &str, sat: u64) -> WithdrawalView {
+        self.ask(&self.request(id, TAYLOR, sat), ("Robbins", "Taylor")).await.unwrap()
+    }
+
+    pub async fn find(&self, id: WithdrawalId) -> WithdrawalView {
+        self.desk().find(&caller(Role::Exchange, "acme"), WithdrawalPick::Id(id)).await.unwrap()
+    }
+
+    /// Waits until a withdrawal is as wanted.
+    pub async fn until(&self, id: WithdrawalId, wanted: impl Fn(&WithdrawalView) -> bool) -> WithdrawalView {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let view = self.find(id).await;
+            if wanted(&view) {
+                return view;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "still {:?} {:?}", view.stage, view.outcome);
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Approves as an operator.
+    pub async fn approve(&self, id: WithdrawalId, seed: u8) -> Result<WithdrawalView, DeskError> {
+        let pending = self.desk().pending(&caller(Role::Operator, "x"), page()).await.unwrap();
+        let text = pending.items.iter().find(|p| p.withdrawal == id).expect("nothing waits").text.clone();
+        let signature = sign_ssh(&ssh_private(seed), NAMESPACE_APPROVAL, &text).unwrap();
+        self.desk().approve(&caller(Role::Operator, "x"), ApprovalOrder { withdrawal: id, signature }).await
+    }
+}
+
+pub fn page() -> PageOrder {
+    PageOrder { size_max: 100, token: None }
+}
+
+pub fn caller(role: Role, name: &str) -> Caller {
+    Caller { role, name: name.to_owned(), not_after: Seconds(u64::MAX) }
+}
+
+pub fn signed(signed: Signed, key_id: &str) -> SignedText {
+    SignedText { text: signed.text, key_id: key_id.to_owned(), signature: signed.signature }
+}
+
+pub fn sign(request: &WithdrawalRequest) -> SignedText {
+    signed(sign_request(request, ed25519(&key(EXCHANGE))).unwrap(), "k1")
+}
+
+/// An IVMS101 payload about one person each side.
+pub fn ivms(name: (&str, &str), address: &str) -> Vec<u8> {
+    let person = |primary: &str, secondary: &str| {
+        serde_json::json!({"naturalPerson": {
+            "name": {"nameIdentifier": [{
+                "primaryIdentifier": primary, "secondaryIdentifier": secondary, "nameIdentifierType": "LEGL"
+            }]},
+            "customerIdentification": "c-1",
+        }})
+    };
+    serde_json::to_vec(&serde_json::json!({
+        "originator": {"originatorPersons": [person("LEE", "JIHYE")], "accountNumber": ["c-1"]},
+        "beneficiary": {"beneficiaryPersons": [person(name.0, name.1)], "accountNumber": [address]},
+    }))
+    .unwrap()
+}
+
+pub fn order(request: &WithdrawalRequest, name: (&str, &str)) -> WithdrawalOrder {
+    WithdrawalOrder { request: sign(request), ivms101: Payload::new(ivms(name, &request.destination)) }
+}
+
+pub async fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// The codes of an outcome.
+pub fn codes(view: &WithdrawalView) -> Vec<&'static str> {
+    match &view.outcome {
+        Outcome::Held(findings) | Outcome::Refused(findings) => {
+            findings.iter().map(|f| f.code.as_str()).collect()
+        }
+        Outcome::Moving => vec!["MOVING"],
+        Outcome::Released => vec!["RELEASED"],
+    }
+}
