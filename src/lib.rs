@@ -24,3 +24,4 @@ pub mod flow;
 pub mod grpc;
 // programs of their own
 pub mod relay;
+pub mod sandbox;
