@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::folder::Folder;
-use super::papers::Keys;
+use super::papers::{Keys, OBSERVER, REQUEST_KEY};
 use super::seeds::{COSIGNER_ORIGIN, SIGNER_ORIGIN, Seeds};
-use super::{Fault, NETWORK, children, policy};
+use super::{Fault, NETWORK, ORGANISATION, children, policy};
 
 /// Who listens where.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub fn write(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds)
     folder.write("signer/signer.toml", &signer(folder, listeners, keys, seeds))?;
     folder.write("cosigner/cosigner.toml", &cosigner(folder, listeners, keys, seeds))?;
     folder.write("relay/relay.toml", &relay(listeners, keys, seeds))?;
-    Ok(())
+    profiles(folder, listeners, seeds)
 }
 
 fn signer(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) -> String {
@@ -169,6 +169,33 @@ key = "../travel/relay.key"
 format = "text"
 "#
     )
+}
+
+/// What the client commands need of each of the cast, so that a stranger can go on by hand.
+fn profiles(folder: &Folder, listeners: &Listeners, seeds: &Seeds) -> Result<(), Fault> {
+    folder.folder("profiles")?;
+    let own = [
+        ("exchange", format!("organisation = \"{ORGANISATION}\"\nrequest_key = \"../keys/exchange-request-key\"\nrequest_key_id = \"{REQUEST_KEY}\"\n")),
+        ("observer", format!("observer = \"{OBSERVER}\"\nstatement_key = \"../keys/observer-statement-key\"\n")),
+        ("operator", "ssh_key = \"../keys/operator-kim\"\n".to_owned()),
+        ("auditor", format!("log_key = {}\ncosigner_key = {}\n", quoted(&seeds.signer_log), quoted(&seeds.witness))),
+    ];
+    let (signer, attestation) = (listeners.signer, &seeds.attestation);
+    let hot = quoted(seeds.hot.as_str());
+    for (role, own) in own {
+        let text = format!(
+            r#"connect = "{signer}"
+ca = "../tls/ca.pem"
+cert = "../tls/{role}.pem"
+key = "../tls/{role}.key"
+network = "{NETWORK}"
+attestation_key = "{attestation}"
+descriptor = {hot}
+{own}"#
+        );
+        folder.write(&format!("profiles/{role}.toml"), &text)?;
+    }
+    Ok(())
 }
 
 /// A text as TOML spells it.

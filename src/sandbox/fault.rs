@@ -1,6 +1,7 @@
 //! Why the sandbox did not come to its end. Every text says who or what it was about.
 
 use std::fmt::Display;
+use std::io::Write;
 
 /// A fault of the sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Tells it: to people on the error output, to programs as a document.
+    pub fn tell(&self, json: bool) {
+        if json {
+            println(&serde_json::json!({ "error": { "exit": 3, "problem": self.to_string() } }).to_string());
+        } else {
+            let _ = writeln!(std::io::stderr().lock(), "\nerror: {self}");
+        }
+    }
+
     /// A file, a folder or a port.
     pub fn file(what: impl Display, source: std::io::Error) -> Self {
         Self::File { what: what.to_string(), source }
@@ -83,4 +93,10 @@ impl Fault {
     pub fn call(call: &str, problem: &str) -> Self {
         Self::Call { call: call.to_owned(), problem: problem.to_owned() }
     }
+}
+
+/// One line on the output. A reader that has gone away is no fault of ours.
+pub fn println(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

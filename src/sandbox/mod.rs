@@ -23,7 +23,7 @@ pub mod seeds;
 pub mod serve;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -41,6 +41,7 @@ use self::play::Cast;
 use self::played::Played;
 use self::report::Report;
 use self::seeds::Seeds;
+use crate::cli::SandboxArgs;
 use crate::desk::Role;
 use crate::enclave::Enclave;
 use crate::grpc::{Client, ClientOrder};
@@ -58,33 +59,33 @@ pub const ROBOT_VASP: VaspId = VaspId(4_855_741_808_338_010_592);
 /// Its name.
 pub const ROBOT_NAME: &str = "Robot VASP";
 
-/// What `sandbox` takes.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Args {
-    /// Stay up at the end, and print every listener and a ready client call
-    #[arg(long)]
-    pub serve: bool,
-    /// Print one JSON document instead of the story
-    #[arg(long)]
-    pub json: bool,
-    /// Use this new folder and keep it; otherwise a temporary one, removed at the end
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-    /// Play the withdrawals of this file instead of sandbox/withdrawals.json
-    #[arg(long, value_name = "FILE")]
-    pub withdrawals: Option<PathBuf>,
-}
-
 /// The machine's clock.
 pub fn now() -> Seconds {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Seconds(since.map_or(0, |since| since.as_secs()))
 }
 
+/// Plays everything and says how it ended: 0 done, 3 not.
+pub fn main(args: SandboxArgs) -> ExitCode {
+    let json = args.json;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(source) => Err(Fault::file("the runtime", source)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            fault.tell(json);
+            ExitCode::from(3)
+        }
+    }
+}
+
 /// Plays everything. However it ends, every child is stopped and the folder is removed.
-pub async fn run(args: Args) -> Result<(), Fault> {
-    let cases = Cases::read(args.withdrawals.as_deref())?;
-    let folder = Folder::create(args.keep.as_deref())?;
+pub async fn run(args: SandboxArgs) -> Result<(), Fault> {
+    let cases = Cases::read(args.file.as_deref())?;
+    let folder = Folder::create(args.keep_dir.as_deref())?;
     let mut children = Children::default();
     let played = tokio::select! {
         played = story(&args, &cases, &folder, &mut children) => played,
@@ -113,7 +114,7 @@ pub struct World {
     pub robot: Enclave,
 }
 
-async fn story(args: &Args, cases: &Cases, folder: &Folder, children: &mut Children) -> Result<World, Fault> {
+async fn story(args: &SandboxArgs, cases: &Cases, folder: &Folder, children: &mut Children) -> Result<World, Fault> {
     let report = Report::new(args.json);
     report.title("countersign sandbox: throwaway keys, regtest, everything on loopback");
     let (mut world, seeds) = set_up(cases, folder, children, report).await?;
@@ -130,7 +131,7 @@ async fn story(args: &Args, cases: &Cases, folder: &Folder, children: &mut Child
     let go_on = serve::GoOn::new(folder, &world.listeners, args.serve);
     go_on.tell(report);
     if args.json {
-        println_document(&document(&played, &log, &seeds, &go_on));
+        fault::println(&document(&played, &log, &seeds, &go_on).to_string());
     }
     Ok(world)
 }
@@ -244,10 +245,4 @@ fn document(played: &[Played], log: &VerifiedHead, seeds: &Seeds, go_on: &serve:
         map.insert("client_call".into(), json!(go_on.call()));
     }
     document
-}
-
-fn println_document(document: &Value) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{document}").and_then(|()| out.flush());
 }

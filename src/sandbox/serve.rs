@@ -79,14 +79,10 @@ impl GoOn {
 
     /// A client call that works as it stands.
     pub fn call(&self) -> Option<String> {
-        let (at, folder) = (self.listeners?, self.folder.as_ref()?);
+        let folder = self.folder.as_ref().filter(|_| self.listeners.is_some())?;
         let program = std::env::current_exe().ok()?;
-        Some(format!(
-            "{} status w-0001 --organisation {} --connect {} --ca {folder}/tls/ca.pem --cert {folder}/tls/auditor.pem --key {folder}/tls/auditor.key",
-            program.display(),
-            super::ORGANISATION,
-            at.signer,
-        ))
+        let exchange = format!("{folder}/profiles/exchange.toml");
+        Some(format!("{} status --profile {exchange} --request-id w-0001", program.display()))
     }
 
     /// For people.
@@ -103,10 +99,10 @@ impl GoOn {
         } else {
             report.fact("stay up", "countersign sandbox --serve    every listener, and a ready client call");
             report.fact("programs", "countersign sandbox --json     one document: cases, transactions, log");
-            report.fact("your own", "countersign sandbox --withdrawals FILE    the form of sandbox/withdrawals.json");
+            report.fact("your own", "countersign sandbox --file FILE    the form of sandbox/withdrawals.json");
         }
         if let Some(folder) = &self.folder {
-            report.fact("folder", &format!("{folder}  keys, certificates, trust file, configurations"));
+            report.fact("folder", &format!("{folder}  profiles, keys, certificates, trust file, configurations"));
         }
         report.fact("read", "README.md, then docs/ARCHITECTURE.md");
     }
