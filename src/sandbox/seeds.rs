@@ -59,8 +59,8 @@ pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
         seed("vault", cold_2, &[]),
         seed("vault", cold_3, &[]),
     )?;
-    let (hot, cold) =
-        tokio::try_join!(wallet(&[&signer, &cosigner, &vault], false), wallet(&[cold_1, cold_2, cold_3], true))?;
+    let (of_hot, of_cold) = ([&signer, &cosigner, &vault], [cold_1, cold_2, cold_3]);
+    let (hot, cold) = tokio::try_join!(wallet(&of_hot, false), wallet(&of_cold, true))?;
     Ok(Seeds {
         hot,
         cold,
