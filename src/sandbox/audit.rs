@@ -42,7 +42,11 @@ impl Auditor {
     /// An auditor that believes these two keys and nothing else.
     pub fn new(client: Client, log: &str, witness: &str) -> Result<Self, Fault> {
         let no = |invalid| Fault::setup("a log's key in the trust file", invalid);
-        Ok(Self { client, log: LogKey::parse(log).map_err(no)?, witness: WitnessKey::parse(witness).map_err(no)? })
+        Ok(Self {
+            client,
+            log: LogKey::parse(log).map_err(no)?,
+            witness: WitnessKey::parse(witness).map_err(no)?,
+        })
     }
 
     /// Every entry from an index on.
@@ -90,7 +94,10 @@ impl Auditor {
                 return Ok(head.note);
             }
             if Instant::now() > until {
-                let problem = format!("no head with both signatures covers entry {newest}, only size {}", head.tree_size);
+                let problem = format!(
+                    "no head with both signatures covers entry {newest}, only size {}",
+                    head.tree_size
+                );
                 return Err(Fault::Log(problem));
             }
             sleep(Duration::from_millis(50)).await;
@@ -101,7 +108,8 @@ impl Auditor {
     pub async fn prove(&self, verified: &VerifiedHead, index: u64) -> Result<(), Fault> {
         let ask = v1::GetInclusionProofRequest { index, tree_size: verified.head.size };
         let answer = self.client.audit().get_inclusion_proof(ask).await;
-        let given = answer.map_err(|status| Fault::call("GetInclusionProof", &explain(&status)))?.into_inner();
+        let given =
+            answer.map_err(|status| Fault::call("GetInclusionProof", &explain(&status)))?.into_inner();
         let no = |invalid: &dyn std::fmt::Display| Fault::Log(format!("entry {index}: {invalid}"));
         let path = InclusionProof::from_wire(&given.hashes).map_err(|invalid| no(&invalid))?;
         let entry = usize::try_from(index).ok().and_then(|at| verified.entries.get(at));

@@ -112,7 +112,10 @@ impl Cases {
         for case in &cases.cases {
             let one = case.request.is_some() != case.repeats.is_some();
             if !one {
-                return Err(Fault::Cases(format!("case `{}` needs either `request` or `repeats`", case.name)));
+                return Err(Fault::Cases(format!(
+                    "case `{}` needs either `request` or `repeats`",
+                    case.name
+                )));
             }
         }
         Ok(cases)
@@ -136,7 +139,8 @@ fn names(payload: &Value, side: &str, persons: &str) -> String {
     let person = payload.get(side).and_then(|s| s.get(persons)).and_then(|list| list.get(0));
     let of = |list: &str| {
         let person = person.and_then(|p| p.get("naturalPerson").or_else(|| p.get("legalPerson")));
-        let name = person.and_then(|p| p.get("name")).and_then(|n| n.get(list)).and_then(|list| list.get(0))?;
+        let name =
+            person.and_then(|p| p.get("name")).and_then(|n| n.get(list)).and_then(|list| list.get(0))?;
         let part = |key: &str| name.get(key).and_then(Value::as_str).unwrap_or_default();
         let gap = if list == "nameIdentifier" { " " } else { "" };
         let natural = format!("{}{gap}{}", part("primaryIdentifier"), part("secondaryIdentifier"));
@@ -163,9 +167,14 @@ mod tests {
             let codes = case.expect.held.iter().chain(&case.expect.code);
             codes.for_each(|code| assert!(Code::parse(code).is_some(), "{code}"));
             let Some(request) = &case.request else { continue };
-            assert!(Destination::parse(&request.destination, Network::Regtest).is_ok(), "{}", request.destination);
+            assert!(
+                Destination::parse(&request.destination, Network::Regtest).is_ok(),
+                "{}",
+                request.destination
+            );
             let payload = request.ivms101.to_string();
-            let read = crate::enclave::ivms::Payload::parse(payload.as_bytes(), Seconds(1_700_000_000)).unwrap();
+            let read =
+                crate::enclave::ivms::Payload::parse(payload.as_bytes(), Seconds(1_700_000_000)).unwrap();
             assert_eq!(read.account(), request.destination);
         }
     }

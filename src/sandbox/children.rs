@@ -138,7 +138,8 @@ impl Child {
 
     /// Asks it to end, and ends it if it does not.
     pub async fn stop(mut self) {
-        let pid = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        let pid =
+            self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
@@ -198,7 +199,11 @@ impl Children {
         }
         let told: Vec<String> = match self.ended() {
             Some(ended) => vec![ended.to_string()],
-            None => self.0.iter().map(|child| format!("{} said last:\n{}", child.name(), child.last_lines())).collect(),
+            None => self
+                .0
+                .iter()
+                .map(|child| format!("{} said last:\n{}", child.name(), child.last_lines()))
+                .collect(),
         };
         if told.is_empty() { fault } else { Fault::Told { fault: Box::new(fault), lines: told.join("\n\n") } }
     }

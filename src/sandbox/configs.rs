@@ -101,7 +101,8 @@ fn party(party: Party<'_>) -> String {
     let Party { name, listen, store, origin, keys, seeds } = party;
     let store = quoted(&format!("sqlite:{}", store.display()));
     let (hot, cold) = (seeds.hot.fingerprint(), seeds.cold.fingerprint());
-    let line = |(name, key): &(String, String)| format!("  {{ name = \"{name}\", key = {} }},\n", quoted(key));
+    let line =
+        |(name, key): &(String, String)| format!("  {{ name = \"{name}\", key = {} }},\n", quoted(key));
     let people: String = keys.people().iter().map(line).collect();
     let signed: Vec<String> =
         keys.people().iter().take(2).map(|(person, _)| format!("\"trust.toml.{person}.sig\"")).collect();
@@ -153,7 +154,9 @@ format = "text"
 }
 
 fn relay(listeners: &Listeners, keys: &Keys, seeds: &Seeds) -> String {
-    let member = |(vasp, key): &(String, String)| format!("\n[[member]]\nvasp = \"{vasp}\"\nidentity_key = \"{key}\"\n");
+    let member = |(vasp, key): &(String, String)| {
+        format!("\n[[member]]\nvasp = \"{vasp}\"\nidentity_key = \"{key}\"\n")
+    };
     let members: String = keys.members(seeds).iter().map(member).collect();
     let listen = listeners.relay;
     format!(
@@ -175,10 +178,21 @@ format = "text"
 fn profiles(folder: &Folder, listeners: &Listeners, seeds: &Seeds) -> Result<(), Fault> {
     folder.folder("profiles")?;
     let own = [
-        ("exchange", format!("organisation = \"{ORGANISATION}\"\nrequest_key = \"../keys/exchange-request-key\"\nrequest_key_id = \"{REQUEST_KEY}\"\n")),
-        ("observer", format!("observer = \"{OBSERVER}\"\nstatement_key = \"../keys/observer-statement-key\"\n")),
+        (
+            "exchange",
+            format!(
+                "organisation = \"{ORGANISATION}\"\nrequest_key = \"../keys/exchange-request-key\"\nrequest_key_id = \"{REQUEST_KEY}\"\n"
+            ),
+        ),
+        (
+            "observer",
+            format!("observer = \"{OBSERVER}\"\nstatement_key = \"../keys/observer-statement-key\"\n"),
+        ),
         ("operator", "ssh_key = \"../keys/operator-kim\"\n".to_owned()),
-        ("auditor", format!("log_key = {}\ncosigner_key = {}\n", quoted(&seeds.signer_log), quoted(&seeds.witness))),
+        (
+            "auditor",
+            format!("log_key = {}\ncosigner_key = {}\n", quoted(&seeds.signer_log), quoted(&seeds.witness)),
+        ),
     ];
     let (signer, attestation) = (listeners.signer, &seeds.attestation);
     let hot = quoted(seeds.hot.as_str());

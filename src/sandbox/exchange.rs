@@ -83,7 +83,8 @@ impl Exchange {
 
     /// Signs a request and asks for it; the same request id with other contents is signed and asked for just the same.
     pub async fn ask(&mut self, request: &CaseRequest) -> Result<Answered, Fault> {
-        let signed = sign_request(&words(request)?, ed25519(&self.key)).map_err(|no| Fault::Cases(no.to_string()))?;
+        let signed =
+            sign_request(&words(request)?, ed25519(&self.key)).map_err(|no| Fault::Cases(no.to_string()))?;
         let payload = request.ivms101.to_string().into_bytes();
         self.sent.entry(request.request_id.clone()).or_insert_with(|| (signed.clone(), payload.clone()));
         self.send(signed, payload).await
@@ -139,7 +140,8 @@ fn words(request: &CaseRequest) -> Result<WithdrawalRequest, Fault> {
 }
 
 fn view(wire: v1::Withdrawal) -> Result<WithdrawalView, Fault> {
-    WithdrawalView::try_from(wire).map_err(|invalid| Fault::call("a withdrawal from the wire", &invalid.to_string()))
+    WithdrawalView::try_from(wire)
+        .map_err(|invalid| Fault::call("a withdrawal from the wire", &invalid.to_string()))
 }
 
 /// Every change of a withdrawal, as the service streams it.
@@ -153,7 +155,8 @@ impl Watch {
         let filter = v1::WithdrawalFilter { organisation: ORGANISATION.into(), ..Default::default() };
         let ask = v1::WatchWithdrawalsRequest { after_log_index: None, filter: Some(filter) };
         let opened = client.withdrawals().watch_withdrawals(ask).await;
-        let mut stream = opened.map_err(|status| Fault::call("WatchWithdrawals", &explain(&status)))?.into_inner();
+        let mut stream =
+            opened.map_err(|status| Fault::call("WatchWithdrawals", &explain(&status)))?.into_inner();
         let watch = Self { seen: Arc::default(), news: Arc::default() };
         let (seen, news) = (watch.seen.clone(), watch.news.clone());
         tokio::spawn(async move {
@@ -193,7 +196,10 @@ impl Watch {
         let waited = timeout(WAIT, waiting).await;
         waited.map_err(|_| {
             let last = self.of(id).pop().map(|view| format!("{:?}", view.outcome)).unwrap_or_default();
-            Fault::call("WatchWithdrawals", &format!("{id} was not {what} within {} s: {last}", WAIT.as_secs()))
+            Fault::call(
+                "WatchWithdrawals",
+                &format!("{id} was not {what} within {} s: {last}", WAIT.as_secs()),
+            )
         })
     }
 }

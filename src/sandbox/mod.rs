@@ -114,7 +114,12 @@ pub struct World {
     pub robot: Enclave,
 }
 
-async fn story(args: &SandboxArgs, cases: &Cases, folder: &Folder, children: &mut Children) -> Result<World, Fault> {
+async fn story(
+    args: &SandboxArgs,
+    cases: &Cases,
+    folder: &Folder,
+    children: &mut Children,
+) -> Result<World, Fault> {
     let report = Report::new(args.json);
     report.title("countersign sandbox: throwaway keys, regtest, everything on loopback");
     let (mut world, seeds) = set_up(cases, folder, children, report).await?;
@@ -193,9 +198,18 @@ fn tell_cast(report: Report, children: &Children, listeners: &Listeners, seeds: 
     line("signer", listeners.signer, "key A, the ledger, the log, the travel rule");
     line("cosigner", listeners.cosigner, "key B; decides again by itself");
     line("relay", listeners.relay, "carries sealed travel-rule parcels");
-    report.fact("robot", &format!("{:<16} {:<16} the beneficiaries' VASP, reached through the relay", "played here", listeners.robot));
+    report.fact(
+        "robot",
+        &format!(
+            "{:<16} {:<16} the beneficiaries' VASP, reached through the relay",
+            "played here", listeners.robot
+        ),
+    );
     report.fact("others", "exchange, observer, operator, auditor: played here, over the public wire only");
-    report.fact("hot wallet", &format!("{}  2 of 3: signer, co-signer, vault (its key lies unused)", seeds.hot.fingerprint()));
+    report.fact(
+        "hot wallet",
+        &format!("{}  2 of 3: signer, co-signer, vault (its key lies unused)", seeds.hot.fingerprint()),
+    );
     report.fact("cold wallet", &format!("{}  2 of 3, watch-only", seeds.cold.fingerprint()));
     report.fact("trust file", "version 1, signed by choi and jung (2 of 3 people)");
 }

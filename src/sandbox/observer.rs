@@ -106,5 +106,10 @@ fn funding(deposit: &Deposit) -> Result<Transaction, Fault> {
         value: bitcoin::Amount::from_sat(deposit.amount_sat),
         script_pubkey: destination.script_pubkey().to_owned(),
     };
-    Ok(Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output: vec![output] })
+    Ok(Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: vec![output],
+    })
 }

@@ -15,8 +15,8 @@ use super::seeds::Seeds;
 use super::{Fault, NETWORK, ORGANISATION, ROBOT_NAME, ROBOT_VASP, now, policy};
 use crate::desk::Role;
 use crate::evidence::trust_file::{
-    CosignerKeys, LogKeys, OperatorEntry, OwnVasp, RequestKeyEntry, StatementKeyEntry, TrustContent, VaspEntry,
-    WalletEntry, render,
+    CosignerKeys, LogKeys, OperatorEntry, OwnVasp, RequestKeyEntry, StatementKeyEntry, TrustContent,
+    VaspEntry, WalletEntry, render,
 };
 use crate::evidence::{NAMESPACE_TRUST, Quorum, Trust, sign_ssh};
 use crate::pki::{Authority, LeafOrder, PemFiles, Validity};
@@ -70,7 +70,8 @@ impl Keys {
     /// Makes all of them, and writes those that somebody may want to go on with.
     pub fn create(folder: &Folder) -> Result<Self, Fault> {
         let machine = || fresh().map(|bytes| SigningKey::from_bytes(&bytes));
-        let quorum = ["choi", "jung", "han"].map(|name| SshKey::create(name).map(|key| (name.to_owned(), key)));
+        let quorum =
+            ["choi", "jung", "han"].map(|name| SshKey::create(name).map(|key| (name.to_owned(), key)));
         let keys = Self {
             exchange: machine()?,
             observer: machine()?,
@@ -171,7 +172,8 @@ impl Keys {
 /// Issues the certificates of both networks: ours, whose certificates carry roles, and the travel rule's, whose do not.
 /// Both authorities' keys are forgotten at once.
 pub fn certificates(folder: &Folder) -> Result<(), Fault> {
-    let validity = Validity { not_before: Seconds(now().0.saturating_sub(3_600)), not_after: now().plus(LIFE_S) };
+    let validity =
+        Validity { not_before: Seconds(now().0.saturating_sub(3_600)), not_after: now().plus(LIFE_S) };
     let no = |fault: crate::pki::PkiFault| Fault::setup("a certificate", fault);
     let authority = Authority::create("countersign sandbox", validity).map_err(no)?;
     let tls = folder.folder("tls")?;

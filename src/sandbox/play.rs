@@ -48,7 +48,10 @@ impl Cast {
     pub async fn begin(&mut self) -> Result<(), Fault> {
         self.report.section("The observer states, signed and numbered");
         self.observer.state_facts().await?;
-        self.report.fact("chain", &format!("height {}, {} sat per 1,000 vB", super::observer::HEIGHT, super::observer::FEE_RATE));
+        self.report.fact(
+            "chain",
+            &format!("height {}, {} sat per 1,000 vB", super::observer::HEIGHT, super::observer::FEE_RATE),
+        );
         self.report.fact("price", &format!("{} KRW a coin", grouped(PRICE.0)));
         self.report.fact("cold", &money(super::observer::COLD_SAT));
         self.deposit(&FIRST_DEPOSITS).await
@@ -60,7 +63,8 @@ impl Cast {
         for &amount_sat in amounts {
             self.customers = self.customers.saturating_add(1);
             let customer = format!("depositor-{}", self.customers);
-            let address = self.exchange.address(&customer, &self.wallet, self.trust.attestation_key()).await?;
+            let address =
+                self.exchange.address(&customer, &self.wallet, self.trust.attestation_key()).await?;
             deposits.push(Deposit { address, amount_sat });
         }
         self.observer.state_deposits(&deposits).await?;
@@ -96,7 +100,10 @@ impl Cast {
     fn tell_request(&self, request: &CaseRequest) {
         let amount = Amount::from_sat(request.amount_sat);
         let value = Krw::of(amount, PRICE, ASSET.decimals()).map_or_else(String::new, |krw| grouped(krw.0));
-        self.report.fact("request", &format!("{} · {} · {value} KRW", request.request_id, money(request.amount_sat)));
+        self.report.fact(
+            "request",
+            &format!("{} · {} · {value} KRW", request.request_id, money(request.amount_sat)),
+        );
         self.report.fact("from", &request.sender());
         self.report.fact("to", &format!("{} at {ROBOT_NAME}", request.receiver()));
         self.report.fact("", &request.destination);
@@ -105,7 +112,8 @@ impl Cast {
     /// Follows a withdrawal until it is final, and does meanwhile what the case says.
     async fn follow(&mut self, case: &Case, id: WithdrawalId, from: usize) -> Result<Played, Fault> {
         let is_held = |view: &WithdrawalView| matches!(view.outcome, Outcome::Held(_));
-        let is_final = |view: &WithdrawalView| matches!(view.outcome, Outcome::Released | Outcome::Refused(_));
+        let is_final =
+            |view: &WithdrawalView| matches!(view.outcome, Outcome::Released | Outcome::Refused(_));
         let settles = |view: &WithdrawalView| is_final(view) || (is_held(view) && !is_passing(view));
         let mut last = self.exchange.watch().until(id, "settled", settles).await?;
         let mut told = self.tell_changes(id, from, &[]);
@@ -122,7 +130,10 @@ impl Cast {
         let changes = self.exchange.watch().of(id);
         let played = Played::of(case, &last, changes.get(from..told.min(changes.len())).unwrap_or_default())?;
         if played.released.is_some() {
-            self.report.fact("checked", "both signatures by the consensus rules, payee, amount and fee by the request");
+            self.report.fact(
+                "checked",
+                "both signatures by the consensus rules, payee, amount and fee by the request",
+            );
         }
         Ok(played)
     }
@@ -157,7 +168,10 @@ impl Cast {
             match entry.kind() {
                 EntryKind::SweepReserved => {
                     sweeps.insert(field("reservation"), ());
-                    lines.push((index, format!("reserved: {} to cold {} · log entry {index}", sat(), field("destination"))));
+                    lines.push((
+                        index,
+                        format!("reserved: {} to cold {} · log entry {index}", sat(), field("destination")),
+                    ));
                 }
                 EntryKind::Released if sweeps.contains_key(&field("reservation")) => {
                     lines.push((index, format!("signed by both: {} · log entry {index}", field("txid"))));
@@ -176,10 +190,15 @@ impl Cast {
         let listed = client.approvals().list_approvals(ask).await.map_err(no("ListApprovals"))?.into_inner();
         let pending = listed.approvals.into_iter().filter_map(|one| PendingApproval::try_from(one).ok());
         let pending = pending.into_iter().find(|one| one.withdrawal == id);
-        let pending = pending.ok_or_else(|| Fault::call("ListApprovals", &format!("{id} is not in the list")))?;
-        let unreadable = |invalid: crate::withdrawal::Invalid| Fault::call("ListApprovals", &invalid.to_string());
+        let pending =
+            pending.ok_or_else(|| Fault::call("ListApprovals", &format!("{id} is not in the list")))?;
+        let unreadable =
+            |invalid: crate::withdrawal::Invalid| Fault::call("ListApprovals", &invalid.to_string());
         ApprovalText::parse(&pending.text).map_err(unreadable)?;
-        self.report.fact("operator", &format!("{OPERATOR} reads this text and signs it (SSHSIG, {NAMESPACE_APPROVAL}):"));
+        self.report.fact(
+            "operator",
+            &format!("{OPERATOR} reads this text and signs it (SSHSIG, {NAMESPACE_APPROVAL}):"),
+        );
         self.report.quote(&pending.text);
         let signature = sign_ssh(&key.private, NAMESPACE_APPROVAL, &pending.text).map_err(unreadable)?;
         let order = v1::ApproveWithdrawalRequest { name: crate::wire::withdrawals::name(id), signature };
@@ -204,7 +223,12 @@ impl Cast {
     }
 
     /// A request that became no withdrawal: the no itself stands in the log.
-    async fn refused(&self, case: &Case, request: &CaseRequest, (code, detail): (Code, &str)) -> Result<Played, Fault> {
+    async fn refused(
+        &self,
+        case: &Case,
+        request: &CaseRequest,
+        (code, detail): (Code, &str),
+    ) -> Result<Played, Fault> {
         let id = id_of(&request.request_id)?.to_string();
         let says_so = |entry: &Entry| {
             entry.kind() == EntryKind::Refused
@@ -212,8 +236,11 @@ impl Cast {
                 && entry.field("code") == Some(code.as_str())
         };
         let entries = self.auditor.entries(0, None).await?;
-        let found = entries.iter().rev().find(|(_, leaf)| Entry::parse(leaf).is_ok_and(|entry| says_so(&entry)));
-        let index = found.map(|(index, _)| *index).ok_or_else(|| Fault::Log(format!("the refusal of {id} is not in it")))?;
+        let found =
+            entries.iter().rev().find(|(_, leaf)| Entry::parse(leaf).is_ok_and(|entry| says_so(&entry)));
+        let index = found
+            .map(|(index, _)| *index)
+            .ok_or_else(|| Fault::Log(format!("the refusal of {id} is not in it")))?;
         self.report.event("refused", &format!("{code}: {detail} · log entry {index}"), Tone::No);
         Ok(Played::refused(case, &request.request_id, code, index))
     }
@@ -224,4 +251,3 @@ fn is_passing(view: &WithdrawalView) -> bool {
     let passes = |code: Code| matches!(code, Code::ClearancePending | Code::CosignerUnreachable);
     matches!(&view.outcome, Outcome::Held(findings) if findings.iter().all(|f| passes(f.code)))
 }
-

@@ -96,9 +96,7 @@ impl Played {
     /// For programs.
     pub fn json(&self, log: &VerifiedHead) -> Value {
         let released = self.released.as_ref();
-        let prevout = |(txid, vout, value_sat, script): &(String, u32, u64, String)| {
-            json!({ "txid": txid, "vout": vout, "value_sat": value_sat, "script_pubkey_hex": script })
-        };
+        let prevout = |(txid, vout, value_sat, script): &(String, u32, u64, String)| json!({ "txid": txid, "vout": vout, "value_sat": value_sat, "script_pubkey_hex": script });
         json!({
             "name": self.name,
             "request_id": self.request_id,
@@ -141,7 +139,8 @@ impl Released {
         }
         let spent = spent(view).ok_or_else(|| no("its prevouts do not fit in satoshi"))?;
         verify_consensus(&transaction, &spent).map_err(|error| no(&error.to_string()))?;
-        let destination = Destination::parse(&view.request.destination, NETWORK).map_err(|e| no(&e.to_string()))?;
+        let destination =
+            Destination::parse(&view.request.destination, NETWORK).map_err(|e| no(&e.to_string()))?;
         let pays = |out: &&TxOut| out.script_pubkey.as_script() == destination.script_pubkey();
         let paid: Vec<u64> = transaction.output.iter().filter(pays).map(|out| out.value.to_sat()).collect();
         if paid.as_slice() != view.request.amount.sat().as_slice() {

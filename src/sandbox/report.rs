@@ -79,7 +79,9 @@ impl Report {
 
     /// A text of several lines, as it is.
     pub fn quote(self, text: &str) {
-        text.lines().for_each(|line| self.line(&format!("  {:<LABEL$}{}", "", self.paint(&format!("| {line}"), "2"))));
+        text.lines().for_each(|line| {
+            self.line(&format!("  {:<LABEL$}{}", "", self.paint(&format!("| {line}"), "2")))
+        });
     }
 
     /// What a case asks.
@@ -91,8 +93,12 @@ impl Report {
     pub fn change(self, view: &WithdrawalView) {
         let at = format!("log entry {}", view.log_index);
         match &view.outcome {
-            Outcome::Held(findings) => self.event("held", &format!("{} · {at}", findings_text(findings)), Tone::Wait),
-            Outcome::Refused(findings) => self.event("refused", &format!("{} · {at}", findings_text(findings)), Tone::No),
+            Outcome::Held(findings) => {
+                self.event("held", &format!("{} · {at}", findings_text(findings)), Tone::Wait)
+            }
+            Outcome::Refused(findings) => {
+                self.event("refused", &format!("{} · {at}", findings_text(findings)), Tone::No)
+            }
             Outcome::Released => {
                 let fee = view.fee.and_then(Amount::sat).unwrap_or_default();
                 let txid = view.txid.as_deref().unwrap_or_default();
@@ -101,7 +107,9 @@ impl Report {
             }
             Outcome::Moving => match view.stage {
                 Stage::Asked => self.fact("asked", &format!("request and signature written down · {at}")),
-                Stage::Cleared => self.fact("cleared", &format!("the beneficiary's VASP says yes, signed · {at}")),
+                Stage::Cleared => {
+                    self.fact("cleared", &format!("the beneficiary's VASP says yes, signed · {at}"))
+                }
                 Stage::Reserved | Stage::Signed | Stage::Released => {
                     let txid = view.txid.as_deref().unwrap_or_default();
                     self.fact("reserved", &format!("{txid} · {at}"));
@@ -138,7 +146,9 @@ impl Report {
 }
 
 fn findings_text(findings: &[Finding]) -> String {
-    let one = |f: &Finding| if f.detail.is_empty() { f.code.to_string() } else { format!("{}: {}", f.code, f.detail) };
+    let one = |f: &Finding| {
+        if f.detail.is_empty() { f.code.to_string() } else { format!("{}: {}", f.code, f.detail) }
+    };
     findings.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
@@ -171,6 +181,9 @@ mod tests {
     #[test]
     fn amounts_are_read_in_coin_and_in_satoshi() {
         assert_eq!(money(1_200_000), "0.01200000 BTC (1,200,000 sat)");
-        assert_eq!([grouped(7), grouped(999), grouped(1_000), grouped(13_500_000)], ["7", "999", "1,000", "13,500,000"]);
+        assert_eq!(
+            [grouped(7), grouped(999), grouped(1_000), grouped(13_500_000)],
+            ["7", "999", "1,000", "13,500,000"]
+        );
     }
 }

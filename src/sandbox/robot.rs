@@ -53,7 +53,8 @@ pub async fn start(
         limits: Limits::default(),
         now: Arc::new(now),
     };
-    let listener = TcpListener::bind(listeners.robot).await.map_err(|source| Fault::file(listeners.robot, source))?;
+    let listener =
+        TcpListener::bind(listeners.robot).await.map_err(|source| Fault::file(listeners.robot, source))?;
     let enclave =
         Enclave::start(settings, Arc::new(customers(holders)), listener).await.map_err(|fault| no(&fault))?;
     let until = Instant::now() + REGISTERED_TIME_MAX;

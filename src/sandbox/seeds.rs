@@ -35,7 +35,8 @@ pub struct Seeds {
 
 /// Makes everything with `countersign init`, proves possession with `descriptor export`, and assembles both wallets.
 pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
-    let (signer, cosigner, vault) = (folder.folder("signer")?, folder.folder("cosigner")?, folder.folder("vault")?);
+    let (signer, cosigner, vault) =
+        (folder.folder("signer")?, folder.folder("cosigner")?, folder.folder("vault")?);
     let cold = [folder.folder("cold-1")?, folder.folder("cold-2")?, folder.folder("cold-3")?];
     let [cold_1, cold_2, cold_3] = &cold;
     for place in [&signer, &cosigner, &vault, cold_1, cold_2, cold_3] {
@@ -49,8 +50,7 @@ pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
         pair("--enclave-data-key", signer.join("enclave-data-key")),
         pair("--enclave-identity-key", signer.join("enclave-identity-key")),
     ];
-    let cosigner_more =
-        [pair("--store", store(&cosigner, "cosigner.db")), pair("--origin", COSIGNER_ORIGIN)];
+    let cosigner_more = [pair("--store", store(&cosigner, "cosigner.db")), pair("--origin", COSIGNER_ORIGIN)];
     let (a, b, ..) = tokio::try_join!(
         seed("signer", &signer, &signer_more),
         seed("cosigner", &cosigner, &cosigner_more),

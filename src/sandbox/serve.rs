@@ -99,10 +99,14 @@ impl GoOn {
         } else {
             report.fact("stay up", "countersign sandbox --serve    every listener, and a ready client call");
             report.fact("programs", "countersign sandbox --json     one document: cases, transactions, log");
-            report.fact("your own", "countersign sandbox --file FILE    the form of sandbox/withdrawals.json");
+            report
+                .fact("your own", "countersign sandbox --file FILE    the form of sandbox/withdrawals.json");
         }
         if let Some(folder) = &self.folder {
-            report.fact("folder", &format!("{folder}  profiles, keys, certificates, trust file, configurations"));
+            report.fact(
+                "folder",
+                &format!("{folder}  profiles, keys, certificates, trust file, configurations"),
+            );
         }
         report.fact("read", "README.md, then docs/ARCHITECTURE.md");
     }

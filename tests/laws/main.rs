@@ -3,5 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod node;
+mod approvals;
+mod facts;
+mod log;
+mod policy;
+mod requests;
+mod share;
 mod story;
+mod thief;
+mod transactions;
+mod travel_rule;
 mod world;
