@@ -24,3 +24,5 @@ pub mod flow;
 pub mod grpc;
 // programs of their own
 pub mod relay;
+// the terminal, above everything that it starts
+pub mod cli;

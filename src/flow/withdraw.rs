@@ -265,6 +265,7 @@ pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
         let Some(id) = ledger.next_ripe() else { break };
         decide(context, ledger, turn, id);
     }
+    // What changed without being decided (released, cancelled, unanswered) is written as well.
     drop_final(ledger, turn);
 }
 

@@ -278,18 +278,17 @@ impl Party {
         item: &CosignItem,
         proof: Option<Result<Proven, Refusal>>,
     ) -> Decided {
-        let Some(proof) = proof else {
-            return match past.reservations.get(&item.reservation) {
-                Some(row) if row.state == "signed" => Decided::Again(item.reservation, Box::new(row.clone())),
-                _ => {
-                    let detail = "this reservation was refused before, for ever";
-                    let refusal = Refusal {
-                        is_hold: true,
-                        ..judge::no(None, Finding::new(Code::ReservationDead, detail))
-                    };
-                    Decided::No(refusal)
-                }
-            };
+        // Decided before, be it a moment ago in this very order.
+        let proof = match (past.reservations.get(&item.reservation), proof) {
+            (Some(row), _) if row.state == "signed" => {
+                return Decided::Again(item.reservation, Box::new(row.clone()));
+            }
+            (None, Some(proof)) => proof,
+            (Some(_), _) | (None, None) => {
+                let finding =
+                    Finding::new(Code::ReservationDead, "this reservation was refused before, for ever");
+                return Decided::No(Refusal { is_hold: true, ..judge::no(None, finding) });
+            }
         };
         let judged = proof.and_then(|proven| {
             let yes = judge::decide(&self.context, &core.state, past, &proven, draft.now())?;
@@ -298,9 +297,9 @@ impl Party {
         match judged {
             Ok((proven, yes)) => match self.book(core, draft, past, &proven, yes, &item.psbt) {
                 Ok(()) => Decided::Yes(Box::new(proven)),
-                Err(finding) => Decided::No(self.refuse(draft, item, judge::no(None, finding))),
+                Err(finding) => Decided::No(self.refuse(draft, past, item, judge::no(None, finding))),
             },
-            Err(refusal) => Decided::No(self.refuse(draft, item, refusal)),
+            Err(refusal) => Decided::No(self.refuse(draft, past, item, refusal)),
         }
     }
 
@@ -410,7 +409,7 @@ impl Party {
     }
 
     /// Records a no: this very transaction will never be signed (law L20).
-    fn refuse(&self, draft: &mut Draft, item: &CosignItem, refusal: Refusal) -> Refusal {
+    fn refuse(&self, draft: &mut Draft, past: &mut Past, item: &CosignItem, refusal: Refusal) -> Refusal {
         let withdrawal = refusal.withdrawal.map(|w| w.to_string()).unwrap_or_default();
         let detail: String = refusal.finding.detail.chars().take(1_000).collect();
         draft.entry(
@@ -430,6 +429,7 @@ impl Party {
             draft.now(),
             rows::write(&row),
         );
+        past.reservations.insert(item.reservation, row);
         refusal
     }
 

@@ -1,5 +1,6 @@
 //! What one transaction must be before key B signs it. Every fact is the co-signer's own.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::{CHANGE_AHEAD_MAX, Past, State};
@@ -190,6 +191,8 @@ pub fn decide(
     now: Seconds,
 ) -> Result<Yes, Refusal> {
     let checked = &proven.checked;
+    coins_are_there(state, checked)?;
+    each_once(&proven.payments)?;
     for payment in &proven.payments {
         once(past, proven, payment)?;
     }
@@ -228,7 +231,8 @@ pub fn decide(
     match kind {
         TransactionKind::Withdrawal => {
             for payment in &proven.payments {
-                weigh(context, state, &sight, payment, fee)?;
+                let before = Spend { leaving_sat: leaving_sat.saturating_sub(fee_sat), fee_sat: 0, unnamed };
+                weigh(context, state, &sight, payment, (fee, before))?;
                 let amount = payment.request.request().amount;
                 leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
                 if payment.clearance.kind() == AnswerKind::Account {
@@ -243,6 +247,31 @@ pub fn decide(
         }
     }
     Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed }, outgoing_sat, change, swept })
+}
+
+/// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now.
+fn coins_are_there(state: &State, checked: &CheckedTransaction) -> Result<(), Refusal> {
+    let spent = |outpoint: &&::bitcoin::OutPoint| state.treasury.coins.coin(outpoint).is_none();
+    match checked.inputs().iter().map(|i| &i.coin().outpoint).find(spent) {
+        None => Ok(()),
+        Some(coin) => Err(no(None, Finding::new(Code::CoinUnknown, format!("{coin} was spent just now")))),
+    }
+}
+
+/// One transaction pays each request once and uses each verification once.
+fn each_once(payments: &[ProvenPayment]) -> Result<(), Refusal> {
+    let (mut ids, mut uuids) = (HashSet::new(), HashSet::new());
+    for payment in payments {
+        let id = payment.request.id();
+        if !ids.insert(id) {
+            return Err(no(Some(id), Finding::new(Code::RequestIdReused, "paid twice by one transaction")));
+        }
+        if !uuids.insert(payment.clearance.uuid()) {
+            let detail = "one verification for two payments of one transaction";
+            return Err(no(Some(id), Finding::new(Code::EvidenceUsed, detail)));
+        }
+    }
+    Ok(())
 }
 
 /// Each request once, each verification once, each withdrawal on one anchor.
@@ -269,12 +298,13 @@ fn once(past: &Past, proven: &Proven, payment: &ProvenPayment) -> Result<(), Ref
     Err(no(Some(id), Finding::new(Code::AnchorMismatch, detail)))
 }
 
+/// Judges one payment; `before` is what the same transaction pays before it, which no sum holds yet.
 fn weigh(
     context: &Context,
     state: &State,
     sight: &Sight<'_>,
     payment: &ProvenPayment,
-    fee: FeeSeen,
+    (fee, before): (FeeSeen, Spend),
 ) -> Result<(), Refusal> {
     let request = payment.request.request();
     let id = Some(payment.request.id());
@@ -282,9 +312,11 @@ fn weigh(
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
     let own = state.scripts.find(destination.script_pubkey()).is_some();
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();
-    let facts = sight
+    let mut facts = sight
         .of_withdrawal(request, own, Some(&payment.clearance), &approvals, fee)
         .map_err(|finding| no(id, finding))?;
+    let too_much = || no(id, Finding::new(Code::PolicyFault, "a sum of amounts does not fit 128 bits"));
+    facts.spent = before.on_top_of(facts.spent).ok_or_else(too_much)?;
     answer(id, judge(&context.policy, &facts))
 }
 

@@ -41,6 +41,19 @@ pub struct Spend {
     pub unnamed: Krw,
 }
 
+impl Spend {
+    /// The sums as they would be with this on top, if they fit.
+    pub fn on_top_of(&self, spent: Spent) -> Option<Spent> {
+        let leaving = Units(u128::from(self.leaving_sat));
+        Some(Spent {
+            hour: spent.hour.plus(leaving)?,
+            day: spent.day.plus(leaving)?,
+            fee_day: spent.fee_day.plus(Units(u128::from(self.fee_sat)))?,
+            unnamed_day: spent.unnamed_day.plus(PolicyKrw(self.unnamed.0))?,
+        })
+    }
+}
+
 impl Sums {
     /// Adds a transaction.
     pub fn spend(&mut self, at: Seconds, spend: Spend) -> Result<(), WindowError> {
