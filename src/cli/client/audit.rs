@@ -16,6 +16,9 @@ use crate::desk::Role;
 use crate::wire::v1;
 use crate::withdrawal::Code;
 
+/// What is done with each entry: its index and leaf.
+type Take<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Problem>;
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
@@ -196,11 +199,7 @@ async fn checkpoint(session: &Session) -> Result<v1::Checkpoint, Problem> {
 }
 
 /// Shows every leaf below `size` to `take`, in the order in which they come.
-async fn each_leaf(
-    session: &Session,
-    size: u64,
-    take: &mut dyn FnMut(u64, &[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
+async fn each_leaf(session: &Session, size: u64, take: Take<'_>) -> Result<(), Problem> {
     if size == 0 {
         return Ok(());
     }

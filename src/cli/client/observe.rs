@@ -91,6 +91,9 @@ pub struct PositionArgs {
     /// What lies cold of an asset, in base units: network or CAIP-19 id, `=`, amount
     #[arg(long, value_name = "ASSET=UNITS", required = true, value_parser = pair::<Asset>)]
     pub cold: Vec<(Asset, u64)>,
+    /// A sweep that these balances already count: its transaction id as explorers print it
+    #[arg(long, value_name = "TXID", value_parser = txid)]
+    pub swept: Vec<[u8; 32]>,
 }
 
 /// What `observe price` takes.
@@ -155,6 +158,15 @@ fn coin(text: &str) -> Result<Coin, String> {
     }
 }
 
+/// Reads a transaction id as explorers print it; gives its internal byte order.
+fn txid(text: &str) -> Result<[u8; 32], String> {
+    let read =
+        data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
+    let mut txid = read.ok_or_else(|| "write 64 lower-case hex digits".to_owned())?;
+    txid.reverse();
+    Ok(txid)
+}
+
 /// States one of them.
 pub async fn run(command: &ObserveCommand) -> Result<Answer, Problem> {
     let (observer, body) = match command {
@@ -165,7 +177,10 @@ pub async fn run(command: &ObserveCommand) -> Result<Answer, Problem> {
         }
         ObserveCommand::Position(args) => (
             &args.observer,
-            Body::Position(args.cold.iter().map(|(asset, sat)| (*asset, Amount::from_sat(*sat))).collect()),
+            Body::Position {
+                cold: args.cold.iter().map(|(asset, sat)| (*asset, Amount::from_sat(*sat))).collect(),
+                swept: args.swept.clone(),
+            },
         ),
         ObserveCommand::Price(args) => (
             &args.observer,
