@@ -32,7 +32,7 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use tokio::net::TcpListener;
@@ -265,6 +265,14 @@ impl CosignDesk for Tap {
     }
 }
 
+/// How a signer in a process of its own reaches the relay: DER, all of it.
+pub struct Papers {
+    pub relay: SocketAddr,
+    pub root: Vec<u8>,
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
 pub struct World {
     pub dir: tempfile::TempDir,
     pub plan: Plan,
@@ -273,6 +281,7 @@ pub struct World {
     pub cosigner: Option<Arc<Cosigner>>,
     ahead: Arc<AtomicU64>,
     ca: Issuer<'static, KeyPair>,
+    ca_certificate: CertificateDer<'static>,
     roots: RootCertStore,
     relay_address: SocketAddr,
     relay_stop: CancellationToken,
@@ -283,6 +292,14 @@ pub struct World {
 impl World {
     /// A world that runs, with nothing stated yet.
     pub async fn new(plan: Plan) -> Self {
+        let mut world = Self::furnished(plan).await;
+        world.start_cosigner().await;
+        world.start_signer().await;
+        world
+    }
+
+    /// A world where everything is made and neither party runs.
+    pub async fn furnished(plan: Plan) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -297,6 +314,7 @@ impl World {
             cosigner: None,
             ahead: Arc::default(),
             ca: Issuer::new(params, ca_key),
+            ca_certificate: certificate.der().clone(),
             roots,
             relay_address: free().await,
             relay_stop: CancellationToken::new(),
@@ -314,9 +332,18 @@ impl World {
             create_store(&url, &secret, key, identity, (name, world.now())).await.unwrap();
         }
         Enclave::create_database(&world.dir.path().join("enclave.db")).await.unwrap();
-        world.start_cosigner().await;
-        world.start_signer().await;
         world
+    }
+
+    /// What a signer in a process of its own must be given to reach the relay.
+    pub fn papers(&self) -> Papers {
+        let TlsIdentity { chain, key } = self.tls();
+        Papers {
+            relay: self.relay_address,
+            root: self.ca_certificate.to_vec(),
+            certificate: chain[0].to_vec(),
+            key: key.secret_der().to_vec(),
+        }
     }
 
     /// A world with fresh facts, `hot` coins of one bitcoin and that much cold.
