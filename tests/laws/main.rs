@@ -2,11 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod foreign;
-mod node;
 mod approvals;
 mod facts;
+mod foreign;
 mod log;
+mod node;
 mod policy;
 mod requests;
 mod share;
