@@ -510,6 +510,11 @@ impl World {
         self.context(&self.plan.signer_policy, BUILT_IN).policy_hash()
     }
 
+    /// The hash of the policy the co-signer has, hex.
+    pub fn cosigner_policy_hash(&self) -> String {
+        self.context(&self.plan.cosigner_policy, self.plan.cosigner_files).policy_hash()
+    }
+
     pub fn cosigner(&self) -> Arc<Cosigner> {
         self.cosigner.clone().unwrap()
     }
