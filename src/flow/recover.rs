@@ -21,7 +21,6 @@ use super::{Effect, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
-use crate::evidence::approval::verify_approval;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::evidence::{Clearance, NameMatch};
@@ -199,14 +198,11 @@ fn reopen(
         request: Arc::new(request),
         clearance,
         approvals: Vec::new(),
+        stored_approvals: approvals.iter().map(|row| row.armored.clone()).collect(),
         log_index,
         updated_at,
     };
-    if let Some(text) = approve::text_of(context, &open) {
-        let again =
-            |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();
-        open.approvals = approvals.iter().filter_map(again).collect();
-    }
+    approve::take_up(context, &mut open, context.now());
     Ok(open)
 }
 
@@ -218,6 +214,7 @@ fn load_reservations(
     under_way: &mut Vec<ReservationId>,
 ) -> Result<(), JournalFault> {
     reservations.sort_by_key(|(_, row)| row.reserved_at);
+    let mut unused = Vec::new();
     for (key, row) in reservations {
         let unreadable = || JournalFault::Unreadable(key.clone());
         let id = ReservationId::parse(&key).map_err(|_| unreadable())?;
@@ -225,6 +222,10 @@ fn load_reservations(
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+        if row.state == "dead" {
+            unused.extend(row.change.map(|c| c.index));
+            continue;
+        }
         if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
             ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
             if row.state == "released" && !swept.contains(&row.txid) {
@@ -246,6 +247,7 @@ fn load_reservations(
             under_way.push(id);
         }
     }
+    unused.into_iter().for_each(|index| ledger.addresses.free_change(index));
     Ok(())
 }
 
