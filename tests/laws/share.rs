@@ -151,10 +151,10 @@ async fn l13_a_refill_serves_only_what_it_was_made_for() {
     // the rule: judged by the share after the withdrawals it was made for have left
     let at = |hot, cold| Position { hot: Units(hot), cold: Units(cold) };
     let allowed =
-        |amount, earmarked| refill_allowed(at(30, 70), Units(amount), Units(earmarked), Share::KISA_3_7);
-    assert_eq!(allowed(20, 20), Some(true));
-    assert_eq!(allowed(20, 19), Some(false));
-    assert_eq!(allowed(1, 0), Some(false));
+        |amount, earmarked| refill_allowed(at(20, 70), Units(amount), Units(earmarked), Share::KISA_3_7);
+    assert_eq!(allowed(10, 10), Some(true));
+    assert_eq!(allowed(10, 4), Some(false));
+    assert_eq!(allowed(10, 0), Some(false));
     // too little hot: it is held and a refill is asked for
     let world = World::funded(Plan::default(), 1, 70 * COIN).await;
     let view = world.withdraw("r1", 150_000_000).await;
