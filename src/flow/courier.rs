@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Command;
 use super::context::Context;
@@ -23,6 +23,9 @@ use crate::desk::{
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
+/// How long nothing is to be carried before the newest head is taken to be witnessed by itself: what was written last,
+/// such as a refusal, is then under a cosigned head too.
+const IDLE: std::time::Duration = std::time::Duration::from_millis(300);
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
 
@@ -75,6 +78,7 @@ pub struct Courier {
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
+    cosigned_size: u64,
     parcels: VecDeque<Arc<Parcel>>,
     statements: VecDeque<(String, SignedText)>,
 }
@@ -97,6 +101,7 @@ impl Courier {
             witness,
             work,
             known_size: 0,
+            cosigned_size: 0,
             parcels: VecDeque::new(),
             statements: VecDeque::new(),
         }
@@ -105,16 +110,23 @@ impl Courier {
     /// Runs until every sender is gone.
     pub async fn run(mut self) {
         loop {
-            if self.parcels.is_empty() && self.statements.is_empty() {
-                match self.work.recv().await {
-                    Some(work) => self.take(work),
-                    None => return,
+            if self.is_idle() {
+                match tokio::time::timeout(IDLE, self.work.recv()).await {
+                    Ok(Some(work)) => self.take(work),
+                    Ok(None) => return,
+                    Err(_) if self.log.signed_head().0.size > self.cosigned_size => {}
+                    Err(_) => continue,
                 }
             }
             while let Ok(work) = self.work.try_recv() {
                 self.take(work);
             }
             if let Err(fault) = self.go().await {
+                if self.is_idle() && fault.code() == Code::CosignerUnreachable {
+                    debug!("no head was witnessed while idle: {fault}");
+                    tokio::time::sleep(self.context.settings.retry).await;
+                    continue;
+                }
                 warn!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
                     let silent =
@@ -124,6 +136,11 @@ impl Courier {
                 tokio::time::sleep(self.context.settings.retry).await;
             }
         }
+    }
+
+    /// Whether there is nothing to carry but, perhaps, a head.
+    fn is_idle(&self) -> bool {
+        self.parcels.is_empty() && self.statements.is_empty()
     }
 
     fn take(&mut self, work: Work) {
@@ -138,8 +155,9 @@ impl Courier {
     }
 
     async fn go(&mut self) -> Result<(), DeskError> {
+        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
-        if self.parcels.is_empty() {
+        if only_statements {
             return Ok(());
         }
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
@@ -217,6 +235,7 @@ impl Courier {
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
         }
         self.known_size = size;
+        self.cosigned_size = size;
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {
