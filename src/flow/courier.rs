@@ -140,6 +140,11 @@ impl Courier {
         }
     }
 
+    /// Whether there is nothing to carry but, perhaps, a head.
+    fn is_idle(&self) -> bool {
+        self.parcels.is_empty() && self.statements.is_empty()
+    }
+
     fn take(&mut self, work: Work) {
         match work {
             Work::Cosign(parcel) => {
@@ -152,6 +157,7 @@ impl Courier {
     }
 
     async fn go(&mut self) -> Result<(), DeskError> {
+        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
         if self.parcels.is_empty() && self.log.head().size == self.cosigned_size {
             return Ok(());
@@ -234,6 +240,7 @@ impl Courier {
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
         }
         self.known_size = size;
+        self.cosigned_size = size;
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {
