@@ -80,7 +80,12 @@ pub fn relay(args: &ServiceArgs, out: Out) -> Result<Answer, Problem> {
 }
 
 /// Creates a party's store and begins its log. A store that is there is kept only where that is asked for.
-pub async fn create_store(url: &StoreUrl, instance: Instance, party: &str, existing: bool) -> Result<(), Problem> {
+pub async fn create_store(
+    url: &StoreUrl,
+    instance: Instance,
+    party: &str,
+    existing: bool,
+) -> Result<(), Problem> {
     let Instance { store, log_key, log_identity, .. } = instance;
     match signer::create_store(url, &store, log_key, log_identity, (party, super::now())).await {
         Err(JournalFault::Open(OpenFault::AlreadyExists(_))) if existing => Ok(()),
@@ -121,7 +126,11 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     let beliefs = Beliefs::open(party)?;
     let parts = assemble::cosigner(party, beliefs)?;
     let (listener, address) = listen("listen", party.listen).await?;
-    let limits = Limits { calls_max: party.bounds.queue_max, message_bytes_max: COSIGN_BYTES_MAX, ..Limits::default() };
+    let limits = Limits {
+        calls_max: party.bounds.queue_max,
+        message_bytes_max: COSIGN_BYTES_MAX,
+        ..Limits::default()
+    };
     let server = server(party, limits)?;
     let cosigner = Cosigner::start(parts).await?;
     let audit = Arc::new(own_log::OwnLog(cosigner.log()));
@@ -148,7 +157,8 @@ async fn stand_relay(settings: RelaySettings, out: Out) -> Result<Answer, Proble
     });
     ready(out, "relay", &[("https", address)]);
     let served = carrier::serve(settings.config, standing, listener, stop).await;
-    served.map_err(|fault| Problem::config("relay", fault.to_string(), "correct the relay's configuration"))?;
+    served
+        .map_err(|fault| Problem::config("relay", fault.to_string(), "correct the relay's configuration"))?;
     Ok(Answer::silent(Exit::Ok))
 }
 
@@ -182,17 +192,23 @@ async fn listen(field: &str, address: SocketAddr) -> Result<(TcpListener, Socket
 
 /// One line on the output, once calls are taken.
 fn ready(out: Out, party: &str, listeners: &[(&str, SocketAddr)]) {
-    let names = listeners.iter().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
+    let names =
+        listeners.iter().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
     let map: serde_json::Map<String, Value> =
         listeners.iter().map(|(name, address)| ((*name).to_owned(), json!(address.to_string()))).collect();
-    out.print(&json!({ "ready": true, "party": party, "listeners": map }), &format!("ready: {party}, {names}"));
+    out.print(
+        &json!({ "ready": true, "party": party, "listeners": map }),
+        &format!("ready: {party}, {names}"),
+    );
     info!(party, listeners = %names, "ready");
 }
 
 fn drained(served: Result<Drain, grpc::ServeFault>) -> Result<Answer, Problem> {
     match served {
         Ok(Drain::Finished) => info!("stopped; everything under way was finished"),
-        Ok(Drain::Cut { calls }) => warn!(calls, "stopped while calls were at work; they are taken up at the next start"),
+        Ok(Drain::Cut { calls }) => {
+            warn!(calls, "stopped while calls were at work; they are taken up at the next start")
+        }
         Err(fault) => return Err(Problem::of(Code::Internal, fault.to_string())),
     }
     Ok(Answer::silent(Exit::Ok))
@@ -200,7 +216,9 @@ fn drained(served: Result<Drain, grpc::ServeFault>) -> Result<Answer, Problem> {
 
 /// Ends when the process is told to stop.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Problem> {
-    let no = |error: std::io::Error| Problem::of(Code::Internal, format!("signals cannot be listened to: {error}"));
+    let no = |error: std::io::Error| {
+        Problem::of(Code::Internal, format!("signals cannot be listened to: {error}"))
+    };
     let mut terminate = signal(SignalKind::terminate()).map_err(no)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no)?;
     Ok(async move {
@@ -223,7 +241,9 @@ fn protect(memory_lock: bool) -> Result<(), Problem> {
 
 /// Says what the process does on standard error.
 fn speak(tracing: &Tracing) -> Result<(), Problem> {
-    let no = |error: &dyn std::fmt::Display| Problem::config("tracing", error.to_string(), "write a filter that EnvFilter reads");
+    let no = |error: &dyn std::fmt::Display| {
+        Problem::config("tracing", error.to_string(), "write a filter that EnvFilter reads")
+    };
     let filter = tracing_subscriber::EnvFilter::try_new(&tracing.filter).map_err(|error| no(&error))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = if tracing.json { lines.json().try_init() } else { lines.try_init() };
@@ -239,7 +259,10 @@ impl From<JournalFault> for Problem {
     fn from(fault: JournalFault) -> Self {
         match fault {
             JournalFault::Open(open) => open.into(),
-            fault => Self { may_have_happened: fault.may_have_happened(), ..Self::of(fault.code(), fault.to_string()) },
+            fault => Self {
+                may_have_happened: fault.may_have_happened(),
+                ..Self::of(fault.code(), fault.to_string())
+            },
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::withdrawal::Code;
 /// Runs a command line as the program would.
 fn play(line: &str) -> Result<Answer, Problem> {
     let words = line.split_whitespace();
-    let cli = Cli::try_parse_from(std::iter::once("countersign").chain(words)).unwrap_or_else(|error| panic!("{error}"));
+    let cli = Cli::try_parse_from(std::iter::once("countersign").chain(words))
+        .unwrap_or_else(|error| panic!("{error}"));
     super::run(cli.command, Out { json: true })
 }
 
@@ -95,7 +96,8 @@ fn existing_things_are_kept_and_only_what_is_missing_is_made() {
     let first = desk.init_signer().json;
     std::fs::remove_file(desk.path("e.db")).unwrap();
     let before = std::fs::read(desk.path("a")).unwrap();
-    let second = desk.play(&format!("{} --existing", SIGNER.replace("--words-file @a.words", ""))).unwrap().json;
+    let second =
+        desk.play(&format!("{} --existing", SIGNER.replace("--words-file @a.words", ""))).unwrap().json;
     assert_eq!(first, second);
     assert_eq!(std::fs::read(desk.path("a")).unwrap(), before);
     assert!(desk.path("e.db").is_file());
@@ -109,7 +111,9 @@ fn words_restore_the_same_key_in_english_and_in_korean() {
     let second = desk.play(&format!("{line} --keystore @two --words-from @words")).unwrap();
     assert_eq!(first.json["key"], second.json["key"]);
     desk.write("bip39", "an extra passphrase\n");
-    let other = desk.play(&format!("{line} --keystore @three --words-from @words --words-passphrase-file @bip39")).unwrap();
+    let other = desk
+        .play(&format!("{line} --keystore @three --words-from @words --words-passphrase-file @bip39"))
+        .unwrap();
     assert_ne!(first.json["key"], other.json["key"]);
     desk.write("wrong", "abandon abandon abandon\n");
     let wrong = desk.no(&format!("{line} --keystore @four --words-from @wrong"));
@@ -132,7 +136,10 @@ fn a_flag_that_a_role_needs_is_named() {
         ("init --role relay", "--key-file"),
         ("init --role vault --network regtest --keystore @c", "--passphrase-file"),
         ("init --role cosigner --network regtest --keystore @c --passphrase-file @pass", "--store"),
-        ("init --role cosigner --network regtest --keystore @c --passphrase-file @pass --store sqlite:@d", "--origin"),
+        (
+            "init --role cosigner --network regtest --keystore @c --passphrase-file @pass --store sqlite:@d",
+            "--origin",
+        ),
     ] {
         assert_eq!(desk.no(line).field.as_deref(), Some(flag), "{line}");
     }
@@ -164,7 +171,8 @@ fn a_wrong_passphrase_and_a_damaged_keystore_are_told_apart() {
 
 /// Exports a keystore into a file, as `--json` would print it.
 fn export(desk: &Desk, name: &str) -> Value {
-    let export = desk.play(&format!("descriptor export --keystore @{name} --passphrase-file @pass")).unwrap().json;
+    let export =
+        desk.play(&format!("descriptor export --keystore @{name} --passphrase-file @pass")).unwrap().json;
     desk.write(&format!("{name}.json"), &export.to_string());
     export
 }
@@ -176,17 +184,26 @@ fn three_exports_with_proofs_become_a_wallet_and_its_fingerprint_is_pinned() {
     desk.play(COSIGNER).unwrap();
     desk.init_vault("c");
     let keys = ["a", "b", "c"].map(|name| export(&desk, name)["key"].as_str().unwrap().to_owned());
-    let wallet = desk.play("descriptor assemble --network regtest --key @a.json --key @b.json --key @c.json").unwrap().json;
+    let wallet = desk
+        .play("descriptor assemble --network regtest --key @a.json --key @b.json --key @c.json")
+        .unwrap()
+        .json;
     assert_eq!(wallet["proved"], serde_json::json!([true, true, true]));
-    let line = format!("descriptor assemble --network regtest --key {} --key {} --key {}", keys[0], keys[1], keys[2]);
+    let line = format!(
+        "descriptor assemble --network regtest --key {} --key {} --key {}",
+        keys[0], keys[1], keys[2]
+    );
     let bare = play(&line).unwrap();
     assert_eq!(bare.json["descriptor"], wallet["descriptor"]);
     assert!(bare.text.contains("NOT given"), "{}", bare.text);
-    let pinned = play(&format!("descriptor pin --network regtest --hot {}", wallet["descriptor"].as_str().unwrap())).unwrap();
+    let pinned =
+        play(&format!("descriptor pin --network regtest --hot {}", wallet["descriptor"].as_str().unwrap()))
+            .unwrap();
     assert_eq!(pinned.json["hot_fingerprint"], wallet["fingerprint"]);
     let swapped = desk.no("descriptor assemble --network regtest --key @b.json --key @a.json --key @c.json");
     assert!(swapped.text.contains("expected the signer's"), "{swapped}");
-    let twice = no(&format!("descriptor assemble --network regtest --key {0} --key {0} --key {1}", keys[0], keys[1]));
+    let twice =
+        no(&format!("descriptor assemble --network regtest --key {0} --key {0} --key {1}", keys[0], keys[1]));
     assert_eq!(twice.code, Some(Code::DescriptorMalformed), "{twice}");
 }
 
@@ -197,7 +214,8 @@ fn a_proof_of_possession_for_another_key_is_refused() {
         desk.init_vault(name);
         export(&desk, name);
     }
-    let mut forged: Value = serde_json::from_str(&std::fs::read_to_string(desk.path("c1.json")).unwrap()).unwrap();
+    let mut forged: Value =
+        serde_json::from_str(&std::fs::read_to_string(desk.path("c1.json")).unwrap()).unwrap();
     let other: Value = serde_json::from_str(&std::fs::read_to_string(desk.path("c2.json")).unwrap()).unwrap();
     forged["key"] = other["key"].clone();
     desk.write("forged.json", &forged.to_string());
@@ -224,14 +242,17 @@ fn deployment(desk: &Desk) -> PathBuf {
     for name in ["a", "b", "c", "k1", "k2", "k3"] {
         export(desk, name);
     }
-    let assemble = |keys: &str| desk.play(&format!("descriptor assemble --network regtest {keys}")).unwrap().json;
+    let assemble =
+        |keys: &str| desk.play(&format!("descriptor assemble --network regtest {keys}")).unwrap().json;
     let hot = assemble("--key @a.json --key @b.json --key @c.json");
     let cold = assemble("--cold --key @k1.json --key @k2.json --key @k3.json");
     desk.play("pki ca --out @tls").unwrap();
     desk.play("pki issue --ca @tls --role signer --name main --host localhost --file signer").unwrap();
     desk.play("pki issue --ca @tls --role server --name enclave --host localhost").unwrap();
     let regtest = crate::withdrawal::Asset::Bitcoin(crate::withdrawal::Network::Regtest).to_string();
-    let example = |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)).unwrap();
+    let example = |name: &str| {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)).unwrap()
+    };
     let mainnet = crate::withdrawal::Asset::Bitcoin(crate::withdrawal::Network::Mainnet).to_string();
     let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
     let mut trust: Vec<String> = Vec::new();
@@ -247,7 +268,10 @@ fn deployment(desk: &Desk) -> PathBuf {
                 let public = super::keyfile::public_hex(&super::keyfile::fresh().unwrap());
                 format!("{} = \"{public}\"", line.split(' ').next().unwrap())
             }
-            "keys" => format!("keys = [\"{}\"]", ssh_key(u8::try_from(trust.len()).unwrap()).public_key().to_openssh().unwrap()),
+            "keys" => format!(
+                "keys = [\"{}\"]",
+                ssh_key(u8::try_from(trust.len()).unwrap()).public_key().to_openssh().unwrap()
+            ),
             _ => line.to_owned(),
         });
     }
@@ -324,13 +348,19 @@ fn check_says_part_by_part_what_a_deployment_lacks() {
         ("origin = \"x.example/signer\"", "origin = \"y.example/signer\"", "trust.file: log.signer"),
         ("database = \"e.db\"", "database = \"none.db\"", "enclave.database"),
         ("a.db\"", "none.db\"", "store.url"),
-        ("cert = \"tls/signer.pem\", key = \"tls/signer.key\"", "cert = \"tls/enclave.pem\", key = \"tls/enclave.key\"", "certificate"),
+        (
+            "cert = \"tls/signer.pem\", key = \"tls/signer.key\"",
+            "cert = \"tls/enclave.pem\", key = \"tls/enclave.key\"",
+            "certificate",
+        ),
     ];
     for (n, (from, to, field)) in cases.iter().enumerate() {
         assert!(text.contains(from), "{from}");
         let mut changed = text.replacen(from, to, 1);
         if to.contains('#') {
-            changed = changed.replace(" } # ", "\", cold_fingerprint = \"0000000000000000\" } # ").replacen("\"\", ", "\", ", 1);
+            changed = changed
+                .replace(" } # ", "\", cold_fingerprint = \"0000000000000000\" } # ")
+                .replacen("\"\", ", "\", ", 1);
         }
         let bad = checked(&desk.write(&format!("{n}.toml"), &changed));
         assert_eq!(bad.exit, Exit::Usage, "{to}: {}", bad.text);
@@ -360,7 +390,10 @@ fn a_request_can_be_signed_without_a_connection_and_reads_back() {
     let request = crate::evidence::request::parse_request(signed["text"].as_str().unwrap()).unwrap();
     assert_eq!((request.asked_at.0, request.amount.units()), (9, 5_000));
     desk.write("r.json", r#"{"organisation":"x","request_id":"r","customer_ref":"c","asset":"regtest","destination":"bcrt1q","amount":"5000","fee_max":"100","beneficiary_vasp":"7","asked_at":9,"ivms101":{}}"#);
-    let from_file = desk.play("withdraw --sign-only --request-key @request.key --request-key-id k --request @r.json").unwrap().json;
+    let from_file = desk
+        .play("withdraw --sign-only --request-key @request.key --request-key-id k --request @r.json")
+        .unwrap()
+        .json;
     assert_eq!(signed, from_file);
     let zero = desk.no(&line.replace("5000", "0"));
     assert_eq!((zero.code, zero.field.as_deref()), (Some(Code::AmountZero), Some("amount")), "{zero}");
@@ -384,8 +417,12 @@ fn statements_are_numbered_by_the_clock_where_nothing_is_said() {
     assert_eq!(desk.no(&format!("{chain} --fee-rate signet=1")).field.as_deref(), Some("--tip"));
     text(&format!("{chain} --fee-rate regtest=1000"));
     let txid = "11".repeat(32);
-    text(&format!("observe coins --sign-only --observer o --statement-key @s.key --transaction 00ff --coin {txid}:0:6"));
-    text(&format!("observe position --sign-only --observer o --statement-key @s.key --cold regtest=0 --swept {txid}"));
+    text(&format!(
+        "observe coins --sign-only --observer o --statement-key @s.key --transaction 00ff --coin {txid}:0:6"
+    ));
+    text(&format!(
+        "observe position --sign-only --observer o --statement-key @s.key --cold regtest=0 --swept {txid}"
+    ));
 }
 
 #[test]
@@ -417,7 +454,8 @@ fn describe(page: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.clone().bin_name(name).render_long_help().to_string();
     let help: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
-    let inner: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).filter(|sub| sub != "help").collect();
+    let inner: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).filter(|sub| sub != "help").collect();
     for sub in inner {
         describe(page, command.find_subcommand_mut(&sub).unwrap(), &format!("{name} {sub}"));
     }
@@ -430,7 +468,10 @@ fn the_page_of_commands_is_what_the_program_prints() {
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page(), "docs/cli.md is not what the program prints; COUNTERSIGN_WRITE_DOCS=1 writes it");
+    assert!(
+        written == page(),
+        "docs/cli.md is not what the program prints; COUNTERSIGN_WRITE_DOCS=1 writes it"
+    );
 }
 
 #[test]
@@ -438,7 +479,13 @@ fn every_command_teaches_by_an_example_and_parses_as_declared() {
     Cli::command().debug_assert();
     let page = page();
     for section in page.split("\n## ").skip(2) {
-        let groups = ["countersign descriptor\n", "countersign trust\n", "countersign pki\n", "countersign observe\n", "countersign audit\n"];
+        let groups = [
+            "countersign descriptor\n",
+            "countersign trust\n",
+            "countersign pki\n",
+            "countersign observe\n",
+            "countersign audit\n",
+        ];
         let is_group = groups.iter().any(|group| section.starts_with(group));
         assert!(is_group || section.contains("Example"), "{}", section.lines().next().unwrap_or_default());
     }

@@ -42,7 +42,9 @@ fn told(text: &str, under: &str, error: &toml::de::Error) -> Problem {
     let name = message.split('`').nth(1).unwrap_or(key);
     let (name, problem, cure) = match message.split(' ').next() {
         Some("unknown") => (name, "is not a field we know", expected(message)),
-        Some("missing") => (name, "is missing", "write it; deploy/*.example.toml shows every field".to_owned()),
+        Some("missing") => {
+            (name, "is missing", "write it; deploy/*.example.toml shows every field".to_owned())
+        }
         Some("duplicate") => (name, "stands twice", "write it once".to_owned()),
         _ => (key, message, "write it as deploy/*.example.toml does".to_owned()),
     };

@@ -31,8 +31,15 @@ fn relay_of(text: &str) -> Result<RelaySettings, Problem> {
 fn the_example_files_are_what_the_program_reads() {
     let signer = signer(&example("signer.example.toml")).unwrap();
     assert_eq!(signer.party.listen.to_string(), "10.20.0.5:7401");
-    assert_eq!(signer.party.tls.key, example("tls/signer.key"), "a relative path counts from the file's folder");
-    assert_eq!(signer.cosigner_tls, signer.party.tls, "without its own table the certificate of [tls] is shown");
+    assert_eq!(
+        signer.party.tls.key,
+        example("tls/signer.key"),
+        "a relative path counts from the file's folder"
+    );
+    assert_eq!(
+        signer.cosigner_tls, signer.party.tls,
+        "without its own table the certificate of [tls] is shown"
+    );
     assert_eq!(signer.party.trust.people.len(), 3);
     let cosigner = cosigner(&example("cosigner.example.toml")).unwrap();
     assert_eq!(cosigner.party.origin, "exchange.example/countersign/cosigner");
@@ -79,10 +86,30 @@ fn every_mistake_is_told_by_the_fields_whole_name() {
         ("network = \"mainnet\"", "network = \"mainnet\"\nnetwork = \"regtest\"", "network", "twice"),
         ("listen = \"10.20.0.5:7401\"", "listen = \"localhost:7401\"", "listen", "no address"),
         ("ca = \"tls/ca.pem\"\n", "", "tls.ca", "missing"),
-        ("hot_fingerprint = \"0000000000000000\"", "hot_fingerprint = \"00\"", "wallet.hot_fingerprint", "16"),
-        ("cold_fingerprint = \"0000000000000000\"", "cold_fingerprint = 7", "wallet.cold_fingerprint", "invalid type"),
-        ("url = \"sqlite:/var/lib/countersign-signer/ledger.db\"", "url = \"sqlite:ledger.db\"", "store.url", "absolute"),
-        ("url = \"sqlite:/var/lib/countersign-signer/ledger.db\"", "url = \"mysql://a:hunter2@localhost/b\"", "store.url", "password"),
+        (
+            "hot_fingerprint = \"0000000000000000\"",
+            "hot_fingerprint = \"00\"",
+            "wallet.hot_fingerprint",
+            "16",
+        ),
+        (
+            "cold_fingerprint = \"0000000000000000\"",
+            "cold_fingerprint = 7",
+            "wallet.cold_fingerprint",
+            "invalid type",
+        ),
+        (
+            "url = \"sqlite:/var/lib/countersign-signer/ledger.db\"",
+            "url = \"sqlite:ledger.db\"",
+            "store.url",
+            "absolute",
+        ),
+        (
+            "url = \"sqlite:/var/lib/countersign-signer/ledger.db\"",
+            "url = \"mysql://a:hunter2@localhost/b\"",
+            "store.url",
+            "password",
+        ),
         ("url = \"sqlite:/var/lib/countersign-signer/ledger.db\"", "", "store", "neither"),
         ("# url_file =", "url_file =", "store", "both"),
         (
@@ -91,18 +118,43 @@ fn every_mistake_is_told_by_the_fields_whole_name() {
             "keystore.passphrase",
             "both",
         ),
-        ("passphrase = { file = \"/run/credentials/countersign-signer.service/passphrase\" }", "passphrase = \"secret\"", "keystore.passphrase", "invalid type"),
+        (
+            "passphrase = { file = \"/run/credentials/countersign-signer.service/passphrase\" }",
+            "passphrase = \"secret\"",
+            "keystore.passphrase",
+            "invalid type",
+        ),
         ("threshold = 2", "threshold = 4", "trust.quorum.threshold", "4 of 3"),
         ("threshold = 2", "treshold = 2", "trust.quorum.treshold", "not a field"),
         ("rules = \"built-in\"", "rules = \"\"", "policy.rules", "empty"),
         ("origin = \"exchange.example/countersign/signer\"", "origin = \"a b\"", "log.origin", "name"),
-        ("address = \"cosigner.inner.example:7402\"", "address = \"https://a:1/b\"", "cosigner.address", "host and port"),
-        ("url = \"https://relay.example:7404\"", "url = \"http://relay.example\"", "enclave.relay.url", "no such address"),
-        ("public_endpoint = \"https://travel-rule.exchange.example:7403\"", "public_endpoint = \"https://a/b\"", "enclave.public_endpoint", "no such address"),
+        (
+            "address = \"cosigner.inner.example:7402\"",
+            "address = \"https://a:1/b\"",
+            "cosigner.address",
+            "host and port",
+        ),
+        (
+            "url = \"https://relay.example:7404\"",
+            "url = \"http://relay.example\"",
+            "enclave.relay.url",
+            "no such address",
+        ),
+        (
+            "public_endpoint = \"https://travel-rule.exchange.example:7403\"",
+            "public_endpoint = \"https://a/b\"",
+            "enclave.public_endpoint",
+            "no such address",
+        ),
         ("# answer_wait_ms = 6000", "answer_wait = 1", "enclave.limits.answer_wait", "not a field"),
         ("# queue_max = 4096", "queue_max = 0", "limits.queue_max", "zero"),
         ("# depth_min = 6", "depth_min = -1", "limits.depth_min", "invalid value"),
-        ("# travel_rule_floor_krw = \"1000000\"", "travel_rule_floor_krw = \"1e6\"", "limits.travel_rule_floor_krw", "no whole number"),
+        (
+            "# travel_rule_floor_krw = \"1000000\"",
+            "travel_rule_floor_krw = \"1e6\"",
+            "limits.travel_rule_floor_krw",
+            "no whole number",
+        ),
         ("# format = \"json\"", "format = \"xml\"", "tracing.format", "xml"),
         ("# filter = \"info\"", "filter = \"a=b=c\"", "tracing.filter", "filter"),
     ];

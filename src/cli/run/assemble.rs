@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 
 use super::keystore_of;
 use crate::bitcoin::KeySlot;
+use crate::cli::config::SignerSettings;
 use crate::cli::config::load::{self, Beliefs};
 use crate::cli::config::settings::{EnclaveSettings, PartyPlaces};
-use crate::cli::config::SignerSettings;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
@@ -121,7 +121,11 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
 }
 
 /// Starts the travel rule on a listener of its own.
-pub async fn enclave(settings: &EnclaveSettings, beliefs: &Beliefs, listener: TcpListener) -> Result<Enclave, Problem> {
+pub async fn enclave(
+    settings: &EnclaveSettings,
+    beliefs: &Beliefs,
+    listener: TcpListener,
+) -> Result<Enclave, Problem> {
     let trust = &beliefs.trust;
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
     let data_key = load::hex_key("enclave.data_key", &settings.data_key)?;
@@ -159,7 +163,9 @@ pub fn server_identity(files: &PemFiles) -> Result<Identity, Problem> {
 pub fn roots(files: &PemFiles) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     for authority in pki::read_certificates(&files.authority)? {
-        roots.add(authority).map_err(|error| Problem::config("tls.ca", error.to_string(), "name a CA's certificate"))?;
+        roots
+            .add(authority)
+            .map_err(|error| Problem::config("tls.ca", error.to_string(), "name a CA's certificate"))?;
     }
     Ok(roots)
 }

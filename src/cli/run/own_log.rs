@@ -16,7 +16,12 @@ pub struct OwnLog(pub Arc<LogView>);
 
 #[tonic::async_trait]
 impl AuditDesk for OwnLog {
-    async fn entries(&self, _: &Caller, from: u64, until: Option<u64>) -> Result<Answers<AuditEntry>, DeskError> {
+    async fn entries(
+        &self,
+        _: &Caller,
+        from: u64,
+        until: Option<u64>,
+    ) -> Result<Answers<AuditEntry>, DeskError> {
         let end = self.0.head().size.min(until.unwrap_or(u64::MAX));
         let log = self.0.clone();
         let pages = stream::unfold(from, move |at| {
