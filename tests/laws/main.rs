@@ -4,5 +4,6 @@
 
 mod foreign;
 mod node;
+mod processes;
 mod story;
 mod world;
