@@ -26,3 +26,4 @@ pub mod grpc;
 pub mod relay;
 // the terminal, above everything that it starts
 pub mod cli;
+pub mod sandbox;

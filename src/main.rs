@@ -2,14 +2,6 @@
 
 use std::process::ExitCode;
 
-use countersign::cli::{self, SandboxArgs};
-
 fn main() -> ExitCode {
-    cli::main(sandbox)
-}
-
-/// PLACEHOLDER until the sandbox is merged: then `countersign::sandbox::run(args)`.
-fn sandbox(_: SandboxArgs) -> ExitCode {
-    eprintln!("error: the sandbox is not part of this build");
-    ExitCode::from(3)
+    countersign::cli::main(countersign::sandbox::main)
 }

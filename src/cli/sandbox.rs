@@ -25,7 +25,7 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Work in this new folder and keep it, instead of a temporary one
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long = "keep", value_name = "FOLDER")]
     pub keep_dir: Option<PathBuf>,
     /// Whether one JSON document is printed: the flag of every command.
     #[arg(skip)]

@@ -21,7 +21,6 @@ use super::{Effect, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
-use crate::evidence::approval::verify_approval;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::evidence::{Clearance, NameMatch};
@@ -115,13 +114,15 @@ pub async fn load(
         }
     }
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
-        let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
-        let open = reopen(context, &key, row, (log_index, updated_at), approvals)?;
+        let open = reopen(context, &key, row, (log_index, updated_at))?;
+        let approvals = seen.approvals.get(&key).into_iter().flatten();
+        ledger.unread_approvals.extend(approvals.map(|row| (open.id, row.armored.clone())));
         if open.clearance.is_none() && open.row.reservation.is_none() {
             effects.push(Effect::Clear(open.id));
         }
         ledger.admit(open);
     }
+    approve::read_again(context, &mut ledger, context.now());
     let mut under_way = Vec::new();
     load_reservations(context, &mut ledger, seen.reservations, &seen.swept, &mut under_way)?;
     for id in under_way {
@@ -171,7 +172,6 @@ fn reopen(
     key: &str,
     row: WithdrawalRow,
     (log_index, updated_at): (u64, Seconds),
-    approvals: &[ApprovalRow],
 ) -> Result<Open, JournalFault> {
     let unreadable = || JournalFault::Unreadable(key.to_owned());
     let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
@@ -192,7 +192,7 @@ fn reopen(
         );
         cleared.ok()
     });
-    let mut open = Open {
+    Ok(Open {
         id,
         place: 0,
         row,
@@ -201,13 +201,7 @@ fn reopen(
         approvals: Vec::new(),
         log_index,
         updated_at,
-    };
-    if let Some(text) = approve::text_of(context, &open) {
-        let again =
-            |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();
-        open.approvals = approvals.iter().filter_map(again).collect();
-    }
-    Ok(open)
+    })
 }
 
 fn load_reservations(

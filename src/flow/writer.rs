@@ -217,7 +217,10 @@ impl Writer {
             Command::CosignerSilent { reservation, code } => {
                 treasury::cosigner_silent(ledger, turn, reservation, code);
             }
-            Command::Tick => ledger.ripen_all(),
+            Command::Tick => {
+                approve::read_again(context, ledger, turn.draft.now());
+                ledger.ripen_all();
+            }
         }
     }
 

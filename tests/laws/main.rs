@@ -2,8 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod approvals;
+mod facts;
 mod foreign;
+mod log;
 mod node;
+mod policy;
 mod processes;
+mod requests;
+mod share;
 mod story;
+mod thief;
+mod transactions;
+mod travel_rule;
 mod world;

@@ -37,7 +37,7 @@ use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use wallet_policy::{Guard, Policy, Settings};
+use wallet_policy::{BUILT_IN, Guard, Policy, Settings};
 
 pub const NETWORK: Network = Network::Regtest;
 pub const ASSET: Asset = Asset::Bitcoin(NETWORK);
@@ -119,7 +119,12 @@ pub fn store_secret(seed: u8) -> StoreSecret {
 
 /// The policy's settings; tests change what they are about.
 pub fn policy_settings() -> Settings {
-    toml::from_str(&format!(
+    toml::from_str(&policy_text()).unwrap()
+}
+
+/// The settings as their file says them.
+pub fn policy_text() -> String {
+    format!(
         r#"
         [[tiers]]
         from_krw = "10000000"
@@ -138,8 +143,7 @@ pub fn policy_settings() -> Settings {
         price_move_bp_max = 1000
         price_settle_s = 60
         "#
-    ))
-    .unwrap()
+    )
 }
 
 pub fn trust_content() -> TrustContent {
@@ -199,6 +203,8 @@ pub fn trust(content: &TrustContent) -> Trust {
 pub struct Plan {
     pub signer_policy: Settings,
     pub cosigner_policy: Settings,
+    /// The co-signer's rules, by file name.
+    pub cosigner_files: &'static [(&'static str, &'static str)],
     pub trust: TrustContent,
     pub settings: PartySettings,
 }
@@ -214,6 +220,7 @@ impl Default for Plan {
         Self {
             signer_policy: policy_settings(),
             cosigner_policy: policy_settings(),
+            cosigner_files: BUILT_IN,
             trust: trust_content(),
             settings,
         }
@@ -432,13 +439,13 @@ impl World {
         self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
     }
 
-    fn context(&self, policy: &Settings) -> Arc<Context> {
+    fn context(&self, policy: &Settings, files: &[(&str, &str)]) -> Arc<Context> {
         Arc::new(Context {
             asset: ASSET,
             wallet: Arc::new(hot_wallet()),
             cold: Arc::new(cold_wallet()),
             trust: Arc::new(trust(&self.plan.trust)),
-            policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(policy)).unwrap()),
+            policy: Arc::new(Policy::load(files, policy.clone(), &Guard::of(policy)).unwrap()),
             other_policy: RwLock::default(),
             settings: self.plan.settings.clone(),
             clock: self.clock(),
@@ -449,7 +456,7 @@ impl World {
         let log = identity(0xb, "log");
         let witness = identity(0xb, "witness");
         let parts = CosignerParts {
-            context: self.context(&self.plan.cosigner_policy),
+            context: self.context(&self.plan.cosigner_policy, self.plan.cosigner_files),
             store: self.store("cosigner"),
             secret: store_secret(0xb),
             log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -481,7 +488,7 @@ impl World {
         let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
         let log = identity(0xa, "log");
         let parts = SignerParts {
-            context: self.context(&self.plan.signer_policy),
+            context: self.context(&self.plan.signer_policy, BUILT_IN),
             store: self.store("signer"),
             secret: store_secret(0xa),
             log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -516,9 +523,34 @@ impl World {
         self.desk().submit(&caller(Role::Observer, "watcher"), self.statement(body)).await.unwrap();
     }
 
+    /// The chain as it is: height 200, two satoshi a virtual byte.
+    pub fn chain(&self) -> Body {
+        Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) }])
+    }
+
     pub async fn state_chain(&self) {
-        let fact = ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) };
-        self.state(Body::Chain(vec![fact])).await;
+        self.state(self.chain()).await;
+    }
+
+    /// The hash of the policy the signer has, hex.
+    pub fn policy_hash(&self) -> String {
+        self.context(&self.plan.signer_policy, BUILT_IN).policy_hash()
+    }
+
+    pub fn cosigner(&self) -> Arc<Cosigner> {
+        self.cosigner.clone().unwrap()
+    }
+
+    /// Stops the co-signer as a crash would, and starts it again over the same store.
+    pub async fn restart_cosigner(&mut self) {
+        self.cut();
+        self.cosigner = None;
+        self.start_cosigner().await;
+    }
+
+    /// Turns the clock back.
+    pub fn earlier(&self, seconds: u64) {
+        self.ahead.fetch_sub(seconds, Ordering::Relaxed);
     }
 
     pub async fn state_price(&self, krw: u128) {

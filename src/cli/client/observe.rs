@@ -29,7 +29,9 @@ change of its confirmations; spent coins are not stated.")]
     /// What lies cold
     #[command(after_help = "\
 Example:
-  countersign observe position --profile observer.toml --cold mainnet=7000000000")]
+  countersign observe position --profile observer.toml --cold mainnet=7000000000 --swept <txid>
+
+Name each sweep that the balance counts already, so that it is not counted twice.")]
     Position(PositionArgs),
     /// What a whole coin costs, in Korean won
     #[command(after_help = "\
@@ -91,7 +93,7 @@ pub struct PositionArgs {
     /// What lies cold of an asset, in base units: network or CAIP-19 id, `=`, amount
     #[arg(long, value_name = "ASSET=UNITS", required = true, value_parser = pair::<Asset>)]
     pub cold: Vec<(Asset, u64)>,
-    /// A sweep that these balances already count: its transaction id as explorers print it
+    /// A sweep that is in these balances already, by its txid as explorers print it
     #[arg(long, value_name = "TXID", value_parser = txid)]
     pub swept: Vec<[u8; 32]>,
 }
@@ -144,27 +146,21 @@ fn pair<T: Named>(text: &str) -> Result<(T, u64), String> {
     T::named(name).map(|name| (name, number)).map_err(|no| format!("{}; {}", no.problem, no.cure))
 }
 
-fn coin(text: &str) -> Result<Coin, String> {
-    let mut parts = text.split(':');
-    let (txid, vout, depth) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-    let decoded = HEXLOWER.decode(txid.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    match (decoded, number(vout), number(depth), parts.next()) {
-        (Some(mut txid), Some(vout), Some(confirmations), None) => {
-            txid.reverse();
-            Ok(Coin { txid, vout, confirmations })
-        }
-        _ => Err("write txid:vout:confirmations, the txid as 64 lower-case hex digits".to_owned()),
-    }
-}
-
-/// Reads a transaction id as explorers print it; gives its internal byte order.
+/// A transaction's id as explorers print it, turned into internal byte order.
 fn txid(text: &str) -> Result<[u8; 32], String> {
-    let read =
-        data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
-    let mut txid = read.ok_or_else(|| "write 64 lower-case hex digits".to_owned())?;
+    let decoded = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let mut txid = decoded.ok_or("write the txid as 64 lower-case hex digits")?;
     txid.reverse();
     Ok(txid)
+}
+
+fn coin(text: &str) -> Result<Coin, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [id, vout, confirmations] = parts.as_slice() else {
+        return Err("write txid:vout:confirmations".to_owned());
+    };
+    let number = |part: &str| part.parse::<u32>().map_err(|_| format!("`{part}` is no whole number"));
+    Ok(Coin { txid: txid(id)?, vout: number(vout)?, confirmations: number(confirmations)? })
 }
 
 /// States one of them.
@@ -175,13 +171,10 @@ pub async fn run(command: &ObserveCommand) -> Result<Answer, Problem> {
                 args.transactions.iter().map(|text| transaction(text)).collect::<Result<_, _>>()?;
             (&args.observer, Body::Coins { transactions, coins: args.coins.clone() })
         }
-        ObserveCommand::Position(args) => (
-            &args.observer,
-            Body::Position {
-                cold: args.cold.iter().map(|(asset, sat)| (*asset, Amount::from_sat(*sat))).collect(),
-                swept: args.swept.clone(),
-            },
-        ),
+        ObserveCommand::Position(args) => {
+            let cold = args.cold.iter().map(|(asset, sat)| (*asset, Amount::from_sat(*sat))).collect();
+            (&args.observer, Body::Position { cold, swept: args.swept.clone() })
+        }
         ObserveCommand::Price(args) => (
             &args.observer,
             Body::Price(args.prices.iter().map(|(asset, krw)| (*asset, Krw((*krw).into()))).collect()),

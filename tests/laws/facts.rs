@@ -1,0 +1,128 @@
+//! L10: facts are signed statements, verified by each party itself; old numbers and jumping prices free nothing.
+
+use countersign::desk::*;
+use countersign::evidence::*;
+use countersign::withdrawal::*;
+
+use super::thief::*;
+use super::world::*;
+
+fn statement(world: &World, number: u64, at: Seconds, krw: u128, seed: u8) -> SignedText {
+    let _ = world;
+    let body = Body::Price(vec![(ASSET, Krw(krw))]);
+    let statement = Statement { observer: "watcher".into(), number, at, body };
+    signed(sign_statement(&statement, ed25519(&key(seed))).unwrap(), "watcher")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_an_older_false_or_future_statement_is_no_fact_at_the_cosigner() {
+    let (mut world, _thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    let now = world.now();
+    let said = |given: SignedText| {
+        let cosigner = world.cosigner();
+        async move { cosigner.submit_statements(vec![given]).await.unwrap().remove(0) }
+    };
+    let code = |r: Result<StatementReceipt, Finding>| r.unwrap_err().code;
+    said(statement(&world, 1_000, now.plus(1), PRICE, OBSERVER)).await.unwrap();
+    let old = statement(&world, 999, now.plus(1), PRICE, OBSERVER);
+    assert_eq!(code(said(old.clone()).await), Code::StatementOutOfOrder);
+    let again = statement(&world, 1_000, now.plus(1), PRICE + 1, OBSERVER);
+    assert_eq!(code(said(again).await), Code::StatementOutOfOrder);
+    let false_one = statement(&world, 1_001, now.plus(1), PRICE, STRANGER);
+    assert_eq!(code(said(false_one).await), Code::StatementSignatureInvalid);
+    let mut altered = statement(&world, 1_001, now.plus(1), PRICE, OBSERVER);
+    altered.text = altered.text.replace("100000000", "999000000");
+    assert_eq!(code(said(altered).await), Code::StatementSignatureInvalid);
+    let future = statement(&world, 1_001, now.plus(600), PRICE, OBSERVER);
+    assert_eq!(code(said(future).await), Code::StatementTimeOutOfRange);
+    let ancient = statement(&world, 1_001, Seconds(now.0 - 100_000), PRICE, OBSERVER);
+    assert_eq!(code(said(ancient).await), Code::StatementTimeOutOfRange);
+    // numbers are remembered over a restart
+    world.restart_cosigner().await;
+    let answer = world.cosigner().submit_statements(vec![old]).await.unwrap().remove(0);
+    assert_eq!(code(answer), Code::StatementOutOfOrder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_an_observer_states_only_the_kinds_it_may() {
+    let mut plan = Plan::default();
+    plan.trust.statement_keys[0].kinds.retain(|kind| kind != "price");
+    let world = World::new(plan).await;
+    let said = world.statement(Body::Price(vec![(ASSET, Krw(1))]));
+    let answer = world.cosigner().submit_statements(vec![said.clone()]).await.unwrap().remove(0);
+    assert_eq!(answer.unwrap_err().code, Code::StatementSignatureInvalid);
+    let no = world.desk().submit(&caller(Role::Observer, "watcher"), said).await.unwrap_err();
+    assert_eq!(no.code(), Code::StatementSignatureInvalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_stolen_signer_that_withholds_news_gets_nothing_signed() {
+    let (world, mut thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    let stale = [(700, "PRICE_STALE"), (300, "POSITION_STALE"), (900, "FEE_RATE_STALE")];
+    for (at, (seconds, code)) in stale.into_iter().enumerate() {
+        world.later(seconds);
+        let request = world.request(&format!("r{at}"), TAYLOR, 2_000_000);
+        let payment = thief.payment(&request);
+        let loot = thief.book(&thief.plot(0, &[&request]), vec![payment]);
+        let verdict = thief.ask_one(&world, &loot).await;
+        let ItemVerdict::Refused(refusal) = verdict else { panic!("key B signed") };
+        assert!(refusal.is_hold);
+        // every stale fact holds by itself; the newest one that went stale is what this round adds
+        let first = ["PRICE_STALE", "POSITION_STALE", "FEE_RATE_STALE"];
+        assert!(first[..=at].contains(&refusal.finding.code.as_str()), "{code} {refusal:?}");
+        if at < 2 {
+            tell(&world, Body::Price(vec![(ASSET, Krw(PRICE))])).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_an_older_or_jumping_statement_frees_nothing() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    // the price halves at once: what follows is held until a second statement agrees, a minute later
+    world.later(1);
+    world.state_price(PRICE / 2).await;
+    let view = world.withdraw("r1", 2_000_000).await;
+    world.until(view.id, |v| codes(v) == ["PRICE_MOVED"]).await;
+    let no = world
+        .desk()
+        .submit(&caller(Role::Observer, "watcher"), statement(&world, 1, world.now(), PRICE, OBSERVER))
+        .await
+        .unwrap_err();
+    assert_eq!(no.code(), Code::StatementOutOfOrder);
+    world.later(30);
+    world.state_price(PRICE / 2).await;
+    assert_eq!(codes(&world.find(view.id).await), ["PRICE_MOVED"]);
+    world.later(61);
+    world.state_price(PRICE / 2).await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_stale_facts_hold_and_fresh_ones_resume() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.later(2_000);
+    let view = world.withdraw("r1", 2_000_000).await;
+    let all = ["POSITION_STALE", "PRICE_STALE", "FEE_RATE_STALE"];
+    let stale = |v: &WithdrawalView| {
+        let codes = codes(v);
+        all.iter().all(|code| codes.contains(code))
+    };
+    world.until(view.id, stale).await;
+    world.state_price(PRICE).await;
+    world.until(view.id, |v| !codes(v).contains(&"PRICE_STALE")).await;
+    world.state_cold(70 * COIN, &[]).await;
+    world.until(view.id, |v| codes(v) == ["FEE_RATE_STALE"]).await;
+    world.state_chain().await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_facts_outlive_a_restart_of_both_parties() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let before = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&before), ["RELEASED"]);
+    world.restart_cosigner().await;
+    world.restart_signer().await;
+    assert_eq!(codes(&world.withdraw("r2", 2_000_000).await), ["RELEASED"]);
+}

@@ -1,0 +1,212 @@
+//! L3 to L5: no payment without a clearance that is bound to it, verified by each party; and no personal data anywhere.
+
+use std::path::Path;
+
+use countersign::evidence::*;
+use countersign::withdrawal::*;
+
+use super::thief::*;
+use super::world::*;
+
+/// Won for 0.009 BTC at the price that stands: below the threshold of a million.
+const SMALL: u64 = 900_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_a_clearance_for_another_payment_clears_nothing() {
+    let (world, mut thief) = Thief::with(Plan::default(), 2, 100 * COIN).await;
+    let asked = world.request("r1", TAYLOR, 2_000_000);
+    let other = world.request("r2", TAYLOR, 2_000_000);
+    let good = thief.answer(&asked);
+    let lies: Vec<(&str, VerificationAnswer)> = vec![
+        ("EVIDENCE_INVALID", thief.answer(&other)),
+        ("EVIDENCE_INVALID", VerificationAnswer { amount: Amount::from_sat(2_000_001), ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { destination: ETHAN.into(), ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { originating_vasp: VaspId(7), ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { network: Network::Signet, ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { asset: Asset::Bitcoin(Network::Signet), ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { request_digest: [1; 32], ..good.clone() }),
+        ("EVIDENCE_INVALID", VerificationAnswer { answered_at: world.now().plus(3_600), ..good.clone() }),
+        (
+            "CLEARANCE_EXPIRED",
+            VerificationAnswer { answered_at: Seconds(world.now().0 - 1_801), ..good.clone() },
+        ),
+        ("TRAVEL_RULE_VASP_UNKNOWN", VerificationAnswer { beneficiary_vasp: VaspId(7), ..good.clone() }),
+        ("TRAVEL_RULE_DENIED", denied(&good, AnswerResult::Denied)),
+        ("NO_CLEARANCE", denied(&good, AnswerResult::Error)),
+        ("NO_CLEARANCE", VerificationAnswer { kind: AnswerKind::Account, commitment: None, ..good.clone() }),
+    ];
+    for (code, answer) in lies {
+        let plot = thief.plot(0, &[&asked]);
+        let payment = thief.payment_with(&asked, &answer);
+        assert_eq!(no(thief.try_to(&world, &plot, vec![payment]).await), code, "{answer:?}");
+    }
+    // signed by somebody else, altered, or not there
+    let forged = payment(sign(&asked), Some(signed_answer(&good, STRANGER)));
+    let mut altered = signed_answer(&denied(&good, AnswerResult::Denied), ROBOT);
+    altered.text = altered.text.replace("DENIED", "VERIFIED").replace("NAME_MISMATCH", "OK");
+    let altered = payment(sign(&asked), Some(altered));
+    let missing = payment(sign(&asked), None);
+    for (code, payment) in
+        [("EVIDENCE_INVALID", forged), ("EVIDENCE_INVALID", altered), ("NO_CLEARANCE", missing)]
+    {
+        let plot = thief.plot(0, &[&asked]);
+        assert_eq!(no(thief.try_to(&world, &plot, vec![payment]).await), code);
+    }
+    // and the true one clears
+    let payment = thief.payment_with(&asked, &good);
+    yes(thief.try_to(&world, &thief.plot(1, &[&asked]), vec![payment]).await);
+}
+
+fn denied(good: &VerificationAnswer, result: AnswerResult) -> VerificationAnswer {
+    VerificationAnswer { result, reason: "NAME_MISMATCH".into(), ..good.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_a_vasp_that_is_not_active_clears_nothing() {
+    let mut plan = Plan::default();
+    plan.trust.vasps[0].active = false;
+    let (world, mut thief) = Thief::with(plan, 1, 100 * COIN).await;
+    let asked = world.request("r1", TAYLOR, 2_000_000);
+    let payment = thief.payment(&asked);
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&asked]), vec![payment]).await;
+    assert_eq!(no(verdict), "TRAVEL_RULE_VASP_UNKNOWN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_the_counterpartys_no_refuses_the_withdrawal() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    let stranger = hot_wallet().address(countersign::bitcoin::Branch::Deposit, 500).unwrap();
+    let cases = [
+        ("r1", TAYLOR, ("Robbins", "Tailor"), "a name that does not match"),
+        ("r2", ETHAN, ("Cook", "Ethan"), "a customer whose identity was not checked"),
+        ("r3", stranger.as_str(), ("Robbins", "Taylor"), "an address nobody there holds"),
+    ];
+    for (id, destination, name, what) in cases {
+        let request = world.request(id, destination, 2_000_000);
+        let view = world.ask(&request, name).await.unwrap();
+        assert_eq!(codes(&view), ["TRAVEL_RULE_DENIED"], "{what}");
+    }
+    assert!(world.tap.orders.lock().unwrap().is_empty(), "the co-signer was asked");
+    // a local spelling of the right name is the right name
+    let request = world.request("r4", MINSU, 2_000_000);
+    assert_eq!(codes(&world.ask(&request, ("김", "민수")).await.unwrap()), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_a_clearance_that_grew_old_is_asked_for_again() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    let held = world.withdraw("r1", 20_000_000).await;
+    world.until(held.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.later(1_900);
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+    world.until(held.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.approve(held.id, KIM).await.unwrap();
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_a_stolen_signer_cannot_use_one_answer_twice() {
+    let (mut world, mut thief) = Thief::with(Plan::default(), 3, 100 * COIN).await;
+    let (one, two) = (world.request("r1", TAYLOR, 2_000_000), world.request("r2", TAYLOR, 2_000_000));
+    let first = thief.answer(&one);
+    let second = VerificationAnswer { uuid: first.uuid, ..thief.answer(&two) };
+    let (first, second) = (thief.payment_with(&one, &first), thief.payment_with(&two, &second));
+    // for two payments of one transaction
+    let plot = thief.plot(0, &[&one, &two]);
+    let verdict = thief.try_to(&world, &plot, vec![first.clone(), second.clone()]).await;
+    assert_eq!(no(verdict), "EVIDENCE_USED");
+    // for two transactions of one order
+    let a = thief.book(&thief.plot(0, &[&one]), vec![first]);
+    let b = thief.book(&thief.plot(1, &[&two]), vec![second.clone()]);
+    let mut verdicts = thief.ask(&world, &[a, b]).await;
+    assert_eq!(no(verdicts.remove(1)), "EVIDENCE_USED");
+    yes(verdicts.remove(0));
+    // later, and after a restart
+    let plot = thief.plot(1, &[&two]);
+    assert_eq!(no(thief.try_to(&world, &plot, vec![second.clone()]).await), "EVIDENCE_USED");
+    world.restart_cosigner().await;
+    let plot = thief.plot(1, &[&two]);
+    assert_eq!(no(thief.try_to(&world, &plot, vec![second]).await), "EVIDENCE_USED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_splits_below_the_threshold_end_at_the_cosigners_own_total() {
+    let (mut world, mut thief) = Thief::with(Plan::default(), 6, 100 * COIN).await;
+    let mut requests = Vec::new();
+    for n in 0..5 {
+        let request = world.request(&format!("r{n}"), TAYLOR, SMALL);
+        let answer = thief.answer(&request);
+        let answer = VerificationAnswer { kind: AnswerKind::Account, commitment: None, ..answer };
+        requests.push((request.clone(), thief.payment_with(&request, &answer)));
+    }
+    // four at once are 3,600,000 won without a name, and 3,000,000 is the total
+    let paid: Vec<_> = requests[..4].iter().map(|(r, _)| r).collect();
+    let payments = requests[..4].iter().map(|(_, p)| p.clone()).collect();
+    let verdict = thief.try_to(&world, &thief.plot(0, &paid), payments).await;
+    assert_eq!(no(verdict), "UNNAMED_TOTAL_REACHED");
+    // one by one the fourth is too much, also after a restart
+    for (n, (request, payment)) in requests[..3].iter().enumerate() {
+        yes(thief.try_to(&world, &thief.plot(n, &[request]), vec![payment.clone()]).await);
+    }
+    let (request, payment) = requests[3].clone();
+    let verdict = thief.try_to(&world, &thief.plot(3, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "UNNAMED_TOTAL_REACHED");
+    world.restart_cosigner().await;
+    let (request, payment) = requests[4].clone();
+    let verdict = thief.try_to(&world, &thief.plot(4, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "UNNAMED_TOTAL_REACHED");
+    // a name match needs no room in it
+    let named = world.request("r9", TAYLOR, SMALL);
+    let payment = thief.payment(&named);
+    yes(thief.try_to(&world, &thief.plot(5, &[&named]), vec![payment]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_the_cosigner_values_the_amount_at_its_own_price() {
+    let (world, mut thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    let request = world.request("r1", TAYLOR, 950_000);
+    let answer = thief.answer(&request);
+    let answer = VerificationAnswer { kind: AnswerKind::Account, commitment: None, ..answer };
+    // at the co-signer's price it is 1,045,000 won by now, whatever the signer says
+    world.later(1);
+    tell(&world, Body::Price(vec![(ASSET, Krw(110_000_000))])).await.unwrap();
+    let payment = thief.payment_with(&request, &answer);
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "NO_CLEARANCE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l05_no_row_leaf_or_file_holds_personal_data() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let view = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&view), ["RELEASED"]);
+    let denied = world.ask(&world.request("r2", ETHAN, 2_000_000), ("Cook", "Ethan")).await.unwrap();
+    assert_eq!(codes(&denied), ["TRAVEL_RULE_DENIED"]);
+    let shown = format!("{view:?} {denied:?} {:?}", world.tap.orders.lock().unwrap());
+    world.restart_signer().await;
+    let mut files = 0;
+    let mut seen = vec![("what is shown and sent".to_owned(), shown.into_bytes())];
+    for entry in std::fs::read_dir(world.dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        files += 1;
+        seen.push((name_of(&path), std::fs::read(&path).unwrap()));
+    }
+    assert!(files >= 4, "{files} files");
+    // the search finds what is there
+    assert!(seen.iter().any(|(_, bytes)| has(bytes, TAYLOR)), "no file names the destination");
+    for word in ["Robbins", "ROBBINS", "robbins", "JIHYE", "jihye", "Ethan", "naturalPerson", "IVMS"] {
+        for (name, bytes) in &seen {
+            assert!(!has(bytes, word), "{name} holds `{word}`");
+        }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn has(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|at| at == word.as_bytes())
+}
