@@ -89,7 +89,7 @@ async fn a_client_nobody_here_wrote_carries_a_withdrawal_through_over_mtls() {
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let mut command = Command::new(python);
     command.arg(format!("{ROOT}/tests/foreign/client.py")).arg(dir.path().join("config.json"));
-    command.env("TMPDIR", dir.path());
+    command.env("TMPDIR", dir.path()).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let cried = String::from_utf8_lossy(&output.stderr);

@@ -8,6 +8,7 @@ mod foreign;
 mod log;
 mod node;
 mod policy;
+mod processes;
 mod requests;
 mod share;
 mod story;
