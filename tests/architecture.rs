@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 /// The rooms from the ground up. A room may use rooms on lower floors only.
 const FLOORS: &[&[&str]] = &[
     &["withdrawal"],
-    &["desk", "wire"],
+    &["desk"],
     &["keys", "evidence", "bitcoin", "audit"],
     &["pki"],
+    &["wire"],
     &["store", "enclave", "cosigner"],
     &["flow"],
     &["grpc", "cli"],

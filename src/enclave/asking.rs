@@ -94,18 +94,19 @@ fn vasp(v: &Verification) -> Result<VaspId, EnclaveFault> {
 
 /// The parcel of a verification: the one sent before, or a new one, kept before it leaves.
 async fn parcel(room: &Room, v: &mut Verification) -> Result<Parcel, Miss> {
-    let key_type = room.limits.key_type;
     let sealed = v.envelope.as_deref().and_then(|text| serde_json::from_str::<(String, Envelope)>(text).ok());
     let (key_type, uuid, envelope) = match v.uuid.clone().zip(sealed) {
-        Some((uuid, (spelling, envelope))) => (KeyType::parse(&spelling).unwrap_or(key_type), uuid, envelope),
+        Some((uuid, (key_type, envelope))) => (key_type, uuid, envelope),
         None => {
-            let uuid = fresh_uuid(room).await?;
-            let envelope = sealed_request(room, v, &uuid).await?;
-            let text =
-                serde_json::to_string(&(key_type.as_str(), &envelope)).map_err(|_| CallFault::Unreadable)?;
+            let (to, uuid) = (vasp(v)?, fresh_uuid(room).await?);
+            let key_type = room.limits.key_type;
+            let key =
+                peer_key(room, to, (key_type, &identifier(key_type, to, &v.destination, &uuid))).await?;
+            let envelope = sealed_request(room, v, &uuid, &key).await?;
+            let text = envelope_text(&envelope, key_type)?;
             room.db.verification_sent(&v.row_key, Some((&uuid, &text))).await?;
             (v.uuid, v.envelope) = (Some(uuid.clone()), Some(text));
-            (key_type, uuid, envelope)
+            (key_type.as_str().to_owned(), uuid, envelope)
         }
     };
     Ok(Parcel {
@@ -113,15 +114,32 @@ async fn parcel(room: &Room, v: &mut Verification) -> Result<Parcel, Miss> {
         to: v.counterparty.clone(),
         uuid,
         kind: v.kind.clone(),
-        key_type: key_type.as_str().to_owned(),
+        key_type,
         envelope,
     })
 }
 
-async fn sealed_request(room: &Room, v: &Verification, uuid: &str) -> Result<Envelope, Miss> {
+fn envelope_text(envelope: &Envelope, key_type: KeyType) -> Result<String, Miss> {
+    Ok(serde_json::to_string(&(key_type.as_str(), envelope)).map_err(|_| CallFault::Unreadable)?)
+}
+
+/// Seals a verification that is not written down yet, if uuid and key are here: it is then written once instead of twice.
+/// Whatever is missing is fetched later, by [`exchange`].
+pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
+    let key_type = room.limits.key_type;
+    let Ok(to) = vasp(v) else { return };
+    // A key for one verification is never here before its uuid was chosen.
+    let purpose = identifier(key_type, to, &v.destination, "");
+    let Ok(Some(key)) = cached_key(room, to, (key_type, &purpose)).await else { return };
+    let Some(uuid) = uuid_at_hand(room) else { return };
+    let sealed = sealed_request(room, v, &uuid, &key).await;
+    if let Ok(text) = sealed.and_then(|envelope| envelope_text(&envelope, key_type)) {
+        (v.uuid, v.envelope) = (Some(uuid), Some(text));
+    }
+}
+
+async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
     let (to, key_type) = (vasp(v)?, room.limits.key_type);
-    let theirs = identifier(key_type, to, &v.destination, uuid);
-    let public = peer_key(room, to, (key_type, &theirs)).await?;
     let ours = identifier(key_type, room.vasp, &v.destination, uuid);
     let reply_key = room.own_key((key_type, &ours)).await?;
     let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
@@ -130,7 +148,7 @@ async fn sealed_request(room: &Room, v: &Verification, uuid: &str) -> Result<Env
     let signature = room.identity.sign(&request_text(binding, asked.as_str(), &reply_key)).to_bytes();
     let request = SealedRequest { asked, reply_key, signature: BASE64.encode(&signature) };
     let plain = Zeroizing::new(serde_json::to_string(&request).map_err(|_| CallFault::Unreadable)?);
-    seal::seal(&public, binding, pad(plain).as_bytes(), entropy()?)
+    seal::seal(key, binding, pad(plain).as_bytes(), entropy()?)
         .map_err(|_| Miss::Reply("the key seals nothing"))
 }
 
@@ -151,14 +169,24 @@ fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
     Ok(Text::new(serde_json::to_string(&asked).map_err(|_| CallFault::Unreadable)?))
 }
 
-/// The counterparty's key: from the cache while it is young, otherwise asked for. Its signature is checked either way.
+/// The counterparty's key from the cache, while it is young. Its signature is checked all the same.
+async fn cached_key(
+    room: &Room,
+    vasp: VaspId,
+    purpose: (KeyType, &str),
+) -> Result<Option<[u8; 32]>, EnclaveFault> {
+    let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
+    let now = (room.now)();
+    let Some((key, at)) = room.db.peer_key(vasp, purpose).await? else { return Ok(None) };
+    let young = now.since(at).is_some_and(|age| age < room.limits.key_ttl_s);
+    Ok(key.verify(identity, vasp, purpose, now).ok().filter(|_| young))
+}
+
+/// The counterparty's key: from the cache, otherwise asked for.
 async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
     let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
     let now = (room.now)();
-    if let Some((key, at)) = room.db.peer_key(vasp, purpose).await?
-        && now.since(at).is_some_and(|age| age < room.limits.key_ttl_s)
-        && let Ok(public) = key.verify(identity, vasp, purpose, now)
-    {
+    if let Some(public) = cached_key(room, vasp, purpose).await? {
         return Ok(public);
     }
     let asked = KeyAsked {
@@ -178,15 +206,18 @@ async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result
 }
 
 async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
-    let one = || room.uuids.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    if let Some(uuid) = one() {
+    if let Some(uuid) = uuid_at_hand(room) {
         return Ok(uuid);
     }
     let given: UuidsGiven =
         room.relay(Method::POST, "/v1/uuids", CALL_TIME, &UuidsAsked { count: UUIDS_AHEAD }).await?;
     let good = given.uuids.into_iter().filter(|uuid| is_uuid(uuid)).take(UUIDS_AHEAD);
     room.uuids.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
-    one().ok_or(Miss::Reply("the relay gave no uuid"))
+    uuid_at_hand(room).ok_or(Miss::Reply("the relay gave no uuid"))
+}
+
+fn uuid_at_hand(room: &Room) -> Option<String> {
+    room.uuids.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 /// Opens a reply and believes it only if every field is what was asked, under the pinned signature.

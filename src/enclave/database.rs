@@ -302,21 +302,62 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps the answer to a waiting verification; an answer once kept is never replaced.
+    /// Asks anew about an answered verification: it waits again, under no uuid yet. Its answer stays until there is a newer one.
+    /// Whoever saw another answer than the one kept (by its uuid) renews nothing.
+    pub(super) async fn verification_renewed(
+        &self,
+        v: &Verification,
+        now: Seconds,
+        expires_at: Seconds,
+    ) -> Result<(), DatabaseFault> {
+        let query = sqlx::query(
+            "UPDATE verifications SET state = 'waiting', verification_uuid = NULL, envelope = NULL, created_at = ?, \
+             expires_at = ?, next_try_at = ?, tries = 0 \
+             WHERE role = 'originator' AND row_key = ? AND state = 'answered' AND verification_uuid IS ?",
+        );
+        let query = query.bind(signed(now)).bind(signed(expires_at)).bind(signed(now));
+        query.bind(&v.row_key).bind(&v.uuid).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The answer kept for a request digest.
+    pub(super) async fn answer(&self, digest: &str) -> Result<Option<Signed>, DatabaseFault> {
+        let query = sqlx::query(
+            "SELECT answer_text, answer_signature FROM verifications WHERE role = 'originator' AND row_key = ?",
+        );
+        let row = query.bind(digest).fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| read_answer(&row)).transpose()?.flatten())
+    }
+
+    /// The newest answers with their request digests, the newest first.
+    pub(super) async fn answers(&self, most: usize) -> Result<Vec<(String, Signed)>, DatabaseFault> {
+        let query = sqlx::query(
+            "SELECT row_key, answer_text, answer_signature FROM verifications \
+             WHERE role = 'originator' AND answer_text IS NOT NULL ORDER BY rowid DESC LIMIT ?",
+        );
+        let rows = query.bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(&self.pool).await?;
+        let mut answers = Vec::with_capacity(rows.len());
+        for row in rows {
+            let digest: String = row.try_get("row_key")?;
+            answers.extend(read_answer(&row)?.map(|answer| (digest, answer)));
+        }
+        Ok(answers)
+    }
+
+    /// Keeps the answer to a waiting verification, in place of an older one; says whether it still waited.
     pub(super) async fn verification_answered(
         &self,
         v: &Verification,
         answer: &Signed,
         reply: &Zeroizing<Vec<u8>>,
-    ) -> Result<(), DatabaseFault> {
+    ) -> Result<bool, DatabaseFault> {
         let reply = self.seal_some(v, "reply_ivms101", Some(reply))?;
         let query = sqlx::query(
             "UPDATE verifications SET state = 'answered', answer_text = ?, answer_signature = ?, reply_ivms101 = ?, \
              envelope = NULL WHERE role = 'originator' AND row_key = ? AND state = 'waiting'",
         );
         let query = query.bind(&answer.text).bind(answer.signature.to_vec()).bind(reply).bind(&v.row_key);
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await?.rows_affected() == 1)
     }
 
     /// Gives up on a waiting verification.
@@ -427,9 +468,6 @@ impl Database {
         let row_key: String = row.try_get("row_key")?;
         let sealed_under = row_place(role, &row_key);
         let state: String = row.try_get("state")?;
-        let text: Option<String> = row.try_get("answer_text")?;
-        let signature: Option<Vec<u8>> = row.try_get("answer_signature")?;
-        let signature = signature.and_then(|s| s.try_into().ok());
         let tries: i64 = row.try_get("tries")?;
         Ok(Verification {
             role,
@@ -446,7 +484,7 @@ impl Database {
             ivms: self.open_some(row, "ivms101", &sealed_under)?,
             reply: self.open_some(row, "reply_ivms101", &sealed_under)?,
             envelope: row.try_get("envelope")?,
-            answer: text.zip(signature).map(|(text, signature)| Signed { text, signature }),
+            answer: read_answer(row)?,
             created_at: unsigned(row.try_get("created_at")?),
             expires_at: unsigned(row.try_get("expires_at")?),
             next_try_at: unsigned(row.try_get("next_try_at")?),
@@ -462,6 +500,13 @@ impl Database {
         let public = public.try_into().map_err(|_| VaultFault::Unreadable("public_key"))?;
         Ok(OwnKey { public, private: self.vault.open(private_place(&key_id), &private)? })
     }
+}
+
+fn read_answer(row: &SqliteRow) -> Result<Option<Signed>, sqlx::Error> {
+    let text: Option<String> = row.try_get("answer_text")?;
+    let signature: Option<Vec<u8>> = row.try_get("answer_signature")?;
+    let signature = signature.and_then(|s| s.try_into().ok());
+    Ok(text.zip(signature).map(|(text, signature)| Signed { text, signature }))
 }
 
 async fn connect(path: &Path, create: bool) -> Result<SqlitePool, sqlx::Error> {

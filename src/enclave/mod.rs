@@ -11,6 +11,7 @@ mod beneficiary;
 mod database;
 mod inbound;
 pub mod ivms;
+mod known;
 mod letter;
 pub mod name;
 mod originator;
@@ -80,14 +81,18 @@ impl Enclave {
     /// Asks the beneficiary VASP, or gives what it answered before to the same request digest.
     ///
     /// Waits a bounded time for an answer ([`Limits::answer_wait`]); what is still open is retried in the background until it expires.
-    /// Asking again is always safe.
+    /// Asking again is always safe, and needs no payload. An answer from before [`VerifyAsk::fresh_since`] is asked for again under a new
+    /// uuid, and stays the one given to everybody else until the new one has come.
     pub async fn verify(&self, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
         originator::verify(&self.room, ask).await
     }
 
-    /// The stored answer to a request digest, if there is one.
-    pub async fn known_answer(&self, _request_digest: &str) -> Option<(String, [u8; 64])> {
-        None
+    /// The answer kept for a request digest (hex), if there is one; asks nobody, and says nothing of its age.
+    ///
+    /// The newest answers are in memory; at most one indexed read otherwise. A database that does not answer is reported and counts as
+    /// no answer: [`Enclave::verify`] will say what is wrong.
+    pub async fn known_answer(&self, request_digest: &str) -> Option<(String, [u8; 64])> {
+        originator::known_answer(&self.room, request_digest).await
     }
 
     /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.

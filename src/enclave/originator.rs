@@ -10,50 +10,21 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::Kind;
+use super::answer::{Kind, answered_at, kind_of};
 use super::ask::{VerifyAsk, VerifyReply};
-use super::asking::{exchange, forget};
+use super::asking::{exchange, forget, seal_at_hand};
 use super::database::{Role, Signed, State, Verification};
 use super::ivms::Payload;
+use super::known::Known;
 use super::room::{CALL_TIME, Room};
 use super::wire::Endpoint;
-use crate::withdrawal::{Code, Invalid, Seconds};
+use crate::withdrawal::{Asset, Code, Invalid, Seconds};
 
 const TICK: Duration = Duration::from_millis(500);
 const REGISTER_AGAIN: Duration = Duration::from_secs(30);
 
 /// See [`super::Enclave::verify`].
-pub(super) async fn verify(room: &Arc<Room>, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
-    let fresh = prepare(room, ask)?;
-    let (key, fingerprint) = (fresh.row_key.clone(), fresh.fingerprint.clone());
-    let kept = match room.db.verification(Role::Originator, &key).await? {
-        Some(kept) => kept,
-        None => begin(room, fresh).await?,
-    };
-    if kept.fingerprint != fingerprint {
-        return Err(EnclaveFault::Conflict);
-    }
-    if kept.state == State::Waiting && kept.next_try_at <= (room.now)() {
-        let mut done = try_now(room, &key);
-        let _ = tokio::time::timeout(room.limits.answer_wait, done.changed()).await;
-        let kept = room.db.verification(Role::Originator, &key).await?;
-        return Ok(kept.map_or(VerifyReply::Pending, reply));
-    }
-    Ok(reply(kept))
-}
-
-fn reply(kept: Verification) -> VerifyReply {
-    match (kept.state, kept.answer) {
-        (State::Answered, Some(Signed { text, signature })) => {
-            VerifyReply::Answered { answer_text: text, signature }
-        }
-        (State::Expired, _) => VerifyReply::Expired,
-        _ => VerifyReply::Pending,
-    }
-}
-
-/// Checks what is asked and lays it out as a row. An account verification sends and keeps nobody's name.
-fn prepare(room: &Room, mut ask: VerifyAsk) -> Result<Verification, EnclaveFault> {
+pub(super) async fn verify(room: &Arc<Room>, mut ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
     let given = ask.payload.take().map(Zeroizing::new);
     let asset = ask.check()?;
     if !room.peers.contains_key(&ask.beneficiary_vasp) {
@@ -61,7 +32,103 @@ fn prepare(room: &Room, mut ask: VerifyAsk) -> Result<Verification, EnclaveFault
     }
     let now = (room.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
-    let canonical = check_payload(&ask, payload.as_ref())?;
+    let since = ask.fresh_since.map(|since| since.min(now));
+    let kept = kept(room, &ask, asset, payload.as_ref(), now).await?;
+    let kept = if is_old(&kept, since) { renew(room, kept, now).await? } else { kept };
+    if let reply @ (VerifyReply::Answered { .. } | VerifyReply::Expired) = reply(&kept, since) {
+        return Ok(reply);
+    }
+    if kept.next_try_at > now {
+        return Ok(VerifyReply::Pending);
+    }
+    let mut done = try_now(room, &kept.row_key);
+    let _ = tokio::time::timeout(room.limits.answer_wait, done.changed()).await;
+    let kept = room.db.verification(Role::Originator, &kept.row_key).await?;
+    Ok(kept.map_or(VerifyReply::Pending, |kept| reply(&kept, since)))
+}
+
+/// See [`super::Enclave::known_answer`].
+pub(super) async fn known_answer(room: &Room, digest: &str) -> Option<(String, [u8; 64])> {
+    match room.known.find(digest) {
+        Known::Answer(text, signature) => Some((text, signature)),
+        Known::Nothing => None,
+        Known::Unknown => match room.db.answer(digest).await {
+            Ok(answer) => answer.map(|Signed { text, signature }| (text, signature)),
+            Err(fault) => {
+                tracing::error!(%fault, "the enclave's database does not answer");
+                None
+            }
+        },
+    }
+}
+
+/// The verification of that digest: the one written down before if it was about the same, otherwise a new one.
+async fn kept(
+    room: &Room,
+    ask: &VerifyAsk,
+    asset: Asset,
+    payload: Option<&Payload>,
+    now: Seconds,
+) -> Result<Verification, EnclaveFault> {
+    let kept = room.db.verification(Role::Originator, &ask.request_digest).await?;
+    let kept = match kept {
+        // The digest binds everything but the persons; who names none means those of the first time.
+        Some(kept) if payload.is_none() && covers(&kept, ask.kind) => return Ok(kept),
+        kept => kept,
+    };
+    let fresh = prepare(room, ask, asset, payload, now)?;
+    let fingerprint = fresh.fingerprint.clone();
+    let kept = match kept {
+        Some(kept) => kept,
+        None => begin(room, fresh).await?,
+    };
+    if kept.fingerprint == fingerprint { Ok(kept) } else { Err(EnclaveFault::Conflict) }
+}
+
+/// Whether what was asked then says enough now: a person's verification speaks for the address too.
+fn covers(kept: &Verification, kind: Kind) -> bool {
+    kind_of(&kept.kind).is_some_and(|then| then == kind || then == Kind::User)
+}
+
+/// Whether a kept answer was both asked for and given too long ago. What was asked for in time is not asked again only because the
+/// counterparty's clock is behind ours.
+fn is_old(kept: &Verification, since: Option<Seconds>) -> bool {
+    let old = |since| kept.created_at < since && !is_fresh(kept, Some(since));
+    kept.state == State::Answered && since.is_some_and(old)
+}
+
+/// Whether there is an answer from that time or later.
+fn is_fresh(kept: &Verification, since: Option<Seconds>) -> bool {
+    let given_at = kept.answer.as_ref().map(|answer| answered_at(&answer.text));
+    given_at.is_some_and(|at| since.is_none_or(|since| at >= since))
+}
+
+/// Lets an answered verification wait again, unless too many do; of two at the same moment one counts.
+async fn renew(room: &Room, kept: Verification, now: Seconds) -> Result<Verification, EnclaveFault> {
+    check_bound(room).await?;
+    room.db.verification_renewed(&kept, now, now.plus(room.limits.expiry_s)).await?;
+    Ok(room.db.verification(Role::Originator, &kept.row_key).await?.unwrap_or(kept))
+}
+
+fn reply(kept: &Verification, since: Option<Seconds>) -> VerifyReply {
+    match (&kept.answer, kept.state) {
+        (Some(Signed { text, signature }), state) if state == State::Answered || is_fresh(kept, since) => {
+            VerifyReply::Answered { answer_text: text.clone(), signature: *signature }
+        }
+        (_, State::Expired) => VerifyReply::Expired,
+        _ => VerifyReply::Pending,
+    }
+}
+
+/// Checks what is asked and lays it out as a row. An account verification sends and keeps nobody's name.
+fn prepare(
+    room: &Room,
+    ask: &VerifyAsk,
+    asset: Asset,
+    payload: Option<&Payload>,
+    now: Seconds,
+) -> Result<Verification, EnclaveFault> {
+    let canonical = check_payload(ask, payload)?;
     let asked = Zeroizing::new(format!("{}\n{}\n{}", ask.kind.as_str(), ask.request_digest, *canonical));
     let send = ask.kind == Kind::User;
     Ok(Verification {
@@ -72,10 +139,10 @@ fn prepare(room: &Room, mut ask: VerifyAsk) -> Result<Verification, EnclaveFault
         kind: ask.kind.as_str().to_owned(),
         counterparty: ask.beneficiary_vasp.to_string(),
         asset: asset.to_string(),
-        network: ask.network,
-        destination: ask.destination,
+        network: ask.network.clone(),
+        destination: ask.destination.clone(),
         amount: ask.amount.to_string(),
-        request_digest: ask.request_digest,
+        request_digest: ask.request_digest.clone(),
         fingerprint: room.db.vault().fingerprint(&asked).to_vec(),
         ivms: send.then(|| Zeroizing::new(canonical.as_bytes().to_vec())),
         reply: None,
@@ -107,17 +174,20 @@ fn check_payload(ask: &VerifyAsk, payload: Option<&Payload>) -> Result<Zeroizing
     Ok(payload.canonical())
 }
 
-/// Writes a new verification down, unless too many wait.
-async fn begin(room: &Room, fresh: Verification) -> Result<Verification, EnclaveFault> {
-    let waiting = room.db.verifications_waiting().await?;
-    if waiting >= room.limits.waiting_max {
-        return Err(EnclaveFault::QueueFull(waiting));
-    }
+/// Writes a new verification down, sealed already if that takes nobody's help, unless too many wait.
+async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, EnclaveFault> {
+    check_bound(room).await?;
+    seal_at_hand(room, &mut fresh).await;
     if room.db.verification_insert(&fresh).await? {
         return Ok(fresh);
     }
     // Asked twice at the same moment: the first one written counts.
     Ok(room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh))
+}
+
+async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
+    let waiting = room.db.verifications_waiting().await?;
+    if waiting >= room.limits.waiting_max { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
 }
 
 /// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
@@ -131,38 +201,42 @@ fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
     let (room, key) = (room.clone(), key.to_owned());
     tokio::spawn(async move {
         let place = room.places.clone().acquire_owned().await;
-        if let Err(fault) = attempt(&room, &key).await {
+        let answered = attempt(&room, &key).await.unwrap_or_else(|fault| {
             tracing::error!(request = key, %fault, "a verification could not be tried");
-        }
+            None
+        });
         room.trying.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         let _ = over.send(());
+        // After those who wait were told: it is no business of theirs.
+        if let Some(v) = answered {
+            forget(&room, &v).await;
+        }
         drop(place);
     });
     done
 }
 
-/// One try: ends with an answer kept, the verification put off, or expired.
-async fn attempt(room: &Room, key: &str) -> Result<(), EnclaveFault> {
-    let Some(mut v) = room.db.verification(Role::Originator, key).await? else { return Ok(()) };
+/// One try: ends with an answer kept (and the verification given back), the verification put off, or expired.
+async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, EnclaveFault> {
+    let kept = room.db.verification(Role::Originator, key).await?;
+    let Some(mut v) = kept.filter(|v| v.state == State::Waiting) else { return Ok(None) };
     let now = (room.now)();
-    if v.state != State::Waiting {
-        return Ok(());
-    }
     if now >= v.expires_at {
-        return Ok(room.db.verification_expired(key).await?);
+        room.db.verification_expired(key).await?;
+        return Ok(None);
     }
     match exchange(room, &mut v).await {
         Ok(Some((answer, reply))) => {
-            room.db.verification_answered(&v, &answer, &reply).await?;
-            forget(room, &v).await;
-            Ok(())
+            if room.db.verification_answered(&v, &answer, &reply).await? {
+                room.known.keep(key, &answer);
+            }
+            return Ok(Some(v));
         }
-        Ok(None) => put_off(room, &v, now).await,
-        Err(miss) => {
-            tracing::warn!(request = key, %miss, "a verification brought no answer");
-            put_off(room, &v, now).await
-        }
+        Ok(None) => {}
+        Err(miss) => tracing::warn!(request = key, %miss, "a verification brought no answer"),
     }
+    put_off(room, &v, now).await?;
+    Ok(None)
 }
 
 /// Doubles the pause each time, up to the bound.

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
+use super::known::{Answers, KNOWN_MAX};
 use super::seal::{KeyPair, key_id};
 use super::vault::Vault;
 use super::wire::client::{Call, CallFault, Client};
@@ -33,6 +34,7 @@ pub(super) struct Room {
     pub(super) identity: SigningKey,
     pub(super) peers: HashMap<VaspId, VerifyingKey>,
     pub(super) db: Database,
+    pub(super) known: Answers,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) gate: Gate,
     pub(super) limits: Limits,
@@ -69,11 +71,15 @@ impl Room {
         let sender = Sender::new(name.clone(), settings.identity.clone(), settings.now.clone());
         let client = Client::new(settings.roots, sender).map_err(|e| config(e.to_string()))?;
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
+        let db = Database::open(&settings.database, vault).await?;
+        // One more than are held, so that the memory learns that it does not hold all.
+        let known = Answers::of(KNOWN_MAX, db.answers(KNOWN_MAX + 1).await?);
         let room = Self {
             vasp: settings.vasp,
             identity: settings.identity,
             peers,
-            db: Database::open(&settings.database, vault).await?,
+            db,
+            known,
             backend,
             gate: Gate::new(name, callers, settings.now.clone()),
             now: settings.now,

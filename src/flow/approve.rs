@@ -78,7 +78,7 @@ pub fn approve(
     open.approvals.push(approval);
     open.updated_at = turn.draft.now();
     turn.changed.insert(id);
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub fn reject(
     );
     let detail = format!("{}: {}", rejection.person(), rejection.text().reason);
     settle(open, turn, Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, detail)]));
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
     Ok(id)
 }
 

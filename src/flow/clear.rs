@@ -11,7 +11,7 @@ use super::Command;
 use super::context::Context;
 use crate::desk::SignedText;
 use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
-use crate::withdrawal::{Code, Finding, Krw, WithdrawalId, WithdrawalRequest};
+use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
 /// How many verifications are asked about at once.
 const ASKING_MAX: usize = 256;
@@ -65,6 +65,10 @@ impl Clearing {
             beneficiary_vasp: ask.request.beneficiary_vasp,
             kind,
             payload: ask.payload.clone(),
+            // An answer that no longer clears is asked for again, under a new uuid.
+            fresh_since: Some(Seconds(
+                self.context.now().0.saturating_sub(self.context.settings.clearance_age_s_max),
+            )),
         }
     }
 
@@ -89,11 +93,13 @@ impl Clearing {
             let id = ask.id;
             let command = this.until_answered(ask).await;
             this.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let _ = this.commands.send(command).await;
+            if let Some(command) = command {
+                let _ = this.commands.send(command).await;
+            }
         });
     }
 
-    async fn until_answered(&self, ask: ClearAsk) -> Command {
+    async fn until_answered(&self, ask: ClearAsk) -> Option<Command> {
         let id = ask.id;
         loop {
             let place = self.places.acquire().await;
@@ -101,21 +107,23 @@ impl Clearing {
             drop(place);
             match reply {
                 Ok(VerifyReply::Answered { answer_text, signature }) => {
-                    return Command::Answered { id, answer: answer(&ask, answer_text, signature) };
+                    return Some(Command::Answered { id, answer: answer(&ask, answer_text, signature) });
                 }
                 Ok(VerifyReply::Expired) => {
                     let finding =
                         Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
-                    return Command::Unanswered { id, finding };
+                    return Some(Command::Unanswered { id, finding });
+                }
+                // A crash came between the request and its payload. It waits for the exchange to ask again.
+                Err(EnclaveFault::Invalid(no)) if no.code == Code::FieldMissing && ask.payload.is_none() => {
+                    return None;
                 }
                 Err(
                     fault
                     @ (EnclaveFault::VaspUnknown(_) | EnclaveFault::Invalid(_) | EnclaveFault::Conflict),
                 ) => {
-                    return Command::Unanswered {
-                        id,
-                        finding: Finding::new(refusal(&fault), fault.to_string()),
-                    };
+                    let finding = Finding::new(refusal(&fault), fault.to_string());
+                    return Some(Command::Unanswered { id, finding });
                 }
                 Ok(VerifyReply::Pending) => {}
                 Err(fault) => {
@@ -126,7 +134,7 @@ impl Clearing {
             if asked > self.context.settings.hold_s_max {
                 let finding =
                     Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
-                return Command::Unanswered { id, finding };
+                return Some(Command::Unanswered { id, finding });
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }

@@ -117,7 +117,8 @@ impl Courier {
             if let Err(fault) = self.go().await {
                 warn!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
-                    let silent = Command::CosignerSilent { reservation: parcel.reservation };
+                    let silent =
+                        Command::CosignerSilent { reservation: parcel.reservation, code: fault.code() };
                     let _ = self.commands.send(silent).await;
                 }
                 tokio::time::sleep(self.context.settings.retry).await;
@@ -144,6 +145,7 @@ impl Courier {
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
         let outcome = self.cosigner.countersign(order).await?;
         match outcome.head {
+            HeadAnswer::KnownSize(size) if size > taken.size => return Err(behind(size, taken.size)),
             HeadAnswer::KnownSize(size) => {
                 self.known_size = size;
                 return Ok(());
@@ -260,6 +262,13 @@ impl Courier {
             }
         }
     }
+}
+
+/// The co-signer has witnessed more of this log than there is: an older database was put back (law L22).
+fn behind(witnessed: u64, here: u64) -> DeskError {
+    let detail = format!("the co-signer has witnessed {witnessed} entries of this log, and here are {here}");
+    error!(code = %Code::LogBehindWitness, "{detail}");
+    DeskError::nothing_happened(Code::LogBehindWitness, detail)
 }
 
 struct Taken {

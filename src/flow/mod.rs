@@ -34,7 +34,7 @@ use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
-use crate::withdrawal::{Finding, ReservationId, WithdrawalId};
+use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
@@ -144,6 +144,8 @@ pub enum Command {
     CosignerSilent {
         /// About which reservation.
         reservation: ReservationId,
+        /// Why it cannot be asked.
+        code: Code,
     },
     /// Time has passed.
     Tick,

@@ -192,8 +192,16 @@ fn reopen(
         );
         cleared.ok()
     });
-    let mut open =
-        Open { id, row, request: Arc::new(request), clearance, approvals: Vec::new(), log_index, updated_at };
+    let mut open = Open {
+        id,
+        place: 0,
+        row,
+        request: Arc::new(request),
+        clearance,
+        approvals: Vec::new(),
+        log_index,
+        updated_at,
+    };
     if let Some(text) = approve::text_of(context, &open) {
         let again =
             |row: &ApprovalRow| verify_approval(&text, &row.armored, &context.trust, context.now()).ok();

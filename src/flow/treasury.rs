@@ -194,14 +194,11 @@ pub fn cosigner_refused(
 }
 
 /// The co-signer does not answer: what it was asked for is held, and asked again by itself.
-pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId) {
+pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, code: Code) {
     let Some(reservation) = ledger.reservations.get(&id) else { return };
     for withdrawal in &reservation.withdrawals {
         if let Some(open) = ledger.open.get_mut(withdrawal) {
-            let finding = Finding::new(
-                Code::CosignerUnreachable,
-                "the transaction is booked; the co-signer is asked again",
-            );
+            let finding = Finding::new(code, "the transaction is booked; the co-signer is asked again");
             withdraw::settle(open, turn, Outcome::Held(vec![finding]));
         }
     }

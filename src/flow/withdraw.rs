@@ -26,6 +26,9 @@ use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
+/// The most withdrawals decided in one turn.
+const DECISIONS_MAX: usize = 512;
+
 /// A withdrawal as the store has it, when memory no longer does.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -150,6 +153,7 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
     turn.changed.insert(id);
     Open {
         id,
+        place: 0,
         row: WithdrawalRow::asked(signed, digest, payload, now),
         request: Arc::new(request),
         clearance: None,
@@ -195,7 +199,7 @@ pub fn answered(
             settle(open, turn, Outcome::Refused(vec![finding]));
         }
     }
-    ledger.ripe.insert(id);
+    ledger.ripen(&id);
 }
 
 fn clear(open: &mut Open, turn: &mut Turn, clearance: Clearance, answer: &SignedText) {
@@ -253,15 +257,12 @@ pub fn cancel(
     Ok(id)
 }
 
-/// Decides, in the order asked, every withdrawal for which something has changed.
+/// Decides, in the order asked, the withdrawals for which something has changed.
+///
+/// At most [`DECISIONS_MAX`] in one turn: the rest is decided in the next, so that no caller waits for all of them.
 pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
-    if ledger.ripe.is_empty() {
-        return;
-    }
-    let ids: Vec<WithdrawalId> =
-        ledger.queue.values().filter(|id| ledger.ripe.contains(id)).copied().collect();
-    ledger.ripe.clear();
-    for id in ids {
+    for _ in 0..DECISIONS_MAX {
+        let Some(id) = ledger.next_ripe() else { break };
         decide(context, ledger, turn, id);
     }
     drop_final(ledger, turn);
@@ -277,12 +278,11 @@ fn drop_final(ledger: &mut Ledger, turn: &mut Turn) {
         .collect();
     write_rows(ledger, turn);
     for id in gone {
-        if let Some(open) = ledger.open.remove(&id) {
+        if let Some(open) = ledger.remove(&id) {
             turn.found
                 .insert(id, Found { row: open.row, log_index: open.log_index, updated_at: open.updated_at });
         }
     }
-    ledger.forget_final();
 }
 
 /// Writes the row of every withdrawal that changed in this turn.

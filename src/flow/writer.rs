@@ -124,6 +124,7 @@ impl Writer {
         self.act(effects);
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
+            let more = !self.ledger.ripe.is_empty();
             tokio::select! {
                 biased;
                 Some(question) = self.questions.recv() => self.answer(question),
@@ -133,6 +134,7 @@ impl Writer {
                     }
                     self.turn(&mut batch).await;
                 }
+                () = std::future::ready(()), if more => self.turn(&mut batch).await,
             }
         }
     }
@@ -163,7 +165,8 @@ impl Writer {
                 let asked = withdraw::ask(context, ledger, turn, *request, (payload, answer));
                 match asked {
                     Ok(id) => {
-                        if let Some(personal) = personal.filter(|p| !p.is_empty()) {
+                        let asks = ledger.open.get(&id).is_some_and(|open| open.clearance.is_none());
+                        if let Some(personal) = personal.filter(|p| asks && !p.is_empty()) {
                             self.payloads.insert(id, personal);
                         }
                         turn.waiting.push((id, reply, true));
@@ -211,7 +214,9 @@ impl Writer {
                     &[("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail)],
                 );
             }
-            Command::CosignerSilent { reservation } => treasury::cosigner_silent(ledger, turn, reservation),
+            Command::CosignerSilent { reservation, code } => {
+                treasury::cosigner_silent(ledger, turn, reservation, code);
+            }
             Command::Tick => ledger.ripen_all(),
         }
     }
@@ -290,7 +295,9 @@ impl Writer {
         for id in changed {
             let Some(view) = self.view(*id, found) else { continue };
             if is_settled(&view) {
-                self.payloads.retain(|known, _| known != id || view.stage == crate::withdrawal::Stage::Asked);
+                if view.stage != crate::withdrawal::Stage::Asked {
+                    self.payloads.remove(id);
+                }
                 for waiter in self.waiters.remove(id).into_iter().flatten() {
                     let _ = waiter.send(Ok(view.clone()));
                 }
@@ -398,7 +405,7 @@ fn is_settled(view: &WithdrawalView) -> bool {
     use crate::withdrawal::Code;
     match &view.outcome {
         Outcome::Moving => false,
-        Outcome::Held(findings) => !findings.iter().all(|f| f.code == Code::ClearancePending),
+        Outcome::Held(findings) => !findings.iter().any(|f| f.code == Code::ClearancePending),
         Outcome::Refused(_) | Outcome::Released => true,
     }
 }

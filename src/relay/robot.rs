@@ -11,6 +11,20 @@ use crate::withdrawal::Seconds;
 /// The only asset the robot knows.
 const SYMBOL: &str = "BTC";
 
+/// How many personas there are.
+const PERSONAS: usize = 3;
+/// Invented customers: family name, given name, and both in Hangul.
+const KOREANS: [(&str, &str, (&str, &str)); 8] = [
+    ("KIM", "MINSU", ("김", "민수")),
+    ("LEE", "SEOYEON", ("이", "서연")),
+    ("PARK", "JIHOON", ("박", "지훈")),
+    ("CHOI", "YUJIN", ("최", "유진")),
+    ("JUNG", "HAEUN", ("정", "하은")),
+    ("KANG", "DOYUN", ("강", "도윤")),
+    ("YOON", "SOHEE", ("윤", "소희")),
+    ("NAMGUNG", "MIN", ("남궁", "민")),
+];
+
 /// A name in two parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +101,22 @@ impl Robot {
         };
         let cook = Customer { kyc: false, ..Customer::person("Cook", "Ethan", &[unchecked]) };
         Self { customers: vec![Customer::person("Robbins", "Taylor", &[checked]), cook, garrit] }
+    }
+
+    /// A robot that holds all these addresses: the first three are the personas', the others go round among invented Korean customers,
+    /// who are verified under their Hangul and their Latin names.
+    pub fn holding<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut robot = Self::personas("", "", "");
+        let koreans = KOREANS.map(|(family, given, in_hangul)| {
+            Customer::person(family, given, &[]).with_local_name(in_hangul.0, in_hangul.1)
+        });
+        robot.customers.iter_mut().for_each(|persona| persona.addresses.clear());
+        robot.customers.extend(koreans);
+        for (n, address) in addresses.into_iter().enumerate() {
+            let place = if n < PERSONAS { n } else { PERSONAS + (n - PERSONAS) % KOREANS.len() };
+            robot.customers.get_mut(place).into_iter().for_each(|c| c.addresses.push(address.to_owned()));
+        }
+        robot
     }
 
     /// With one more customer.
@@ -179,4 +209,44 @@ fn person<'a>(is_legal: bool, names: impl IntoIterator<Item = &'a RobotName>) ->
         secondary: (!n.secondary.is_empty()).then(|| text(&n.secondary)),
     };
     Person { is_legal, names: names.into_iter().map(one).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_robot_is_read_from_json_and_written_back() {
+        let text = r#"{"customers":[
+            {"names":[{"primary":"KIM","secondary":"MINSU"}],"local_names":[{"primary":"김","secondary":"민수"}],
+             "kyc":true,"addresses":["bcrt1q-a","bcrt1q-b"]},
+            {"names":[{"primary":"Garrit Studio"}],"representatives":[{"primary":"Clarke","secondary":"Jason"}],
+             "company":true,"kyc":true,"addresses":["bcrt1q-c"]}]}"#;
+        let robot: Robot = serde_json::from_str(text).unwrap();
+        let kim = Customer::person("KIM", "MINSU", &["bcrt1q-a", "bcrt1q-b"]).with_local_name("김", "민수");
+        assert_eq!(robot.customers.first(), Some(&kim));
+        let again = serde_json::to_string(&robot).unwrap();
+        assert_eq!(serde_json::from_str::<Robot>(&again).unwrap(), robot);
+        assert!(serde_json::from_str::<Robot>(&text.replace("kyc", "kyb")).is_err());
+        // The persons of each can be given back as IVMS101.
+        assert!(robot.customers.iter().all(|c| c.beneficiary("bcrt1q-a").is_some()));
+    }
+
+    #[test]
+    fn every_address_has_one_holder_and_the_first_three_are_the_personas() {
+        let addresses: Vec<String> = (0..30).map(|n| format!("bcrt1q-{n}")).collect();
+        let robot = Robot::holding(addresses.iter().map(String::as_str));
+        for address in &addresses {
+            assert_eq!(
+                robot.customers.iter().filter(|c| c.addresses.contains(address)).count(),
+                1,
+                "{address}"
+            );
+        }
+        let personas = Robot::personas("bcrt1q-0", "bcrt1q-1", "bcrt1q-2");
+        assert_eq!(robot.customers.get(..PERSONAS), Some(&*personas.customers));
+        assert!(robot.customers.iter().skip(PERSONAS).all(|c| c.kyc && c.local_names.len() == 1));
+        assert!(robot.customers.iter().all(|c| c.beneficiary("bcrt1q-0").is_some()));
+    }
 }

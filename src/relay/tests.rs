@@ -3,6 +3,7 @@
 
 mod attacks;
 mod clearance;
+mod renewal;
 mod story;
 
 use std::collections::BTreeMap;

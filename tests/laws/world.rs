@@ -21,7 +21,9 @@ use countersign::flow::context::{Clock, Context, PartySettings};
 use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::signer::{Signer, SignerParts, create_store};
-use countersign::keys::{self, IdentityKey, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList};
+use countersign::keys::{
+    self, IdentityKey, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
+};
 use countersign::relay::robot::{Customer, Robot};
 use countersign::relay::{self, Member, Standing};
 use countersign::store::{StoreSecret, StoreUrl};
@@ -111,7 +113,7 @@ pub fn identity(seed: u8, label: &str) -> IdentityKey {
     keystore(keys::KeyRole::Signer, seed).ed25519_identity(label).unwrap()
 }
 
-fn store_secret(seed: u8) -> StoreSecret {
+pub fn store_secret(seed: u8) -> StoreSecret {
     StoreSecret::take(&mut [seed; 32])
 }
 
@@ -184,8 +186,10 @@ pub fn trust_content() -> TrustContent {
 
 pub fn trust(content: &TrustContent) -> Trust {
     let text = trust_file::render(content).unwrap();
-    let signatures: Vec<String> =
-        QUORUM[..2].iter().map(|seed| sign_ssh(&ssh_private(*seed), NAMESPACE_TRUST, &text).unwrap()).collect();
+    let signatures: Vec<String> = QUORUM[..2]
+        .iter()
+        .map(|seed| sign_ssh(&ssh_private(*seed), NAMESPACE_TRUST, &text).unwrap())
+        .collect();
     let people: Vec<(String, String)> = QUORUM.iter().map(|s| (format!("p{s}"), ssh_public(*s))).collect();
     let quorum = Quorum::new(2, &people).unwrap();
     Trust::open(&text, &signatures.iter().map(String::as_str).collect::<Vec<_>>(), &quorum, 1).unwrap()
@@ -361,7 +365,13 @@ impl World {
         tokio::spawn(async move { relay::serve(config, standing, listener, stop).await.unwrap() });
     }
 
-    fn enclave_settings(&self, vasp: VaspId, seed: u8, database: PathBuf, address: SocketAddr) -> enclave::Settings {
+    fn enclave_settings(
+        &self,
+        vasp: VaspId,
+        seed: u8,
+        database: PathBuf,
+        address: SocketAddr,
+    ) -> enclave::Settings {
         let directory = [(OWN_VASP, OWN), (ROBOT_VASP, ROBOT)]
             .into_iter()
             .filter(|(id, _)| *id != vasp)
@@ -422,7 +432,7 @@ impl World {
             attestation: Arc::new(identity(0xb, "attestation")),
             hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
         };
-        let cosigner = Cosigner::start(parts).await.unwrap();
+        let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
         self.cosigner = Some(cosigner.clone());
         *self.tap.cosigner.write().unwrap() = Some(cosigner);
     }
@@ -559,7 +569,11 @@ impl World {
     }
 
     /// Asks for a withdrawal to one of the counterparty's customers, and waits for what is said of it.
-    pub async fn ask(&self, request: &WithdrawalRequest, name: (&str, &str)) -> Result<WithdrawalView, DeskError> {
+    pub async fn ask(
+        &self,
+        request: &WithdrawalRequest,
+        name: (&str, &str),
+    ) -> Result<WithdrawalView, DeskError> {
         let order = order(request, name);
         WithdrawalDesk::create(&*self.desk(), &caller(Role::Exchange, "acme"), order).await
     }
@@ -639,7 +653,9 @@ pub async fn free() -> SocketAddr {
 /// The codes of an outcome.
 pub fn codes(view: &WithdrawalView) -> Vec<&'static str> {
     match &view.outcome {
-        Outcome::Held(findings) | Outcome::Refused(findings) => findings.iter().map(|f| f.code.as_str()).collect(),
+        Outcome::Held(findings) | Outcome::Refused(findings) => {
+            findings.iter().map(|f| f.code.as_str()).collect()
+        }
         Outcome::Moving => vec!["MOVING"],
         Outcome::Released => vec!["RELEASED"],
     }

@@ -67,7 +67,12 @@ struct Core {
 }
 
 /// A running co-signer.
-pub struct Cosigner {
+///
+/// Every question runs in a task of its own: a caller who hangs up must not leave memory ahead of the store.
+#[derive(Clone)]
+pub struct Cosigner(Arc<Party>);
+
+struct Party {
     context: Arc<Context>,
     signer_log: LogKey,
     witness_key: WitnessKey,
@@ -80,7 +85,33 @@ pub struct Cosigner {
 
 impl Cosigner {
     /// Opens its store and reads back what it knows.
-    pub async fn start(parts: CosignerParts) -> Result<Arc<Self>, crate::flow::signer::StartFault> {
+    pub async fn start(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
+        Ok(Self(Arc::new(Party::open(parts).await?)))
+    }
+
+    /// Its own log.
+    pub fn log(&self) -> Arc<LogView> {
+        self.0.log.clone()
+    }
+
+    async fn finish<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, DeskError>> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        match tokio::spawn(question).await {
+            Ok(answer) => answer,
+            Err(broken) => {
+                error!(code = %Code::Internal, "a question broke off: {broken}");
+                let mut core = self.0.core.lock().await;
+                self.0.reload(&mut core).await;
+                Err(DeskError::may_have_happened(Code::Internal, "the question broke off; ask it again"))
+            }
+        }
+    }
+}
+
+impl Party {
+    async fn open(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
         let CosignerParts { context, store, secret, log_key, log_identity, .. } = parts;
         let mut seen = Seen::default();
         let mut journal =
@@ -90,7 +121,7 @@ impl Cosigner {
         let unreadable = |_| crate::flow::signer::StartFault::Trust("key of the signer's log cannot be read");
         let signer_log = LogKey::parse(context.trust.signer_log_key()).map_err(unreadable)?;
         info!(coins = state.treasury.coins.len(), "the co-signer's ledger is loaded");
-        Ok(Arc::new(Self {
+        Ok(Self {
             log: journal.view(),
             core: Mutex::new(Core { journal, state }),
             context,
@@ -99,12 +130,7 @@ impl Cosigner {
             witness_identity: parts.witness_identity,
             attestation: parts.attestation,
             key: parts.hot_key,
-        }))
-    }
-
-    /// Its own log.
-    pub fn log(&self) -> Arc<LogView> {
-        self.log.clone()
+        })
     }
 
     /// Signs a checked transaction with key B; what leaves carries B's signature and no other.
@@ -648,6 +674,35 @@ fn on_every_core<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync))
 
 #[tonic::async_trait]
 impl CosignDesk for Cosigner {
+    async fn status(&self) -> Result<CosignStatus, DeskError> {
+        self.0.status().await
+    }
+
+    async fn submit_statements(
+        &self,
+        statements: Vec<SignedText>,
+    ) -> Result<Vec<Result<StatementReceipt, Finding>>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.submit_statements(statements).await }).await
+    }
+
+    async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.attest_addresses(orders).await }).await
+    }
+
+    async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.countersign(order).await }).await
+    }
+
+    async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.recall(reservations).await }).await
+    }
+}
+
+impl Party {
     async fn status(&self) -> Result<CosignStatus, DeskError> {
         let core = self.core.lock().await;
         Ok(CosignStatus {

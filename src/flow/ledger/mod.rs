@@ -7,7 +7,7 @@ pub mod journal;
 pub mod rows;
 pub mod treasury;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
@@ -26,6 +26,8 @@ use crate::withdrawal::{Amount, Invalid, Organisation, ReservationId, Seconds, W
 pub struct Open {
     /// Its id.
     pub id: WithdrawalId,
+    /// Its place in the order asked; given when it is admitted.
+    pub place: u64,
     /// As it stands in the store.
     pub row: WithdrawalRow,
     /// The exchange's verified request.
@@ -131,8 +133,8 @@ pub struct Ledger {
     /// The order in which open withdrawals were asked.
     pub queue: BTreeMap<u64, WithdrawalId>,
     next_place: u64,
-    /// Which open withdrawals are to be decided again.
-    pub ripe: HashSet<WithdrawalId>,
+    /// The places of those that are to be decided again.
+    pub ripe: BTreeSet<u64>,
     /// Reservations that are not finished.
     pub reservations: HashMap<ReservationId, OpenReservation>,
     /// The addresses.
@@ -150,21 +152,37 @@ pub struct Ledger {
 impl Ledger {
     /// Puts an open withdrawal at the end of the queue and marks it ripe.
     pub fn admit(&mut self, open: Open) {
-        self.queue.insert(self.next_place, open.id);
-        self.next_place = self.next_place.saturating_add(1);
-        self.ripe.insert(open.id);
-        self.open.insert(open.id, open);
+        let place = self.next_place;
+        self.next_place = place.saturating_add(1);
+        self.queue.insert(place, open.id);
+        self.ripe.insert(place);
+        self.open.insert(open.id, Open { place, ..open });
     }
 
-    /// Drops final withdrawals from the queue.
-    pub fn forget_final(&mut self) {
-        let open = &self.open;
-        self.queue.retain(|_, id| open.contains_key(id));
+    /// Takes a withdrawal out of memory.
+    pub fn remove(&mut self, id: &WithdrawalId) -> Option<Open> {
+        let open = self.open.remove(id)?;
+        self.queue.remove(&open.place);
+        self.ripe.remove(&open.place);
+        Some(open)
+    }
+
+    /// Marks a withdrawal as to be decided again.
+    pub fn ripen(&mut self, id: &WithdrawalId) {
+        if let Some(open) = self.open.get(id) {
+            self.ripe.insert(open.place);
+        }
+    }
+
+    /// The next withdrawal to be decided, in the order asked.
+    pub fn next_ripe(&mut self) -> Option<WithdrawalId> {
+        let place = self.ripe.pop_first()?;
+        self.queue.get(&place).copied()
     }
 
     /// Marks everything that waits without a reservation as to be decided again.
     pub fn ripen_all(&mut self) {
-        self.ripe.extend(self.open.values().filter(|o| o.row.reservation.is_none()).map(|o| o.id));
+        self.ripe.extend(self.open.values().filter(|o| o.row.reservation.is_none()).map(|o| o.place));
     }
 
     /// What leaves with the reservations that are not finished, in satoshi.

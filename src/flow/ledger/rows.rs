@@ -180,7 +180,8 @@ impl WithdrawalRow {
         }
     }
 
-    /// Sets the outcome; returns whether it changed.
+    /// Sets the outcome; returns whether it is news. The same codes with another detail (a fact that grew older by a
+    /// second) are no news.
     pub fn set_outcome(&mut self, outcome: &Outcome) -> bool {
         let (name, findings) = match outcome {
             Outcome::Moving => ("moving", Vec::new()),
@@ -188,7 +189,8 @@ impl WithdrawalRow {
             Outcome::Refused(f) => ("refused", f.iter().map(FindingRow::of).collect()),
             Outcome::Released => ("released", Vec::new()),
         };
-        let changed = self.outcome != name || self.findings != findings;
+        let codes = |f: &[FindingRow]| f.iter().map(|f| f.code.clone()).collect::<Vec<_>>();
+        let changed = self.outcome != name || codes(&self.findings) != codes(&findings);
         self.outcome = name.to_owned();
         self.findings = findings;
         changed

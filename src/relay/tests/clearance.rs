@@ -10,10 +10,11 @@ use crate::evidence::{
 };
 use crate::withdrawal::{Asset, Code, Network, WithdrawalRequest};
 
-const AGE: u64 = 1800;
+/// How old an answer may be, in seconds.
+pub(super) const AGE: u64 = 1800;
 
 /// The fixture's trust file, with this world's two VASPs and a regtest wallet.
-fn trust() -> Trust {
+pub(super) fn trust() -> Trust {
     let mut content = content();
     content.vasp = OwnVasp { id: EXCHANGE.to_string(), name: "Hanbit Exchange".into() };
     content.vasps = vec![VaspEntry {
@@ -28,7 +29,12 @@ fn trust() -> Trust {
 }
 
 /// A request the exchange signed, and what the enclave is asked about it.
-fn requested(world: &World, address: &str, kind: Kind, persons: &str) -> (VerifiedRequest, VerifyAsk) {
+pub(super) fn requested(
+    world: &World,
+    address: &str,
+    kind: Kind,
+    persons: &str,
+) -> (VerifiedRequest, VerifyAsk) {
     let now = world.clock()();
     let request = WithdrawalRequest {
         asset: Asset::Bitcoin(Network::Regtest),
