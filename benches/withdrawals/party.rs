@@ -97,7 +97,7 @@ pub async fn cosigner(dir: PathBuf) {
         hot_key: Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap()),
     };
     let desk = Cosigner::start(parts).await.unwrap();
-    serve(&dir, "cosigner", Desks { cosign: Some(desk), ..Desks::default() }).await;
+    serve(&dir, "cosigner", Desks { cosign: Some(Arc::new(desk)), ..Desks::default() }).await;
 }
 
 /// An enclave's settings, the same for the signer's own and the counterparty's.
