@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
@@ -24,8 +23,6 @@ use crate::desk::{
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
-/// How long an entry waits to be witnessed when no reservation follows it.
-const WITNESS_EVERY: Duration = Duration::from_millis(250);
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
 
@@ -112,18 +109,19 @@ impl Courier {
     /// Runs until every sender is gone.
     pub async fn run(mut self) {
         loop {
+            let mut idle = false;
             if self.parcels.is_empty() && self.statements.is_empty() {
-                match tokio::time::timeout(WITNESS_EVERY, self.work.recv()).await {
+                match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
                     Ok(Some(work)) => self.take(work),
                     Ok(None) => return,
                     // Nothing to carry: what was written since is witnessed all the same.
-                    Err(_) => {}
+                    Err(_) => idle = true,
                 }
             }
             while let Ok(work) = self.work.try_recv() {
                 self.take(work);
             }
-            let went = self.go().await;
+            let went = self.go(idle).await;
             if went.is_err() != self.silent {
                 self.silent = went.is_err();
                 info!(reachable = !self.silent, "the co-signer's line has changed");
@@ -156,10 +154,12 @@ impl Courier {
         }
     }
 
-    async fn go(&mut self) -> Result<(), DeskError> {
+    /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
+    async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
         let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
-        if self.parcels.is_empty() && self.log.head().size == self.cosigned_size {
+        let news = idle && self.log.head().size != self.cosigned_size;
+        if self.parcels.is_empty() && !news {
             return Ok(());
         }
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;

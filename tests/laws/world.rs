@@ -215,6 +215,8 @@ impl Default for Plan {
             depth_min: 1,
             retry: Duration::from_millis(50),
             create_wait: Duration::from_secs(20),
+            // Heads are witnessed with the reservations only, so that a thief can take the log over where it stands.
+            witness_every: Duration::from_secs(3_600),
             ..PartySettings::default()
         };
         Self {
