@@ -138,11 +138,6 @@ impl Courier {
         }
     }
 
-    /// Whether there is nothing to carry but, perhaps, a head.
-    fn is_idle(&self) -> bool {
-        self.parcels.is_empty() && self.statements.is_empty()
-    }
-
     fn take(&mut self, work: Work) {
         match work {
             Work::Cosign(parcel) => {
@@ -156,7 +151,6 @@ impl Courier {
 
     /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
     async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
-        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
         let news = idle && self.log.head().size != self.cosigned_size;
         if self.parcels.is_empty() && !news {
