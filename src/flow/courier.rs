@@ -140,11 +140,6 @@ impl Courier {
         }
     }
 
-    /// Whether there is nothing to carry but, perhaps, a head.
-    fn is_idle(&self) -> bool {
-        self.parcels.is_empty() && self.statements.is_empty()
-    }
-
     fn take(&mut self, work: Work) {
         match work {
             Work::Cosign(parcel) => {
@@ -157,7 +152,6 @@ impl Courier {
     }
 
     async fn go(&mut self) -> Result<(), DeskError> {
-        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
         if self.parcels.is_empty() && self.log.head().size == self.cosigned_size {
             return Ok(());
