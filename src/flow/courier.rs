@@ -72,6 +72,8 @@ pub struct Courier {
     pub commands: mpsc::Sender<Command>,
     /// The verifier key of the co-signer's cosignatures, from the trust file.
     pub witness: WitnessKey,
+    /// How many entries the log had when it was opened.
+    pub opened: u64,
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
@@ -90,6 +92,7 @@ impl Courier {
         key: Arc<HotKey>,
         (commands, work): (mpsc::Sender<Command>, mpsc::UnboundedReceiver<Work>),
     ) -> Self {
+        let log_size = log.head().size;
         Self {
             context,
             log,
@@ -97,6 +100,7 @@ impl Courier {
             key,
             commands,
             witness,
+            opened: log_size,
             work,
             known_size: 0,
             cosigned_size: 0,
@@ -156,6 +160,7 @@ impl Courier {
         if self.parcels.is_empty() && !news {
             return Ok(());
         }
+        self.compare().await?;
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
         let outcome = self.cosigner.countersign(order).await?;
         match outcome.head {
@@ -167,6 +172,21 @@ impl Courier {
             HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size),
         }
         self.settle(outcome.verdicts).await;
+        Ok(())
+    }
+
+    /// Before the first question: all that the co-signer has witnessed was in the log when it was opened, or an older
+    /// database was put back. Then it is never asked: the entries written since would be a fork, and stop it for good.
+    async fn compare(&mut self) -> Result<(), DeskError> {
+        if self.is_compared {
+            return Ok(());
+        }
+        let witnessed = self.cosigner.status().await?.known_size;
+        if witnessed > self.opened {
+            return Err(behind(witnessed, self.opened));
+        }
+        self.known_size = witnessed;
+        self.is_compared = true;
         Ok(())
     }
 
