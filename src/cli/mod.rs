@@ -202,7 +202,9 @@ const STATUS_HELP: &str = "\
 Examples:
   countersign status --profile exchange.toml --request-id payout-7
   countersign status --profile operator.toml wd_0123…
-  countersign status --profile operator.toml --outcome held";
+  countersign status --profile operator.toml --outcome held
+
+For one withdrawal it ends with 1 if that is held or refused; a list always ends with 0.";
 
 const WATCH_HELP: &str = "\
 Examples:

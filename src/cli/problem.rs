@@ -191,8 +191,9 @@ impl From<Status> for Problem {
             .map_or(text, |t| t.trim_start_matches(": "));
         let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
         let field = violations.into_iter().next().map(|violation| violation.field);
+        let text = &once(text);
         let own = field.as_ref().and_then(|name| text.strip_prefix(&format!("field `{name}`: ")));
-        let text = own.map_or(text, |own| own.strip_suffix(&format!("; {cure}")).unwrap_or(own));
+        let text = own.map_or(text.as_str(), |own| own.strip_suffix(&format!("; {cure}")).unwrap_or(own));
         let may =
             status.get_details_error_info().and_then(|info| info.metadata.get(MAY_HAVE_HAPPENED).cloned());
         Self {
@@ -204,6 +205,13 @@ impl From<Status> for Problem {
             may_have_happened: may.as_deref() == Some("true"),
         }
     }
+}
+
+/// A chain of causes in which none repeats the one before.
+fn once(chain: &str) -> String {
+    let mut parts: Vec<&str> = chain.split(": ").collect();
+    parts.dedup();
+    parts.join(": ")
 }
 
 impl From<KeystoreError> for Problem {
@@ -301,7 +309,13 @@ impl From<CheckpointInvalid> for Problem {
 
 impl From<CosignatureInvalid> for Problem {
     fn from(error: CosignatureInvalid) -> Self {
-        log_is_wrong(error.to_string())
+        match error {
+            CosignatureInvalid::Unsigned => log_is_wrong("the head bears no cosignature of this co-signer".into()).cure(
+                "a new or restarted signer has its next head cosigned with its next transaction: try again then; until \
+                 then the log alone is verified without --cosigner-key. If it lasts, find out why the co-signer does not sign",
+            ),
+            error => log_is_wrong(error.to_string()),
+        }
     }
 }
 

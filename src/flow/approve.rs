@@ -45,6 +45,20 @@ pub fn text_of(context: &Context, open: &Open) -> Option<ApprovalText> {
     text(&context.trust, &open.request, clearance, policies, &wallet, expires_at).ok()
 }
 
+/// Verifies yeses from the store, once their text can be rebuilt: it names the co-signer's policy and the travel rule's
+/// result, and after a start either may come late.
+pub fn take_up(context: &Context, open: &mut Open, now: Seconds) {
+    if open.stored_approvals.is_empty() {
+        return;
+    }
+    let Some(text) = text_of(context, open) else { return };
+    for armored in std::mem::take(&mut open.stored_approvals) {
+        let approval = verify_approval(&text, &armored, &context.trust, now).ok();
+        let known = |a: &Approval| open.approvals.iter().any(|b| b.person() == a.person());
+        open.approvals.extend(approval.filter(|a| !known(a)));
+    }
+}
+
 /// Takes an operator's verified yes; the same person's second yes changes nothing.
 pub fn approve(
     ledger: &mut Ledger,

@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info};
 
 use super::Command;
 use super::context::Context;
@@ -23,6 +24,8 @@ use crate::desk::{
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
+/// How long an entry waits to be witnessed when no reservation follows it.
+const WITNESS_EVERY: Duration = Duration::from_millis(250);
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
 
@@ -75,6 +78,8 @@ pub struct Courier {
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
+    cosigned_size: u64,
+    silent: bool,
     parcels: VecDeque<Arc<Parcel>>,
     statements: VecDeque<(String, SignedText)>,
 }
@@ -97,6 +102,8 @@ impl Courier {
             witness,
             work,
             known_size: 0,
+            cosigned_size: 0,
+            silent: false,
             parcels: VecDeque::new(),
             statements: VecDeque::new(),
         }
@@ -106,16 +113,23 @@ impl Courier {
     pub async fn run(mut self) {
         loop {
             if self.parcels.is_empty() && self.statements.is_empty() {
-                match self.work.recv().await {
-                    Some(work) => self.take(work),
-                    None => return,
+                match tokio::time::timeout(WITNESS_EVERY, self.work.recv()).await {
+                    Ok(Some(work)) => self.take(work),
+                    Ok(None) => return,
+                    // Nothing to carry: what was written since is witnessed all the same.
+                    Err(_) => {}
                 }
             }
             while let Ok(work) = self.work.try_recv() {
                 self.take(work);
             }
-            if let Err(fault) = self.go().await {
-                warn!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
+            let went = self.go().await;
+            if went.is_err() != self.silent {
+                self.silent = went.is_err();
+                info!(reachable = !self.silent, "the co-signer's line has changed");
+            }
+            if let Err(fault) = went {
+                debug!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
                     let silent =
                         Command::CosignerSilent { reservation: parcel.reservation, code: fault.code() };
@@ -124,6 +138,11 @@ impl Courier {
                 tokio::time::sleep(self.context.settings.retry).await;
             }
         }
+    }
+
+    /// Whether there is nothing to carry but, perhaps, a head.
+    fn is_idle(&self) -> bool {
+        self.parcels.is_empty() && self.statements.is_empty()
     }
 
     fn take(&mut self, work: Work) {
@@ -138,8 +157,9 @@ impl Courier {
     }
 
     async fn go(&mut self) -> Result<(), DeskError> {
+        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
         self.deliver().await?;
-        if self.parcels.is_empty() {
+        if self.parcels.is_empty() && self.log.head().size == self.cosigned_size {
             return Ok(());
         }
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
@@ -213,10 +233,14 @@ impl Courier {
             },
         );
         match merged {
-            Ok(note) => self.log.put_cosigned(size, note),
+            Ok(note) => {
+                self.cosigned_size = size;
+                self.log.put_cosigned(size, note);
+            }
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
         }
         self.known_size = size;
+        self.cosigned_size = size;
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {

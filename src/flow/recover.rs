@@ -199,9 +199,12 @@ fn reopen(
         request: Arc::new(request),
         clearance,
         approvals: Vec::new(),
+        stored_approvals: approvals.iter().map(|row| row.armored.clone()).collect(),
         log_index,
         updated_at,
-    })
+    };
+    approve::take_up(context, &mut open, context.now());
+    Ok(open)
 }
 
 fn load_reservations(
@@ -212,6 +215,7 @@ fn load_reservations(
     under_way: &mut Vec<ReservationId>,
 ) -> Result<(), JournalFault> {
     reservations.sort_by_key(|(_, row)| row.reserved_at);
+    let mut unused = Vec::new();
     for (key, row) in reservations {
         let unreadable = || JournalFault::Unreadable(key.clone());
         let id = ReservationId::parse(&key).map_err(|_| unreadable())?;
@@ -219,6 +223,10 @@ fn load_reservations(
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+        if row.state == "dead" {
+            unused.extend(row.change.map(|c| c.index));
+            continue;
+        }
         if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
             ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
             if row.state == "released" && !swept.contains(&row.txid) {
@@ -240,6 +248,7 @@ fn load_reservations(
             under_way.push(id);
         }
     }
+    unused.into_iter().for_each(|index| ledger.addresses.free_change(index));
     Ok(())
 }
 

@@ -112,7 +112,7 @@ fn build(
             ledger.addresses.script(&wallet, coin.branch, coin.index).map_err(|e| broken(e.to_string()))?;
         inputs.push(OwnCoin { outpoint: coin.outpoint, amount_sat: coin.amount_sat, script });
     }
-    let change_index = ledger.addresses.next_change;
+    let change_index = ledger.addresses.change_index();
     let change = match selection.change_sat {
         None => None,
         Some(amount_sat) => {
@@ -322,6 +322,12 @@ pub fn release(
     let reservation = ledger.reservations.remove(&id)?;
     for input in &reservation.inputs {
         ledger.treasury.coins.set_state(input, CoinState::Free);
+    }
+    if let Some(change) = reservation.row.change {
+        ledger.addresses.give_change_back(change.index);
+    }
+    if let Purpose::Sweep { cold_index, .. } = reservation.row.purpose {
+        ledger.next_cold = ledger.next_cold.min(cold_index);
     }
     turn.draft.entry(
         EntryKind::ReservationReleased,

@@ -189,6 +189,8 @@ pub fn cosigner_refused(
         withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
     }
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
+        // Asked again at once it would say the same, and each attempt spends of the fee budget.
+        ledger.sweep_not_before = turn.draft.now().plus(SWEEP_RETRY_S);
         tracing::error!(code = %finding.code, "the co-signer refused the sweep {id}: {}", finding.detail);
     }
 }

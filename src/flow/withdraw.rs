@@ -15,7 +15,7 @@ use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
 use super::reserve::{self, Picked};
 use super::writer::Turn;
-use super::{Command, Effect};
+use super::{Command, Effect, approve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
@@ -158,6 +158,7 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
         request: Arc::new(request),
         clearance: None,
         approvals: Vec::new(),
+        stored_approvals: Vec::new(),
         log_index,
         updated_at: now,
     }
@@ -302,6 +303,9 @@ pub fn write_rows(ledger: &Ledger, turn: &mut Turn) {
 
 fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId) {
     let now = turn.draft.now();
+    if let Some(open) = ledger.open.get_mut(&id) {
+        approve::take_up(context, open, now);
+    }
     let Some(open) = ledger.open.get(&id).filter(|o| o.row.reservation.is_none() && !o.row.is_final()) else {
         return;
     };

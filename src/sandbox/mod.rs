@@ -21,6 +21,7 @@ pub mod report;
 pub mod robot;
 pub mod seeds;
 pub mod serve;
+pub mod telling;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -130,6 +131,7 @@ async fn story(
         let one = world.cast.play(case, &played).await?;
         played.push(one);
     }
+    world.cast.position().await?;
     let log = verify(&world.cast, &played).await?;
     report.summary(&played);
     tell_log(report, &log, &played);
@@ -177,6 +179,7 @@ async fn set_up(
         auditor,
         trust,
         wallet: hot.map_err(|invalid| Fault::setup("the wallet", invalid))?,
+        told: 0,
         customers: 0,
         report,
     };

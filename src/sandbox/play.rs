@@ -1,18 +1,17 @@
 //! Plays one case after the other: the exchange asks, the operator signs, the observer states, and each change is told.
 
-use std::collections::BTreeMap;
-
 use super::audit::Auditor;
 use super::cases::{Case, CaseRequest, Meanwhile};
 use super::exchange::{Answered, Exchange, id_of};
 use super::observer::{CONFIRMATIONS, Deposit, Observer, PRICE};
 use super::papers::{OPERATOR, SshKey};
-use super::played::Played;
+use super::played::{Played, passes};
 use super::report::{Report, Tone, grouped, money};
+use super::telling::Telling;
 use super::{ASSET, Fault, ROBOT_NAME};
 use crate::audit::{Entry, EntryKind};
 use crate::bitcoin::WalletDescriptor;
-use crate::desk::{PendingApproval, WithdrawalView};
+use crate::desk::{PendingApproval, PositionView, WithdrawalView};
 use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, Trust, sign_ssh};
 use crate::grpc::{Client, explain};
 use crate::wire::v1;
@@ -37,6 +36,8 @@ pub struct Cast {
     pub trust: Trust,
     /// The hot wallet, watch-only.
     pub wallet: WalletDescriptor,
+    /// The first log entry that was not told yet.
+    pub told: u64,
     /// How many customers have an address.
     pub customers: u32,
     /// Where all is told.
@@ -89,11 +90,10 @@ impl Cast {
 
     async fn ask(&mut self, case: &Case, request: &CaseRequest) -> Result<Played, Fault> {
         let id = id_of(&request.request_id)?;
-        let from = self.exchange.watch().of(id).len();
         self.tell_request(request);
         match self.exchange.ask(request).await? {
             Answered::Refused(code, detail) => self.refused(case, request, (code, &detail)).await,
-            Answered::View(_) => self.follow(case, id, from).await,
+            Answered::View(_) => self.follow(case, id).await,
         }
     }
 
@@ -110,76 +110,40 @@ impl Cast {
     }
 
     /// Follows a withdrawal until it is final, and does meanwhile what the case says.
-    async fn follow(&mut self, case: &Case, id: WithdrawalId, from: usize) -> Result<Played, Fault> {
-        let is_held = |view: &WithdrawalView| matches!(view.outcome, Outcome::Held(_));
+    async fn follow(&mut self, case: &Case, id: WithdrawalId) -> Result<Played, Fault> {
+        let is_held = |view: &WithdrawalView| matches!(view.outcome, Outcome::Held(_)) && !is_passing(view);
         let is_final =
             |view: &WithdrawalView| matches!(view.outcome, Outcome::Released | Outcome::Refused(_));
-        let settles = |view: &WithdrawalView| is_final(view) || (is_held(view) && !is_passing(view));
+        let mut telling = Telling::of(id);
+        let settles = |view: &WithdrawalView| is_final(view) || is_held(view);
         let mut last = self.exchange.watch().until(id, "settled", settles).await?;
-        let mut told = self.tell_changes(id, from, &[]);
+        self.tell_log(&mut telling).await?;
         if let (Some(meanwhile), true) = (case.meanwhile, is_held(&last)) {
-            let newest = last.log_index;
             match meanwhile {
                 Meanwhile::Approve => self.approve(id).await?,
                 Meanwhile::Deposit => self.deposit(&LARGE_DEPOSITS).await?,
             }
             last = self.exchange.watch().until(id, "final", is_final).await?;
-            let sweeps = self.sweeps(newest).await?;
-            told = self.tell_changes(id, told, &sweeps);
+            self.tell_log(&mut telling).await?;
         }
-        let changes = self.exchange.watch().of(id);
-        let played = Played::of(case, &last, changes.get(from..told.min(changes.len())).unwrap_or_default())?;
-        if played.released.is_some() {
-            self.report.fact(
-                "checked",
-                "both signatures by the consensus rules, payee, amount and fee by the request",
-            );
+        let played = Played::of(case, &last, &self.exchange.watch().of(id))?;
+        if let Some(released) = &played.released {
+            let text = "both signatures by the consensus rules; payee, amount and fee by the request";
+            self.report.fact("checked", &format!("{text} ({} bytes)", released.tx_hex.len() / 2));
         }
         Ok(played)
     }
 
-    /// Tells changes that were not told yet, together with log lines in between; gives how many are told now.
-    fn tell_changes(&self, id: WithdrawalId, told: usize, between: &[(u64, String)]) -> usize {
-        let changes = self.exchange.watch().of(id);
-        let mut between = between.iter().peekable();
-        let mut last = None;
-        for view in changes.iter().skip(told) {
-            let tell = (view.stage, &view.outcome);
-            if last == Some(tell) {
-                continue;
-            }
-            last = Some(tell);
-            // A hold is written down in the same commit as the sweep that it waits for, just after it.
-            while let Some((_, line)) = between.next_if(|(at, _)| *at < view.log_index) {
-                self.report.event("sweep", line, Tone::Yes);
-            }
-            self.report.change(view);
-        }
-        changes.len()
-    }
-
-    /// What the log says of sweeps since an entry.
-    async fn sweeps(&self, since: u64) -> Result<Vec<(u64, String)>, Fault> {
-        let (mut lines, mut sweeps) = (Vec::new(), BTreeMap::new());
-        for (index, leaf) in self.auditor.entries(since, None).await? {
+    /// Tells what was written into the log since the last time, as far as it is about this withdrawal.
+    async fn tell_log(&mut self, telling: &mut Telling) -> Result<(), Fault> {
+        let mut entries = Vec::new();
+        for (index, leaf) in self.auditor.entries(self.told, None).await? {
             let entry = Entry::parse(&leaf).map_err(|invalid| Fault::Log(invalid.to_string()))?;
-            let field = |name: &str| entry.field(name).unwrap_or_default().to_owned();
-            let sat = || field("amount").parse().map_or_else(|_| field("amount"), money);
-            match entry.kind() {
-                EntryKind::SweepReserved => {
-                    sweeps.insert(field("reservation"), ());
-                    lines.push((
-                        index,
-                        format!("reserved: {} to cold {} · log entry {index}", sat(), field("destination")),
-                    ));
-                }
-                EntryKind::Released if sweeps.contains_key(&field("reservation")) => {
-                    lines.push((index, format!("signed by both: {} · log entry {index}", field("txid"))));
-                }
-                _ => {}
-            }
+            self.told = index.saturating_add(1);
+            entries.push((index, entry));
         }
-        Ok(lines)
+        telling.tell(self.report, &entries);
+        Ok(())
     }
 
     /// The operator lists what waits, reads the text, signs exactly these bytes, and hands the signature in.
@@ -205,6 +169,30 @@ impl Cast {
         client.approvals().approve_withdrawal(order).await.map(drop).map_err(no("ApproveWithdrawal"))
     }
 
+    /// Where the money rests in the end, as the operator is shown it.
+    pub async fn position(&self) -> Result<(), Fault> {
+        let answer = self.operator.0.positions().get_position(v1::GetPositionRequest::default()).await;
+        let shown = answer.map_err(|status| Fault::call("GetPosition", &explain(&status)))?.into_inner();
+        let no = |invalid: crate::withdrawal::Invalid| Fault::call("GetPosition", &invalid.to_string());
+        self.report.section("Where the money rests");
+        for asset in PositionView::try_from(shown).map_err(no)?.assets {
+            let sat = |amount: Amount| money(amount.sat().unwrap_or(u64::MAX));
+            let (most, of) = asset.hot_share_max;
+            self.report.fact("hot", &sat(asset.hot));
+            self.report.fact(
+                "cold",
+                &format!("{}, of it {} on its way", sat(asset.cold), sat(asset.cold_in_transit)),
+            );
+            let surplus = if asset.surplus.is_zero() {
+                "kept".to_owned()
+            } else {
+                format!("{} above it", sat(asset.surplus))
+            };
+            self.report.fact("share", &format!("at most {most}/{of} hot: {surplus}"));
+        }
+        Ok(())
+    }
+
     async fn repeat(&self, case: &Case, request_id: &str, before: &[Played]) -> Result<Played, Fault> {
         self.report.fact("request", &format!("{request_id}, the same signed bytes"));
         let first = before.iter().find(|one| one.request_id == request_id);
@@ -212,7 +200,7 @@ impl Cast {
         let Answered::View(view) = self.exchange.repeat(request_id).await? else {
             return Err(no("the repeat was refused"));
         };
-        self.report.change(&view);
+        self.report.event("released", view.txid.as_deref().unwrap_or_default(), Tone::Yes);
         let played = Played::of(case, &view, &[])?;
         let same = |first: &Played| first.released == played.released && first.log_index == played.log_index;
         if !first.is_some_and(same) {
@@ -224,30 +212,29 @@ impl Cast {
 
     /// A request that became no withdrawal: the no itself stands in the log.
     async fn refused(
-        &self,
+        &mut self,
         case: &Case,
         request: &CaseRequest,
         (code, detail): (Code, &str),
     ) -> Result<Played, Fault> {
-        let id = id_of(&request.request_id)?.to_string();
+        let id = id_of(&request.request_id)?;
         let says_so = |entry: &Entry| {
             entry.kind() == EntryKind::Refused
-                && entry.field("withdrawal") == Some(&id)
+                && entry.field("withdrawal") == Some(&id.to_string())
                 && entry.field("code") == Some(code.as_str())
         };
-        let entries = self.auditor.entries(0, None).await?;
+        let entries = self.auditor.entries(self.told, None).await?;
         let found =
             entries.iter().rev().find(|(_, leaf)| Entry::parse(leaf).is_ok_and(|entry| says_so(&entry)));
-        let index = found
-            .map(|(index, _)| *index)
-            .ok_or_else(|| Fault::Log(format!("the refusal of {id} is not in it")))?;
-        self.report.event("refused", &format!("{code}: {detail} · log entry {index}"), Tone::No);
+        let index = found.map(|(index, _)| *index);
+        let index = index.ok_or_else(|| Fault::Log(format!("the refusal of {id} is not in it")))?;
+        self.told = index.saturating_add(1);
+        self.report.entry("refused", &format!("{code}: {detail}"), index, Tone::No);
         Ok(Played::refused(case, &request.request_id, code, index))
     }
 }
 
 /// A hold that ends without anybody doing anything.
 fn is_passing(view: &WithdrawalView) -> bool {
-    let passes = |code: Code| matches!(code, Code::ClearancePending | Code::CosignerUnreachable);
-    matches!(&view.outcome, Outcome::Held(findings) if findings.iter().all(|f| passes(f.code)))
+    matches!(&view.outcome, Outcome::Held(findings) if findings.iter().any(|f| passes(f.code)))
 }

@@ -9,7 +9,7 @@ use super::cases::Case;
 use super::{Fault, NETWORK};
 use crate::bitcoin::{Destination, verify_consensus};
 use crate::desk::WithdrawalView;
-use crate::withdrawal::{Amount, Code, Finding, Outcome};
+use crate::withdrawal::{Amount, Code, Outcome};
 
 /// What came of one case.
 pub struct Played {
@@ -45,7 +45,7 @@ pub struct Released {
 impl Played {
     /// What the last view and the changes before it say.
     pub fn of(case: &Case, last: &WithdrawalView, changes: &[WithdrawalView]) -> Result<Self, Fault> {
-        let mut held: Vec<Code> = changes.iter().flat_map(|view| codes(&view.outcome, true)).collect();
+        let mut held: Vec<Code> = changes.iter().flat_map(|view| holds(&view.outcome)).collect();
         held.dedup();
         let (outcome, code) = match &last.outcome {
             Outcome::Released => ("released", held.last().copied()),
@@ -116,13 +116,18 @@ impl Played {
     }
 }
 
-/// The codes of an outcome; of holds only, where asked so.
-fn codes(outcome: &Outcome, holds_only: bool) -> Vec<Code> {
-    let of = |findings: &[Finding]| findings.iter().map(|finding| finding.code).collect();
+/// Whether a hold of this code ends without anybody doing anything.
+pub const fn passes(code: Code) -> bool {
+    matches!(code, Code::ClearancePending | Code::CosignerUnreachable)
+}
+
+/// What somebody had to do something about; nothing while the beneficiary's VASP has not answered.
+fn holds(outcome: &Outcome) -> Vec<Code> {
     match outcome {
-        Outcome::Held(findings) => of(findings),
-        Outcome::Refused(findings) if !holds_only => of(findings),
-        Outcome::Refused(_) | Outcome::Moving | Outcome::Released => Vec::new(),
+        Outcome::Held(findings) if !findings.iter().any(|f| passes(f.code)) => {
+            findings.iter().map(|f| f.code).collect()
+        }
+        Outcome::Held(_) | Outcome::Refused(_) | Outcome::Moving | Outcome::Released => Vec::new(),
     }
 }
 

@@ -5,8 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use super::cases::Case;
 use super::played::Played;
-use crate::desk::WithdrawalView;
-use crate::withdrawal::{Amount, Finding, Outcome, Stage};
+use crate::withdrawal::Amount;
 
 /// Where the labels end.
 const LABEL: usize = 13;
@@ -89,33 +88,9 @@ impl Report {
         self.section(&format!("{number}. {}", case.name));
     }
 
-    /// One change of a withdrawal.
-    pub fn change(self, view: &WithdrawalView) {
-        let at = format!("log entry {}", view.log_index);
-        match &view.outcome {
-            Outcome::Held(findings) => {
-                self.event("held", &format!("{} · {at}", findings_text(findings)), Tone::Wait)
-            }
-            Outcome::Refused(findings) => {
-                self.event("refused", &format!("{} · {at}", findings_text(findings)), Tone::No)
-            }
-            Outcome::Released => {
-                let fee = view.fee.and_then(Amount::sat).unwrap_or_default();
-                let txid = view.txid.as_deref().unwrap_or_default();
-                self.event("released", &format!("{txid} · {at}"), Tone::Yes);
-                self.fact("fee", &format!("{} · {} coins spent", money(fee), view.prevouts.len()));
-            }
-            Outcome::Moving => match view.stage {
-                Stage::Asked => self.fact("asked", &format!("request and signature written down · {at}")),
-                Stage::Cleared => {
-                    self.fact("cleared", &format!("the beneficiary's VASP says yes, signed · {at}"))
-                }
-                Stage::Reserved | Stage::Signed | Stage::Released => {
-                    let txid = view.txid.as_deref().unwrap_or_default();
-                    self.fact("reserved", &format!("{txid} · {at}"));
-                }
-            },
-        }
+    /// One entry of the log.
+    pub fn entry(self, label: &str, text: &str, index: u64, tone: Tone) {
+        self.event(label, &format!("{text}  {}", self.paint(&format!("#{index}"), "2")), tone);
     }
 
     /// The table at the end.
@@ -143,13 +118,6 @@ impl Report {
             self.line(&format!("  {}", cells.join("  ")));
         }
     }
-}
-
-fn findings_text(findings: &[Finding]) -> String {
-    let one = |f: &Finding| {
-        if f.detail.is_empty() { f.code.to_string() } else { format!("{}: {}", f.code, f.detail) }
-    };
-    findings.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn short(txid: &str) -> String {

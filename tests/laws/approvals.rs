@@ -1,1 +1,218 @@
-//! later
+//! L14: an approval is a signature over a text that each party rebuilds by itself.
+
+use countersign::desk::*;
+use countersign::evidence::rejection::RejectionText;
+use countersign::evidence::trust_file::OperatorEntry;
+use countersign::evidence::*;
+use countersign::withdrawal::*;
+
+use super::thief::*;
+use super::world::*;
+
+/// From ten million won on: 0.2 BTC.
+const LARGE: u64 = 20_000_000;
+
+/// The text that the co-signer will rebuild for a request.
+fn text(world: &World, request: &WithdrawalRequest) -> ApprovalText {
+    let hash = |hex: &str| data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap();
+    let trust = trust(&world.plan.trust);
+    let given = sign(request);
+    let verified =
+        verify_request(&given.text, &given.key_id, &given.signature, &trust, world.now(), 86_400).unwrap();
+    let policies =
+        PolicyHashes { signer: hash(&world.policy_hash()), cosigner: hash(&world.cosigner_policy_hash()) };
+    let expires = request.asked_at.plus(86_400);
+    let wallet = hot_wallet().fingerprint();
+    ApprovalText::of(&verified, &trust, TravelRule::Cleared, policies, &wallet, expires).unwrap()
+}
+
+fn approval(text: &str, seed: u8) -> String {
+    sign_ssh(&ssh_private(seed), NAMESPACE_APPROVAL, text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_an_approval_counts_for_exactly_the_text_it_signed() {
+    let (world, mut thief) = Thief::with(Plan::default(), 3, 100 * COIN).await;
+    let request = world.request("r1", TAYLOR, LARGE);
+    let other = world.request("r2", TAYLOR, LARGE);
+    let payment = thief.payment(&request);
+    let true_text = text(&world, &request);
+    let with = |approvals: Vec<String>| CosignPayment { approvals, ..payment.clone() };
+    let changed = |change: &dyn Fn(&mut ApprovalText)| {
+        let mut text = text(&world, &request);
+        change(&mut text);
+        approval(&text.render(), KIM)
+    };
+    let cases: Vec<(&str, Vec<String>)> = vec![
+        ("APPROVAL_REQUIRED", vec![]),
+        // of another withdrawal, another fee cap, another policy on either side, another wallet, another end
+        ("APPROVAL_INVALID", vec![approval(&text(&world, &other).render(), KIM)]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.fee_max = Amount::from_sat(1))]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.signer_policy = [0; 32])]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.cosigner_policy = [0; 32])]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.wallet = cold_wallet().fingerprint())]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.expires_at = t.expires_at.plus(1))]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.travel_rule = TravelRule::AddressOnly)]),
+        // in another namespace, by nobody, by the wrong group, by the same person twice
+        (
+            "APPROVAL_INVALID",
+            vec![sign_ssh(&ssh_private(KIM), NAMESPACE_TRUST, &true_text.render()).unwrap()],
+        ),
+        ("OPERATOR_UNKNOWN", vec![approval(&true_text.render(), STRANGER)]),
+        ("EVIDENCE_INVALID", vec!["no signature".to_owned()]),
+        ("APPROVAL_REQUIRED", vec![approval(&true_text.render(), LEE)]),
+        ("APPROVAL_REQUIRED", vec![approval(&true_text.render(), LEE), approval(&true_text.render(), LEE)]),
+    ];
+    for (at, (code, approvals)) in cases.into_iter().enumerate() {
+        let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![with(approvals)]).await;
+        assert_eq!(no(verdict), code, "case {at}");
+    }
+    // a signer that names another policy of its own than the one that was approved
+    thief.policy = "00".repeat(32);
+    let good = with(vec![approval(&true_text.render(), KIM)]);
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![good.clone()]).await;
+    assert_eq!(no(verdict), "APPROVAL_INVALID");
+    thief.policy = world.policy_hash();
+    yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![good]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_an_approval_that_expired_counts_no_more() {
+    let plan = Plan {
+        settings: countersign::flow::context::PartySettings {
+            approval_age_s_max: 100,
+            ..Plan::default().settings
+        },
+        ..Plan::default()
+    };
+    let (world, mut thief) = Thief::with(plan, 1, 100 * COIN).await;
+    let request = world.request("r1", TAYLOR, LARGE);
+    let mut text = text(&world, &request);
+    text.expires_at = request.asked_at.plus(100);
+    let payment = CosignPayment { approvals: vec![approval(&text.render(), KIM)], ..thief.payment(&request) };
+    world.later(102);
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "APPROVAL_INVALID");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_two_keys_of_one_person_are_one_person() {
+    let mut plan = Plan::default();
+    let second = trust_content().operators[1].keys[0].clone();
+    plan.trust.operators = vec![OperatorEntry {
+        name: "kim".into(),
+        groups: vec!["treasury".into()],
+        keys: vec![plan.trust.operators[0].keys[0].clone(), second],
+    }];
+    for settings in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
+        settings.tiers =
+            toml::from_str::<wallet_policy::Settings>(&policy_text().replace("treasury = 1", "treasury = 2"))
+                .unwrap()
+                .tiers;
+    }
+    let (world, mut thief) = Thief::with(plan, 1, 100 * COIN).await;
+    let request = world.request("r1", TAYLOR, LARGE);
+    let text = text(&world, &request).render();
+    let approvals = vec![approval(&text, KIM), approval(&text, LEE)];
+    let payment = CosignPayment { approvals, ..thief.payment(&request) };
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "APPROVAL_REQUIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_who_asked_never_approves() {
+    let mut plan = Plan::default();
+    plan.trust.operators[0].name = "acme".into();
+    let (world, mut thief) = Thief::with(plan, 1, 100 * COIN).await;
+    let request = world.request("r1", TAYLOR, LARGE);
+    let text = text(&world, &request).render();
+    let payment = CosignPayment { approvals: vec![approval(&text, KIM)], ..thief.payment(&request) };
+    let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "REQUESTER_APPROVES");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_a_tier_waits_for_the_right_group_and_then_goes_on() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let view = world.withdraw("r1", LARGE).await;
+    world.until(view.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    // the wrong group, twice; a stranger; a signature over another text
+    world.approve(view.id, LEE).await.unwrap();
+    let after = world.approve(view.id, LEE).await.unwrap();
+    assert_eq!(codes(&after), ["APPROVAL_REQUIRED"]);
+    assert_eq!(world.approve(view.id, STRANGER).await.unwrap_err().code(), Code::OperatorUnknown);
+    let forged = ApprovalOrder { withdrawal: view.id, signature: approval("pay everything\n", KIM) };
+    let no = world.desk().approve(&caller(Role::Operator, "x"), forged).await.unwrap_err();
+    assert_eq!(no.code(), Code::ApprovalInvalid);
+    // what waits still waits after a restart, with the approvals it has
+    world.restart_signer().await;
+    let pending = world.desk().pending(&caller(Role::Operator, "x"), page()).await.unwrap();
+    assert_eq!(pending.items.len(), 1);
+    assert_eq!(pending.items[0].given.len(), 1);
+    assert_eq!(pending.items[0].given[0].operator, "lee");
+    world.approve(view.id, KIM).await.unwrap();
+    let released = world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    // exactly what was approved is paid
+    let transaction: bitcoin::Transaction =
+        bitcoin::consensus::encode::deserialize(&released.raw_transaction).unwrap();
+    let destination = countersign::bitcoin::Destination::parse(TAYLOR, NETWORK).unwrap();
+    let paid = transaction.output.iter().filter(|o| *o.script_pubkey == *destination.script_pubkey());
+    assert_eq!(paid.map(|o| o.value.to_sat()).collect::<Vec<_>>(), [LARGE]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_approvals_given_before_a_restart_count_when_the_cosigner_comes_later() {
+    let mut plan = Plan::default();
+    for settings in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
+        let text = policy_text().replace("{ treasury = 1 }", "{ treasury = 1, risk = 1 }");
+        settings.tiers = toml::from_str::<wallet_policy::Settings>(&text).unwrap().tiers;
+    }
+    let mut world = World::funded(plan, 3, 70 * COIN).await;
+    let view = world.withdraw("r1", LARGE).await;
+    world.until(view.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.approve(view.id, KIM).await.unwrap();
+    world.cut();
+    world.restart_signer().await;
+    world.mend();
+    let waits = |world: &World| {
+        let desk = world.desk();
+        async move { desk.pending(&caller(Role::Operator, "x"), page()).await.unwrap().items.len() }
+    };
+    while waits(&world).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.approve(view.id, LEE).await.unwrap();
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_booked() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let reject = |id: WithdrawalId, request: WithdrawalRequest, seed: u8| {
+        let given = sign(&request);
+        let trust = trust(&world.plan.trust);
+        let verified =
+            verify_request(&given.text, &given.key_id, &given.signature, &trust, world.now(), 86_400)
+                .unwrap();
+        let text = RejectionText::of(&verified, "not today").render();
+        let order =
+            RejectionOrder { withdrawal: id, reason: "not today".into(), signature: approval(&text, seed) };
+        let desk = world.desk();
+        async move { desk.reject(&caller(Role::Operator, "x"), order).await }
+    };
+    let request = world.request("r1", TAYLOR, LARGE);
+    let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    world.until(view.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    let no = reject(view.id, request.clone(), STRANGER).await.unwrap_err();
+    assert_eq!(no.code(), Code::OperatorUnknown);
+    assert_eq!(codes(&reject(view.id, request, LEE).await.unwrap()), ["REJECTED_BY_OPERATOR"]);
+    assert_eq!(codes(&world.find(view.id).await), ["REJECTED_BY_OPERATOR"]);
+
+    world.cut();
+    let request = world.request("r2", TAYLOR, 2_000_000);
+    let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    world.until(view.id, |v| codes(v) == ["COSIGNER_UNREACHABLE"]).await;
+    assert_eq!(reject(view.id, request, LEE).await.unwrap_err().code(), Code::ApprovalInvalid);
+    world.mend();
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}

@@ -16,7 +16,12 @@ fn limits(settings: &mut Settings) -> &mut AssetSettings {
 /// A plan whose co-signer has limits of its own.
 fn with(change: impl Fn(&mut AssetSettings)) -> Plan {
     let mut plan = Plan::default();
-    change(limits(&mut plan.cosigner_policy));
+    let set = limits(&mut plan.cosigner_policy);
+    change(set);
+    // a limit never stands above the wider one
+    set.per_tx_limit = set.per_tx_limit.min(set.hourly_limit);
+    set.fee_lineage_max = set.fee_lineage_max.min(set.fee_budget_daily);
+    set.fee_tx_max = set.fee_tx_max.min(set.fee_lineage_max);
     plan
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -232,9 +232,24 @@ impl Default for Plan {
 pub struct Tap {
     cosigner: RwLock<Option<Arc<Cosigner>>>,
     pub orders: Mutex<Vec<CosignOrder>>,
+    lose: AtomicBool,
+    corrupt: Mutex<Option<Corrupt>>,
 }
 
+/// What a stolen co-signer makes of a signed PSBT.
+type Corrupt = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send>;
+
 impl Tap {
+    /// From now on what the co-signer answers to an order is lost on the way.
+    pub fn lose_answers(&self, lose: bool) {
+        self.lose.store(lose, Ordering::Relaxed);
+    }
+
+    /// From now on the co-signer is a stolen one, which gives back this instead of what was signed.
+    pub fn corrupt(&self, with: impl Fn(Vec<u8>) -> Vec<u8> + Send + 'static) {
+        *self.corrupt.lock().unwrap() = Some(Box::new(with));
+    }
+
     fn there(&self) -> Result<Arc<Cosigner>, DeskError> {
         let there = self.cosigner.read().unwrap().clone();
         there.ok_or_else(|| DeskError::nothing_happened(Code::CosignerUnreachable, "the line is cut"))
@@ -258,7 +273,18 @@ impl CosignDesk for Tap {
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         let there = self.there()?;
         self.orders.lock().unwrap().push(order.clone());
-        there.countersign(order).await
+        let mut outcome = there.countersign(order).await?;
+        if self.lose.load(Ordering::Relaxed) {
+            return Err(DeskError::may_have_happened(Code::CosignerUnreachable, "the answer was lost"));
+        }
+        if let Some(corrupt) = &*self.corrupt.lock().unwrap() {
+            for (_, verdict) in &mut outcome.verdicts {
+                if let ItemVerdict::Signed(psbt) = verdict {
+                    *psbt = corrupt(std::mem::take(psbt));
+                }
+            }
+        }
+        Ok(outcome)
     }
     async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
         self.there()?.recall(reservations).await
@@ -537,6 +563,11 @@ impl World {
         self.context(&self.plan.signer_policy, BUILT_IN).policy_hash()
     }
 
+    /// The hash of the policy the co-signer has, hex.
+    pub fn cosigner_policy_hash(&self) -> String {
+        self.context(&self.plan.cosigner_policy, self.plan.cosigner_files).policy_hash()
+    }
+
     pub fn cosigner(&self) -> Arc<Cosigner> {
         self.cosigner.clone().unwrap()
     }
@@ -546,6 +577,12 @@ impl World {
         self.cut();
         self.cosigner = None;
         self.start_cosigner().await;
+    }
+
+    /// The leaves of the signer's log.
+    pub async fn leaves(&self) -> Vec<Vec<u8>> {
+        let log = self.signer.as_ref().unwrap().log();
+        log.leaves(0..log.head().size).await.unwrap()
     }
 
     /// Turns the clock back.

@@ -118,11 +118,12 @@ pub async fn run(args: &WithdrawArgs) -> Result<Answer, Problem> {
         Ok(withdrawal) => view::answer(withdrawal.into_inner()),
         Err(status) => {
             let problem = Problem::from(status);
+            let open = problem.may_have_happened || problem.code.is_none();
             let again = format!(
                 "{}; to ask again for the same, give --asked-at {}",
                 problem.cure, request.asked_at.0
             );
-            Err(if problem.exit == crate::cli::problem::Exit::Fault { problem.cure(again) } else { problem })
+            Err(if open { problem.cure(again) } else { problem })
         }
     }
 }

@@ -38,22 +38,23 @@ fn told(text: &str, under: &str, error: &toml::de::Error) -> Problem {
     let number = before.matches('\n').count().saturating_add(1);
     let line = text.lines().nth(number.saturating_sub(1)).unwrap_or_default().trim();
     let table = table_of(text, number);
-    let quoted = message.split('`').nth(1).unwrap_or_default();
+    let key = line.split_once('=').map_or(line, |(key, _)| key.trim()).trim_matches(['[', ']']);
+    let name = message.split('`').nth(1).unwrap_or(key);
     let (name, problem, cure) = match message.split(' ').next() {
-        Some("unknown") => (quoted.to_owned(), "is not a field we know".to_owned(), expected(message)),
-        Some("missing") => (
-            quoted.to_owned(),
-            "is missing".to_owned(),
-            "write it; deploy/*.example.toml shows every field".to_owned(),
-        ),
-        Some("duplicate") => (quoted.to_owned(), "stands twice".to_owned(), "write it once".to_owned()),
-        _ => {
-            let key = line.split_once('=').map_or(line, |(key, _)| key.trim()).trim_matches(['[', ']']);
-            (key.to_owned(), message.to_owned(), "write it as deploy/*.example.toml does".to_owned())
+        Some("unknown") => (name, "is not a field we know", expected(message)),
+        Some("missing") => {
+            (name, "is missing", "write it; deploy/*.example.toml shows every field".to_owned())
         }
+        Some("duplicate") => (name, "stands twice", "write it once".to_owned()),
+        _ => (key, message, "write it as deploy/*.example.toml does".to_owned()),
+    };
+    // A headline that is itself the mistake names its field already.
+    let table = match table.strip_suffix(name) {
+        Some(parent) if line.starts_with('[') => parent.trim_end_matches('.').to_owned(),
+        _ => table,
     };
     let path =
-        [under, &table, &name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+        [under, &table, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
     let path = if path.is_empty() { "configuration".to_owned() } else { path };
     Problem::config(path, format!("line {number}: {problem}"), cure)
 }

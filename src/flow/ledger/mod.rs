@@ -36,6 +36,8 @@ pub struct Open {
     pub clearance: Option<Clearance>,
     /// The operators' verified yeses.
     pub approvals: Vec<Approval>,
+    /// Yeses read from the store whose text could not be rebuilt yet: armored, not verified, worth nothing till then.
+    pub stored_approvals: Vec<String>,
     /// The index of its newest log entry.
     pub log_index: u64,
     /// When it last changed.
@@ -59,6 +61,9 @@ pub struct Addresses {
     by_customer: HashMap<(Organisation, String), AddressRow>,
     by_script: HashMap<ScriptBuf, (u32, u32)>,
     derived: HashMap<(u32, u32), Arc<OwnScript>>,
+    /// Indices on branch 1 below the next that only dead reservations had: nothing was ever signed for them.
+    free_change: BTreeSet<u32>,
+    used_change: BTreeSet<u32>,
     /// Next index on branch 0.
     pub next_deposit: u32,
     /// Next index on branch 1.
@@ -86,7 +91,29 @@ impl Addresses {
     /// Remembers a script of branch 1.
     pub fn put_change(&mut self, script: &OwnScript) {
         self.next_change = self.next_change.max(script.index().saturating_add(1));
+        self.free_change.remove(&script.index());
+        self.used_change.insert(script.index());
         self.by_script.insert(script.script_pubkey().to_owned(), (1, script.index()));
+    }
+
+    /// The index on branch 1 that the next change gets. One that was given back comes first: a co-signer that says no
+    /// for a while must not drive it beyond what it derives (law L16).
+    pub fn change_index(&self) -> u32 {
+        self.free_change.first().copied().unwrap_or(self.next_change)
+    }
+
+    /// Gives the index of a change back whose reservation is dead.
+    pub fn give_change_back(&mut self, index: u32) {
+        self.used_change.remove(&index);
+        self.free_change(index);
+    }
+
+    /// Takes note of an index that a dead reservation had.
+    pub fn free_change(&mut self, index: u32) {
+        let is_used = self.used_change.contains(&index);
+        if index < self.next_change && !is_used {
+            self.free_change.insert(index);
+        }
     }
 
     /// Branch and index of one of our scripts.
