@@ -121,7 +121,9 @@ impl Exchange {
         let batches: Vec<_> = (0..count)
             .collect::<Vec<_>>()
             .chunks(BATCH)
-            .map(|part| v1::BatchCreateAddressesRequest { requests: part.iter().map(|n| request(*n)).collect() })
+            .map(|part| v1::BatchCreateAddressesRequest {
+                requests: part.iter().map(|n| request(*n)).collect(),
+            })
             .collect();
         let mut given = Vec::with_capacity(count);
         let answer = self.client(0).addresses().batch_create_addresses(stream::iter(batches)).await.unwrap();
@@ -148,7 +150,8 @@ impl Exchange {
                 asked_at: now(),
             };
             let request = signed(sign_request(&request, ed25519(&key(EXCHANGE))).unwrap(), "k1");
-            let wire = v1::CreateWithdrawalRequest { request: Some(request), ivms101_payload: payload.clone() };
+            let wire =
+                v1::CreateWithdrawalRequest { request: Some(request), ivms101_payload: payload.clone() };
             // What cannot be read here would be refused there.
             let _: WithdrawalOrder = wire.clone().try_into().unwrap();
             wire

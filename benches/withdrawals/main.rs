@@ -88,8 +88,11 @@ struct Args {
 fn main() {
     let args = Args::parse();
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(args.workers).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.workers)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         match args.role.as_deref() {
             Some("cosigner") => party::cosigner(args.dir.unwrap()).await,
@@ -212,7 +215,13 @@ fn judge(done: Vec<Result<(Released, Duration), String>>) -> Vec<Duration> {
 
 fn print_times(times: &[Duration]) {
     let at = |share| quantile(times, share);
-    println!("  latency p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms", at(0.5), at(0.9), at(0.99), at(1.0));
+    println!(
+        "  latency p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0)
+    );
 }
 
 async fn closed(exchange: &Arc<Exchange>, orders: Vec<Order>, args: &Args, watched: &[Watched], run: usize) {
@@ -232,7 +241,10 @@ async fn closed(exchange: &Arc<Exchange>, orders: Vec<Order>, args: &Args, watch
         });
     }
     let done: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
-    meter.stop(&format!("complete withdrawals, closed loop, {} in flight (run {run})", args.in_flight), done.len());
+    meter.stop(
+        &format!("complete withdrawals, closed loop, {} in flight (run {run})", args.in_flight),
+        done.len(),
+    );
     print_times(&judge(done));
 }
 

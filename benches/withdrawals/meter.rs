@@ -48,7 +48,11 @@ impl Meter {
     pub fn stop(self, title: &str, done: usize) -> Duration {
         let took = self.from.elapsed();
         let each = |s: f64| s * 1e6 / done.max(1) as f64;
-        println!("\n{title}: {done} in {:.2} s = {:.0}/s", took.as_secs_f64(), done as f64 / took.as_secs_f64());
+        println!(
+            "\n{title}: {done} in {:.2} s = {:.0}/s",
+            took.as_secs_f64(),
+            done as f64 / took.as_secs_f64()
+        );
         let mut total = 0.0;
         for (watched, (user, system), before) in self.before {
             let (user, system) = (cpu_s(watched.pid).0 - user, cpu_s(watched.pid).1 - system);

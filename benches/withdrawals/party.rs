@@ -44,7 +44,11 @@ impl Party {
             .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = said.next_line().await.unwrap().expect("the party stopped");
-        tokio::spawn(async move { while let Ok(Some(line)) = said.next_line().await { println!("{line}") } });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = said.next_line().await {
+                println!("{line}")
+            }
+        });
         Self { name, address, child }
     }
 

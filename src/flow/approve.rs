@@ -150,21 +150,3 @@ fn pending_of(context: &Context, open: &Open) -> Option<PendingApproval> {
         given: given.collect(),
     })
 }
-
-/// Verifies approvals that were read from the store, as soon as their text can be rebuilt: that takes a clearance and
-/// the co-signer's policy.
-pub fn read_again(context: &Context, ledger: &mut Ledger, now: Seconds) {
-    for (id, armored) in std::mem::take(&mut ledger.unread_approvals) {
-        let Some(open) = ledger.open.get_mut(&id) else { continue };
-        let Some(text) = text_of(context, open) else {
-            ledger.unread_approvals.push((id, armored));
-            continue;
-        };
-        match verify_approval(&text, &armored, &context.trust, now) {
-            Ok(approval) => open.approvals.push(approval),
-            Err(no) => {
-                tracing::warn!(code = %no.code(), withdrawal = %id, "a stored approval no longer counts: {no}")
-            }
-        }
-    }
-}

@@ -114,15 +114,13 @@ pub async fn load(
         }
     }
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
-        let open = reopen(context, &key, row, (log_index, updated_at))?;
-        let approvals = seen.approvals.get(&key).into_iter().flatten();
-        ledger.unread_approvals.extend(approvals.map(|row| (open.id, row.armored.clone())));
+        let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
+        let open = reopen(context, &key, row, (log_index, updated_at), approvals)?;
         if open.clearance.is_none() && open.row.reservation.is_none() {
             effects.push(Effect::Clear(open.id));
         }
         ledger.admit(open);
     }
-    approve::read_again(context, &mut ledger, context.now());
     let mut under_way = Vec::new();
     load_reservations(context, &mut ledger, seen.reservations, &seen.swept, &mut under_way)?;
     for id in under_way {
@@ -172,6 +170,7 @@ fn reopen(
     key: &str,
     row: WithdrawalRow,
     (log_index, updated_at): (u64, Seconds),
+    approvals: &[ApprovalRow],
 ) -> Result<Open, JournalFault> {
     let unreadable = || JournalFault::Unreadable(key.to_owned());
     let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
@@ -192,7 +191,7 @@ fn reopen(
         );
         cleared.ok()
     });
-    Ok(Open {
+    let mut open = Open {
         id,
         place: 0,
         row,

@@ -217,10 +217,7 @@ impl Writer {
             Command::CosignerSilent { reservation, code } => {
                 treasury::cosigner_silent(ledger, turn, reservation, code);
             }
-            Command::Tick => {
-                approve::read_again(context, ledger, turn.draft.now());
-                ledger.ripen_all();
-            }
+            Command::Tick => ledger.ripen_all(),
         }
     }
 

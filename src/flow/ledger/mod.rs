@@ -172,8 +172,6 @@ pub struct Ledger {
     pub next_cold: u32,
     /// After a sweep could not be planned: not again before this time.
     pub sweep_not_before: Seconds,
-    /// Approvals read from the store whose text cannot be rebuilt yet.
-    pub unread_approvals: Vec<(WithdrawalId, String)>,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
 }
