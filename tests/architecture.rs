@@ -246,3 +246,68 @@ fn the_page_of_refusals_is_the_table_of_codes() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(written == page, "docs/refusals.md is not the table; COUNTERSIGN_WRITE_DOCS=1 writes it");
 }
+
+/// Licences that a dependency may come under; `deny.toml` has the same list.
+const LICENCES: &[&str] = &[
+    "Apache-2.0",
+    "MIT",
+    "MIT-0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "Zlib",
+    "BSL-1.0",
+    "CDLA-Permissive-2.0",
+    "0BSD",
+    "Unlicense",
+];
+
+/// Libraries of which the tree may hold one version only: two would be two opinions on the same bytes.
+const ONLY_ONE: &[&str] = &[
+    "secp256k1",
+    "secp256k1-sys",
+    "k256",
+    "bitcoin",
+    "rustls",
+    "ring",
+    "libsqlite3-sys",
+    "tonic",
+    "sqlx",
+    "cedar-policy",
+];
+
+#[test]
+fn dependencies_come_from_the_registry_under_known_licences_and_the_vital_ones_once() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let asked = std::process::Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        versions.entry(name).or_default().insert(package["version"].as_str().unwrap());
+        let Some(source) = package["source"].as_str() else { continue };
+        assert!(source.starts_with("registry+"), "{name} comes from {source}");
+        let licence = package["license"].as_str().unwrap_or_else(|| panic!("{name} names no licence"));
+        let choices = licence.replace('/', " OR ").replace(['(', ')'], "");
+        let allowed = choices.split(" OR ").any(|choice| {
+            choice
+                .split(" AND ")
+                .all(|one| LICENCES.contains(&one.trim().trim_end_matches(" WITH LLVM-exception")))
+        });
+        assert!(allowed, "{name} is under `{licence}`");
+    }
+    for name in ONLY_ONE {
+        let found = versions.get(name).map_or(0, BTreeSet::len);
+        assert_eq!(found, 1, "{name}: {:?}", versions.get(name));
+    }
+    for name in ["openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"] {
+        assert!(!versions.contains_key(name), "{name} is a second TLS stack");
+    }
+}
