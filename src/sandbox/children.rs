@@ -196,7 +196,10 @@ impl Children {
 
     /// A fault together with what the children said last: one that ended explains more than the call that failed.
     pub fn explain(&mut self, fault: Fault) -> Fault {
-        if matches!(fault, Fault::Interrupted | Fault::Child { .. } | Fault::Cases(_)) {
+        if matches!(
+            fault,
+            Fault::Interrupted | Fault::Child { .. } | Fault::Cases(_) | Fault::Unexpected { .. }
+        ) {
             return fault;
         }
         let told: Vec<String> = match self.ended() {
