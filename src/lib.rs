@@ -24,3 +24,6 @@ pub mod flow;
 pub mod grpc;
 // programs of their own
 pub mod relay;
+// the terminal, above everything that it starts
+pub mod cli;
+pub mod sandbox;

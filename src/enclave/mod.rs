@@ -87,9 +87,12 @@ impl Enclave {
         originator::verify(&self.room, ask).await
     }
 
-    /// The stored answer to a request digest, if there is one.
-    pub async fn known_answer(&self, _request_digest: &str) -> Option<(String, [u8; 64])> {
-        None
+    /// The answer kept for a request digest (hex), if there is one; asks nobody, and says nothing of its age.
+    ///
+    /// The newest answers are in memory; at most one indexed read otherwise. A database that does not answer is reported and counts as
+    /// no answer: [`Enclave::verify`] will say what is wrong.
+    pub async fn known_answer(&self, request_digest: &str) -> Option<(String, [u8; 64])> {
+        originator::known_answer(&self.room, request_digest).await
     }
 
     /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.

@@ -21,6 +21,8 @@ use super::wire::Endpoint;
 use crate::withdrawal::{Asset, Code, Invalid, Seconds};
 
 const TICK: Duration = Duration::from_millis(500);
+/// The shortest time between two questions about the same request, in seconds.
+const RENEW_AGAIN_S: u64 = 10;
 const REGISTER_AGAIN: Duration = Duration::from_secs(30);
 
 /// See [`super::Enclave::verify`].
@@ -34,7 +36,7 @@ pub(super) async fn verify(room: &Arc<Room>, mut ask: VerifyAsk) -> Result<Verif
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
     let since = ask.fresh_since.map(|since| since.min(now));
     let kept = kept(room, &ask, asset, payload.as_ref(), now).await?;
-    let kept = if is_old(&kept, since) { renew(room, kept, now).await? } else { kept };
+    let kept = if is_old(&kept, since, now) { renew(room, kept, now).await? } else { kept };
     if let reply @ (VerifyReply::Answered { .. } | VerifyReply::Expired) = reply(&kept, since) {
         return Ok(reply);
     }
@@ -90,11 +92,11 @@ fn covers(kept: &Verification, kind: Kind) -> bool {
     kind_of(&kept.kind).is_some_and(|then| then == kind || then == Kind::User)
 }
 
-/// Whether a kept answer was both asked for and given too long ago. What was asked for in time is not asked again only because the
-/// counterparty's clock is behind ours.
-fn is_old(kept: &Verification, since: Option<Seconds>) -> bool {
-    let old = |since| kept.created_at < since && !is_fresh(kept, Some(since));
-    kept.state == State::Answered && since.is_some_and(old)
+/// Whether a kept answer was given too long ago. One that was asked for just now is not asked for again: the counterparty's clock is
+/// behind ours, and it would say the same.
+fn is_old(kept: &Verification, since: Option<Seconds>, now: Seconds) -> bool {
+    let settled = now.since(kept.created_at).is_some_and(|age| age >= RENEW_AGAIN_S);
+    kept.state == State::Answered && settled && !is_fresh(kept, since)
 }
 
 /// Whether there is an answer from that time or later.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info};
 
 use super::Command;
 use super::context::Context;
@@ -77,8 +77,8 @@ pub struct Courier {
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
-    /// Whether what the co-signer has witnessed was compared with the log as it was opened.
-    is_compared: bool,
+    cosigned_size: u64,
+    silent: bool,
     parcels: VecDeque<Arc<Parcel>>,
     statements: VecDeque<(String, SignedText)>,
 }
@@ -103,7 +103,8 @@ impl Courier {
             opened: log_size,
             work,
             known_size: 0,
-            is_compared: false,
+            cosigned_size: 0,
+            silent: false,
             parcels: VecDeque::new(),
             statements: VecDeque::new(),
         }
@@ -112,17 +113,25 @@ impl Courier {
     /// Runs until every sender is gone.
     pub async fn run(mut self) {
         loop {
+            let mut idle = false;
             if self.parcels.is_empty() && self.statements.is_empty() {
-                match self.work.recv().await {
-                    Some(work) => self.take(work),
-                    None => return,
+                match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
+                    Ok(Some(work)) => self.take(work),
+                    Ok(None) => return,
+                    // Nothing to carry: what was written since is witnessed all the same.
+                    Err(_) => idle = true,
                 }
             }
             while let Ok(work) = self.work.try_recv() {
                 self.take(work);
             }
-            if let Err(fault) = self.go().await {
-                warn!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
+            let went = self.go(idle).await;
+            if went.is_err() != self.silent {
+                self.silent = went.is_err();
+                info!(reachable = !self.silent, "the co-signer's line has changed");
+            }
+            if let Err(fault) = went {
+                debug!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
                     let silent =
                         Command::CosignerSilent { reservation: parcel.reservation, code: fault.code() };
@@ -144,9 +153,11 @@ impl Courier {
         }
     }
 
-    async fn go(&mut self) -> Result<(), DeskError> {
+    /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
+    async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
         self.deliver().await?;
-        if self.parcels.is_empty() {
+        let news = idle && self.log.head().size != self.cosigned_size;
+        if self.parcels.is_empty() && !news {
             return Ok(());
         }
         self.compare().await?;
@@ -236,10 +247,14 @@ impl Courier {
             },
         );
         match merged {
-            Ok(note) => self.log.put_cosigned(size, note),
+            Ok(note) => {
+                self.cosigned_size = size;
+                self.log.put_cosigned(size, note);
+            }
             Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
         }
         self.known_size = size;
+        self.cosigned_size = size;
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {

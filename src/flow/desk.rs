@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+use super::audit::LogDesk;
 use super::clear::{self, ClearAsk, Clearing};
 use super::context::Context;
 use super::ledger::journal::{JournalFault, LogView};
@@ -36,7 +37,7 @@ pub struct SignerDesk {
     context: Arc<Context>,
     commands: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
-    log: Arc<LogView>,
+    log: LogDesk,
     store: Arc<Store>,
     clearing: Clearing,
     cosigner: Arc<dyn CosignDesk>,
@@ -59,6 +60,7 @@ impl SignerDesk {
         clearing: Clearing,
         (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<WithdrawalView>),
     ) -> Self {
+        let log = LogDesk::new(log);
         Self { context, commands, questions, log, store, clearing, cosigner, views }
     }
 
@@ -466,64 +468,22 @@ impl PositionDesk for SignerDesk {
 impl AuditDesk for SignerDesk {
     async fn entries(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         from: u64,
         until: Option<u64>,
     ) -> Result<Answers<AuditEntry>, DeskError> {
-        let end = self.log.head().size.min(until.unwrap_or(u64::MAX));
-        let log = self.log.clone();
-        let pages = stream::unfold(from, move |at| {
-            let log = log.clone();
-            async move {
-                if at >= end {
-                    return None;
-                }
-                let to = end.min(at.saturating_add(256));
-                let page = match log.leaves(at..to).await {
-                    Ok(leaves) => {
-                        let entry = |(index, leaf)| Ok(AuditEntry { index, leaf });
-                        (at..).zip(leaves).map(entry).collect::<Vec<_>>()
-                    }
-                    Err(fault) => return Some((vec![Err(fault.desk_error())], end)),
-                };
-                Some((page, to))
-            }
-        });
-        Ok(pages.flat_map(stream::iter).boxed())
+        self.log.entries(caller, from, until).await
     }
 
-    async fn checkpoint(&self, _caller: &Caller) -> Result<CheckpointView, DeskError> {
-        let (tree_size, note) = self.log.cosigned_head();
-        let root = self.log.head_at(tree_size).await.map_err(|fault| fault.desk_error())?.root.0;
-        Ok(CheckpointView { note, tree_size, root })
+    async fn checkpoint(&self, caller: &Caller) -> Result<CheckpointView, DeskError> {
+        self.log.checkpoint(caller).await
     }
 
-    async fn inclusion(&self, _caller: &Caller, index: u64, tree_size: u64) -> Result<ProofView, DeskError> {
-        let proof = self.log.inclusion(index, tree_size).await.map_err(|fault| outside(&fault))?;
-        let root = self.log.head_at(tree_size).await.map_err(|fault| outside(&fault))?.root.0;
-        Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
+    async fn inclusion(&self, caller: &Caller, index: u64, tree_size: u64) -> Result<ProofView, DeskError> {
+        self.log.inclusion(caller, index, tree_size).await
     }
 
-    async fn consistency(
-        &self,
-        _caller: &Caller,
-        old_size: u64,
-        tree_size: u64,
-    ) -> Result<ProofView, DeskError> {
-        let proof = self.log.consistency(old_size, tree_size).await.map_err(|fault| outside(&fault))?;
-        let root = self.log.head_at(tree_size).await.map_err(|fault| outside(&fault))?.root.0;
-        Ok(ProofView { hashes: proof.hashes().iter().map(|h| h.0).collect(), tree_size, root })
-    }
-}
-
-/// A proof that cannot be had because what was asked lies outside the log is the caller's to mend.
-fn outside(fault: &JournalFault) -> DeskError {
-    match fault {
-        JournalFault::Tree(outside) => {
-            let cure = "ask within the size of the newest checkpoint";
-            crate::withdrawal::Invalid::new(Code::FieldMalformed, "tree_size", outside.to_string(), cure)
-                .into()
-        }
-        fault => fault.desk_error(),
+    async fn consistency(&self, caller: &Caller, old: u64, tree_size: u64) -> Result<ProofView, DeskError> {
+        self.log.consistency(caller, old, tree_size).await
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod approve;
+pub mod audit;
 pub mod clear;
 pub mod context;
 pub mod cosign;

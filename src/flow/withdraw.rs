@@ -222,6 +222,10 @@ fn clear(open: &mut Open, turn: &mut Turn, clearance: Clearance, answer: &Signed
         key_id: answer.key_id.clone(),
         signature: hex(&answer.signature),
     });
+    // An approval names how the travel rule was met; met otherwise, it is another text.
+    if open.clearance.as_ref().is_some_and(|old| old.kind() != clearance.kind()) {
+        open.approvals.clear();
+    }
     open.clearance = Some(clearance);
     turn.changed.insert(open.id);
 }

@@ -405,7 +405,7 @@ fn is_settled(view: &WithdrawalView) -> bool {
     use crate::withdrawal::Code;
     match &view.outcome {
         Outcome::Moving => false,
-        Outcome::Held(findings) => !findings.iter().all(|f| f.code == Code::ClearancePending),
+        Outcome::Held(findings) => !findings.iter().any(|f| f.code == Code::ClearancePending),
         Outcome::Refused(_) | Outcome::Released => true,
     }
 }

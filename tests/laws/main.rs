@@ -4,8 +4,11 @@
 
 mod approvals;
 mod facts;
+mod foreign;
 mod log;
+mod node;
 mod policy;
+mod processes;
 mod requests;
 mod share;
 mod story;

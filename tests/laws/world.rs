@@ -32,7 +32,7 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use tokio::net::TcpListener;
@@ -113,7 +113,7 @@ pub fn identity(seed: u8, label: &str) -> IdentityKey {
     keystore(keys::KeyRole::Signer, seed).ed25519_identity(label).unwrap()
 }
 
-fn store_secret(seed: u8) -> StoreSecret {
+pub fn store_secret(seed: u8) -> StoreSecret {
     StoreSecret::take(&mut [seed; 32])
 }
 
@@ -215,6 +215,8 @@ impl Default for Plan {
             depth_min: 1,
             retry: Duration::from_millis(50),
             create_wait: Duration::from_secs(20),
+            // Heads are witnessed with the reservations only, so that a thief can take the log over where it stands.
+            witness_every: Duration::from_secs(3_600),
             ..PartySettings::default()
         };
         Self {
@@ -291,6 +293,14 @@ impl CosignDesk for Tap {
     }
 }
 
+/// How a signer in a process of its own reaches the relay: DER, all of it.
+pub struct Papers {
+    pub relay: SocketAddr,
+    pub root: Vec<u8>,
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
 pub struct World {
     pub dir: tempfile::TempDir,
     pub plan: Plan,
@@ -299,6 +309,7 @@ pub struct World {
     pub cosigner: Option<Arc<Cosigner>>,
     ahead: Arc<AtomicU64>,
     ca: Issuer<'static, KeyPair>,
+    ca_certificate: CertificateDer<'static>,
     roots: RootCertStore,
     relay_address: SocketAddr,
     relay_stop: CancellationToken,
@@ -309,6 +320,14 @@ pub struct World {
 impl World {
     /// A world that runs, with nothing stated yet.
     pub async fn new(plan: Plan) -> Self {
+        let mut world = Self::furnished(plan).await;
+        world.start_cosigner().await;
+        world.start_signer().await;
+        world
+    }
+
+    /// A world where everything is made and neither party runs.
+    pub async fn furnished(plan: Plan) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -323,6 +342,7 @@ impl World {
             cosigner: None,
             ahead: Arc::default(),
             ca: Issuer::new(params, ca_key),
+            ca_certificate: certificate.der().clone(),
             roots,
             relay_address: free().await,
             relay_stop: CancellationToken::new(),
@@ -340,9 +360,18 @@ impl World {
             create_store(&url, &secret, key, identity, (name, world.now())).await.unwrap();
         }
         Enclave::create_database(&world.dir.path().join("enclave.db")).await.unwrap();
-        world.start_cosigner().await;
-        world.start_signer().await;
         world
+    }
+
+    /// What a signer in a process of its own must be given to reach the relay.
+    pub fn papers(&self) -> Papers {
+        let TlsIdentity { chain, key } = self.tls();
+        Papers {
+            relay: self.relay_address,
+            root: self.ca_certificate.to_vec(),
+            certificate: chain[0].to_vec(),
+            key: key.secret_der().to_vec(),
+        }
     }
 
     /// A world with fresh facts, `hot` coins of one bitcoin and that much cold.

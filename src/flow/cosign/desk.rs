@@ -565,8 +565,7 @@ impl Party {
         let network = self.context.asset.network();
         let script = core.state.scripts.script(&self.context.wallet, Branch::Deposit, order.index);
         let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
-        let taken = core.state.addresses.values().any(|a| a.index == order.index);
-        if taken {
+        if core.state.addresses.is_taken(order.index) {
             return Err(Finding::new(Code::EvidenceInvalid, "this index belongs to another customer"));
         }
         let attestation = AddressAttestation {
@@ -602,7 +601,7 @@ impl Party {
             ],
         );
         draft.row(Table::Address, key.clone(), "attested", draft.now(), rows::write(&row));
-        core.state.addresses.insert(key, row);
+        core.state.addresses.put(key, row);
         Ok(word)
     }
 }

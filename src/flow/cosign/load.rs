@@ -91,7 +91,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
         let script =
             ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
         state.scripts.note((0, row.index), script);
-        state.addresses.insert(key, row);
+        state.addresses.put(key, row);
     }
     for (key, row) in &seen.coins {
         state.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);

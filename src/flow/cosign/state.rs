@@ -1,6 +1,6 @@
 //! What the co-signer knows: its own coins, scripts, sums, facts, and the head of the signer's log it has witnessed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
@@ -70,6 +70,31 @@ impl OwnScripts for Scripts {
     }
 }
 
+/// The addresses it has attested: one index belongs to one customer.
+#[derive(Default)]
+pub struct Attested {
+    by_customer: HashMap<String, AddressRow>,
+    taken: HashSet<u32>,
+}
+
+impl Attested {
+    /// The address of a customer, by the customer's key.
+    pub fn get(&self, customer: &str) -> Option<&AddressRow> {
+        self.by_customer.get(customer)
+    }
+
+    /// Whether an index belongs to somebody.
+    pub fn is_taken(&self, index: u32) -> bool {
+        self.taken.contains(&index)
+    }
+
+    /// Puts a customer's address in.
+    pub fn put(&mut self, customer: String, row: AddressRow) {
+        self.taken.insert(row.index);
+        self.by_customer.insert(customer, row);
+    }
+}
+
 /// The co-signer's ledger in memory.
 #[derive(Default)]
 pub struct State {
@@ -78,7 +103,7 @@ pub struct State {
     /// Its own scripts.
     pub scripts: Scripts,
     /// Addresses by customer key.
-    pub addresses: HashMap<String, AddressRow>,
+    pub addresses: Attested,
     /// The signer's head it has witnessed last.
     pub witnessed: Option<Head>,
     /// Why it no longer signs: a fork was seen. Only people can end it.

@@ -310,9 +310,13 @@ impl Journal {
         }
     }
 
-    /// The rows with these keys.
+    /// The rows with these keys. Only keys that have a row are asked for: the tags in memory are those of all rows.
     pub async fn rows(&self, table: Table, keys: &[String]) -> Result<Vec<Row>, JournalFault> {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let there = keys.iter().filter(|key| self.tags.contains_key(&(table, (*key).clone())));
+        let keys: Vec<&str> = there.map(String::as_str).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(self.store.rows(table, &keys).await?)
     }
 

@@ -75,10 +75,11 @@ async fn the_old_answer_stands_until_the_new_one_has_come() {
 }
 
 #[tokio::test]
-async fn what_was_asked_in_time_is_not_asked_again_over_a_slow_clock() {
+async fn over_a_slow_clock_the_counterparty_is_asked_again_and_not_all_the_time() {
     let world = World::new().await;
     let mut settings = world.settings(ROBOT, world.robot_address);
-    settings.now = Arc::new(|| Seconds(clock()().0 - 90));
+    let theirs = world.clock();
+    settings.now = Arc::new(move || Seconds(theirs().0 - 90));
     let counted = Counted { robot: Robot::personas(CHECKED, UNCHECKED, COMPANY), asked: world.asked.clone() };
     let _robot = world.start(settings, Arc::new(counted), world.robot_address).await;
     let exchange = world.exchange().await;
@@ -87,10 +88,14 @@ async fn what_was_asked_in_time_is_not_asked_again_over_a_slow_clock() {
     let first = insist(&exchange, &ask).await;
     assert!(line(&first.0, "answered_at").parse::<u64>().unwrap() < since.0);
     assert_eq!(answered(exchange.verify(ask.clone()).await.unwrap()), first);
+    assert_eq!(world.times_asked(), 1);
+    world.ahead.store(11, Ordering::SeqCst);
+    let second = insist(&exchange, &ask).await;
+    assert_ne!(second, first);
     // A time that is yet to come asks for no more than now.
     let ask = VerifyAsk { fresh_since: Some(since.plus(1_000_000)), ..ask };
-    let _ = insist(&exchange, &ask).await;
-    assert!(world.times_asked() <= 2);
+    assert_eq!(answered(exchange.verify(ask).await.unwrap()), second);
+    assert_eq!(world.times_asked(), 2);
 }
 
 #[tokio::test]
@@ -130,4 +135,22 @@ async fn an_answer_is_known_from_the_moment_it_is_kept_and_over_a_restart() {
     robot.stop().await;
     let exchange = world.exchange().await;
     assert_eq!(exchange.known_answer(&ask.request_digest).await, Some(first));
+}
+
+#[tokio::test]
+async fn a_verification_is_written_twice_once_uuid_and_key_are_at_hand() {
+    let world = World::new().await;
+    let (exchange, _robot) = (world.exchange().await, world.robot().await);
+    let one = |id| ask(id, CHECKED, &natural("Robbins", "Taylor"));
+    let _ = answered(exchange.verify(one("w1")).await.unwrap());
+    let file = format!("sqlite://{}", world.database(EXCHANGE).display());
+    let pool = sqlx::SqlitePool::connect(&file).await.unwrap();
+    let counting = "CREATE TABLE writes (what TEXT);
+        CREATE TRIGGER i AFTER INSERT ON verifications BEGIN INSERT INTO writes VALUES ('insert'); END;
+        CREATE TRIGGER u AFTER UPDATE ON verifications BEGIN INSERT INTO writes VALUES ('update'); END;";
+    sqlx::raw_sql(counting).execute(&pool).await.unwrap();
+    let _ = answered(exchange.verify(one("w2")).await.unwrap());
+    let writes: Vec<String> =
+        sqlx::query_scalar("SELECT what FROM writes ORDER BY rowid").fetch_all(&pool).await.unwrap();
+    assert_eq!(writes, ["insert", "update"]);
 }

@@ -1,0 +1,163 @@
+//! The two parties, each in a process of its own: this program started again with a role.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use countersign::audit::{LogKey, WitnessKey};
+use countersign::cosigner::{RemoteCosigner, RemoteLimits};
+use countersign::desk::Role;
+use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use countersign::flow::cosign::Cosigner;
+use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::signer::{Signer, SignerParts, create_store};
+use countersign::grpc::{Desks, Limits, Server, system_clock};
+use countersign::keys::KeyRole;
+use countersign::pki;
+use countersign::wire::channel::ChannelOrder;
+use countersign::withdrawal::{Seconds, VaspId};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use crate::world::*;
+
+/// A party that runs.
+pub struct Party {
+    pub name: &'static str,
+    pub address: String,
+    pub child: Child,
+}
+
+impl Party {
+    /// Starts this program again, and waits until it listens.
+    pub async fn start(name: &'static str, dir: &Path, args: &[&str]) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let mut child = Command::new(program)
+            .args(["--role", name, "--dir", dir.to_str().unwrap()])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = said.next_line().await.unwrap().expect("the party stopped");
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = said.next_line().await {
+                println!("{line}")
+            }
+        });
+        Self { name, address, child }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Tells it to stop, and waits.
+    pub async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait().await;
+    }
+}
+
+/// Until whoever started this process goes away.
+async fn told_to_stop() {
+    let mut rest = Vec::new();
+    let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+}
+
+async fn serve(dir: &Path, name: &str, desks: Desks) {
+    let (authorities, identity) = pem(dir, name);
+    let tls = pki::server_config(&authorities, identity).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
+    server.serve(listener, told_to_stop()).await.unwrap();
+}
+
+async fn store_made(dir: &Path, name: &'static str, seed: u8, origin: &str) {
+    let identity = Arc::new(identity(seed, "log"));
+    let key = LogKey::new(origin, &identity.public_key()).unwrap();
+    let now = Seconds(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs());
+    create_store(&store(dir, name), &store_secret(seed), key, identity, (name, now)).await.unwrap();
+}
+
+/// The co-signer's process.
+pub async fn cosigner(dir: PathBuf) {
+    store_made(&dir, "cosigner", 0xb, COSIGNER_ORIGIN).await;
+    let (log, witness) = (identity(0xb, "log"), identity(0xb, "witness"));
+    let parts = CosignerParts {
+        context: context(),
+        store: store(&dir, "cosigner"),
+        secret: store_secret(0xb),
+        log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
+        log_identity: Arc::new(log),
+        witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
+        witness_identity: Arc::new(witness),
+        attestation: Arc::new(identity(0xb, "attestation")),
+        hot_key: Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+    };
+    let desk = Cosigner::start(parts).await.unwrap();
+    serve(&dir, "cosigner", Desks { cosign: Some(Arc::new(desk)), ..Desks::default() }).await;
+}
+
+/// An enclave's settings, the same for the signer's own and the counterparty's.
+pub fn enclave_settings(
+    dir: &Path,
+    (vasp, seed): (VaspId, u8),
+    relay: &str,
+    address: SocketAddr,
+) -> enclave::Settings {
+    let (roots, tls) = travel_tls(dir);
+    let others = [(OWN_VASP, OWN), (ROBOT_VASP, ROBOT)].into_iter().filter(|(id, _)| *id != vasp);
+    enclave::Settings {
+        vasp,
+        identity: key(seed),
+        data_key: DataKey::new(&[seed; 32]),
+        database: dir.join(format!("enclave-{vasp}.db")),
+        directory: others.map(|(id, seed)| (id, key(seed).verifying_key().to_bytes())).collect(),
+        relay: RelayPin { url: format!("https://{relay}"), key: key(RELAY).verifying_key().to_bytes() },
+        roots,
+        tls,
+        endpoint: format!("https://{address}"),
+        limits: enclave::Limits { retry_s_max: 1, waiting_max: 100_000, ..enclave::Limits::default() },
+        now: countersign::flow::context::machine_clock(),
+    }
+}
+
+/// The signer's process, its enclave inside.
+pub async fn signer(dir: PathBuf, cosigner: String, relay: String) {
+    store_made(&dir, "signer", 0xa, SIGNER_ORIGIN).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = enclave_settings(&dir, (OWN_VASP, OWN), &relay, listener.local_addr().unwrap());
+    Enclave::create_database(&settings.database).await.unwrap();
+    let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+    let (authorities, identity_pem) = pem(&dir, "signer");
+    let tls = pki::client_config(&authorities, identity_pem).unwrap();
+    let order = ChannelOrder { address: cosigner, tls, server_role: Role::Cosigner };
+    let log = identity(0xa, "log");
+    let parts = SignerParts {
+        context: context(),
+        store: store(&dir, "signer"),
+        secret: store_secret(0xa),
+        log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
+        identity: Arc::new(log),
+        hot_key: Arc::new(keystore(KeyRole::Signer, 0xa).hot_key().unwrap()),
+        cosigner: Arc::new(RemoteCosigner::new(&order, RemoteLimits::default()).unwrap()),
+        enclave: Arc::new(enclave),
+    };
+    let signer = Signer::start(parts).await.unwrap();
+    let desk = signer.desk();
+    let desks = Desks {
+        withdrawals: Some(desk.clone()),
+        addresses: Some(desk.clone()),
+        statements: Some(desk.clone()),
+        positions: Some(desk),
+        ..Desks::default()
+    };
+    serve(&dir, "signer", desks).await;
+    signer.stop().await;
+}

@@ -1,0 +1,230 @@
+//! What operators do: read what waits for them, say yes or no with an SSH key.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::connect::{ConnectArgs, Session};
+use super::view;
+use crate::cli::answer::Answer;
+use crate::cli::keyfile;
+use crate::cli::problem::{Exit, Problem};
+use crate::desk::PendingApproval;
+use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, sign_ssh};
+use crate::wire::v1::{self, get_withdrawal_request::Pick};
+use crate::wire::withdrawals as wire;
+use crate::withdrawal::{Code, WithdrawalId};
+
+/// What `approvals` takes.
+#[derive(Debug, Args)]
+pub struct ApprovalsArgs {
+    /// How to reach the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// What `approve` takes.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// How to reach the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+    /// The withdrawal, `wd_…`
+    #[arg(value_name = "WITHDRAWAL")]
+    pub withdrawal: String,
+    /// How it is signed.
+    #[command(flatten)]
+    pub how: SignArgs,
+}
+
+/// What `reject` takes.
+#[derive(Debug, Args)]
+pub struct RejectArgs {
+    /// How to reach the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+    /// The withdrawal, `wd_…`
+    #[arg(value_name = "WITHDRAWAL")]
+    pub withdrawal: String,
+    /// Why not, in one line of at most 200 characters, without personal data; part of the signed text
+    #[arg(long)]
+    pub reason: String,
+    /// How it is signed.
+    #[command(flatten)]
+    pub how: SignArgs,
+}
+
+/// How an operator signs.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// Sign with this unencrypted OpenSSH private key (Ed25519 or ECDSA P-256)
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// Hand in the signature that `ssh-keygen -Y sign` made
+    #[arg(long, value_name = "FILE", conflicts_with = "ssh_key")]
+    pub signature: Option<PathBuf>,
+    /// Write the text into this file, for `ssh-keygen -Y sign`, and hand in nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ssh_key", "signature"])]
+    pub text_out: Option<PathBuf>,
+    /// Do not ask before signing
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Lists what waits for operators.
+pub async fn list(args: &ApprovalsArgs) -> Result<Answer, Problem> {
+    let waiting = pending(&args.connect.open()?).await?;
+    let mut text = String::new();
+    for one in &waiting {
+        text.push_str(&format!("{}\n", one.text));
+        for finding in &one.findings {
+            text.push_str(&format!("missing: {} {}\n", finding.code, finding.detail));
+        }
+        for given in &one.given {
+            text.push_str(&format!("given:   {} for {} at {}\n", given.operator, given.group, given.at));
+        }
+        text.push_str(&format!("\n  countersign approve {}\n\n", one.withdrawal));
+    }
+    if waiting.is_empty() {
+        text.push_str("nothing waits for an approval\n");
+    }
+    let documents = waiting.iter().map(|one| {
+        json!({
+            "withdrawal": one.withdrawal.to_string(),
+            "text": one.text,
+            "expires_at": one.expires_at.0,
+            "findings": one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail })).collect::<Vec<_>>(),
+            "given": one.given.iter().map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 })).collect::<Vec<_>>(),
+        })
+    });
+    Ok(Answer::ok(json!({ "approvals": documents.collect::<Vec<_>>() }), text))
+}
+
+async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
+    let mut client = session.client.approvals();
+    let (mut all, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let message = v1::ListApprovalsRequest { page_size: 500, page_token };
+        let page = client.list_approvals(session.request(message)).await?.into_inner();
+        for approval in page.approvals {
+            all.push(PendingApproval::try_from(approval)?);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Says yes.
+pub async fn approve(args: &ApproveArgs) -> Result<Answer, Problem> {
+    let id = WithdrawalId::parse(&args.withdrawal)?;
+    let session = args.connect.open()?;
+    let waiting = pending(&session).await?.into_iter().find(|one| one.withdrawal == id);
+    let waiting = waiting.ok_or_else(|| {
+        Problem::of(Code::NotFound, format!("{id} does not wait for an approval"))
+            .cure("see `countersign approvals` and `countersign status`")
+    })?;
+    // What is signed must be an approval of the withdrawal that was named, whatever the service sends.
+    if ApprovalText::parse(&waiting.text)?.withdrawal() != id {
+        return Err(Problem::of(Code::ApprovalInvalid, "the service sent the text of another withdrawal"));
+    }
+    let signature = match sign(&args.how, &session, &waiting.text, &format!("countersign approve {id}"))? {
+        Signing::Signed(signature) => signature,
+        Signing::Told(answer) => return Ok(answer),
+    };
+    let message = v1::ApproveWithdrawalRequest { name: wire::name(id), signature };
+    view::done(session.client.approvals().approve_withdrawal(session.request(message)).await?.into_inner())
+}
+
+/// Says no.
+pub async fn reject(args: &RejectArgs) -> Result<Answer, Problem> {
+    let id = WithdrawalId::parse(&args.withdrawal)?;
+    let session = args.connect.open()?;
+    let message = v1::GetWithdrawalRequest { pick: Some(Pick::Name(wire::name(id))) };
+    let asked = view::read(
+        session.client.withdrawals().get_withdrawal(session.request(message)).await?.into_inner(),
+    )?
+    .request;
+    let text = RejectionText {
+        organisation: asked.organisation,
+        request_id: asked.request_id,
+        customer_ref: asked.customer_ref,
+        asset: asked.asset,
+        amount: asked.amount,
+        destination: asked.destination,
+        reason: args.reason.clone(),
+    };
+    if text.withdrawal() != id {
+        return Err(Problem::of(Code::ApprovalInvalid, "the service sent another withdrawal"));
+    }
+    let text = text.render();
+    RejectionText::parse(&text)?;
+    let command = format!("countersign reject {id} --reason '{}'", args.reason);
+    let signature = match sign(&args.how, &session, &text, &command)? {
+        Signing::Signed(signature) => signature,
+        Signing::Told(answer) => return Ok(answer),
+    };
+    let message =
+        v1::RejectWithdrawalRequest { name: wire::name(id), reason: args.reason.clone(), signature };
+    view::done(session.client.approvals().reject_withdrawal(session.request(message)).await?.into_inner())
+}
+
+enum Signing {
+    Signed(String),
+    Told(Answer),
+}
+
+/// Signs, takes a signature that was made elsewhere, or tells how to make one.
+fn sign(how: &SignArgs, session: &Session, text: &str, command: &str) -> Result<Signing, Problem> {
+    if let Some(path) = &how.signature {
+        let armored =
+            std::fs::read_to_string(path).map_err(|error| Problem::file(path, &error).at("--signature"))?;
+        return Ok(Signing::Signed(armored));
+    }
+    let key = match (&how.text_out, how.ssh_key.as_ref().or(session.profile.ssh_key.as_ref())) {
+        (None, Some(key)) => key,
+        (text_out, _) => return tell(text_out.as_ref(), text, command).map(Signing::Told),
+    };
+    if !how.yes {
+        confirm(text)?;
+    }
+    let private = std::fs::read_to_string(key).map_err(|error| Problem::file(key, &error).at("--ssh-key"))?;
+    Ok(Signing::Signed(sign_ssh(&Zeroizing::new(private), NAMESPACE_APPROVAL, text)?))
+}
+
+fn confirm(text: &str) -> Result<(), Problem> {
+    let cure = "read the text, then give --yes";
+    if !std::io::stdin().is_terminal() {
+        return Err(Problem::config("--yes", "is missing, and there is no terminal to ask on", cure));
+    }
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(terminal, "{text}\nSign exactly this? Type yes: ");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    if read.is_ok() && line.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Problem { exit: Exit::No, code: None, ..Problem::config("approval", "nothing was signed", "") })
+}
+
+fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer, Problem> {
+    let file = text_out.map_or_else(|| "text".to_owned(), |path| path.display().to_string());
+    let sign = format!("ssh-keygen -Y sign -n {NAMESPACE_APPROVAL} -f <your key> {file}");
+    let send = format!("{command} --signature {file}.sig");
+    let mut shown = format!("{text}\n");
+    match text_out {
+        Some(path) => keyfile::write_new(path, text)?,
+        None => {
+            shown.push_str("To sign with a key this program cannot read, repeat with --text-out text; then\n")
+        }
+    }
+    shown.push_str(&format!("  {sign}\n  {send}\n"));
+    Ok(Answer::ok(
+        json!({ "text": text, "namespace": NAMESPACE_APPROVAL, "sign": sign, "send": send }),
+        shown,
+    ))
+}

@@ -1,0 +1,181 @@
+//! Where a client connects and with which keys: flags, or a profile in TOML that saves typing them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use ed25519_dalek::SigningKey;
+use serde::Deserialize;
+use tonic::Request;
+
+use crate::cli::config::read;
+use crate::cli::keyfile;
+use crate::cli::problem::Problem;
+use crate::desk::Role;
+use crate::grpc::{Client, ClientOrder};
+use crate::pki::PemFiles;
+use crate::withdrawal::{Asset, Network};
+
+/// How to reach the service.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// A profile in TOML: connect, ca, cert, key, and the keys and names that the commands take
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub profile: Option<PathBuf>,
+    /// The service's address; its host must stand in its certificate
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Connection")]
+    pub connect: Option<String>,
+    /// The CA's certificate
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca: Option<PathBuf>,
+    /// The caller's certificate, whose role says what it may ask
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub key: Option<PathBuf>,
+    /// How long one call may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, help_heading = "Connection")]
+    pub deadline: u64,
+}
+
+/// A profile. Every field may be given as a flag instead, which then counts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// `host:port`.
+    pub connect: Option<String>,
+    /// The CA's certificate.
+    pub ca: Option<PathBuf>,
+    /// The caller's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The network of the assets that are meant.
+    pub network: Option<String>,
+    /// The exchange's name.
+    pub organisation: Option<String>,
+    /// The file of its request key.
+    pub request_key: Option<PathBuf>,
+    /// The key's name in the trust file.
+    pub request_key_id: Option<String>,
+    /// The observer's name.
+    pub observer: Option<String>,
+    /// The file of its statement key.
+    pub statement_key: Option<PathBuf>,
+    /// The operator's private SSH key.
+    pub ssh_key: Option<PathBuf>,
+    /// The co-signer's attestation key, hex.
+    pub attestation_key: Option<String>,
+    /// The hot wallet's descriptor.
+    pub descriptor: Option<String>,
+    /// The verifier key of the signer's log.
+    pub log_key: Option<String>,
+    /// The verifier key of the co-signer's cosignatures.
+    pub cosigner_key: Option<String>,
+}
+
+impl Profile {
+    fn read(path: &Path) -> Result<Self, Problem> {
+        let (mut profile, base) = read::file::<Self>(path)?;
+        let paths = [&mut profile.ca, &mut profile.cert, &mut profile.key];
+        let keys = [&mut profile.request_key, &mut profile.statement_key, &mut profile.ssh_key];
+        paths.into_iter().chain(keys).flatten().for_each(|path| *path = base.join(&*path));
+        Ok(profile)
+    }
+}
+
+/// A line to the service, and what the profile says besides.
+pub struct Session {
+    /// The clients of each service.
+    pub client: Client,
+    /// The profile, empty where none was given.
+    pub profile: Profile,
+    deadline: Duration,
+}
+
+impl ConnectArgs {
+    /// Reads the profile, if there is one.
+    pub fn profile(&self) -> Result<Profile, Problem> {
+        self.profile.as_deref().map_or_else(|| Ok(Profile::default()), Profile::read)
+    }
+
+    /// Makes ready to call the signer. Nothing is connected before the first call.
+    pub fn open(&self) -> Result<Session, Problem> {
+        self.open_to(Role::Signer)
+    }
+
+    /// Makes ready to call one of the parties.
+    pub fn open_to(&self, server_role: Role) -> Result<Session, Problem> {
+        let profile = self.profile()?;
+        let wanted =
+            |flag: &str| Problem::config(flag, "is missing", "give it, or --profile with a file that has it");
+        let pick = |flag: &str, given: &Option<PathBuf>, known: &Option<PathBuf>| {
+            given.clone().or_else(|| known.clone()).ok_or_else(|| wanted(flag))
+        };
+        let order = ClientOrder {
+            address: self
+                .connect
+                .clone()
+                .or_else(|| profile.connect.clone())
+                .ok_or_else(|| wanted("--connect"))?,
+            files: PemFiles {
+                authority: pick("--ca", &self.ca, &profile.ca)?,
+                certificate: pick("--cert", &self.cert, &profile.cert)?,
+                key: pick("--key", &self.key, &profile.key)?,
+            },
+            server_role,
+        };
+        let deadline = Duration::from_secs(self.deadline.max(1));
+        Ok(Session { client: Client::open(&order)?, profile, deadline })
+    }
+}
+
+impl Session {
+    /// A message with its deadline.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline);
+        request
+    }
+}
+
+/// A value of a flag or of the profile; without either, what to give.
+pub fn given(flag: &str, flagged: Option<&String>, known: Option<&String>) -> Result<String, Problem> {
+    let wanted = || Problem::config(flag, "is missing", "give it, or write it into the profile");
+    flagged.or(known).cloned().ok_or_else(wanted)
+}
+
+/// The Ed25519 key of a flag or of the profile.
+pub fn signing_key(
+    flag: &str,
+    flagged: Option<&PathBuf>,
+    known: Option<&PathBuf>,
+) -> Result<SigningKey, Problem> {
+    let wanted = || {
+        Problem::config(
+            flag,
+            "is missing",
+            "name the key file that `countersign init` made, or write it into the profile",
+        )
+    };
+    keyfile::read(flag, flagged.or(known).ok_or_else(wanted)?)
+}
+
+/// An asset by its CAIP-19 id, or by the name of its network.
+pub fn asset(text: &str) -> Result<Asset, crate::withdrawal::Invalid> {
+    Network::parse(text).map(Asset::Bitcoin).or_else(|_| Asset::parse(text))
+}
+
+/// The asset of a flag, or that of the profile's network.
+pub fn asset_of(flagged: Option<&Asset>, profile: &Profile) -> Result<Asset, Problem> {
+    match (flagged, &profile.network) {
+        (Some(asset), _) => Ok(*asset),
+        (None, Some(network)) => Ok(Asset::Bitcoin(Network::parse(network)?)),
+        (None, None) => Err(Problem::config(
+            "--asset",
+            "is missing",
+            "give a network's name or a CAIP-19 id, or write network into the profile",
+        )),
+    }
+}

@@ -1,0 +1,11 @@
+//! The client commands: what the exchange, observers, operators and auditors ask of a running service, over the wire only.
+
+pub mod address;
+pub mod approvals;
+pub mod audit;
+pub mod connect;
+pub mod observe;
+pub mod position;
+pub mod view;
+pub mod withdraw;
+pub mod withdrawals;

@@ -1,0 +1,112 @@
+//! Where the money rests, as the signer sees it.
+
+use clap::Args;
+use serde_json::json;
+
+use super::connect::{self, ConnectArgs};
+use crate::cli::answer::{Answer, Facts};
+use crate::cli::problem::Problem;
+use crate::desk::{AssetPosition, PositionView};
+use crate::wire::v1;
+use crate::withdrawal::{Amount, Asset};
+
+/// What `position` takes.
+#[derive(Debug, Args)]
+pub struct PositionArgs {
+    /// How to reach the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+    /// Only this asset: a network's name or a CAIP-19 id
+    #[arg(long, value_parser = connect::asset)]
+    pub asset: Option<Asset>,
+}
+
+/// Shows the position.
+pub async fn run(args: &PositionArgs) -> Result<Answer, Problem> {
+    let session = args.connect.open()?;
+    let message =
+        v1::GetPositionRequest { asset: args.asset.map(|asset| asset.to_string()).unwrap_or_default() };
+    let answer = session.client.positions().get_position(session.request(message)).await?.into_inner();
+    let view = PositionView::try_from(answer)?;
+    let mut text = String::new();
+    for asset in &view.assets {
+        text.push_str(&shown(asset));
+        text.push('\n');
+    }
+    text.push_str(
+        &Facts::new()
+            .line("frozen", if view.frozen { "YES: nothing is signed" } else { "no" })
+            .line("read", view.at)
+            .text(),
+    );
+    let json = json!({ "assets": view.assets.iter().map(document).collect::<Vec<_>>(), "frozen": view.frozen, "read_at": view.at.0 });
+    Ok(Answer::ok(json, text))
+}
+
+fn shown(position: &AssetPosition) -> String {
+    let asset = position.asset;
+    let coin = |amount: Amount| format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol());
+    let nonzero = |amount: Amount| (!amount.is_zero()).then(|| coin(amount));
+    let (numerator, denominator) = position.hot_share_max;
+    let stated = |at: Option<crate::withdrawal::Seconds>| {
+        at.map_or_else(|| "never stated".to_owned(), |at| format!("stated {at}"))
+    };
+    Facts::new()
+        .line("asset", format!("{} ({asset})", asset.network()))
+        .line("hot", coin(position.hot))
+        .line("cold", format!("{}, {}", coin(position.cold), stated(position.position_at)))
+        .maybe("on its way to cold", nonzero(position.cold_in_transit))
+        .line("share", share(position.hot, position.cold, (numerator, denominator)))
+        .maybe("surplus to sweep", nonzero(position.surplus))
+        .line("spendable", coin(position.spendable))
+        .maybe("reserved", nonzero(position.reserved))
+        .maybe("earmarked", nonzero(position.earmarked))
+        .line("held", format!("{} in {} withdrawals", coin(position.held), position.held_count))
+        .maybe("refill wanted", nonzero(position.refill_wanted))
+        .line(
+            "price",
+            position.price.map_or_else(
+                || "never stated".to_owned(),
+                |price| format!("{price} KRW, {}", stated(position.price_at)),
+            ),
+        )
+        .line(
+            "fee rate",
+            position.fee_rate.map_or_else(
+                || "never stated".to_owned(),
+                |rate| format!("{rate} sat/kvB, {}", stated(position.chain_at)),
+            ),
+        )
+        .maybe("tip", position.tip_height)
+        .text()
+}
+
+/// The share in hundredths of a percent, rounded up as the law rounds it.
+fn share(hot: Amount, cold: Amount, (numerator, denominator): (u32, u32)) -> String {
+    let all = hot.units().saturating_add(cold.units());
+    let hundredths = hot.units().saturating_mul(10_000).div_ceil(all.max(1));
+    format!("{}.{:02} % hot, at most {numerator}/{denominator}", hundredths / 100, hundredths % 100)
+}
+
+fn document(position: &AssetPosition) -> serde_json::Value {
+    json!({
+        "asset": position.asset.to_string(),
+        "hot": position.hot.to_string(),
+        "cold": position.cold.to_string(),
+        "cold_in_transit": position.cold_in_transit.to_string(),
+        "spendable": position.spendable.to_string(),
+        "reserved": position.reserved.to_string(),
+        "earmarked": position.earmarked.to_string(),
+        "held": position.held.to_string(),
+        "held_count": position.held_count,
+        "surplus": position.surplus.to_string(),
+        "refill_wanted": position.refill_wanted.to_string(),
+        "hot_share_max": [position.hot_share_max.0, position.hot_share_max.1],
+        "price_krw": position.price.map(|price| price.to_string()),
+        "price_at": position.price_at.map(|at| at.0),
+        "position_at": position.position_at.map(|at| at.0),
+        "fee_rate_sat_per_kvb": position.fee_rate.map(|rate| rate.0),
+        "tip_height": position.tip_height,
+        "chain_at": position.chain_at.map(|at| at.0),
+    })
+}

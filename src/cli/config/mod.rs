@@ -1,0 +1,43 @@
+//! The configuration files: what was typed, what the program runs on, and what they lead to on the disk.
+//!
+//! Two stages before anything is opened: [`typed`] is the file as somebody wrote it; [`settings`] is what a process runs
+//! on, every field checked, every path absolute. [`load`] then opens what the settings name, and [`check`] tells of it.
+
+pub mod check;
+pub mod load;
+pub mod read;
+pub mod settings;
+pub mod typed;
+
+pub use settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
+
+use std::path::{Path, PathBuf};
+
+use super::problem::Problem;
+use crate::store::StoreUrl;
+
+/// The file behind a store's address, where it has one.
+pub fn sqlite_path(url: &StoreUrl) -> Option<PathBuf> {
+    url.to_string().strip_prefix("sqlite:").map(PathBuf::from)
+}
+
+/// Reads the signer's configuration.
+pub fn signer(path: &Path) -> Result<SignerSettings, Problem> {
+    let (file, base) = read::file::<typed::SignerFile>(path)?;
+    SignerSettings::new(file, &base)
+}
+
+/// Reads the co-signer's configuration.
+pub fn cosigner(path: &Path) -> Result<CosignerSettings, Problem> {
+    let (file, base) = read::file::<typed::CosignerFile>(path)?;
+    CosignerSettings::new(file, &base)
+}
+
+/// Reads the relay's configuration.
+pub fn relay(path: &Path) -> Result<RelaySettings, Problem> {
+    let (text, base) = read::text(path)?;
+    RelaySettings::new(read::parse(&text, "")?, &text, &base)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Tests of the configuration: the files in `deploy` are its specification, and each mistake is told by its field.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::cli::problem::{Exit, Problem};
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+fn text_of(name: &str) -> String {
+    std::fs::read_to_string(example(name)).unwrap()
+}
+
+fn signer_of(text: &str) -> Result<SignerSettings, Problem> {
+    SignerSettings::new(read::parse(text, "")?, Path::new("/etc/x"))
+}
+
+fn cosigner_of(text: &str) -> Result<CosignerSettings, Problem> {
+    CosignerSettings::new(read::parse(text, "")?, Path::new("/etc/x"))
+}
+
+fn relay_of(text: &str) -> Result<RelaySettings, Problem> {
+    RelaySettings::new(read::parse(text, "")?, text, Path::new("/etc/x"))
+}
+
+#[test]
+fn the_example_files_are_what_the_program_reads() {
+    let signer = signer(&example("signer.example.toml")).unwrap();
+    assert_eq!(signer.party.listen.to_string(), "10.20.0.5:7401");
+    assert_eq!(
+        signer.party.tls.key,
+        example("tls/signer.key"),
+        "a relative path counts from the file's folder"
+    );
+    assert_eq!(
+        signer.cosigner_tls, signer.party.tls,
+        "without its own table the certificate of [tls] is shown"
+    );
+    assert_eq!(signer.party.trust.people.len(), 3);
+    let cosigner = cosigner(&example("cosigner.example.toml")).unwrap();
+    assert_eq!(cosigner.party.origin, "exchange.example/countersign/cosigner");
+    let relay = relay(&example("relay.example.toml")).unwrap();
+    assert_eq!(relay.config.members.len(), 2);
+}
+
+/// A commented-out field shows its default: uncommented, nothing changes.
+#[test]
+fn the_defaults_shown_in_the_examples_are_the_defaults() {
+    for name in ["signer.example.toml", "cosigner.example.toml", "relay.example.toml"] {
+        let text = text_of(name);
+        let shown: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.split(' ').nth(1) == Some("=") && is_default(rest) => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert_ne!(shown, text, "{name} shows defaults");
+        let same = |text: &str| match name {
+            "signer.example.toml" => format!("{:?}", signer_of(text).unwrap()),
+            "cosigner.example.toml" => format!("{:?}", cosigner_of(text).unwrap()),
+            _ => format!("{:?}", relay_of(text).unwrap()),
+        };
+        assert_eq!(same(&shown), same(&text), "{name}");
+    }
+}
+
+/// Alternatives such as `url_file` are no defaults.
+fn is_default(line: &str) -> bool {
+    let name = line.split(' ').next().unwrap_or_default();
+    !["url_file", "passphrase", "ca", "cert", "key"].contains(&name)
+}
+
+#[test]
+fn every_mistake_is_told_by_the_fields_whole_name() {
+    let text = text_of("signer.example.toml");
+    let table: &[(&str, &str, &str, &str)] = &[
+        // what is replaced, with what, the field, and a word of the problem
+        ("network = \"mainnet\"", "network = \"main\"", "network", "no network"),
+        ("network = \"mainnet\"\n", "", "network", "missing"),
+        ("network = \"mainnet\"", "network = \"mainnet\"\ncolour = 1", "colour", "not a field"),
+        ("network = \"mainnet\"", "network = \"mainnet\"\nnetwork = \"regtest\"", "network", "twice"),
+        ("listen = \"10.20.0.5:7401\"", "listen = \"localhost:7401\"", "listen", "no address"),
+        ("ca = \"tls/ca.pem\"\n", "", "tls.ca", "missing"),
+        (
+            "hot_fingerprint = \"0000000000000000\"",
+            "hot_fingerprint = \"00\"",
+            "wallet.hot_fingerprint",
+            "16",
+        ),
+        (
+            "cold_fingerprint = \"0000000000000000\"",
+            "cold_fingerprint = 7",
+            "wallet.cold_fingerprint",
+            "invalid type",
+        ),
+        (
+            "url = \"sqlite:/var/lib/countersign-signer/ledger.db\"",
+            "url = \"sqlite:ledger.db\"",
+            "store.url",
+            "absolute",
+        ),
+        (
+            "url = \"sqlite:/var/lib/countersign-signer/ledger.db\"",
+            "url = \"mysql://a:hunter2@localhost/b\"",
+            "store.url",
+            "password",
+        ),
+        ("url = \"sqlite:/var/lib/countersign-signer/ledger.db\"", "", "store", "neither"),
+        ("# url_file =", "url_file =", "store", "both"),
+        (
+            "passphrase = { file = \"/run/credentials/countersign-signer.service/passphrase\" }",
+            "passphrase = { file = \"/x\", descriptor = 3 }",
+            "keystore.passphrase",
+            "both",
+        ),
+        (
+            "passphrase = { file = \"/run/credentials/countersign-signer.service/passphrase\" }",
+            "passphrase = \"secret\"",
+            "keystore.passphrase",
+            "invalid type",
+        ),
+        ("threshold = 2", "threshold = 4", "trust.quorum.threshold", "4 of 3"),
+        ("threshold = 2", "treshold = 2", "trust.quorum.treshold", "not a field"),
+        ("rules = \"built-in\"", "rules = \"\"", "policy.rules", "empty"),
+        ("origin = \"exchange.example/countersign/signer\"", "origin = \"a b\"", "log.origin", "name"),
+        (
+            "address = \"cosigner.inner.example:7402\"",
+            "address = \"https://a:1/b\"",
+            "cosigner.address",
+            "host and port",
+        ),
+        (
+            "url = \"https://relay.example:7404\"",
+            "url = \"http://relay.example\"",
+            "enclave.relay.url",
+            "no such address",
+        ),
+        (
+            "public_endpoint = \"https://travel-rule.exchange.example:7403\"",
+            "public_endpoint = \"https://a/b\"",
+            "enclave.public_endpoint",
+            "no such address",
+        ),
+        ("# answer_wait_ms = 6000", "answer_wait = 1", "enclave.limits.answer_wait", "not a field"),
+        ("# queue_max = 4096", "queue_max = 0", "limits.queue_max", "zero"),
+        ("# depth_min = 6", "depth_min = -1", "limits.depth_min", "invalid value"),
+        (
+            "# travel_rule_floor_krw = \"1000000\"",
+            "travel_rule_floor_krw = \"1e6\"",
+            "limits.travel_rule_floor_krw",
+            "no whole number",
+        ),
+        ("# format = \"json\"", "format = \"xml\"", "tracing.format", "xml"),
+        ("# filter = \"info\"", "filter = \"a=b=c\"", "tracing.filter", "filter"),
+    ];
+    for (from, to, field, word) in table {
+        assert!(text.contains(from), "{from}");
+        let problem = signer_of(&text.replacen(from, to, 1)).err().unwrap_or_else(|| panic!("{to} passed"));
+        assert_eq!(problem.field.as_deref(), Some(*field), "{to}: {problem}");
+        assert!(problem.text.contains(word), "{to}: {problem}");
+        assert!(!problem.cure.is_empty() && problem.exit == Exit::Usage, "{to}: {problem}");
+        assert!(!problem.to_string().contains("hunter2"), "a password is never repeated");
+    }
+}
+
+#[test]
+fn a_cosigners_file_refuses_what_only_a_signer_has() {
+    let text = text_of("cosigner.example.toml");
+    let problem = cosigner_of(&format!("{text}\n[enclave]\n")).unwrap_err();
+    assert_eq!(problem.field.as_deref(), Some("enclave"), "{problem}");
+    let problem = cosigner_of(&text.replace("# drain_s_max = 20", "open_max = 1")).unwrap_err();
+    assert_eq!(problem.field.as_deref(), Some("limits.open_max"), "{problem}");
+}
+
+#[test]
+fn a_relays_members_are_judged_by_the_relay() {
+    let text = text_of("relay.example.toml");
+    let problem = relay_of(&text.replacen("vasp = \"1001\"", "vasp = \"x\"", 1)).unwrap_err();
+    assert!(problem.text.contains("member `x`"), "{problem}");
+    let problem = relay_of(&text.replacen("# parcels_max = 10000", "parcels = 1", 1)).unwrap_err();
+    assert!(problem.to_string().contains("parcels"), "{problem}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let problem = signer(Path::new("/nowhere/signer.toml")).unwrap_err();
+    assert_eq!(problem.field.as_deref(), Some("/nowhere/signer.toml"));
+    assert_eq!(problem.exit, Exit::Usage);
+}

@@ -1,0 +1,216 @@
+//! The configuration as somebody wrote it: the fields of `deploy/*.example.toml`, unknown ones refused. Checks nothing else.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Gives each table its `Deserialize` with unknown fields refused.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(missing_docs)]
+        pub struct $name { $($(#[$meta])* pub $field: $kind,)* }
+    )*};
+}
+
+/// Gives a table of bounds its defaults: a field that is not written has its own.
+macro_rules! bounds {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty = $default:expr,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        #[allow(missing_docs)]
+        pub struct $name { $(pub $field: $kind,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    )*};
+}
+
+tables! {
+    /// The signer's file.
+    SignerFile {
+        network: String,
+        listen: String,
+        tls: TlsTable,
+        wallet: WalletTable,
+        store: StoreTable,
+        keystore: KeystoreTable,
+        trust: TrustTable,
+        policy: PolicyTable,
+        log: LogTable,
+        cosigner: CosignerTable,
+        enclave: EnclaveTable,
+        #[serde(default)]
+        limits: SignerLimits,
+        #[serde(default)]
+        tracing: TracingTable,
+    }
+
+    /// The co-signer's file.
+    CosignerFile {
+        network: String,
+        listen: String,
+        tls: TlsTable,
+        wallet: WalletTable,
+        store: StoreTable,
+        keystore: KeystoreTable,
+        trust: TrustTable,
+        policy: PolicyTable,
+        log: LogTable,
+        #[serde(default)]
+        limits: CosignerLimits,
+        #[serde(default)]
+        tracing: TracingTable,
+    }
+
+    /// The relay's file; `member` and `limits` are read by the relay itself.
+    RelayFile {
+        listen: String,
+        key: SecretTable,
+        tls: TlsTable,
+        member: Vec<toml::Table>,
+        #[serde(default)]
+        limits: toml::Table,
+        #[serde(default)]
+        tracing: TracingTable,
+    }
+
+    /// A certificate, its key, and the CA.
+    TlsTable {
+        ca: PathBuf,
+        cert: PathBuf,
+        key: PathBuf,
+    }
+
+    /// What was compared by eye.
+    WalletTable {
+        hot_fingerprint: String,
+        cold_fingerprint: String,
+    }
+
+    /// Where the store is.
+    StoreTable {
+        url: Option<String>,
+        url_file: Option<PathBuf>,
+    }
+
+    /// The sealed seed.
+    KeystoreTable {
+        path: PathBuf,
+        passphrase: SecretTable,
+    }
+
+    /// Where a secret comes from.
+    SecretTable {
+        file: Option<PathBuf>,
+        descriptor: Option<u32>,
+    }
+
+    /// Whom the party believes.
+    TrustTable {
+        file: PathBuf,
+        signatures: Vec<PathBuf>,
+        quorum: QuorumTable,
+    }
+
+    /// Who may sign a trust file.
+    QuorumTable {
+        threshold: usize,
+        people: Vec<PersonTable>,
+    }
+
+    /// One key of one person.
+    PersonTable {
+        name: String,
+        key: String,
+    }
+
+    /// What may leave.
+    PolicyTable {
+        settings: PathBuf,
+        rules: String,
+    }
+
+    /// The party's log.
+    LogTable {
+        origin: String,
+    }
+
+    /// The other key.
+    CosignerTable {
+        address: String,
+        tls: Option<TlsTable>,
+    }
+
+    /// The travel rule.
+    EnclaveTable {
+        database: PathBuf,
+        data_key: SecretTable,
+        identity_key: SecretTable,
+        listen: String,
+        public_endpoint: String,
+        tls: TlsTable,
+        relay: RelayTable,
+        #[serde(default)]
+        limits: EnclaveLimits,
+    }
+
+    /// The relay, as the enclave sees it.
+    RelayTable {
+        url: String,
+        key: String,
+    }
+}
+
+bounds! {
+    /// Bounds of the travel rule.
+    EnclaveLimits {
+        answer_wait_ms: u64 = 6_000,
+        expiry_s: u64 = 86_400,
+        waiting_max: u64 = 10_000,
+        at_once_max: usize = 128,
+    }
+
+    /// Bounds of the signer.
+    SignerLimits {
+        request_age_s_max: u64 = 600,
+        statement_age_s_max: u64 = 900,
+        approval_age_s_max: u64 = 86_400,
+        hold_s_max: u64 = 86_400,
+        transit_s_max: u64 = 7_200,
+        depth_min: u32 = 6,
+        travel_rule_floor_krw: String = "1000000".to_owned(),
+        create_wait_ms: u64 = 2_000,
+        retry_ms: u64 = 500,
+        queue_max: usize = 4_096,
+        open_max: usize = 20_000,
+        drain_s_max: u64 = 20,
+        memory_lock: bool = true,
+    }
+
+    /// Bounds of the co-signer.
+    CosignerLimits {
+        request_age_s_max: u64 = 600,
+        hold_s_max: u64 = 86_400,
+        statement_age_s_max: u64 = 900,
+        approval_age_s_max: u64 = 86_400,
+        transit_s_max: u64 = 7_200,
+        depth_min: u32 = 6,
+        travel_rule_floor_krw: String = "1000000".to_owned(),
+        queue_max: usize = 1_024,
+        drain_s_max: u64 = 20,
+        memory_lock: bool = true,
+    }
+
+    /// How the process says what it does.
+    TracingTable {
+        format: String = "json".to_owned(),
+        filter: String = "info".to_owned(),
+    }
+}

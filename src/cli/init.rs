@@ -1,0 +1,411 @@
+//! Makes what a role needs, once: keystore, store, the enclave's database and keys. Never writes over anything, and shows the
+//! words of a new seed once.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Facts};
+use super::config::{self, load};
+use super::instance::{Instance, Witnessing};
+use super::problem::Problem;
+use super::{keyfile, words};
+use crate::enclave::Enclave;
+use crate::keys::{self, KeyRole, KeystoreTerms, OpenKeystore, PassphraseSource, SealCost, SecretBytes};
+use crate::store::StoreUrl;
+use crate::withdrawal::Network;
+
+/// What can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InitRole {
+    /// Key A, the ledger, the travel-rule database and its keys
+    Signer,
+    /// Key B and its own store
+    Cosigner,
+    /// Key C, or a key of the cold wallet: a keystore only, for an offline machine
+    Vault,
+    /// The relay's Ed25519 key
+    Relay,
+    /// A VASP's identity key (Ed25519), where it is made apart from the signer
+    VaspIdentity,
+    /// The exchange's request key (Ed25519)
+    Exchange,
+    /// An observer's statement key (Ed25519)
+    Observer,
+}
+
+/// What guessing a passphrase costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cost {
+    /// 64 MiB and three passes of Argon2id
+    Standard,
+    /// Nearly nothing: for throwaway keys, never on mainnet
+    Cheap,
+}
+
+/// A list of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// The English list of BIP-39
+    English,
+    /// The Korean list of BIP-39
+    Korean,
+}
+
+/// What `init` takes.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Whose things are made
+    #[arg(long, value_enum)]
+    pub role: InitRole,
+    /// Take network, places and passphrase from the service's own configuration file (signer, cosigner)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// mainnet, testnet4, signet or regtest
+    #[arg(long, value_parser = Network::parse)]
+    pub network: Option<Network>,
+    /// The account of BIP-48, `m/48'/coin'/account'/2'`
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    pub account: u32,
+    /// Where the keystore is to be
+    #[arg(long, value_name = "FILE")]
+    pub keystore: Option<PathBuf>,
+    /// What opens the keystore.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Where the store is to be: sqlite:/absolute/path, or mysql:// without a password
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// A file that holds the store's whole url, for one with a password
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    pub store_url_file: Option<PathBuf>,
+    /// The name of the party's log, as its configuration says (`log.origin`)
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// Write the new words into this file (mode 0600) instead of showing them on the terminal
+    #[arg(long, value_name = "FILE", conflicts_with = "words_from")]
+    pub words_file: Option<PathBuf>,
+    /// Restore: read 12 to 24 words, English or Korean, from this file
+    #[arg(long, value_name = "FILE")]
+    pub words_from: Option<PathBuf>,
+    /// A BIP-39 passphrase of the words (often none); not the one that opens the keystore
+    #[arg(long, value_name = "FILE")]
+    pub words_passphrase_file: Option<PathBuf>,
+    /// The list of new words
+    #[arg(long, value_enum, default_value = "english")]
+    pub language: Language,
+    /// What guessing the keystore's passphrase costs
+    #[arg(long, value_enum, default_value = "standard")]
+    pub cost: Cost,
+    /// Where the travel-rule database is to be (signer)
+    #[arg(long, value_name = "FILE")]
+    pub enclave_database: Option<PathBuf>,
+    /// Where the key that seals it is to be (signer)
+    #[arg(long, value_name = "FILE")]
+    pub enclave_data_key: Option<PathBuf>,
+    /// Where our VASP's identity key is to be (signer)
+    #[arg(long, value_name = "FILE")]
+    pub enclave_identity_key: Option<PathBuf>,
+    /// Where the Ed25519 key is to be (relay, vasp-identity, exchange, observer)
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Keep keystore, keys and stores that are there already, and make only what is missing
+    #[arg(long)]
+    pub existing: bool,
+}
+
+/// Where a keystore's passphrase comes from. Never an argument itself, never an environment variable.
+#[derive(Debug, Args)]
+pub struct PassphraseArgs {
+    /// A file that holds the keystore's passphrase, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// The number of an open file descriptor to read the passphrase from
+    #[arg(long, value_name = "NUMBER", conflicts_with = "passphrase_file")]
+    pub passphrase_fd: Option<u32>,
+}
+
+impl PassphraseArgs {
+    /// What was given.
+    pub fn source(&self) -> Option<PassphraseSource> {
+        let file = self.passphrase_file.clone().map(PassphraseSource::File);
+        file.or_else(|| self.passphrase_fd.map(PassphraseSource::Descriptor))
+    }
+
+    /// What was given, or what to give.
+    pub fn required(&self) -> Result<PassphraseSource, Problem> {
+        self.source().ok_or_else(|| {
+            missing("--passphrase-file", "name the file of the passphrase, or --passphrase-fd")
+        })
+    }
+}
+
+/// A flag that this role needs.
+pub fn missing(flag: &str, cure: &str) -> Problem {
+    Problem::config(flag, "is missing", cure)
+}
+
+/// Makes what the role needs.
+pub async fn run(args: InitArgs) -> Result<Answer, Problem> {
+    match args.role {
+        InitRole::Signer => party(args, KeyRole::Signer).await,
+        InitRole::Cosigner => party(args, KeyRole::Cosigner).await,
+        InitRole::Vault => party(args, KeyRole::Vault).await,
+        InitRole::Relay => machine_key(&args, "relay", "goes into each member's [enclave.relay] key"),
+        InitRole::VaspIdentity => {
+            machine_key(&args, "vasp-identity", "goes into the trust files of other VASPs and to the relay")
+        }
+        InitRole::Exchange => machine_key(&args, "exchange", "goes into the trust file, [[request_keys]]"),
+        InitRole::Observer => machine_key(&args, "observer", "goes into the trust file, [[statement_keys]]"),
+    }
+}
+
+fn machine_key(args: &InitArgs, role: &str, goes: &str) -> Result<Answer, Problem> {
+    let path = args
+        .key_file
+        .as_deref()
+        .ok_or_else(|| missing("--key-file", "name the file that is to hold the key"))?;
+    let public = made_or_kept(path, "--key-file", args.existing)?;
+    let text =
+        Facts::new().line("role", role).line("key file", path.display()).line("public key", &public).text();
+    Ok(Answer::ok(
+        json!({ "role": role, "key_file": path, "public_key": public }),
+        format!("{text}The public key {goes}.\n"),
+    ))
+}
+
+/// Makes an Ed25519 key file, or takes up the one that is there; gives the public half.
+fn made_or_kept(path: &Path, field: &str, existing: bool) -> Result<String, Problem> {
+    if existing && path.exists() {
+        let secret = load::hex_key(field, &PassphraseSource::File(path.to_owned()))?;
+        return Ok(keyfile::public_hex(&secret));
+    }
+    let secret = keyfile::fresh()?;
+    keyfile::create(path, &secret).map_err(|no| no.at(field))?;
+    Ok(keyfile::public_hex(&secret))
+}
+
+/// What a party is made of, after flags and configuration were put together.
+struct Plan {
+    role: KeyRole,
+    network: Network,
+    keystore: PathBuf,
+    passphrase: PassphraseSource,
+    store: Option<StoreUrl>,
+    origin: Option<String>,
+    enclave: Option<EnclavePlan>,
+}
+
+struct EnclavePlan {
+    database: PathBuf,
+    data_key: PathBuf,
+    identity_key: PathBuf,
+}
+
+impl Plan {
+    fn of(args: &InitArgs, role: KeyRole) -> Result<Self, Problem> {
+        let mut plan = match (&args.config, role) {
+            (None, _) => Self::of_flags(args, role)?,
+            (Some(path), KeyRole::Signer) => {
+                let settings = config::signer(path)?;
+                let enclave = settings.enclave;
+                let enclave = EnclavePlan {
+                    database: enclave.database,
+                    data_key: file_of("enclave.data_key", enclave.data_key)?,
+                    identity_key: file_of("enclave.identity_key", enclave.identity_key)?,
+                };
+                Self { enclave: Some(enclave), ..Self::of_config(role, settings.party)? }
+            }
+            (Some(path), KeyRole::Cosigner) => Self::of_config(role, config::cosigner(path)?.party)?,
+            (Some(_), KeyRole::Vault) => {
+                return Err(Problem::config(
+                    "--config",
+                    "is of no use to a vault, which runs no service",
+                    "give --network and --keystore",
+                ));
+            }
+        };
+        if let Some(source) = args.passphrase.source() {
+            plan.passphrase = source;
+        }
+        Ok(plan)
+    }
+
+    fn of_config(role: KeyRole, party: config::PartyPlaces) -> Result<Self, Problem> {
+        Ok(Self {
+            role,
+            network: party.network,
+            store: Some(load::store_url(&party.store)?),
+            keystore: party.keystore,
+            passphrase: party.passphrase,
+            origin: Some(party.origin),
+            enclave: None,
+        })
+    }
+
+    fn of_flags(args: &InitArgs, role: KeyRole) -> Result<Self, Problem> {
+        let serves = role != KeyRole::Vault;
+        let wanted =
+            |flag: &str| missing(flag, "name it, or give --config with the service's configuration file");
+        let store = match (&args.store, &args.store_url_file) {
+            (Some(url), _) => Some(config::settings::StorePlace::Url(url.clone())),
+            (None, Some(file)) => Some(config::settings::StorePlace::File(file.clone())),
+            (None, None) if serves => return Err(wanted("--store")),
+            (None, None) => None,
+        };
+        let enclave = match role {
+            KeyRole::Signer => Some(EnclavePlan {
+                database: args.enclave_database.clone().ok_or_else(|| wanted("--enclave-database"))?,
+                data_key: args.enclave_data_key.clone().ok_or_else(|| wanted("--enclave-data-key"))?,
+                identity_key: args
+                    .enclave_identity_key
+                    .clone()
+                    .ok_or_else(|| wanted("--enclave-identity-key"))?,
+            }),
+            KeyRole::Cosigner | KeyRole::Vault => None,
+        };
+        if serves && args.origin.is_none() {
+            return Err(wanted("--origin"));
+        }
+        Ok(Self {
+            role,
+            network: args.network.ok_or_else(|| wanted("--network"))?,
+            keystore: args.keystore.clone().ok_or_else(|| wanted("--keystore"))?,
+            passphrase: args.passphrase.required()?,
+            store: store.as_ref().map(load::store_url).transpose()?,
+            origin: args.origin.clone().filter(|_| serves),
+            enclave,
+        })
+    }
+
+    /// Looks at every place before anything is written, so that a half-made party is rare.
+    fn nothing_there(&self, existing: bool) -> Result<(), Problem> {
+        if existing {
+            return Ok(());
+        }
+        let mut places = vec![("keystore", self.keystore.clone())];
+        places.extend(self.store.as_ref().and_then(config::sqlite_path).map(|path| ("store", path)));
+        if let Some(enclave) = &self.enclave {
+            places.push(("enclave database", enclave.database.clone()));
+            places.push(("enclave data key", enclave.data_key.clone()));
+            places.push(("enclave identity key", enclave.identity_key.clone()));
+        }
+        match places.into_iter().find(|(_, path)| path.symlink_metadata().is_ok()) {
+            None => Ok(()),
+            Some((what, path)) => {
+                let problem = format!("there is a file at `{}` already", path.display());
+                let cure = "nothing is ever overwritten: choose another place, or give --existing to keep it and make only what is missing";
+                Err(Problem::config(what, problem, cure))
+            }
+        }
+    }
+}
+
+fn file_of(field: &str, source: PassphraseSource) -> Result<PathBuf, Problem> {
+    match source {
+        PassphraseSource::File(path) => Ok(path),
+        PassphraseSource::Descriptor(_) => Err(Problem::config(
+            field,
+            "comes from a descriptor",
+            "make the key with --role vasp-identity and hand it over yourself, or name a file",
+        )),
+    }
+}
+
+async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
+    let plan = Plan::of(&args, role)?;
+    if args.cost == Cost::Cheap && plan.network == Network::Mainnet {
+        return Err(Problem::config(
+            "--cost",
+            "cheap is refused on mainnet: the passphrase could be guessed",
+            "leave it out",
+        ));
+    }
+    plan.nothing_there(args.existing)?;
+    let (keystore, shown) = keystore(&args, &plan)?;
+    let mut facts = Facts::new().line("role", role.as_str()).line("network", plan.network);
+    let xpub = keystore.account_xpub()?;
+    facts = facts
+        .line("keystore", plan.keystore.display())
+        .line("key", &xpub)
+        .line("master fingerprint", xpub.fingerprint());
+    let mut told = Map::new();
+    told.insert("role".into(), json!(role.as_str()));
+    told.insert("network".into(), json!(plan.network.as_str()));
+    told.insert("keystore".into(), json!(plan.keystore));
+    told.insert("key".into(), json!(xpub.to_string()));
+    told.insert("master_fingerprint".into(), json!(xpub.fingerprint()));
+    let mut tell = |facts: Facts, key: &str, label: &str, value: String| {
+        told.insert(key.to_owned(), Value::String(value.clone()));
+        facts.line(label, value)
+    };
+    if let (Some(origin), Some(url)) = (&plan.origin, &plan.store) {
+        let instance = Instance::of(&keystore, origin)?;
+        facts = tell(facts, "log_key", "log key", instance.log_key.to_string());
+        if role == KeyRole::Cosigner {
+            let witnessing = Witnessing::of(&keystore, origin)?;
+            facts = tell(facts, "witness_key", "witness key", witnessing.key.to_string());
+            let attestation = data_encoding::HEXLOWER.encode(&witnessing.attestation.public_key());
+            facts = tell(facts, "attestation_key", "attestation key", attestation);
+        }
+        super::run::create_store(url, instance, role.as_str(), args.existing).await?;
+        facts = tell(facts, "store", "store", url.to_string());
+    }
+    if let Some(enclave) = &plan.enclave {
+        let identity = made_or_kept(&enclave.identity_key, "enclave identity key", args.existing)?;
+        made_or_kept(&enclave.data_key, "enclave data key", args.existing)?;
+        if !(args.existing && enclave.database.exists()) {
+            Enclave::create_database(&enclave.database).await?;
+        }
+        facts = tell(facts, "enclave_identity_key", "enclave identity key", identity);
+        facts = tell(facts, "enclave_database", "enclave database", enclave.database.display().to_string());
+    }
+    let text = format!("{}{shown}{}\n", facts.text(), next(role));
+    Ok(Answer::ok(Value::Object(told), text))
+}
+
+const fn next(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Signer => {
+            "Next: `countersign descriptor export`; the log key goes into the trust file's log.signer."
+        }
+        KeyRole::Cosigner => {
+            "Next: `countersign descriptor export`; the witness key goes into the trust file's log.cosigner, the \
+             attestation key into cosigner.attestation_key."
+        }
+        KeyRole::Vault => "Next: `countersign descriptor export`.",
+    }
+}
+
+/// Makes the keystore, or opens the one that is there; with what to tell of the words.
+fn keystore(args: &InitArgs, plan: &Plan) -> Result<(OpenKeystore, String), Problem> {
+    let passphrase = plan.passphrase.read()?;
+    if args.existing && plan.keystore.exists() {
+        let open = keys::open(&keys::read_file(&plan.keystore)?, &passphrase)?;
+        if open.terms().role != plan.role || open.terms().network != plan.network {
+            let cure = "name the keystore of this party and network";
+            return Err(Problem::config("keystore", "is another party's or of another network", cure));
+        }
+        return Ok((open, String::new()));
+    }
+    let cost = match args.cost {
+        Cost::Standard => SealCost::STANDARD,
+        Cost::Cheap => SealCost::danger_cheap(),
+    };
+    let terms = KeystoreTerms { role: plan.role, network: plan.network, account: args.account, cost };
+    let (phrase, shown) = words::obtain(args)?;
+    let bip39 = match &args.words_passphrase_file {
+        Some(file) => PassphraseSource::File(file.clone()).read()?,
+        None => SecretBytes::take_from(&mut []),
+    };
+    let seed = phrase.to_seed(&bip39)?;
+    drop(phrase);
+    let (mut salt, mut nonce) = ([0; 16], [0; 24]);
+    let random = getrandom::fill(&mut salt).and_then(|()| getrandom::fill(&mut nonce));
+    random.map_err(|_| Problem::of(crate::withdrawal::Code::Internal, "the system gives no randomness"))?;
+    let sealed = Zeroizing::new(keys::seal(&seed, terms, &passphrase, salt, nonce)?);
+    keys::create_file(&plan.keystore, &sealed)?;
+    Ok((keys::open(&sealed, &passphrase)?, shown))
+}

@@ -1,0 +1,115 @@
+//! Plays the observer: signed, numbered, dated statements of the chain, the price, the cold balance and the coins.
+//!
+//! There is no node here. The deposits are transactions that no block holds, and the observer's word that they are deep;
+//! signer and co-signer check everything about a coin that can be checked without a chain.
+
+use std::collections::BTreeMap;
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
+use bitcoin::transaction::Version;
+use bitcoin::{OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, consensus};
+use ed25519_dalek::SigningKey;
+
+use super::folder::fresh;
+use super::papers::OBSERVER;
+use super::{ASSET, Fault, NETWORK, now};
+use crate::bitcoin::Destination;
+use crate::evidence::statement::Body;
+use crate::evidence::{ChainFact, Coin, Statement, StatementKind, ed25519, sign_statement};
+use crate::grpc::{Client, explain};
+use crate::wire::v1;
+use crate::withdrawal::{Amount, FeeRate, Krw};
+
+/// The tip it states.
+pub const HEIGHT: u32 = 900;
+/// The fee rate it states: 2 sat/vB.
+pub const FEE_RATE: FeeRate = FeeRate(2_000);
+/// The price it states, in won for a whole coin.
+pub const PRICE: Krw = Krw(150_000_000);
+/// What it states to lie cold, in satoshi.
+pub const COLD_SAT: u64 = 100_000_000;
+/// How deep it states a coin to be.
+pub const CONFIRMATIONS: u32 = 12;
+
+/// A deposit: an amount in satoshi to an address.
+pub struct Deposit {
+    /// The address.
+    pub address: String,
+    /// The amount.
+    pub amount_sat: u64,
+}
+
+/// The observer.
+pub struct Observer {
+    client: Client,
+    key: SigningKey,
+    numbers: BTreeMap<StatementKind, u64>,
+}
+
+impl Observer {
+    /// An observer that has said nothing yet.
+    pub const fn new(client: Client, key: SigningKey) -> Self {
+        Self { client, key, numbers: BTreeMap::new() }
+    }
+
+    /// States chain, price and cold balance.
+    pub async fn state_facts(&mut self) -> Result<(), Fault> {
+        let chain = ChainFact { network: NETWORK, height: HEIGHT, fee_rate: FEE_RATE };
+        self.state(Body::Chain(vec![chain])).await?;
+        self.state(Body::Price(vec![(ASSET, PRICE)])).await?;
+        let cold = vec![(ASSET, Amount::from_sat(COLD_SAT))];
+        self.state(Body::Position { cold, swept: Vec::new() }).await
+    }
+
+    /// States deposits, each with the raw transaction that proves its amount (law L18).
+    pub async fn state_deposits(&mut self, deposits: &[Deposit]) -> Result<(), Fault> {
+        let (mut transactions, mut coins) = (Vec::new(), Vec::new());
+        for deposit in deposits {
+            let transaction = funding(deposit)?;
+            let txid = transaction.compute_txid().to_byte_array();
+            transactions.push(consensus::encode::serialize(&transaction));
+            coins.push(Coin { txid, vout: 0, confirmations: CONFIRMATIONS });
+        }
+        self.state(Body::Coins { transactions, coins }).await
+    }
+
+    async fn state(&mut self, body: Body) -> Result<(), Fault> {
+        let number = self.numbers.entry(body.kind()).or_default();
+        *number = number.saturating_add(1);
+        let statement = Statement { observer: OBSERVER.into(), number: *number, at: now(), body };
+        let signed = sign_statement(&statement, ed25519(&self.key))
+            .map_err(|invalid| Fault::call("SubmitStatement", &invalid.to_string()))?;
+        let statement = v1::SignedText {
+            text: signed.text,
+            key_id: OBSERVER.into(),
+            signature: signed.signature.to_vec(),
+        };
+        let order = v1::SubmitStatementRequest { statement: Some(statement) };
+        let answer = self.client.statements().submit_statement(order).await;
+        answer.map(drop).map_err(|status| Fault::call("SubmitStatement", &explain(&status)))
+    }
+}
+
+/// A transaction that pays a deposit out of nowhere.
+fn funding(deposit: &Deposit) -> Result<Transaction, Fault> {
+    let destination = Destination::parse(&deposit.address, NETWORK)
+        .map_err(|invalid| Fault::setup("a deposit", invalid))?;
+    let nowhere = OutPoint { txid: Txid::from_byte_array(fresh()?), vout: 0 };
+    let input = TxIn {
+        previous_output: nowhere,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::MAX,
+        witness: Witness::new(),
+    };
+    let output = TxOut {
+        value: bitcoin::Amount::from_sat(deposit.amount_sat),
+        script_pubkey: destination.script_pubkey().to_owned(),
+    };
+    Ok(Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: vec![output],
+    })
+}
