@@ -270,7 +270,7 @@ impl From<StartFault> for Problem {
     fn from(fault: StartFault) -> Self {
         match fault {
             StartFault::Journal(fault) => fault.into(),
-            fault @ StartFault::Behind { .. } => Self::of(fault.code(), fault.to_string()),
+            fault @ StartFault::Behind { .. } => Self::of(fault.code(), fault.to_string()).at("store"),
             fault @ StartFault::Trust(_) => {
                 Self { exit: Exit::Usage, ..Self::of(fault.code(), fault.to_string()) }.at("trust.file")
             }

@@ -77,6 +77,8 @@ pub struct Courier {
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
+    /// Whether what the co-signer has witnessed was compared with the log as it was opened.
+    is_compared: bool,
     cosigned_size: u64,
     silent: bool,
     parcels: VecDeque<Arc<Parcel>>,
@@ -103,6 +105,7 @@ impl Courier {
             opened: log_size,
             work,
             known_size: 0,
+            is_compared: false,
             cosigned_size: 0,
             silent: false,
             parcels: VecDeque::new(),
