@@ -15,8 +15,9 @@ const FLOORS: &[&[&str]] = &[
     &["wire"],
     &["store", "enclave", "cosigner"],
     &["flow"],
-    &["grpc", "cli"],
+    &["grpc"],
     &["relay"],
+    &["cli"],
     &["sandbox"],
 ];
 

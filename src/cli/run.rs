@@ -1,7 +1,6 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
 mod assemble;
-mod own_log;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -133,7 +132,7 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     };
     let server = server(party, limits)?;
     let cosigner = Cosigner::start(parts).await?;
-    let audit = Arc::new(own_log::OwnLog(cosigner.log()));
+    let audit = Arc::new(crate::flow::audit::LogDesk::new(cosigner.log()));
     let desks = Desks { cosign: Some(Arc::new(cosigner)), audit: Some(audit), ..Desks::default() };
     ready(out, "cosigner", &[("grpc", address)]);
     drained(Server { desks, ..server }.serve(listener, stop_signal()?).await)
@@ -271,6 +270,7 @@ impl From<StartFault> for Problem {
     fn from(fault: StartFault) -> Self {
         match fault {
             StartFault::Journal(fault) => fault.into(),
+            fault @ StartFault::Behind { .. } => Self::of(fault.code(), fault.to_string()).at("store"),
             fault @ StartFault::Trust(_) => {
                 Self { exit: Exit::Usage, ..Self::of(fault.code(), fault.to_string()) }.at("trust.file")
             }

@@ -45,6 +45,8 @@ pub struct PartySettings {
     pub create_wait: Duration,
     /// How long to wait before something that failed is tried again.
     pub retry: Duration,
+    /// How long an entry waits to be witnessed when no reservation follows it.
+    pub witness_every: Duration,
     /// How many commands may wait for the writer.
     pub queue_max: usize,
     /// How many withdrawals may be open.
@@ -64,6 +66,7 @@ impl Default for PartySettings {
             travel_rule_floor: Krw(1_000_000),
             create_wait: Duration::from_secs(2),
             retry: Duration::from_millis(500),
+            witness_every: Duration::from_millis(250),
             queue_max: 4_096,
             open_max: 20_000,
         }

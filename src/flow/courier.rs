@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
@@ -24,8 +23,6 @@ use crate::desk::{
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
-/// How long an entry waits to be witnessed when no reservation follows it.
-const WITNESS_EVERY: Duration = Duration::from_millis(250);
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
 
@@ -75,9 +72,13 @@ pub struct Courier {
     pub commands: mpsc::Sender<Command>,
     /// The verifier key of the co-signer's cosignatures, from the trust file.
     pub witness: WitnessKey,
+    /// How many entries the log had when it was opened.
+    pub opened: u64,
     /// What is to be done.
     pub work: mpsc::UnboundedReceiver<Work>,
     known_size: u64,
+    /// Whether what the co-signer has witnessed was compared with the log as it was opened.
+    is_compared: bool,
     cosigned_size: u64,
     silent: bool,
     parcels: VecDeque<Arc<Parcel>>,
@@ -93,6 +94,7 @@ impl Courier {
         key: Arc<HotKey>,
         (commands, work): (mpsc::Sender<Command>, mpsc::UnboundedReceiver<Work>),
     ) -> Self {
+        let log_size = log.head().size;
         Self {
             context,
             log,
@@ -100,8 +102,10 @@ impl Courier {
             key,
             commands,
             witness,
+            opened: log_size,
             work,
             known_size: 0,
+            is_compared: false,
             cosigned_size: 0,
             silent: false,
             parcels: VecDeque::new(),
@@ -112,18 +116,19 @@ impl Courier {
     /// Runs until every sender is gone.
     pub async fn run(mut self) {
         loop {
+            let mut idle = false;
             if self.parcels.is_empty() && self.statements.is_empty() {
-                match tokio::time::timeout(WITNESS_EVERY, self.work.recv()).await {
+                match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
                     Ok(Some(work)) => self.take(work),
                     Ok(None) => return,
                     // Nothing to carry: what was written since is witnessed all the same.
-                    Err(_) => {}
+                    Err(_) => idle = true,
                 }
             }
             while let Ok(work) = self.work.try_recv() {
                 self.take(work);
             }
-            let went = self.go().await;
+            let went = self.go(idle).await;
             if went.is_err() != self.silent {
                 self.silent = went.is_err();
                 info!(reachable = !self.silent, "the co-signer's line has changed");
@@ -140,11 +145,6 @@ impl Courier {
         }
     }
 
-    /// Whether there is nothing to carry but, perhaps, a head.
-    fn is_idle(&self) -> bool {
-        self.parcels.is_empty() && self.statements.is_empty()
-    }
-
     fn take(&mut self, work: Work) {
         match work {
             Work::Cosign(parcel) => {
@@ -156,12 +156,14 @@ impl Courier {
         }
     }
 
-    async fn go(&mut self) -> Result<(), DeskError> {
-        let only_statements = self.parcels.is_empty() && !self.statements.is_empty();
+    /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
+    async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
         self.deliver().await?;
-        if self.parcels.is_empty() && self.log.head().size == self.cosigned_size {
+        let news = idle && self.log.head().size != self.cosigned_size;
+        if self.parcels.is_empty() && !news {
             return Ok(());
         }
+        self.compare().await?;
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
         let outcome = self.cosigner.countersign(order).await?;
         match outcome.head {
@@ -173,6 +175,21 @@ impl Courier {
             HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size),
         }
         self.settle(outcome.verdicts).await;
+        Ok(())
+    }
+
+    /// Before the first question: all that the co-signer has witnessed was in the log when it was opened, or an older
+    /// database was put back. Then it is never asked: the entries written since would be a fork, and stop it for good.
+    async fn compare(&mut self) -> Result<(), DeskError> {
+        if self.is_compared {
+            return Ok(());
+        }
+        let witnessed = self.cosigner.status().await?.known_size;
+        if witnessed > self.opened {
+            return Err(behind(witnessed, self.opened));
+        }
+        self.known_size = witnessed;
+        self.is_compared = true;
         Ok(())
     }
 

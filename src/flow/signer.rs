@@ -71,6 +71,14 @@ pub enum StartFault {
     /// The trust file names something that cannot be used.
     #[error("the trust file's {0}")]
     Trust(&'static str),
+    /// An older database was put back: written on, its log would fork, and the co-signer stop for good.
+    #[error("the co-signer has witnessed {witnessed} entries of this log, and here are {here}")]
+    Behind {
+        /// How many entries the co-signer has seen.
+        witnessed: u64,
+        /// How many there are.
+        here: u64,
+    },
 }
 
 impl StartFault {
@@ -79,6 +87,7 @@ impl StartFault {
         match self {
             Self::Journal(fault) => fault.code(),
             Self::Trust(_) => Code::TrustFileInvalid,
+            Self::Behind { .. } => Code::LogBehindWitness,
         }
     }
 }
@@ -100,6 +109,8 @@ impl Signer {
         let mut seen = Seen::default();
         let mut journal =
             Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
+        not_behind(&journal, cosigner.as_ref()).await?;
+        let opened = journal.view().head().size;
         enter_start(&context, &mut journal).await?;
         let (ledger, effects) = recover::load(&context, &journal, seen).await?;
         info!(open = ledger.open.len(), coins = ledger.treasury.coins.len(), "the ledger is loaded");
@@ -111,13 +122,14 @@ impl Signer {
         let clearing = Clearing::new(context.clone(), enclave, commands.clone());
         let hands = Hands { courier, clearing: clearing.clone(), views: views.clone() };
         let writer = Writer::new(context.clone(), (journal, ledger), (commanded, questioned), hands);
-        let messenger = Courier::new(
+        let mut messenger = Courier::new(
             context.clone(),
             log.clone(),
             (cosigner.clone(), witness),
             hot_key,
             (commands.clone(), carried),
         );
+        messenger.opened = opened;
         let desk = SignerDesk::new(
             context.clone(),
             (commands.clone(), questions),
@@ -150,6 +162,18 @@ impl Signer {
             task.abort();
             let _ = task.await;
         }
+    }
+}
+
+/// A log shorter than what the co-signer has witnessed is not written on (law L22). Where it does not answer, the courier
+/// finds out before anything is signed.
+async fn not_behind(journal: &Journal, cosigner: &dyn CosignDesk) -> Result<(), StartFault> {
+    let here = journal.view().head().size;
+    match cosigner.status().await {
+        Ok(status) if status.known_size > here => {
+            Err(StartFault::Behind { witnessed: status.known_size, here })
+        }
+        _ => Ok(()),
     }
 }
 

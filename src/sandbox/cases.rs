@@ -102,7 +102,7 @@ impl Cases {
             None => Self::parse(BUILT_IN),
             Some(path) => {
                 let text = std::fs::read_to_string(path);
-                Self::parse(&text.map_err(|source| Fault::file(path.display(), source))?)
+                Self::parse(&text.map_err(|no| Fault::Cases(format!("`{}`: {no}", path.display())))?)
             }
         }
     }

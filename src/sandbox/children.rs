@@ -42,6 +42,8 @@ fn command(arguments: &[OsString]) -> Result<Command, Fault> {
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     // A Ctrl-C of the terminal reaches the sandbox alone, which then stops its children in order.
     command.process_group(0);
+    // What a child says is kept and perhaps shown again, in a document even.
+    command.env("NO_COLOR", "1");
     Ok(command)
 }
 

@@ -1,7 +1,8 @@
 //! Why the sandbox did not come to its end. Every text says who or what it was about.
 
 use std::fmt::Display;
-use std::io::Write;
+
+use crate::cli::problem::{Exit, Problem};
 
 /// A fault of the sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +71,37 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Tells it: to people on the error output, to programs as a document.
-    pub fn tell(&self, json: bool) {
-        if json {
-            println(&serde_json::json!({ "error": { "exit": 3, "problem": self.to_string() } }).to_string());
-        } else {
-            let _ = writeln!(std::io::stderr().lock(), "\nerror: {self}");
+    /// How the process ends: a case or a log that is not as it should be is a no, a file that cannot be read is the
+    /// caller's to mend.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Unexpected { .. } | Self::Log(_) => Exit::No,
+            Self::Cases(_) => Exit::Usage,
+            Self::Told { fault, .. } => match **fault {
+                Self::Unexpected { .. } | Self::Log(_) => Exit::No,
+                _ => Exit::Fault,
+            },
+            Self::File { .. }
+            | Self::Setup { .. }
+            | Self::Child { .. }
+            | Self::Call { .. }
+            | Self::Interrupted => Exit::Fault,
+        }
+    }
+
+    /// The same in the terminal's words.
+    pub fn problem(&self) -> Problem {
+        let cure = match self {
+            Self::Cases(_) => "write it as sandbox/withdrawals.json",
+            _ => "",
+        };
+        Problem {
+            exit: self.exit(),
+            code: None,
+            field: None,
+            text: self.to_string(),
+            cure: cure.to_owned(),
+            may_have_happened: false,
         }
     }
 
@@ -93,10 +119,4 @@ impl Fault {
     pub fn call(call: &str, problem: &str) -> Self {
         Self::Call { call: call.to_owned(), problem: problem.to_owned() }
     }
-}
-
-/// One line on the output. A reader that has gone away is no fault of ours.
-pub fn println(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

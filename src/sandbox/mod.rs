@@ -43,6 +43,8 @@ use self::played::Played;
 use self::report::Report;
 use self::seeds::Seeds;
 use crate::cli::SandboxArgs;
+use crate::cli::answer::{Answer, Out};
+use crate::cli::problem::Exit;
 use crate::desk::Role;
 use crate::enclave::Enclave;
 use crate::grpc::{Client, ClientOrder};
@@ -66,21 +68,16 @@ pub fn now() -> Seconds {
     Seconds(since.map_or(0, |since| since.as_secs()))
 }
 
-/// Plays everything and says how it ended: 0 done, 3 not.
+/// Plays everything and says how it ended.
 pub fn main(args: SandboxArgs) -> ExitCode {
-    let json = args.json;
+    let out = Out { json: args.json };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(source) => Err(Fault::file("the runtime", source)),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            fault.tell(json);
-            ExitCode::from(3)
-        }
-    }
+    let answer = ended.map(|()| Answer::silent(Exit::Ok)).map_err(|fault| fault.problem());
+    out.end(answer).into()
 }
 
 /// Plays everything. However it ends, every child is stopped and the folder is removed.
@@ -138,7 +135,7 @@ async fn story(
     let go_on = serve::GoOn::new(folder, &world.listeners, args.serve);
     go_on.tell(report);
     if args.json {
-        fault::println(&document(&played, &log, &seeds, &go_on).to_string());
+        Out { json: true }.print(&document(&played, &log, &seeds, &go_on), "");
     }
     Ok(world)
 }

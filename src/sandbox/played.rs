@@ -89,8 +89,21 @@ impl Played {
         if same {
             return Ok(());
         }
-        let found = format!("{} {} held by {held:?}", self.outcome, code.unwrap_or_default());
-        Err(Fault::Unexpected { case: self.name.clone(), expected: format!("{expected:?}"), found })
+        let words = |outcome: &str, code: Option<&str>, held: &[&str]| {
+            let code = code.map(|code| format!(", {code}")).unwrap_or_default();
+            let held = if held.is_empty() {
+                String::new()
+            } else {
+                format!(", held on the way by {}", held.join(" "))
+            };
+            format!("{outcome}{code}{held}")
+        };
+        let wanted: Vec<&str> = expected.held.iter().map(String::as_str).collect();
+        Err(Fault::Unexpected {
+            case: self.name.clone(),
+            expected: words(&expected.outcome, expected.code.as_deref(), &wanted),
+            found: words(self.outcome, code, &held),
+        })
     }
 
     /// For programs.

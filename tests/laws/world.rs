@@ -20,7 +20,7 @@ use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
 use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
-use countersign::flow::signer::{Signer, SignerParts, create_store};
+use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
 use countersign::keys::{
     self, IdentityKey, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
 };
@@ -215,6 +215,8 @@ impl Default for Plan {
             depth_min: 1,
             retry: Duration::from_millis(50),
             create_wait: Duration::from_secs(20),
+            // Heads are witnessed with the reservations only, so that a thief can take the log over where it stands.
+            witness_every: Duration::from_secs(3_600),
             ..PartySettings::default()
         };
         Self {
@@ -485,6 +487,10 @@ impl World {
     }
 
     pub async fn start_cosigner(&mut self) {
+        self.try_start_cosigner().await.unwrap();
+    }
+
+    pub async fn try_start_cosigner(&mut self) -> Result<(), StartFault> {
         let log = identity(0xb, "log");
         let witness = identity(0xb, "witness");
         let parts = CosignerParts {
@@ -498,9 +504,10 @@ impl World {
             attestation: Arc::new(identity(0xb, "attestation")),
             hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
         };
-        let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
+        let cosigner = Arc::new(Cosigner::start(parts).await?);
         self.cosigner = Some(cosigner.clone());
         *self.tap.cosigner.write().unwrap() = Some(cosigner);
+        Ok(())
     }
 
     /// Cuts the line; the co-signer is still there.
@@ -514,6 +521,10 @@ impl World {
     }
 
     pub async fn start_signer(&mut self) {
+        self.try_start_signer().await.unwrap();
+    }
+
+    pub async fn try_start_signer(&mut self) -> Result<(), StartFault> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let database = self.dir.path().join("enclave.db");
         let settings = self.enclave_settings(OWN_VASP, OWN, database, listener.local_addr().unwrap());
@@ -529,7 +540,47 @@ impl World {
             cosigner: self.tap.clone(),
             enclave: Arc::new(enclave),
         };
-        self.signer = Some(Signer::start(parts).await.unwrap());
+        self.signer = Some(Signer::start(parts).await?);
+        Ok(())
+    }
+
+    pub async fn stop_signer(&mut self) {
+        self.signer.take().unwrap().stop().await;
+    }
+
+    pub fn stop_cosigner(&mut self) {
+        self.cut();
+        self.cosigner = None;
+    }
+
+    /// The files of a stopped party's database, once its last connection is closed.
+    pub async fn backup(&self, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let wal = self.dir.path().join(format!("{name}.db-wal"));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while wal.exists() {
+            assert!(tokio::time::Instant::now() < deadline, "{name}'s database is still open");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let files = std::fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().path());
+        let own =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}.db"));
+        files.filter(own).map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+    }
+
+    /// Puts the files of a backup in the place of a party's database.
+    pub async fn restore(&self, name: &str, backup: &[(PathBuf, Vec<u8>)]) {
+        self.backup(name).await.iter().for_each(|(path, _)| std::fs::remove_file(path).unwrap());
+        backup.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    }
+
+    /// Does something to a party's database behind its back.
+    pub async fn sql(&self, name: &str, statement: &str) -> u64 {
+        use sqlx::{Connection, Executor};
+        let path = self.dir.path().join(format!("{name}.db"));
+        let mut db = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        let done = db.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap();
+        db.close().await.unwrap();
+        done.rows_affected()
     }
 
     /// Stops the signer as a crash would, and starts it again over the same store.

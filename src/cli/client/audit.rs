@@ -198,9 +198,6 @@ async fn checkpoint(session: &Session) -> Result<v1::Checkpoint, Problem> {
         .into_inner())
 }
 
-/// Told each leaf with its index.
-type Taking<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Problem>;
-
 /// Shows every leaf below `size` to `take`, in the order in which they come.
 async fn each_leaf(session: &Session, size: u64, take: Take<'_>) -> Result<(), Problem> {
     if size == 0 {

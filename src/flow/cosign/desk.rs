@@ -765,6 +765,9 @@ impl Party {
 
     async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
         let mut core = self.core.lock().await;
+        if let Some(stopped) = &core.state.stopped {
+            return Err(DeskError::nothing_happened(Code::LogForked, stopped.detail.clone()));
+        }
         let keys: Vec<String> = reservations.iter().map(ToString::to_string).collect();
         let found = core.journal.rows(Table::SignedReservation, &keys).await.map_err(|f| f.desk_error())?;
         let mut known = HashMap::new();
