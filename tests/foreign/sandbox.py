@@ -57,8 +57,11 @@ def main():
     refused = {case["code"] for case in cases if case["outcome"] == "refused"}
     must("REQUEST_ID_REUSED" in refused, "a request id reused with another amount is refused", refused)
     must(len(refused) >= 2, "the travel rule refuses one", refused)
-    twice = [group for group in by_request.values() if sum(case["outcome"] == "released" for case in group) > 1]
-    must(any(len({case["tx_hex"] for case in group}) == 1 for group in twice), "a request repeated gets the first outcome")
+    paid = [[case["tx_hex"] for case in group if case["outcome"] == "released"] for group in by_request.values()]
+    must(all(len(set(group)) <= 1 for group in paid), "a request repeated gets the first outcome")
+    must(any(len(group) > 1 for group in paid), "a request is repeated")
+    held = {code for case in cases for code in case.get("held", []) if case["outcome"] == "released"}
+    must({"APPROVAL_REQUIRED", "HOT_SHARE_ABOVE_LIMIT"} <= held, "an approval and the 3:7 rule held one before its release", held)
     print(f"sandbox: {len(cases)} cases, {len(payments)} paid, {len(refused)} kinds of refusal: all as they must be")
 
 

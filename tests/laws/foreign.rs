@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use super::world::*;
 use countersign::audit::{LogKey, WitnessKey};
@@ -44,6 +45,7 @@ fn certificate(authority: &Authority, dir: &Path, role: Role, name: &str) {
 async fn a_client_nobody_here_wrote_carries_a_withdrawal_through_over_mtls() {
     let Some(python) = python() else { return };
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.tap.idle_heads.store(true, Ordering::Relaxed);
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::create("test authority", VALID).unwrap();
     std::fs::write(dir.path().join("ca.pem"), authority.certificate_pem()).unwrap();

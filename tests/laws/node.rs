@@ -290,7 +290,7 @@ fn the_node_pays_the_script_that_we_see_behind_each_kind_of_address() {
     let Some(chain) = Chain::start() else { return };
     for kind in ["legacy", "p2sh-segwit", "bech32", "bech32m"] {
         let address = chain.call("getnewaddress", &[json!(""), json!(kind)]);
-        let told = chain.call("getaddressinfo", &[address.clone()]);
+        let told = chain.call("getaddressinfo", std::slice::from_ref(&address));
         let ours = Destination::parse(address.as_str().unwrap(), NETWORK).unwrap();
         assert_eq!(told["scriptPubKey"], json!(ours.script_pubkey().to_hex_string()), "{kind}");
     }

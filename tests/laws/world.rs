@@ -234,6 +234,9 @@ impl Default for Plan {
 pub struct Tap {
     cosigner: RwLock<Option<Arc<Cosigner>>>,
     pub orders: Mutex<Vec<CosignOrder>>,
+    /// Whether heads pass under which nothing is to be signed. A test that plays the signer's thief continues the log by
+    /// itself; the real signer must not bring the co-signer another continuation meanwhile.
+    pub idle_heads: AtomicBool,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
 }
@@ -274,6 +277,9 @@ impl CosignDesk for Tap {
     }
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         let there = self.there()?;
+        if order.items.is_empty() && !self.idle_heads.load(Ordering::Relaxed) {
+            return Err(DeskError::nothing_happened(Code::CosignerUnreachable, "idle heads do not pass"));
+        }
         self.orders.lock().unwrap().push(order.clone());
         let mut outcome = there.countersign(order).await?;
         if self.lose.load(Ordering::Relaxed) {
