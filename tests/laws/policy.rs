@@ -58,7 +58,8 @@ async fn l06_no_policy_file_can_loosen_a_law() {
 fn l06_settings_looser_than_the_trust_files_guard_are_not_loaded() {
     let guard = Guard::of(&policy_settings());
     Policy::built_in(policy_settings(), &guard).unwrap();
-    let loosened: [(&str, fn(&mut Settings)); 8] = [
+    type Loosen = fn(&mut Settings);
+    let loosened: [(&str, Loosen); 8] = [
         ("per_tx_limit", |s| limits(s).per_tx_limit.0 += 1),
         ("hourly_limit", |s| limits(s).hourly_limit.0 += 1),
         ("daily_limit", |s| limits(s).daily_limit.0 += 1),
@@ -156,7 +157,8 @@ use countersign::evidence::Body;
 #[tokio::test(flavor = "multi_thread")]
 async fn l08_fees_stop_at_every_cap_and_at_the_budget() {
     // per vbyte, per transaction, and the request's own
-    let caps: [(fn(&mut AssetSettings), u64); 3] = [
+    type Cap = fn(&mut AssetSettings);
+    let caps: [(Cap, u64); 3] = [
         (|l| l.fee_rate_max = Units(10_000), 5_000),
         (|l| l.fee_tx_max = Units(4_000), 4_001),
         (|_| (), 20_001),

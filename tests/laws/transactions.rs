@@ -40,7 +40,8 @@ async fn l16_only_sighash_all_and_only_this_wallet() {
     let (world, mut thief) = Thief::with(Plan::default(), 2, 100 * COIN).await;
     let asked = world.request("r1", TAYLOR, 2_000_000);
     let paid = thief.payment(&asked);
-    let changes: Vec<(&str, Box<dyn Fn(&mut Psbt)>)> = vec![
+    type Change = Box<dyn Fn(&mut Psbt)>;
+    let changes: Vec<(&str, Change)> = vec![
         (
             "TRANSACTION_MISMATCH",
             Box::new(|p| p.inputs[0].sighash_type = Some(EcdsaSighashType::None.into())),
@@ -158,7 +159,7 @@ async fn l18_a_coin_without_its_transaction_is_worth_nothing() {
     richer.output[0].value = bitcoin::Amount::from_sat(10 * COIN);
     let richer = bitcoin::consensus::encode::serialize(&richer);
     assert_eq!(code(state(vec![richer], coins.clone()).await), Code::CoinProofInvalid);
-    let beyond = Coin { vout: 1, ..coins[0].clone() };
+    let beyond = Coin { vout: 1, ..coins[0] };
     assert_eq!(code(state(transactions.clone(), vec![beyond]).await), Code::CoinProofInvalid);
     let stranger =
         countersign::bitcoin::Destination::parse(ETHAN, NETWORK).unwrap().script_pubkey().to_owned();
