@@ -262,6 +262,7 @@ const LICENCES: &[&str] = &[
     "CDLA-Permissive-2.0",
     "0BSD",
     "Unlicense",
+    "MITNFA",
 ];
 
 /// Libraries of which the tree may hold one version only: two would be two opinions on the same bytes.
@@ -282,7 +283,15 @@ const ONLY_ONE: &[&str] = &[
 fn dependencies_come_from_the_registry_under_known_licences_and_the_vital_ones_once() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let asked = std::process::Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(root())
         .output()
         .unwrap();

@@ -53,7 +53,7 @@ pub struct OwnOutput {
 }
 
 /// Everything that decides what a transaction is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UnsignedPlan {
     /// What is spent.
     pub inputs: Vec<OwnCoin>,

@@ -223,6 +223,7 @@ fn load_reservations(
         let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
         if row.state == "dead" {
+            ledger.dead.insert(id);
             unused.extend(row.change.map(|c| c.index));
             continue;
         }

@@ -127,13 +127,29 @@ fn build(
     let change_script = change.as_ref().map(|c| c.script.clone());
     let change_sat = selection.change_sat;
     let plan = UnsignedPlan { inputs, payees, cold, change, tip_height };
-    let chance = Chance { order: context.random_u64(), lock_time: context.random_u64() };
-    let unsigned = Unsigned::build(plan, chance).map_err(|e| broken(e.to_string()))?;
+    let unsigned = draw(context, ledger, &plan)?;
     let psbt = unsigned.psbt(KeySlot::B, &wallet, Some(&context.cold)).map_err(|e| broken(e.to_string()))?;
     let change = change_script.as_ref().zip(change_sat).and_then(|(script, amount_sat)| {
         Some(ChangeRow { vout: unsigned.vout_of(script)?, amount_sat, index: change_index })
     });
     Ok(Built { unsigned, psbt, change, change_script, tip_height })
+}
+
+/// How many orders and lock times are drawn before a transaction that was refused counts as the only one there is.
+const DRAWS: usize = 32;
+
+/// Builds the transaction of a plan, but none that the co-signer has refused: it is refused for ever (law L20).
+fn draw(context: &Context, ledger: &Ledger, plan: &UnsignedPlan) -> Result<Unsigned, Finding> {
+    for _ in 0..DRAWS {
+        let chance = Chance { order: context.random_u64(), lock_time: context.random_u64() };
+        let unsigned =
+            Unsigned::build(plan.clone(), chance).map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
+        if !ledger.dead.contains(&ReservationId::of_txid(&txid_bytes(&unsigned.txid()))) {
+            return Ok(unsigned);
+        }
+    }
+    let detail = "the only transaction there is was refused; the next block allows another";
+    Err(Finding::new(Code::CosignerHolds, detail))
 }
 
 /// Reserves a withdrawal: coins, sums and the unsigned transaction, all in this turn's commit.
@@ -320,6 +336,7 @@ pub fn release(
     finding: &Finding,
 ) -> Option<OpenReservation> {
     let reservation = ledger.reservations.remove(&id)?;
+    ledger.dead.insert(id);
     for input in &reservation.inputs {
         ledger.treasury.coins.set_state(input, CoinState::Free);
     }

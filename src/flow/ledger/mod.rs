@@ -7,7 +7,7 @@ pub mod journal;
 pub mod rows;
 pub mod treasury;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
@@ -162,6 +162,8 @@ pub struct Ledger {
     next_place: u64,
     /// The places of those that are to be decided again.
     pub ripe: BTreeSet<u64>,
+    /// Reservations that the co-signer will never sign: such a transaction is not built a second time.
+    pub dead: HashSet<ReservationId>,
     /// Reservations that are not finished.
     pub reservations: HashMap<ReservationId, OpenReservation>,
     /// The addresses.
