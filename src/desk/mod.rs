@@ -24,7 +24,9 @@ pub use cosign::{
     AttestationOrder, ClearanceEvidence, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
     CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal,
 };
-pub use statements::{AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt};
+pub use statements::{
+    AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
+};
 pub use withdrawals::{
     Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };

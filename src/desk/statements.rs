@@ -58,6 +58,21 @@ pub struct AssetPosition {
     pub tip_height: Option<u32>,
     /// When fee rate and tip were stated.
     pub chain_at: Option<Seconds>,
+    /// Sweeps that both parties have signed and no position statement has counted yet: to be broadcast.
+    pub sweeps: Vec<SweepInTransit>,
+}
+
+/// A sweep on its way to cold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepInTransit {
+    /// The transaction's id in display order.
+    pub txid: String,
+    /// How much goes to cold.
+    pub amount: Amount,
+    /// The finished transaction.
+    pub raw_transaction: Vec<u8>,
+    /// When both signatures were in.
+    pub signed_at: Seconds,
 }
 
 /// Where everything stands.

@@ -235,17 +235,18 @@ impl WithdrawalDesk for SignerDesk {
         })
     }
 
-    async fn find(&self, _caller: &Caller, pick: WithdrawalPick) -> Result<WithdrawalView, DeskError> {
+    async fn find(&self, caller: &Caller, pick: WithdrawalPick) -> Result<WithdrawalView, DeskError> {
         let id = match pick {
             WithdrawalPick::Id(id) => id,
             WithdrawalPick::Request(organisation, request) => WithdrawalId::of(&organisation, &request),
         };
-        self.view(id).await
+        let view = self.view(id).await?;
+        if may_see(caller, &view) { Ok(view) } else { Err(DeskError::not_found(id.to_string())) }
     }
 
     async fn list(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         filter: WithdrawalFilter,
         page: PageOrder,
     ) -> Result<Page<WithdrawalView>, DeskError> {
@@ -262,16 +263,28 @@ impl WithdrawalDesk for SignerDesk {
         let size = usize::try_from(page.size_max).unwrap_or(1).clamp(1, 1_000);
         let found = self.store.rows_page(Table::Withdrawal, &Filter::default(), after.as_ref(), size).await;
         let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
-        let items = found.rows.iter().filter_map(view_of_row).filter(|view| filter.shows(view)).collect();
+        let items = found
+            .rows
+            .iter()
+            .filter_map(view_of_row)
+            .filter(|view| filter.shows(view) && may_see(caller, view))
+            .collect();
         Ok(Page { items, next: found.next.map(|token| token.to_string()) })
     }
 
     async fn watch(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         filter: WithdrawalFilter,
         after: Option<u64>,
     ) -> Result<Answers<WithdrawalView>, DeskError> {
+        let filter = match caller.role {
+            Role::Exchange => WithdrawalFilter {
+                organisation: Some(crate::withdrawal::Organisation::parse(&caller.name)?),
+                ..filter
+            },
+            Role::Observer | Role::Operator | Role::Auditor | Role::Signer | Role::Cosigner => filter,
+        };
         let live = BroadcastStream::new(self.views.subscribe());
         let mut past = Vec::new();
         if let Some(after) = after {
@@ -314,6 +327,11 @@ impl WithdrawalDesk for SignerDesk {
         }
         self.command(|reply| Command::Cancel { cancel, reply }).await
     }
+}
+
+/// An exchange sees its own withdrawals and nobody else's.
+fn may_see(caller: &Caller, view: &WithdrawalView) -> bool {
+    caller.role != Role::Exchange || caller.name == view.request.organisation.as_str()
 }
 
 /// What an answer that came ahead of its request says.

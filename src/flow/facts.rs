@@ -40,7 +40,9 @@ impl Sight<'_> {
     /// Hot and cold as the share is judged.
     pub fn position(&self) -> Position {
         let cold = self.treasury.cold(self.now, self.transit_s_max);
-        Position { hot: Units(self.hot.units()), cold: Units(cold.units()) }
+        let stuck = self.treasury.stuck(self.now, self.transit_s_max);
+        let hot = self.hot.units().saturating_add(stuck.units());
+        Position { hot: Units(hot), cold: Units(cold.units()) }
     }
 
     fn facts(

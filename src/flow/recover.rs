@@ -199,6 +199,7 @@ fn reopen(
         clearance,
         approvals: Vec::new(),
         stored_approvals: approvals.iter().map(|row| row.armored.clone()).collect(),
+        charged_at: None,
         log_index,
         updated_at,
     };
@@ -222,6 +223,13 @@ fn load_reservations(
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+        if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving_sat > 0) {
+            for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
+                if let Some(open) = ledger.open.get_mut(&withdrawal) {
+                    open.charged_at = Some(at);
+                }
+            }
+        }
         if row.state == "dead" {
             ledger.dead.insert(id);
             unused.extend(row.change.map(|c| c.index));
@@ -230,7 +238,9 @@ fn load_reservations(
         if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
             ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
             if row.state == "released" && !swept.contains(&row.txid) {
-                ledger.treasury.sweeps.insert(row.txid.clone(), SweepInFlight { amount_sat, since: at });
+                let tx_hex = row.tx_hex.clone();
+                let sweep = SweepInFlight { amount_sat, since: at, tx_hex, is_told: false };
+                ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
             }
         }
         if let Some(change) = row.change {

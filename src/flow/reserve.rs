@@ -135,6 +135,9 @@ fn build(
     Ok(Built { unsigned, psbt, change, change_script, tip_height })
 }
 
+/// How long a withdrawal that was charged to the sums is not charged again, in seconds: the shortest window.
+const CHARGED_S: u64 = 3_600;
+
 /// How many orders and lock times are drawn before a transaction that was refused counts as the only one there is.
 const DRAWS: usize = 32;
 
@@ -162,13 +165,22 @@ pub fn reserve_withdrawal(
 ) -> Result<Box<Parcel>, Finding> {
     let unnamed = unnamed_value(context, ledger, id);
     let fee_sat = picked.selection.fee_sat;
-    let spend = Spend { leaving_sat: picked.payee.amount_sat.saturating_add(fee_sat), fee_sat, unnamed };
+    let now = turn.draft.now();
+    let charged = ledger.open.get(&id).and_then(|open| open.charged_at);
+    // A co-signer that holds is asked again and again; what never left is not counted each time. Nor is it given back.
+    let spend = match charged.and_then(|at| now.since(at)) {
+        Some(ago) if ago < CHARGED_S => Spend { leaving_sat: 0, fee_sat: 0, unnamed: Krw(0) },
+        _ => Spend { leaving_sat: picked.payee.amount_sat.saturating_add(fee_sat), fee_sat, unnamed },
+    };
     let built = build(context, ledger, &picked.selection, vec![picked.payee.clone()], None)?;
     spend_sums(ledger, turn, spend)?;
     let purpose = Purpose::Withdrawals(vec![id.to_string()]);
     let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: vec![id], spend });
     parcel.payees = vec![picked.payee];
-    if let Some(open) = ledger.open.get(&id) {
+    if let Some(open) = ledger.open.get_mut(&id) {
+        if spend.leaving_sat > 0 {
+            open.charged_at = Some(now);
+        }
         parcel.fee_max = Some(open.request.request().fee_max);
         parcel.payments = vec![payment(open)];
     }

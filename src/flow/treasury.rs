@@ -20,7 +20,7 @@ use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
-use crate::desk::AssetPosition;
+use crate::desk::{AssetPosition, SweepInTransit};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
 
@@ -39,8 +39,27 @@ pub fn surplus_sat(context: &Context, ledger: &Ledger, turn: &Turn) -> u64 {
     if needed { u64::try_from(surplus).unwrap_or(u64::MAX) } else { 0 }
 }
 
+/// Tells people, once, of a sweep that is on its way for too long: it counts as hot again (law L11).
+fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    let now = turn.draft.now();
+    for (txid, sweep) in &mut ledger.treasury.sweeps {
+        if sweep.is_told || !sweep.is_stuck(now, context.settings.transit_s_max) {
+            continue;
+        }
+        sweep.is_told = true;
+        let detail =
+            "a sweep is on its way for too long and counts as hot again: broadcast it, or bump its fee";
+        tracing::error!(code = %Code::HotShareAboveLimit, txid, "{detail}");
+        turn.draft.entry(
+            EntryKind::Alarm,
+            &[("code", &Code::HotShareAboveLimit), ("txid", txid), ("detail", &detail)],
+        );
+    }
+}
+
 /// Reserves a sweep if too much rests hot and none is under way.
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    tell_stuck(context, ledger, turn);
     if ledger.sweep_is_pending() || turn.draft.now() < ledger.sweep_not_before {
         return;
     }
@@ -138,7 +157,8 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
     if let Purpose::Sweep { amount_sat, .. } = row.purpose {
-        let sweep = SweepInFlight { amount_sat, since: turn.draft.now() };
+        let tx_hex = Some(released.tx_hex.clone());
+        let sweep = SweepInFlight { amount_sat, since: turn.draft.now(), tx_hex, is_told: false };
         ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
         ledger.ripen_all();
     }
@@ -206,6 +226,23 @@ pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, 
     }
 }
 
+fn sweeps(ledger: &Ledger) -> Vec<SweepInTransit> {
+    let hex = |text: &String| data_encoding::HEXLOWER.decode(text.as_bytes()).ok();
+    let mut sweeps: Vec<SweepInTransit> = ledger
+        .treasury
+        .sweeps
+        .iter()
+        .map(|(txid, sweep)| SweepInTransit {
+            txid: txid.clone(),
+            amount: Amount::from_sat(sweep.amount_sat),
+            raw_transaction: sweep.tx_hex.as_ref().and_then(hex).unwrap_or_default(),
+            signed_at: sweep.since,
+        })
+        .collect();
+    sweeps.sort_by(|a, b| (a.signed_at, &a.txid).cmp(&(b.signed_at, &b.txid)));
+    sweeps
+}
+
 /// Where the asset stands, as people are shown it.
 pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition {
     let (treasury, facts) = (&ledger.treasury, &ledger.treasury.facts);
@@ -219,7 +256,7 @@ pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPositi
     let price = facts.price();
     AssetPosition {
         asset: context.asset,
-        hot: ledger.hot(),
+        hot: Amount::from_units(seen.hot.0),
         cold: treasury.cold(now, context.settings.transit_s_max),
         cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
         spendable,
@@ -236,5 +273,6 @@ pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPositi
         fee_rate: facts.chain.map(|c| c.value.fee_rate),
         tip_height: facts.chain.map(|c| c.value.height),
         chain_at: facts.chain.map(|c| c.at),
+        sweeps: sweeps(ledger),
     }
 }

@@ -159,6 +159,7 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
         clearance: None,
         approvals: Vec::new(),
         stored_approvals: Vec::new(),
+        charged_at: None,
         log_index,
         updated_at: now,
     }
@@ -450,7 +451,12 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
     open.row.reservation = None;
     open.row.set_stage(Stage::Cleared);
     let detail = format!("{}: {}", finding.code, finding.detail);
-    let outcome = if is_hold {
+    // The co-signer has another policy by now than the approvals name: they are asked for anew.
+    let other_text = finding.code == Code::ApprovalInvalid && !open.approvals.is_empty();
+    if other_text {
+        open.approvals.clear();
+    }
+    let outcome = if is_hold || other_text {
         Outcome::Held(vec![Finding::new(Code::CosignerHolds, detail)])
     } else {
         Outcome::Refused(vec![Finding::new(Code::CosignerRefused, detail)])

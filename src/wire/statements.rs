@@ -2,7 +2,7 @@
 
 use super::field::{decimal, sum, time, time_to_wire};
 use super::v1;
-use crate::desk::{AssetPosition, PositionView, StatementReceipt};
+use crate::desk::{AssetPosition, PositionView, StatementReceipt, SweepInTransit};
 use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
 
 impl From<StatementReceipt> for v1::SubmitStatementResponse {
@@ -62,6 +62,7 @@ impl From<AssetPosition> for v1::AssetPosition {
             fee_rate_sat_per_kvb: position.fee_rate.map(|rate| rate.to_string()).unwrap_or_default(),
             tip_height: position.tip_height,
             chain_time: position.chain_at.map(time_to_wire),
+            sweeps: position.sweeps.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -93,6 +94,31 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
             fee_rate: fee_rate.map(|text| decimal(text, "fee_rate_sat_per_kvb").map(FeeRate)).transpose()?,
             tip_height: wire.tip_height,
             chain_at: maybe(wire.chain_time, "chain_time")?,
+            sweeps: wire.sweeps.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<SweepInTransit> for v1::SweepInTransit {
+    fn from(sweep: SweepInTransit) -> Self {
+        Self {
+            txid: sweep.txid,
+            amount: sweep.amount.to_string(),
+            raw_transaction: sweep.raw_transaction,
+            signed_time: Some(time_to_wire(sweep.signed_at)),
+        }
+    }
+}
+
+impl TryFrom<v1::SweepInTransit> for SweepInTransit {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::SweepInTransit) -> Result<Self, Invalid> {
+        Ok(Self {
+            txid: wire.txid,
+            amount: sum(&wire.amount, "amount")?,
+            raw_transaction: wire.raw_transaction,
+            signed_at: time(wire.signed_time, "signed_time")?,
         })
     }
 }
@@ -123,6 +149,12 @@ mod tests {
             fee_rate: Some(FeeRate(1_000)),
             tip_height: Some(0),
             chain_at: Some(Seconds(12)),
+            sweeps: vec![SweepInTransit {
+                txid: "ab".repeat(32),
+                amount: Amount::from_sat(3),
+                raw_transaction: vec![2, 0],
+                signed_at: Seconds(12),
+            }],
         };
         let without = AssetPosition {
             price: None,
@@ -131,6 +163,7 @@ mod tests {
             fee_rate: None,
             tip_height: None,
             chain_at: None,
+            sweeps: Vec::new(),
             ..with.clone()
         };
         let view = PositionView { assets: vec![with, without], frozen: true, at: Seconds(13) };

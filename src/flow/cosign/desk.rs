@@ -404,7 +404,10 @@ impl Party {
         }
         if let Some((amount_sat, index)) = yes.swept {
             state.cold_highest = state.cold_highest.max(index);
-            state.treasury.sweeps.insert(txid.to_owned(), SweepInFlight { amount_sat, since: draft.now() });
+            state.treasury.sweeps.insert(
+                txid.to_owned(),
+                SweepInFlight { amount_sat, since: draft.now(), tx_hex: None, is_told: false },
+            );
         }
     }
 

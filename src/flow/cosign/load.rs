@@ -123,7 +123,8 @@ fn remember(
     if let Some((amount_sat, index)) = row.swept {
         state.cold_highest = state.cold_highest.max(index);
         if !swept.contains(&row.txid) {
-            state.treasury.sweeps.insert(row.txid.clone(), SweepInFlight { amount_sat, since: at });
+            let sweep = SweepInFlight { amount_sat, since: at, tx_hex: None, is_told: false };
+            state.treasury.sweeps.insert(row.txid.clone(), sweep);
         }
     }
     Ok(())

@@ -38,6 +38,8 @@ pub struct Open {
     pub approvals: Vec<Approval>,
     /// Yeses read from the store whose text could not be rebuilt yet: armored, not verified, worth nothing till then.
     pub stored_approvals: Vec<String>,
+    /// When the sums were last charged for it: another attempt within the hour is not charged again.
+    pub charged_at: Option<Seconds>,
     /// The index of its newest log entry.
     pub log_index: u64,
     /// When it last changed.

@@ -77,12 +77,23 @@ impl Sums {
 }
 
 /// A sweep that carries both signatures and that no position statement has counted yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepInFlight {
     /// How much, in satoshi.
     pub amount_sat: u64,
     /// Since when.
     pub since: Seconds,
+    /// The finished transaction, hex; the co-signer never has it.
+    pub tx_hex: Option<String>,
+    /// Whether people were told that it is on its way for too long.
+    pub is_told: bool,
+}
+
+impl SweepInFlight {
+    /// Whether it is on its way for too long to count as cold.
+    pub fn is_stuck(&self, now: Seconds, transit_s_max: u64) -> bool {
+        now.since(self.since).is_some_and(|age| age > transit_s_max)
+    }
 }
 
 /// What a party knows about money.
@@ -101,8 +112,14 @@ pub struct Treasury {
 impl Treasury {
     /// What of the cold side is still on its way, for at most `transit_s_max` (law L11).
     pub fn in_transit(&self, now: Seconds, transit_s_max: u64) -> Amount {
-        let counted = |s: &&SweepInFlight| now.since(s.since).is_none_or(|age| age <= transit_s_max);
+        let counted = |s: &&SweepInFlight| !s.is_stuck(now, transit_s_max);
         Amount::from_sat(self.sweeps.values().filter(counted).map(|s| s.amount_sat).sum())
+    }
+
+    /// What is on its way for longer than that, and counts as hot again (law L11).
+    pub fn stuck(&self, now: Seconds, transit_s_max: u64) -> Amount {
+        let stuck = |s: &&SweepInFlight| s.is_stuck(now, transit_s_max);
+        Amount::from_sat(self.sweeps.values().filter(stuck).map(|s| s.amount_sat).sum())
     }
 
     /// What counts as cold; nothing, where no balance was ever stated.
