@@ -32,10 +32,13 @@ fn threads(pid: u32) -> BTreeMap<String, f64> {
     by_name
 }
 
+/// A process, its CPU seconds (user, system) and its threads' at the start.
+type Before = (Watched, (f64, f64), BTreeMap<String, f64>);
+
 /// A measurement under way.
 pub struct Meter {
     from: Instant,
-    before: Vec<(Watched, (f64, f64), BTreeMap<String, f64>)>,
+    before: Vec<Before>,
 }
 
 impl Meter {

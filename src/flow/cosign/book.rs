@@ -1,0 +1,188 @@
+//! Booking an answer: sums first, then everything that makes a second yes impossible; and what a no leaves behind.
+
+use super::judge::{self, Proven, Yes};
+use super::party::{Core, Party};
+use super::state::{Past, State};
+use crate::audit::EntryKind;
+use crate::bitcoin::TransactionKind;
+use crate::desk::{CosignItem, Refusal};
+use crate::flow::ledger::coins::{Coin, CoinState};
+use crate::flow::ledger::journal::Draft;
+use crate::flow::ledger::rows::{self, CosignedRow, SeenRequestRow, SpentRow};
+use crate::flow::ledger::treasury::SweepInFlight;
+use crate::flow::treasury::write_coin;
+use crate::store::Table;
+use crate::withdrawal::{Code, Finding, ReservationId};
+
+impl Party {
+    /// Books a yes: sums first, then everything that makes a second yes impossible.
+    pub(super) fn book(
+        &self,
+        core: &mut Core,
+        draft: &mut Draft,
+        past: &mut Past,
+        proven: &Proven,
+        yes: Yes,
+        psbt: &[u8],
+    ) -> Result<(), Finding> {
+        let now = draft.now();
+        let state = &mut core.state;
+        state
+            .treasury
+            .sums
+            .spend(now, yes.spend)
+            .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
+        let inputs: Vec<String> =
+            proven.checked.inputs().iter().map(|i| i.coin().outpoint.to_string()).collect();
+        let withdrawals: Vec<String> = proven.payments.iter().map(|p| p.request.id().to_string()).collect();
+        let row = CosignedRow {
+            state: "signed".to_owned(),
+            psbt: data_encoding::HEXLOWER.encode(psbt),
+            txid: proven.checked.txid().to_string(),
+            inputs: inputs.clone(),
+            coins: proven.checked.inputs().iter().map(|i| SpentRow::of(i.coin())).collect(),
+            withdrawals: withdrawals.clone(),
+            kind: kind_name(proven.checked.kind()).to_owned(),
+            outgoing_sat: yes.outgoing_sat,
+            leaving_sat: yes.spend.leaving_sat,
+            fee_sat: yes.spend.fee_sat,
+            unnamed_krw: yes.spend.unnamed.to_string(),
+            change: yes.change.as_ref().map(|(row, _)| *row),
+            swept: yes.swept,
+            at: now.0,
+            code: None,
+        };
+        for payment in &proven.payments {
+            enter_request(draft, payment, &proven.reservation);
+        }
+        draft.entry(
+            EntryKind::Cosigned,
+            &[
+                ("reservation", &proven.reservation),
+                ("purpose", &row.kind),
+                ("asset", &self.context.asset),
+                ("amount", &yes.outgoing_sat.saturating_sub(yes.spend.fee_sat)),
+                ("fee", &yes.spend.fee_sat),
+                ("txid", &row.txid),
+                ("withdrawals", &withdrawals.join(" ")),
+                ("inputs", &inputs.join(" ")),
+                ("policy", &self.context.policy_hash()),
+            ],
+        );
+        let anchor = inputs.first().cloned();
+        for payment in &proven.payments {
+            let id = payment.request.id();
+            let uuid = payment.clearance.uuid().to_string();
+            let known = past.requests.get(&id).and_then(|r| r.anchor.clone());
+            let seen = SeenRequestRow {
+                digest: data_encoding::HEXLOWER.encode(payment.request.digest()),
+                anchor: known.or_else(|| anchor.clone()),
+                reservation: Some(proven.reservation.to_string()),
+                uuid: Some(uuid.clone()),
+            };
+            draft.row(Table::SeenRequest, id.to_string(), "seen", now, rows::write(&seen));
+            draft.row(Table::UsedVerification, uuid.clone(), "used", now, id.to_string());
+            past.requests.insert(id, seen);
+            past.uuids.insert(uuid, id.to_string());
+        }
+        draft.row(Table::SignedReservation, proven.reservation.to_string(), "signed", now, rows::write(&row));
+        past.reservations.insert(proven.reservation, row.clone());
+        self.spend_coins(state, draft, proven, &yes, &row.txid);
+        Ok(())
+    }
+
+    pub(super) fn spend_coins(
+        &self,
+        state: &mut State,
+        draft: &mut Draft,
+        proven: &Proven,
+        yes: &Yes,
+        txid: &str,
+    ) {
+        let mut depth = 0u8;
+        for input in proven.checked.inputs() {
+            let spent = CoinState::Spent(proven.reservation);
+            if let Some(coin) = state.treasury.coins.set_state(&input.coin().outpoint, spent) {
+                depth = if coin.confirmations == 0 { depth.max(coin.chain_depth) } else { depth };
+                write_coin(draft, &coin);
+            }
+        }
+        if let Some((change, script)) = &yes.change {
+            let coin = Coin {
+                outpoint: ::bitcoin::OutPoint { txid: proven.checked.txid(), vout: change.vout },
+                amount_sat: change.amount_sat,
+                branch: 1,
+                index: change.index,
+                confirmations: 0,
+                chain_depth: depth.saturating_add(1),
+                state: CoinState::Free,
+            };
+            write_coin(draft, &coin);
+            state.treasury.coins.put(coin);
+            state.scripts.put(script.clone());
+        }
+        if let Some((amount_sat, index)) = yes.swept {
+            state.cold_highest = state.cold_highest.max(index);
+            state.treasury.sweeps.insert(
+                txid.to_owned(),
+                SweepInFlight { amount_sat, since: draft.now(), tx_hex: None, is_told: false },
+            );
+        }
+    }
+
+    /// Records a no: this very transaction will never be signed (law L20).
+    pub(super) fn refuse(
+        &self,
+        draft: &mut Draft,
+        past: &mut Past,
+        item: &CosignItem,
+        refusal: Refusal,
+    ) -> Refusal {
+        let withdrawal = refusal.withdrawal.map(|w| w.to_string()).unwrap_or_default();
+        let detail: String = refusal.finding.detail.chars().take(1_000).collect();
+        draft.entry(
+            EntryKind::CosignRefused,
+            &[
+                ("reservation", &item.reservation),
+                ("code", &refusal.finding.code),
+                ("withdrawal", &withdrawal),
+                ("detail", &detail),
+            ],
+        );
+        let row = CosignedRow::dead(refusal.finding.code, draft.now());
+        draft.row(
+            Table::SignedReservation,
+            item.reservation.to_string(),
+            "dead",
+            draft.now(),
+            rows::write(&row),
+        );
+        past.reservations.insert(item.reservation, row);
+        refusal
+    }
+}
+
+const fn kind_name(kind: TransactionKind) -> &'static str {
+    match kind {
+        TransactionKind::Withdrawal => "withdrawal",
+        TransactionKind::Sweep => "sweep",
+        TransactionKind::Consolidation => "consolidation",
+    }
+}
+
+fn enter_request(draft: &mut Draft, payment: &judge::ProvenPayment, reservation: &ReservationId) {
+    let request = payment.request.request();
+    draft.entry(
+        EntryKind::RequestSeen,
+        &[
+            ("organisation", &request.organisation),
+            ("request_id", &request.request_id),
+            ("request_digest", &data_encoding::HEXLOWER.encode(payment.request.digest())),
+            ("withdrawal", &payment.request.id()),
+            ("reservation", reservation),
+            ("amount", &request.amount),
+            ("destination", &request.destination),
+            ("evidence", &data_encoding::HEXLOWER.encode(&crate::evidence::digest(payment.clearance.text()))),
+        ],
+    );
+}

@@ -1,0 +1,262 @@
+//! One question: witness the head, prove each item by itself, decide in order, ONE commit, then sign.
+
+use tracing::error;
+
+use super::judge::{self, Proven};
+use super::load::{self, WITNESSED};
+use super::party::{Core, Party};
+use super::state::{Past, State};
+use crate::audit::{
+    Accepted, ConsistencyProof, Cosignature, EntryKind, Submission, VerifiedCheckpoint, Witness,
+    witness::witness,
+};
+use crate::bitcoin::CheckedTransaction;
+use crate::bitcoin::KeySlot;
+use crate::desk::{CosignItem, CosignOrder, CosignOutcome, DeskError, HeadAnswer, ItemVerdict, Refusal};
+use crate::flow::finish::order_items;
+use crate::flow::ledger::journal::{Draft, Journal, JournalFault};
+use crate::flow::ledger::rows::{self, CosignedRow};
+use crate::keys::SigningOrder;
+use crate::store::Table;
+use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
+
+impl Party {
+    /// Signs a checked transaction with key B; what leaves carries B's signature and no other.
+    pub(super) fn sign(
+        &self,
+        reservation: ReservationId,
+        checked: &CheckedTransaction,
+    ) -> Result<Vec<u8>, Finding> {
+        let broken = |detail: String| Finding::new(Code::Internal, detail);
+        let order = SigningOrder::danger_vouch_for(reservation, order_items(checked, KeySlot::B)?);
+        let signatures = self.key.sign(&order).map_err(|e| broken(e.to_string()))?;
+        let signatures = signatures.iter().map(|s| *s.signature()).collect();
+        let verified = checked.verify(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
+        checked.psbt_with(&verified).map_err(|e| broken(e.to_string()))
+    }
+
+    pub(super) fn witness(&self, core: &Core, order: &CosignOrder) -> Result<Witnessing, DeskError> {
+        let invalid = |problem: String| {
+            let cure = "send the newest checkpoint of the signer's own log";
+            DeskError::Invalid(crate::withdrawal::Invalid::new(
+                Code::FieldMalformed,
+                "checkpoint",
+                problem,
+                cure,
+            ))
+        };
+        let checkpoint = VerifiedCheckpoint::open(&order.checkpoint, &self.signer_log)
+            .map_err(|e| invalid(e.to_string()))?;
+        let proof = ConsistencyProof::from_wire(&order.consistency).map_err(|e| invalid(e.to_string()))?;
+        let known = core.state.witness_of(self.signer_log.name(), None);
+        let submission = Submission { checkpoint: &checkpoint, old_size: order.old_size, proof: &proof };
+        Ok(match witness(&known, &submission) {
+            Witness::Accept(accepted) => Witnessing::Accepted(accepted),
+            Witness::Known { size } => Witnessing::Known(size),
+            Witness::Fork(fork) => Witnessing::Fork(format!("{fork:?} at size {}", checkpoint.head().size)),
+            Witness::OtherLog => return Err(invalid("is of another log".to_owned())),
+            Witness::Malformed => return Err(invalid("its old size is above its size".to_owned())),
+        })
+    }
+
+    pub(super) async fn past(&self, journal: &Journal, order: &CosignOrder) -> Result<Past, JournalFault> {
+        let mut past = Past::default();
+        let keys: Vec<String> = order.items.iter().map(|i| i.reservation.to_string()).collect();
+        for row in journal.rows(Table::SignedReservation, &keys).await? {
+            let unreadable = || JournalFault::Unreadable(row.key().to_owned());
+            let id = ReservationId::parse(row.key()).map_err(|_| unreadable())?;
+            past.reservations.insert(id, rows::read(row.key(), row.content()).map_err(|_| unreadable())?);
+        }
+        let payments = || order.items.iter().flat_map(|i| &i.payments);
+        let requests =
+            payments().filter_map(|p| crate::evidence::request::parse_request(&p.request.text).ok());
+        let keys: Vec<String> = requests.map(|r| r.id().to_string()).collect();
+        for row in journal.rows(Table::SeenRequest, &keys).await? {
+            let unreadable = || JournalFault::Unreadable(row.key().to_owned());
+            let id = WithdrawalId::parse(row.key()).map_err(|_| unreadable())?;
+            past.requests.insert(id, rows::read(row.key(), row.content()).map_err(|_| unreadable())?);
+        }
+        let answers = payments().filter_map(|p| match &p.clearance {
+            Some(crate::desk::ClearanceEvidence::Answer(answer)) => {
+                crate::evidence::answer::parse_answer(&answer.text).ok()
+            }
+            None => None,
+        });
+        let keys: Vec<String> = answers.map(|a| a.uuid.to_string()).collect();
+        for row in journal.rows(Table::UsedVerification, &keys).await? {
+            past.uuids.insert(row.key().to_owned(), row.content().to_owned());
+        }
+        Ok(past)
+    }
+
+    /// Proves every item that was not decided before, on every core.
+    pub(super) fn prove_all(
+        &self,
+        state: &State,
+        accepted: &Accepted,
+        past: &Past,
+        order: &CosignOrder,
+    ) -> Vec<Option<Result<Proven, Refusal>>> {
+        let now = self.context.now();
+        let policy = data_encoding::HEXLOWER.decode(order.policy.as_bytes()).ok();
+        let policy = policy.and_then(|p| p.try_into().ok()).unwrap_or([0; 32]);
+        let prove = |item: &CosignItem| {
+            let fresh = !past.reservations.contains_key(&item.reservation);
+            fresh.then(|| judge::prove(&self.context, state, accepted, policy, item, now))
+        };
+        on_every_core(&order.items, &prove)
+    }
+
+    pub(super) async fn decide_and_sign(
+        &self,
+        core: &mut Core,
+        accepted: Accepted,
+        order: CosignOrder,
+    ) -> Result<CosignOutcome, DeskError> {
+        let mut past = self.past(&core.journal, &order).await.map_err(|f| f.desk_error())?;
+        let proofs = tokio::task::block_in_place(|| self.prove_all(&core.state, &accepted, &past, &order));
+        let mut draft = core.journal.draft(self.context.now());
+        self.enter_witnessed(&mut draft, &accepted);
+        let mut decided = Vec::with_capacity(order.items.len());
+        for (item, proof) in order.items.iter().zip(proofs) {
+            decided.push(self.decide_one(core, &mut draft, &mut past, item, proof));
+        }
+        if let Err(fault) = core.journal.commit(draft).await {
+            self.reload(core).await;
+            return Err(fault.desk_error());
+        }
+        core.state.witnessed = Some(*accepted.head());
+        let head = self.cosign(&accepted)?;
+        let sign = |decided: &Decided| self.answer(decided);
+        let verdicts = tokio::task::block_in_place(|| on_every_core(&decided, &sign));
+        let verdicts = order.items.iter().map(|i| i.reservation).zip(verdicts).collect();
+        Ok(CosignOutcome { head, verdicts })
+    }
+
+    pub(super) fn enter_witnessed(&self, draft: &mut Draft, accepted: &Accepted) {
+        let head = accepted.head();
+        draft.entry(
+            EntryKind::Witnessed,
+            &[
+                ("origin", &accepted.origin()),
+                ("size", &head.size),
+                ("root", &data_encoding::HEXLOWER.encode(&head.root.0)),
+                ("old_size", &accepted.from().size),
+            ],
+        );
+        draft.row(
+            Table::WitnessedLog,
+            WITNESSED.to_owned(),
+            "witnessed",
+            draft.now(),
+            load::write_head(head),
+        );
+    }
+
+    pub(super) fn cosign(&self, accepted: &Accepted) -> Result<HeadAnswer, DeskError> {
+        let sign = |message: &[u8]| self.witness_identity.sign_note(message).unwrap_or([0; 64]);
+        let line =
+            Cosignature::sign(accepted, &self.witness_key, self.context.now(), &sign).and_then(|c| c.line());
+        let broken =
+            |e: crate::audit::CosignatureInvalid| DeskError::may_have_happened(Code::Internal, e.to_string());
+        Ok(HeadAnswer::Cosigned(line.map_err(broken)?))
+    }
+
+    pub(super) fn decide_one(
+        &self,
+        core: &mut Core,
+        draft: &mut Draft,
+        past: &mut Past,
+        item: &CosignItem,
+        proof: Option<Result<Proven, Refusal>>,
+    ) -> Decided {
+        // Decided before, be it a moment ago in this very order.
+        let proof = match (past.reservations.get(&item.reservation), proof) {
+            (Some(row), _) if row.state == "signed" => {
+                return Decided::Again(item.reservation, Box::new(row.clone()));
+            }
+            (None, Some(proof)) => proof,
+            (Some(_), _) | (None, None) => {
+                let finding =
+                    Finding::new(Code::ReservationDead, "this reservation was refused before, for ever");
+                return Decided::No(Refusal { is_hold: true, ..judge::no(None, finding) });
+            }
+        };
+        let judged = proof.and_then(|proven| {
+            let yes = judge::decide(&self.context, &core.state, past, &proven, draft.now())?;
+            Ok((proven, yes))
+        });
+        match judged {
+            Ok((proven, yes)) => match self.book(core, draft, past, &proven, yes, &item.psbt) {
+                Ok(()) => Decided::Yes(Box::new(proven)),
+                Err(finding) => Decided::No(self.refuse(draft, past, item, judge::no(None, finding))),
+            },
+            Err(refusal) => Decided::No(self.refuse(draft, past, item, refusal)),
+        }
+    }
+
+    pub(super) fn answer(&self, decided: &Decided) -> ItemVerdict {
+        let signed = match decided {
+            Decided::No(refusal) => return ItemVerdict::Refused(refusal.clone()),
+            Decided::Yes(proven) => self.sign(proven.reservation, &proven.checked),
+            Decided::Again(reservation, row) => self.sign_again(*reservation, row),
+        };
+        match signed {
+            Ok(psbt) => ItemVerdict::Signed(psbt),
+            // It is booked as signed; asked again it is signed again. Nothing else may be done with these coins.
+            Err(finding) => {
+                error!(code = %finding.code, "signing failed: {}", finding.detail);
+                ItemVerdict::Refused(Refusal { withdrawal: None, finding, is_hold: true })
+            }
+        }
+    }
+
+    /// Signs the stored transaction again. It was judged once; its own bytes are read anew and give the same signatures.
+    pub(super) fn sign_again(
+        &self,
+        reservation: ReservationId,
+        row: &CosignedRow,
+    ) -> Result<Vec<u8>, Finding> {
+        let broken = |detail: &str| Finding::new(Code::Internal, detail);
+        let psbt = data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken("stored PSBT"))?;
+        let checked = judge::read_again(&self.context, row, &psbt)
+            .ok_or_else(|| broken("the stored PSBT cannot be read"))?;
+        let same = ReservationId::of_txid(&crate::flow::reserve::txid_bytes(&checked.txid())) == reservation;
+        if same {
+            self.sign(reservation, &checked)
+        } else {
+            Err(broken("the stored PSBT is of another transaction"))
+        }
+    }
+}
+
+pub(super) enum Witnessing {
+    Accepted(Accepted),
+    Known(u64),
+    Fork(String),
+}
+
+pub(super) enum Decided {
+    Yes(Box<Proven>),
+    Again(ReservationId, Box<CosignedRow>),
+    No(Refusal),
+}
+
+/// Applies `work` to every item, in order, on as many cores as there are.
+pub(super) fn on_every_core<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(cores).max(1);
+    if items.len() <= 1 {
+        return items.iter().map(work).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
+            .collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
