@@ -659,15 +659,17 @@ fn on_every_core<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync))
     if items.len() <= 1 {
         return items.iter().map(work).collect();
     }
+    let (own, others) = items.split_at(share.min(items.len()));
     std::thread::scope(|scope| {
-        let parts: Vec<_> = items
+        let parts: Vec<_> = others
             .chunks(share)
             .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
             .collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        let mut done: Vec<R> = own.iter().map(work).collect();
+        for part in parts {
+            done.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
     })
 }
 
