@@ -49,16 +49,21 @@ pub fn select_consolidation(coins: &[Coin], terms: &FeeTerms) -> Result<Selectio
     }
 }
 
+impl Need {
+    /// The fee now, and the fee of spending the change later, in satoshi.
+    fn cost(&self, fee_sat: u64, change_sat: Option<u64>) -> u64 {
+        let later = LATER_RATE.fee_sat(INPUT_WEIGHT_MAX.div_ceil(4)).unwrap_or(0);
+        fee_sat.saturating_add(change_sat.map_or(0, |_| later))
+    }
+}
+
 /// The crate's search minimises this: the fee now, and the fee of spending the change later.
 impl BnbMetric for Need {
     fn score(&mut self, set: &CoinSelector<'_>) -> Option<Ordf32> {
         match self.settle(set.selected_value(), set.selected_indices().len()) {
             Settled::Short { .. } => None,
             Settled::Done { fee_sat, vbytes, .. } if self.terms.caps.check(fee_sat, vbytes).is_err() => None,
-            Settled::Done { fee_sat, change_sat, .. } => {
-                let later = LATER_RATE.fee_sat(INPUT_WEIGHT_MAX.div_ceil(4)).unwrap_or(0);
-                Some(Ordf32((fee_sat + change_sat.map_or(0, |_| later)) as f32))
-            }
+            Settled::Done { fee_sat, change_sat, .. } => Some(Ordf32(self.cost(fee_sat, change_sat) as f32)),
         }
     }
 
@@ -101,6 +106,11 @@ fn choose(coins: &[Coin], anchor: Option<OutPoint>, need: &Need) -> Result<Selec
             is_segwit: true,
         })
         .collect();
+    if anchor.is_none()
+        && let Some(alone) = alone(coins, need)
+    {
+        return alone;
+    }
     let mut set = CoinSelector::new(&candidates);
     if let Some(anchor) = anchor {
         let at = coins.iter().position(|coin| coin.outpoint == anchor);
@@ -115,6 +125,21 @@ fn choose(coins: &[Coin], anchor: Option<OutPoint>, need: &Need) -> Result<Selec
         }
     }
     reach(set, coins, need)
+}
+
+/// The cheapest single coin that pays by itself, if one does.
+///
+/// No search is made then: every further input costs more now, and a search as short as ours finds the rare set that
+/// needs no change too seldom to be worth it (it costs as much as two signatures).
+fn alone(coins: &[Coin], need: &Need) -> Option<Result<Selection, SelectError>> {
+    let cost = |coin: &Coin| match need.settle(coin.amount_sat, 1) {
+        Settled::Short { .. } => None,
+        Settled::Done { fee_sat, vbytes, .. } if need.terms.caps.check(fee_sat, vbytes).is_err() => None,
+        Settled::Done { fee_sat, change_sat, .. } => Some(need.cost(fee_sat, change_sat)),
+    };
+    let priced = coins.iter().filter_map(|coin| Some((cost(coin)?, coin)));
+    let (_, coin) = priced.min_by_key(|(cost, coin)| (*cost, coin.amount_sat))?;
+    Some(need.finish(need.settle(coin.amount_sat, 1), vec![*coin]))
 }
 
 /// Adds the largest coins left until the set pays and its fee is within the caps, or nothing is left to add.

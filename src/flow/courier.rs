@@ -25,6 +25,8 @@ use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
+/// How many transactions are finished before the writer is told of them.
+const FINISHED_AT_ONCE: usize = 8;
 
 /// One reservation on its way, with everything to judge the answer by.
 pub struct Parcel {
@@ -278,29 +280,30 @@ impl Courier {
                 }
             }
         }
-        self.finish_all(signed).await;
+        self.finish_all(signed);
     }
 
-    /// Finishes what was signed, on every core.
-    async fn finish_all(&self, signed: Vec<(Arc<Parcel>, Vec<u8>)>) {
+    /// Finishes what was signed, on every core, while the next question is already on its way.
+    fn finish_all(&self, signed: Vec<(Arc<Parcel>, Vec<u8>)>) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = signed.len().div_ceil(cores).max(1);
-        let mut tasks = Vec::with_capacity(cores);
+        let share = signed.len().div_ceil(cores).clamp(1, FINISHED_AT_ONCE);
         let mut signed = signed.into_iter().peekable();
         while signed.peek().is_some() {
             let part: Vec<_> = signed.by_ref().take(share).collect();
             let (context, key, commands) = (self.context.clone(), self.key.clone(), self.commands.clone());
-            tasks.push(tokio::task::spawn_blocking(move || {
-                for (parcel, psbt) in part {
-                    let done = finish(&context, &key, &parcel, &psbt);
-                    let _ = commands.blocking_send(finished(&parcel, done));
+            let work = tokio::task::spawn_blocking(move || {
+                let done =
+                    part.iter().map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
+                // All at once, so that one commit takes them together.
+                for command in done.collect::<Vec<_>>() {
+                    let _ = commands.blocking_send(command);
                 }
-            }));
-        }
-        for task in tasks {
-            if task.await.is_err() {
-                error!(code = %Code::Internal, "finishing a transaction panicked; it is asked again at the next start");
-            }
+            });
+            tokio::spawn(async move {
+                if work.await.is_err() {
+                    error!(code = %Code::Internal, "finishing a transaction panicked; it is asked again at the next start");
+                }
+            });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::desk::{Prevout, WithdrawalView};
 use crate::evidence::request::parse_request;
-use crate::withdrawal::{Amount, Outcome, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Outcome, Seconds, WithdrawalId, WithdrawalRequest};
 
 use super::ledger::rows::{ReleasedRow, WithdrawalRow};
 use super::ledger::{Ledger, Open};
@@ -11,7 +11,8 @@ use super::withdraw::Found;
 /// The view of a withdrawal in memory.
 pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
     let reserved = ledger.reservations.values().find(|r| r.withdrawals.contains(&open.id));
-    let mut view = of_row(open.id, &open.row, open.log_index, open.updated_at)?;
+    let mut view =
+        of_row(open.id, (&open.row, open.request.request().clone()), open.log_index, open.updated_at);
     if let Some(reserved) = reserved {
         view.txid = Some(reserved.row.txid.clone());
         view.fee = Some(Amount::from_sat(reserved.row.fee_sat));
@@ -21,19 +22,20 @@ pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
 
 /// The view of a withdrawal as the store has it.
 pub fn of_found(id: WithdrawalId, found: &Found) -> Option<WithdrawalView> {
-    of_row(id, &found.row, found.log_index, found.updated_at)
+    let request = parse_request(&found.row.request.text).ok()?;
+    Some(of_row(id, (&found.row, request), found.log_index, found.updated_at))
 }
 
 fn of_row(
     id: WithdrawalId,
-    row: &WithdrawalRow,
+    (row, request): (&WithdrawalRow, WithdrawalRequest),
     log_index: u64,
     updated_at: Seconds,
-) -> Option<WithdrawalView> {
+) -> WithdrawalView {
     let released = row.released.as_ref().filter(|_| row.outcome() == Outcome::Released);
-    Some(WithdrawalView {
+    WithdrawalView {
         id,
-        request: parse_request(&row.request.text).ok()?,
+        request,
         stage: row.stage(),
         outcome: row.outcome(),
         txid: released.map(|r| r.txid.clone()),
@@ -43,7 +45,7 @@ fn of_row(
         log_index,
         created_at: Seconds(row.asked_at),
         updated_at,
-    })
+    }
 }
 
 fn prevouts(released: &ReleasedRow) -> Vec<Prevout> {

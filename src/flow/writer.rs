@@ -26,6 +26,10 @@ use crate::withdrawal::{Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
+/// As many commands are not made to wait for more.
+const GATHER_ENOUGH: usize = 32;
+/// How long a busy writer waits for more commands before it commits.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// What is told after the commit, or instead of it.
 pub type Told = Box<dyn FnOnce(Result<(), DeskError>) + Send>;
@@ -89,6 +93,7 @@ pub struct Writer {
     waiters: HashMap<WithdrawalId, Vec<Reply<WithdrawalView>>>,
     payloads: HashMap<WithdrawalId, Payload>,
     questions: mpsc::Receiver<Question>,
+    was_busy: bool,
 }
 
 /// What readers ask of the ledger in memory.
@@ -116,7 +121,7 @@ impl Writer {
         hands: Hands,
     ) -> Self {
         let (waiters, payloads) = (HashMap::new(), HashMap::new());
-        Self { context, journal, ledger, commands, hands, waiters, payloads, questions }
+        Self { context, journal, ledger, commands, hands, waiters, payloads, questions, was_busy: false }
     }
 
     /// Runs until every sender is gone; `effects` are those that a start takes up again.
@@ -132,11 +137,26 @@ impl Writer {
                     if taken == 0 {
                         return;
                     }
+                    self.gather(&mut batch).await;
                     self.turn(&mut batch).await;
                 }
                 () = std::future::ready(()), if more => self.turn(&mut batch).await,
             }
         }
+    }
+
+    /// Under load, waits a moment for more: what is decided together costs one sync. A lone command does not wait.
+    async fn gather(&mut self, batch: &mut Vec<Command>) {
+        let busy = batch.len() > 1 || std::mem::replace(&mut self.was_busy, false);
+        if busy && batch.len() < GATHER_ENOUGH {
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < BATCH_MAX
+                && let Ok(command) = self.commands.try_recv()
+            {
+                batch.push(command);
+            }
+        }
+        self.was_busy = batch.len() > 1;
     }
 
     async fn turn(&mut self, batch: &mut Vec<Command>) {
@@ -292,7 +312,12 @@ impl Writer {
         found: &HashMap<WithdrawalId, Found>,
         waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
     ) {
+        let is_watched = self.hands.views.receiver_count() > 0;
         for id in changed {
+            // Nobody is told of a withdrawal that only moves, unless somebody watches.
+            if !is_watched && self.is_moving(id) {
+                continue;
+            }
             let Some(view) = self.view(*id, found) else { continue };
             if is_settled(&view) {
                 if view.stage != crate::withdrawal::Stage::Asked {
@@ -305,6 +330,10 @@ impl Writer {
             let _ = self.hands.views.send(view);
         }
         for (id, reply, until_settled) in waiting {
+            if until_settled && self.is_moving(&id) {
+                self.waiters.entry(id).or_default().push(reply);
+                continue;
+            }
             match self.view(id, found) {
                 Some(view) if !until_settled || is_settled(&view) => {
                     let _ = reply.send(Ok(view));
@@ -319,6 +348,10 @@ impl Writer {
             replies.retain(|reply| !reply.is_closed());
             !replies.is_empty()
         });
+    }
+
+    fn is_moving(&self, id: &WithdrawalId) -> bool {
+        self.ledger.open.get(id).is_some_and(|open| open.row.outcome() == Outcome::Moving)
     }
 
     fn view(&self, id: WithdrawalId, found: &HashMap<WithdrawalId, Found>) -> Option<WithdrawalView> {
