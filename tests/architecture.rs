@@ -37,7 +37,8 @@ const IMPURE: &[(&str, &str)] = &[
 ];
 
 /// Functions that vouch for something, and the only rooms that may call them.
-const VOUCHING: &[(&str, &[&str])] = &[("danger_vouch_for", &["keys", "flow"])];
+const VOUCHING: &[(&str, &[&str])] =
+    &[("danger_vouch_for", &["keys", "flow"]), ("danger_vouch_own", &["bitcoin", "flow"])];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -25,7 +25,7 @@ pub fn finish(
     let order = SigningOrder::danger_vouch_for(parcel.reservation, order_items(&checked, KeySlot::A)?);
     let own = key.sign(&order).map_err(|e| no(e.to_string()))?;
     let own = own.iter().map(|s| *s.signature()).collect();
-    let own = checked.verify(KeySlot::A, own).map_err(|e| no(e.to_string()))?;
+    let own = checked.danger_vouch_own(KeySlot::A, own).map_err(|e| no(e.to_string()))?;
     let theirs =
         checked.signatures().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
     let finished = checked.finish(theirs, &own).map_err(|e| no(e.to_string()))?;

@@ -31,7 +31,7 @@ impl Party {
         let order = SigningOrder::danger_vouch_for(reservation, order_items(checked, KeySlot::B)?);
         let signatures = self.key.sign(&order).map_err(|e| broken(e.to_string()))?;
         let signatures = signatures.iter().map(|s| *s.signature()).collect();
-        let verified = checked.verify(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
+        let verified = checked.danger_vouch_own(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
         checked.psbt_with(&verified).map_err(|e| broken(e.to_string()))
     }
 
