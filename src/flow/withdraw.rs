@@ -265,7 +265,7 @@ pub fn cancel(
 
 /// Decides, in the order asked, the withdrawals for which something has changed.
 ///
-/// At most [`DECISIONS_MAX`] in one turn: the rest is decided in the next, so that no caller waits for all of them.
+/// At most a few hundred in one turn: the rest is decided in the next, so that no caller waits for all of them.
 pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     for _ in 0..DECISIONS_MAX {
         let Some(id) = ledger.next_ripe() else { break };
