@@ -1,5 +1,7 @@
 //! Deposit addresses: the same customer, the same address, for ever; none leaves without the co-signer's word (law L19).
 
+use sha2::{Digest, Sha256};
+
 use super::Allocated;
 use super::context::Context;
 use super::ledger::Ledger;
@@ -9,17 +11,20 @@ use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::desk::{AddressOrder, DeskError, SignedText};
 use crate::store::Table;
-use crate::withdrawal::Code;
+use crate::withdrawal::{Code, CustomerRef, Organisation};
 
-/// The key of an address's row: organisation and customer, by their hash, because references may be long.
-fn key(order: &AddressOrder) -> String {
-    use sha2::{Digest, Sha256};
+/// The key of a customer's address row at either party: a hash, because references may be long.
+pub fn customer_key(organisation: &Organisation, customer_ref: &CustomerRef) -> String {
     let mut hash = Sha256::new();
-    hash.update(order.organisation.as_str().as_bytes());
+    hash.update(organisation.as_str().as_bytes());
     hash.update([0]);
-    hash.update(order.customer_ref.as_str().as_bytes());
+    hash.update(customer_ref.as_str().as_bytes());
     let digest: [u8; 32] = hash.finalize().into();
     data_encoding::HEXLOWER.encode(&digest)
+}
+
+fn key(order: &AddressOrder) -> String {
+    customer_key(&order.organisation, &order.customer_ref)
 }
 
 /// Gives each order its address: the one it has, or the next of branch 0.

@@ -1,13 +1,12 @@
 //! Deposit addresses: derived here, and vouched for once and for ever (law L19).
 
-use sha2::{Digest, Sha256};
-
 use super::party::{Core, Party};
 use super::state::DEPOSIT_AHEAD_MAX;
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::desk::{AttestationOrder, SignedText};
 use crate::evidence::attestation::{AddressAttestation, render_attestation};
+use crate::flow::address::customer_key;
 use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::rows::{self, AddressRow, Signed};
 use crate::store::Table;
@@ -20,7 +19,7 @@ impl Party {
         draft: &mut Draft,
         order: &AttestationOrder,
     ) -> Result<SignedText, Finding> {
-        let key = customer_key(order);
+        let key = customer_key(&order.organisation, &order.customer_ref);
         if let Some(known) = core.state.addresses.get(&key) {
             if known.index != order.index || order.branch != 0 {
                 let detail =
@@ -81,13 +80,4 @@ impl Party {
         core.state.addresses.put(key, row);
         Ok(word)
     }
-}
-
-fn customer_key(order: &AttestationOrder) -> String {
-    let mut hash = Sha256::new();
-    hash.update(order.organisation.as_str().as_bytes());
-    hash.update([0]);
-    hash.update(order.customer_ref.as_str().as_bytes());
-    let digest: [u8; 32] = hash.finalize().into();
-    data_encoding::HEXLOWER.encode(&digest)
 }
