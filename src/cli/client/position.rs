@@ -1,12 +1,13 @@
 //! Where the money rests, as the signer sees it.
 
 use clap::Args;
+use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::connect::{self, ConnectArgs};
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
-use crate::desk::{AssetPosition, PositionView};
+use crate::desk::{AssetPosition, PositionView, SweepInTransit};
 use crate::wire::v1;
 use crate::withdrawal::{Amount, Asset};
 
@@ -78,7 +79,18 @@ fn shown(position: &AssetPosition) -> String {
             ),
         )
         .maybe("tip", position.tip_height)
+        .maybe("sweeps to broadcast", sweeps(position))
         .text()
+}
+
+/// The sweeps on their way; their bytes are in the document of `--json`.
+fn sweeps(position: &AssetPosition) -> Option<String> {
+    let one = |sweep: &SweepInTransit| {
+        let asset = position.asset;
+        format!("{} ({} {})", sweep.txid, sweep.amount.in_coin(asset.decimals()), asset.symbol())
+    };
+    let all: Vec<String> = position.sweeps.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// The share in hundredths of a percent, rounded up as the law rounds it.
@@ -108,5 +120,15 @@ fn document(position: &AssetPosition) -> serde_json::Value {
         "fee_rate_sat_per_kvb": position.fee_rate.map(|rate| rate.0),
         "tip_height": position.tip_height,
         "chain_at": position.chain_at.map(|at| at.0),
+        "sweeps": position.sweeps.iter().map(sweep_document).collect::<Vec<_>>(),
+    })
+}
+
+fn sweep_document(sweep: &SweepInTransit) -> serde_json::Value {
+    json!({
+        "txid": sweep.txid,
+        "amount": sweep.amount.to_string(),
+        "tx_hex": HEXLOWER.encode(&sweep.raw_transaction),
+        "signed_at": sweep.signed_at.0,
     })
 }
