@@ -554,12 +554,16 @@ impl World {
     }
 
     /// The files of a stopped party's database, once its last connection is closed.
+    ///
+    /// SQLite removes the write-ahead log when the last connection closes, but not when two close at the same instant:
+    /// each takes the other for still open. So another one comes and goes, until it was alone.
     pub async fn backup(&self, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         let wal = self.dir.path().join(format!("{name}.db-wal"));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while wal.exists() {
             assert!(tokio::time::Instant::now() < deadline, "{name}'s database is still open");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.sql(name, "PRAGMA schema_version").await;
         }
         let files = std::fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().path());
         let own =
