@@ -24,7 +24,8 @@ impl Curve {
         // SAFETY: the size is asked of the library, and the memory lives as long as the context and does not move.
         let (context, _memory) = unsafe {
             let size = ffi::secp256k1_context_preallocated_size(flags);
-            let mut memory = vec![AlignedType::zeroed(); size.div_ceil(size_of::<AlignedType>())].into_boxed_slice();
+            let mut memory =
+                vec![AlignedType::zeroed(); size.div_ceil(size_of::<AlignedType>())].into_boxed_slice();
             let place = ptr::NonNull::new_unchecked(memory.as_mut_ptr().cast());
             let context = ffi::secp256k1_context_preallocated_create(place, flags);
             assert_eq!(ffi::secp256k1_context_randomize(context, [7u8; 32].as_ptr()), 1);
@@ -64,7 +65,10 @@ impl Curve {
         // SAFETY: as above; `key` is a parsed public key.
         unsafe {
             let mut child = key.clone();
-            assert_eq!(ffi::secp256k1_ec_pubkey_tweak_add(self.context.as_ptr(), &mut child, tweak.as_ptr()), 1);
+            assert_eq!(
+                ffi::secp256k1_ec_pubkey_tweak_add(self.context.as_ptr(), &mut child, tweak.as_ptr()),
+                1
+            );
             ffi::secp256k1_ec_pubkey_serialize(
                 ffi::secp256k1_context_no_precomp,
                 out.as_mut_ptr(),
@@ -101,7 +105,8 @@ pub fn countersign(curve: &Curve, bytes: &[u8], keys: &[([u8; 32], PublicKey)]) 
         .map(|(at, (input, (key, _)))| {
             let utxo = input.witness_utxo.as_ref().expect("an amount");
             let script = input.witness_script.as_ref().expect("a script");
-            let digest = cache.p2wsh_signature_hash(at, script, utxo.value, EcdsaSighashType::All).expect("a digest");
+            let digest =
+                cache.p2wsh_signature_hash(at, script, utxo.value, EcdsaSighashType::All).expect("a digest");
             curve.sign(digest.as_byte_array(), key)
         })
         .collect();
