@@ -4,10 +4,9 @@
 use data_encoding::HEXLOWER;
 
 use super::canonical::{Form, Reader, Writer, malformed, same};
+use super::subject::Subject;
 use super::{NotProven, Trust, VerifiedRequest, digest, field};
-use crate::withdrawal::{
-    Amount, Asset, Code, CustomerRef, Invalid, Organisation, RequestId, Seconds, VaspId, WithdrawalId,
-};
+use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId, WithdrawalId};
 
 /// The form of an approval.
 pub static APPROVAL: Form = Form::new(
@@ -55,18 +54,8 @@ impl TravelRule {
 /// What an operator is asked to approve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalText {
-    /// Who asks.
-    pub organisation: Organisation,
-    /// Under which id.
-    pub request_id: RequestId,
-    /// Whose money it is.
-    pub customer_ref: CustomerRef,
-    /// What is paid; the network follows from it.
-    pub asset: Asset,
-    /// How much, in base units; the text says it in coin as well.
-    pub amount: Amount,
-    /// Where to, in full.
-    pub destination: String,
+    /// The withdrawal it is about.
+    pub subject: Subject,
     /// The VASP that holds the destination.
     pub beneficiary_vasp: VaspId,
     /// Its name in the trust file.
@@ -100,12 +89,7 @@ impl ApprovalText {
             NotProven::refused(Code::TravelRuleVaspUnknown, format!("VASP {}", asked.beneficiary_vasp))
         })?;
         Ok(Self {
-            organisation: asked.organisation.clone(),
-            request_id: asked.request_id.clone(),
-            customer_ref: asked.customer_ref.clone(),
-            asset: asked.asset,
-            amount: asked.amount,
-            destination: asked.destination.clone(),
+            subject: Subject::of(asked),
             beneficiary_vasp: asked.beneficiary_vasp,
             beneficiary_vasp_name: vasp.name.clone(),
             travel_rule,
@@ -119,21 +103,13 @@ impl ApprovalText {
 
     /// The withdrawal it is about.
     pub fn withdrawal(&self) -> WithdrawalId {
-        WithdrawalId::of(&self.organisation, &self.request_id)
+        self.subject.withdrawal()
     }
 
     /// The canonical text, which is what operators see and sign.
     pub fn render(&self) -> String {
-        Writer::new(&APPROVAL)
-            .line("withdrawal", self.withdrawal())
-            .line("organisation", &self.organisation)
-            .line("request_id", &self.request_id)
-            .line("customer_ref", &self.customer_ref)
-            .line("asset", self.asset)
-            .line("network", self.asset.network())
-            .line("amount", in_words(self.amount, self.asset))
-            .line("amount_units", self.amount)
-            .line("destination", &self.destination)
+        self.subject
+            .write(Writer::new(&APPROVAL))
             .line("beneficiary_vasp", self.beneficiary_vasp)
             .line("beneficiary_vasp_name", &self.beneficiary_vasp_name)
             .line("travel_rule", self.travel_rule.as_str())
@@ -153,20 +129,10 @@ impl ApprovalText {
     /// Reads the canonical text; every other spelling, and every line that contradicts another, is refused.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let mut reader = Reader::open(text, &APPROVAL)?;
-        let withdrawal = reader.take("withdrawal")?;
-        let organisation = Organisation::parse(reader.take("organisation")?)?;
-        let request_id = RequestId::parse(reader.take("request_id")?)?;
-        let customer_ref = CustomerRef::parse(reader.take("customer_ref")?)?;
-        let asset = field::asset("asset", reader.take("asset")?)?;
-        let network = reader.take("network")?;
-        let amount_in_words = reader.take("amount")?;
+        let subject = Subject::read(&mut reader)?;
+        let asset = subject.asset;
         let approval = Self {
-            organisation,
-            request_id,
-            customer_ref,
-            asset,
-            amount: field::amount("amount_units", reader.take("amount_units")?, asset)?,
-            destination: field::destination(reader.take("destination")?)?,
+            subject,
             beneficiary_vasp: field::vasp("beneficiary_vasp", reader.take("beneficiary_vasp")?)?,
             beneficiary_vasp_name: reader.take("beneficiary_vasp_name")?.to_owned(),
             travel_rule: match reader.take("travel_rule")? {
@@ -181,9 +147,6 @@ impl ApprovalText {
             expires_at: field::date("expires_at", reader.take("expires_at")?)?,
         };
         reader.close()?;
-        agrees("withdrawal", withdrawal, &approval.withdrawal().to_string())?;
-        agrees("network", network, approval.asset.network().as_str())?;
-        agrees("amount", amount_in_words, &in_words(approval.amount, approval.asset))?;
         same(text, &approval.render())?;
         Ok(approval)
     }
@@ -196,14 +159,4 @@ pub struct PolicyHashes {
     pub signer: [u8; 32],
     /// The co-signer's.
     pub cosigner: [u8; 32],
-}
-
-/// An amount as people read it: `0.00150000 BTC`.
-pub(super) fn in_words(amount: Amount, asset: Asset) -> String {
-    format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol())
-}
-
-/// Refuses a line that contradicts the ones it follows from.
-pub(super) fn agrees(field: &'static str, found: &str, derived: &str) -> Result<(), Invalid> {
-    if found == derived { Ok(()) } else { Err(malformed(field, "contradicts the other lines")) }
 }

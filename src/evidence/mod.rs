@@ -24,6 +24,7 @@ pub mod signature;
 pub mod sshsig;
 pub mod statement;
 mod statement_body;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 pub mod trust;
@@ -48,6 +49,7 @@ pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };
+pub use subject::Subject;
 pub use trust::Trust;
 pub use trust_file::TrustContent;
 

@@ -13,7 +13,7 @@ use crate::cli::answer::Answer;
 use crate::cli::keyfile;
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::PendingApproval;
-use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, sign_ssh};
+use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, sign_ssh};
 use crate::wire::v1::{self, get_withdrawal_request::Pick};
 use crate::wire::withdrawals as wire;
 use crate::withdrawal::{Code, WithdrawalId};
@@ -149,15 +149,7 @@ pub async fn reject(args: &RejectArgs) -> Result<Answer, Problem> {
         session.client.withdrawals().get_withdrawal(session.request(message)).await?.into_inner(),
     )?
     .request;
-    let text = RejectionText {
-        organisation: asked.organisation,
-        request_id: asked.request_id,
-        customer_ref: asked.customer_ref,
-        asset: asked.asset,
-        amount: asked.amount,
-        destination: asked.destination,
-        reason: args.reason.clone(),
-    };
+    let text = RejectionText { subject: Subject::of(&asked), reason: args.reason.clone() };
     if text.withdrawal() != id {
         return Err(Problem::of(Code::ApprovalInvalid, "the service sent another withdrawal"));
     }

@@ -56,10 +56,15 @@ fn a_security_key_that_was_not_touched_approves_nothing() {
     }
 }
 
+/// The approval of another withdrawal.
+fn of(subject: Subject) -> ApprovalText {
+    ApprovalText { subject, ..approval() }
+}
+
 #[test]
 fn what_is_not_a_listed_operators_yes_to_this_text_is_refused() {
     let text = approval().render();
-    let other = ApprovalText { amount: Amount::from_sat(150_001), ..approval() }.render();
+    let other = of(Subject { amount: Amount::from_sat(150_001), ..approval().subject }).render();
     let good = kim(NAMESPACE_APPROVAL, &text);
     let cases = [
         (kim(NAMESPACE_TRUST, &text), Code::ApprovalInvalid),
@@ -88,11 +93,11 @@ fn every_line_of_the_text_binds() {
     let signature = kim(NAMESPACE_APPROVAL, &approval().render());
     let base = approval;
     let changed = [
-        ApprovalText { organisation: Organisation::parse("other").unwrap(), ..base() },
-        ApprovalText { request_id: RequestId::parse("w-2").unwrap(), ..base() },
-        ApprovalText { customer_ref: CustomerRef::parse("another").unwrap(), ..base() },
-        ApprovalText { asset: Asset::Bitcoin(Network::Testnet4), ..base() },
-        ApprovalText { destination: "bc1qother".into(), ..base() },
+        of(Subject { organisation: Organisation::parse("other").unwrap(), ..base().subject }),
+        of(Subject { request_id: RequestId::parse("w-2").unwrap(), ..base().subject }),
+        of(Subject { customer_ref: CustomerRef::parse("another").unwrap(), ..base().subject }),
+        of(Subject { asset: Asset::Bitcoin(Network::Testnet4), ..base().subject }),
+        of(Subject { destination: "bc1qother".into(), ..base().subject }),
         ApprovalText { beneficiary_vasp: VaspId(2), ..base() },
         ApprovalText { beneficiary_vasp_name: "Robot VASP".into(), ..base() },
         ApprovalText { travel_rule: TravelRule::AddressOnly, ..base() },

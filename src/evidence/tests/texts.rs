@@ -332,9 +332,7 @@ proptest! {
         cleared in any::<bool>(), policies in any::<([u8; 32], [u8; 32])>(), expires_at in 0..=253_370_000_000u64,
     ) {
         let value = ApprovalText {
-            organisation: request.organisation, request_id: request.request_id, customer_ref: request.customer_ref,
-            asset: request.asset, amount: request.amount, destination: request.destination,
-            beneficiary_vasp: request.beneficiary_vasp, beneficiary_vasp_name: name,
+            subject: Subject::of(&request), beneficiary_vasp: request.beneficiary_vasp, beneficiary_vasp_name: name,
             travel_rule: if cleared { TravelRule::Cleared } else { TravelRule::AddressOnly },
             fee_max: request.fee_max, signer_policy: policies.0, cosigner_policy: policies.1, wallet,
             expires_at: Seconds(expires_at),
@@ -344,10 +342,7 @@ proptest! {
 
     #[test]
     fn rejections_and_texts_are_one_to_one(request in requests(), reason in "[!-~가-힣]([ -~가-힣]{0,60}[!-~가-힣])?") {
-        let value = RejectionText {
-            organisation: request.organisation, request_id: request.request_id, customer_ref: request.customer_ref,
-            asset: request.asset, amount: request.amount, destination: request.destination, reason,
-        };
+        let value = RejectionText { subject: Subject::of(&request), reason };
         same(&value, RejectionText::render, RejectionText::parse)?;
     }
 
