@@ -209,10 +209,10 @@ For one withdrawal it ends with 1 if that is held or refused; a list always ends
 const WATCH_HELP: &str = "\
 Examples:
   countersign watch --profile exchange.toml
-  countersign watch --profile exchange.toml --after 1200 --json
-  countersign watch --profile exchange.toml --after 0 --until wd_0123…
+  countersign watch --profile exchange.toml --from 1200 --json
+  countersign watch --profile exchange.toml --from 0 --until wd_0123…
 
-After a break go on with --after and the last log index that was printed.";
+After a break go on with --from and the last log index that was printed: changes of one commit may come twice, none is lost.";
 
 const APPROVALS_HELP: &str = "\
 Example:

@@ -131,13 +131,14 @@ pub trait WithdrawalDesk: Send + Sync + 'static {
         page: PageOrder,
     ) -> Result<Page<WithdrawalView>, DeskError>;
 
-    /// Every change with a log index above `after`, then the changes as they come; without `after`, from now on.
+    /// Every withdrawal last written at the log index `from` or later, then the changes as they come; without `from`,
+    /// from now on.
     /// Each view's `log_index` is the cursor to go on from.
     async fn watch(
         &self,
         caller: &Caller,
         filter: WithdrawalFilter,
-        after: Option<u64>,
+        from: Option<u64>,
     ) -> Result<Answers<WithdrawalView>, DeskError>;
 
     /// Cancels what has no reservation yet. `cancellation` is a signed `countersign withdrawal-cancellation v1` text.

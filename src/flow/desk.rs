@@ -29,7 +29,7 @@ use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
 use crate::evidence::{VerifiedRequest, verify_cancel, verify_request};
-use crate::store::{Filter, PageToken, Store, Table};
+use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
 use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
 
 /// The signer's counters.
@@ -261,7 +261,7 @@ impl WithdrawalDesk for SignerDesk {
         };
         let after = page.token.as_deref().map(|t| PageToken::parse(t).ok_or_else(bad)).transpose()?;
         let size = usize::try_from(page.size_max).unwrap_or(1).clamp(1, 1_000);
-        let found = self.store.rows_page(Table::Withdrawal, &Filter::default(), after.as_ref(), size).await;
+        let found = self.store.rows_page(Table::Withdrawal, after.as_ref(), size).await;
         let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
         let items = found
             .rows
@@ -276,7 +276,7 @@ impl WithdrawalDesk for SignerDesk {
         &self,
         caller: &Caller,
         filter: WithdrawalFilter,
-        after: Option<u64>,
+        from: Option<u64>,
     ) -> Result<Answers<WithdrawalView>, DeskError> {
         let filter = match caller.role {
             Role::Exchange => WithdrawalFilter {
@@ -287,19 +287,14 @@ impl WithdrawalDesk for SignerDesk {
         };
         let live = BroadcastStream::new(self.views.subscribe());
         let mut past = Vec::new();
-        if let Some(after) = after {
-            let mut token = None;
-            loop {
-                let found =
-                    self.store.rows_page(Table::Withdrawal, &Filter::default(), token.as_ref(), 1_000).await;
+        if let Some(from) = from {
+            let mut token = Some(PageToken::from(Table::Withdrawal, from));
+            while token.is_some() {
+                let found = self.store.rows_page(Table::Withdrawal, token.as_ref(), PAGE_ROWS_MAX).await;
                 let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
-                past.extend(found.rows.iter().filter(|row| row.log_index() > after).filter_map(view_of_row));
+                past.extend(found.rows.iter().filter_map(view_of_row));
                 token = found.next;
-                if token.is_none() {
-                    break;
-                }
             }
-            past.sort_by_key(|view| view.log_index);
         }
         let shown = filter.clone();
         let past = stream::iter(past.into_iter().filter(move |view| shown.shows(view)).map(Ok));

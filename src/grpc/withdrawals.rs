@@ -71,7 +71,7 @@ impl WithdrawalService for Withdrawals {
         let caller = caller(&request)?;
         let asked = request.into_inner();
         let filter = withdrawals::filter(asked.filter)?;
-        let views = self.0.watch(&caller, filter, asked.after_log_index).await?;
+        let views = self.0.watch(&caller, filter, asked.from_log_index).await?;
         let answers = views.map(|view| match view {
             Ok(view) => Ok(v1::WatchWithdrawalsResponse { withdrawal: Some(view.into()) }),
             Err(error) => Err(error.into()),

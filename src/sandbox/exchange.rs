@@ -153,7 +153,7 @@ pub struct Watch {
 impl Watch {
     async fn open(client: &Client) -> Result<Self, Fault> {
         let filter = v1::WithdrawalFilter { organisation: ORGANISATION.into(), ..Default::default() };
-        let ask = v1::WatchWithdrawalsRequest { after_log_index: None, filter: Some(filter) };
+        let ask = v1::WatchWithdrawalsRequest { from_log_index: None, filter: Some(filter) };
         let opened = client.withdrawals().watch_withdrawals(ask).await;
         let mut stream =
             opened.map_err(|status| Fault::call("WatchWithdrawals", &explain(&status)))?.into_inner();

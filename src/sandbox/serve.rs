@@ -95,7 +95,7 @@ impl GoOn {
             report.fact("enclave", &format!("https://{}  the signer's, for the relay", at.enclave));
             report.fact("robot", &format!("https://{}  the counterparty's, for the relay", at.robot));
             report.fact("call", &call);
-            report.fact("", "watch --after 0, withdraw, address: with the same profile");
+            report.fact("", "watch --from 0, withdraw, address: with the same profile");
             report.fact("", "approvals, approve, position: with profiles/operator.toml");
             report.fact("", "audit verify: with profiles/auditor.toml");
             report.fact("end", "Ctrl-C stops every process and removes the folder");

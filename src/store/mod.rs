@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 pub use commit::{Commit, Committed, FaultPoint, Landing, Leaf};
 pub use fault::{CommitError, Moved, OpenFault, StoreFault};
 pub use lease::Lease;
-pub use read::{Filter, PAGE_ROWS_MAX, Page, PageToken};
+pub use read::{PAGE_ROWS_MAX, Page, PageToken};
 pub use row::{CONTENT_LEN_MAX, KEY_LEN_MAX, Row, RowWrite, STATE_LEN_MAX};
 pub use seal::{StoreSecret, Tag};
 pub use table::Table;

@@ -1,10 +1,7 @@
 //! Reading rows. Each one is verified before it is returned.
 
 use data_encoding::BASE64URL_NOPAD;
-use futures_util::stream::{self, Stream, TryStreamExt};
 use sha2::{Digest, Sha256};
-
-use crate::withdrawal::time::Seconds;
 
 use super::conn::{Bind, Statement};
 use super::row::{KEY_LEN_MAX, RawRow, Row};
@@ -17,16 +14,7 @@ const KEYS_MAX: usize = 500;
 
 const COLUMNS: &str = "SELECT row_key, state, at_s, content, log_index, tag FROM ";
 
-/// Which rows a page shows. Both parts are optional.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only rows in this state.
-    pub state: Option<String>,
-    /// Only rows with this time or a later one.
-    pub from_at: Option<Seconds>,
-}
-
-/// Some rows, ordered by time and key, and where to go on.
+/// Some rows, in the order in which they were last written, and where to go on.
 #[derive(Debug)]
 pub struct Page {
     /// The rows.
@@ -35,11 +23,11 @@ pub struct Page {
     pub next: Option<PageToken>,
 }
 
-/// Where a page ends. Good only for the table and filter it came from.
+/// Where a page ends. Good only for the table it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageToken {
     scope: [u8; 8],
-    at: i64,
+    log_index: i64,
     key: String,
 }
 
@@ -51,15 +39,20 @@ impl PageToken {
         }
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let (scope, rest) = bytes.split_first_chunk::<8>()?;
-        let (at, key) = rest.split_first_chunk::<8>()?;
+        let (log_index, key) = rest.split_first_chunk::<8>()?;
         let key = String::from_utf8(key.to_vec()).ok()?;
-        Some(Self { scope: *scope, at: i64::from_be_bytes(*at), key })
+        Some(Self { scope: *scope, log_index: i64::from_be_bytes(*log_index), key })
     }
 
-    fn scope(table: Table, filter: &Filter) -> [u8; 8] {
-        let mut hash = Sha256::new();
-        hash.update(format!("{table}\n{:?}\n{:?}", filter.state, filter.from_at));
-        let digest: [u8; 32] = hash.finalize().into();
+    /// Before everything that was written with this log entry or a later one.
+    pub fn from(table: Table, log_index: u64) -> Self {
+        // no row has an empty key, and no log an index that SQL cannot hold
+        let log_index = i64::try_from(log_index).unwrap_or(i64::MAX);
+        Self { scope: Self::scope(table), log_index, key: String::new() }
+    }
+
+    fn scope(table: Table) -> [u8; 8] {
+        let digest: [u8; 32] = Sha256::digest(table.name()).into();
         let mut scope = [0; 8];
         scope.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         scope
@@ -68,7 +61,7 @@ impl PageToken {
 
 impl std::fmt::Display for PageToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = [self.scope.as_slice(), &self.at.to_be_bytes(), self.key.as_bytes()].concat();
+        let bytes = [self.scope.as_slice(), &self.log_index.to_be_bytes(), self.key.as_bytes()].concat();
         f.write_str(&BASE64URL_NOPAD.encode(&bytes))
     }
 }
@@ -87,28 +80,14 @@ fn select<'a>(table: Table, condition: &str) -> Statement<'a> {
     Statement::new([COLUMNS, table.sql_name(), condition].concat())
 }
 
-/// The rows that come after this point, in the order of time and key.
-fn after_point<'a>(
-    table: Table,
-    state: Option<&'a str>,
-    from: i64,
-    after: Option<(i64, &'a str)>,
-    limit: i64,
-) -> Statement<'a> {
-    let mut statement = select(table, " WHERE ");
-    if let Some(state) = state {
-        statement.push("state = ? AND ").bind(Bind::Key(state));
+/// The rows that come after this point, in the order of log index and key.
+fn after_point(table: Table, after: Option<&PageToken>, limit: i64) -> Statement<'_> {
+    let mut statement = select(table, "");
+    if let Some(PageToken { log_index, key, .. }) = after {
+        statement.push(" WHERE log_index >= ? AND (log_index > ? OR row_key > ?)");
+        statement.bind(Bind::Int(*log_index)).bind(Bind::Int(*log_index)).bind(Bind::Key(key));
     }
-    match after {
-        None => {
-            statement.push("at_s >= ?").bind(Bind::Int(from));
-        }
-        Some((at, key)) => {
-            statement.push("at_s >= ? AND (at_s > ? OR row_key > ?)");
-            statement.bind(Bind::Int(at.max(from))).bind(Bind::Int(at)).bind(Bind::Key(key));
-        }
-    }
-    statement.push(" ORDER BY at_s, row_key LIMIT ?").bind(Bind::Int(limit));
+    statement.push(" ORDER BY log_index, row_key LIMIT ?").bind(Bind::Int(limit));
     statement
 }
 
@@ -139,67 +118,34 @@ impl Store {
         Ok(all)
     }
 
-    /// A page of at most `limit` rows (1 to [`PAGE_ROWS_MAX`]), ordered by time and key. A row that is written with a
-    /// later time while pages are read is seen again at its new place; no other row is seen twice or left out.
+    /// A page of at most `limit` rows (1 to [`PAGE_ROWS_MAX`]), in the order of the log entries that wrote them. A row
+    /// that is written while pages are read is seen again at its new place; no other row is seen twice or left out.
+    ///
+    /// Only [`Table::Withdrawal`] has an index for it; any other table is sorted for each page.
     pub async fn rows_page(
         &self,
         table: Table,
-        filter: &Filter,
         after: Option<&PageToken>,
         limit: usize,
     ) -> Result<Page, StoreFault> {
         if limit == 0 || limit > PAGE_ROWS_MAX {
             return Err(StoreFault::Malformed("a page has 1 to 1000 rows"));
         }
-        let scope = PageToken::scope(table, filter);
+        let scope = PageToken::scope(table);
         if after.is_some_and(|token| token.scope != scope) {
-            return Err(StoreFault::Malformed("a page token belongs to another table or filter"));
+            return Err(StoreFault::Malformed("a page token belongs to another table"));
         }
-        let from = filter.from_at.map_or(Ok(0), |at| i64::try_from(at.0));
-        let from = from.map_err(|_| StoreFault::Malformed("a time is out of range"))?;
-        let point = after.map(|token| (token.at, token.key.as_str()));
         // one more than asked for tells whether there is a next page
         let wanted = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-        let statement = after_point(table, filter.state.as_deref(), from, point, wanted);
-        let mut rows = self.verified(table, &statement).await?;
+        let mut rows = self.verified(table, &after_point(table, after, wanted)).await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|row| PageToken {
             scope,
-            at: i64::try_from(row.at().0).unwrap_or(i64::MAX),
+            log_index: i64::try_from(row.log_index()).unwrap_or(i64::MAX),
             key: row.key().to_owned(),
         });
         Ok(Page { rows, next })
-    }
-
-    /// All rows in these states, state by state, within a state ordered by time and key. Read page by page.
-    pub fn rows_in_state<'a>(
-        &'a self,
-        table: Table,
-        states: &'a [&'a str],
-    ) -> impl Stream<Item = Result<Row, StoreFault>> + Send + 'a {
-        let pages = stream::iter(states.iter().map(Ok::<_, StoreFault>)).map_ok(move |state| {
-            let filter = Filter { state: Some((*state).to_owned()), from_at: None };
-            stream::try_unfold(Some((filter, None::<PageToken>)), move |place| async move {
-                let Some((filter, token)) = place else { return Ok(None) };
-                let page = self.rows_page(table, &filter, token.as_ref(), PAGE_ROWS_MAX).await?;
-                let next = page.next.map(|token| (filter, Some(token)));
-                Ok(Some((stream::iter(page.rows.into_iter().map(Ok)), next)))
-            })
-            .try_flatten()
-        });
-        pages.try_flatten()
-    }
-
-    /// All rows of a table in the order of their keys. Read page by page.
-    pub fn all_rows(&self, table: Table) -> impl Stream<Item = Result<Row, StoreFault>> + Send + '_ {
-        stream::try_unfold(None::<String>, move |after| async move {
-            let statement = after_key(table, after.as_deref(), PAGE_ROWS_MAX as i64);
-            let rows = self.verified(table, &statement).await?;
-            let Some(next) = rows.last().map(|row| row.key().to_owned()) else { return Ok(None) };
-            Ok(Some((stream::iter(rows.into_iter().map(Ok)), Some(next))))
-        })
-        .try_flatten()
     }
 }
 
@@ -210,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_page_token_comes_back_as_it_was_printed() {
-        let token = PageToken { scope: [7; 8], at: 1_700_000_000, key: "주소 A".to_owned() };
+        let token = PageToken { scope: [7; 8], log_index: 1_700_000_000, key: "주소 A".to_owned() };
         assert_eq!(PageToken::parse(&token.to_string()), Some(token));
         assert_eq!(PageToken::parse(""), None);
         assert_eq!(PageToken::parse("AAAA"), None);

@@ -86,7 +86,8 @@ async fn swap_head(conn: &mut Conn, before: &Sealed, after: &Sealed) -> Result<(
 async fn insert_entries(conn: &mut Conn, commit: &Commit) -> Result<(), Stopped> {
     let mut idx = commit.expected as i64;
     for chunk in chunks(&commit.entries, |entry: &Leaf| entry.bytes.len()) {
-        let mut statement = Statement::new("INSERT INTO log_entry (idx, leaf, leaf_hash) VALUES ");
+        let into = insert_into(conn.dialect());
+        let mut statement = Statement::new([into, "log_entry (idx, leaf, leaf_hash) VALUES "].concat());
         statement.repeat("(?,?,?)", chunk.len());
         for entry in chunk {
             statement.bind(Bind::Int(idx)).bind(Bind::Bytes(&entry.bytes)).bind(Bind::Bytes(&entry.hash));
@@ -114,15 +115,24 @@ fn bind_row<'a>(statement: &mut Statement<'a>, write: &'a TaggedWrite<'a>) {
         .bind(Bind::Bytes(&write.tag.0));
 }
 
-fn insert<'a>(table: Table, rows: &[&'a TaggedWrite<'a>]) -> Statement<'a> {
-    let mut statement = Statement::new(["INSERT INTO ", table.sql_name(), INSERT_COLUMNS].concat());
+/// How an insertion begins. A failed one ends with a rollback of everything anyway; `OR FAIL` tells SQLite so, which
+/// otherwise copies every page it touches to be able to undo this statement alone.
+const fn insert_into(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "INSERT OR FAIL INTO ",
+        Dialect::MySql => "INSERT INTO ",
+    }
+}
+
+fn insert<'a>(dialect: Dialect, table: Table, rows: &[&'a TaggedWrite<'a>]) -> Statement<'a> {
+    let mut statement = Statement::new([insert_into(dialect), table.sql_name(), INSERT_COLUMNS].concat());
     statement.repeat("(?,?,?,?,?,?)", rows.len());
     rows.iter().for_each(|row| bind_row(&mut statement, row));
     statement
 }
 
 async fn insert_rows(conn: &mut Conn, table: Table, rows: &[&TaggedWrite<'_>]) -> Result<(), Stopped> {
-    duplicate_is(conn.execute(&insert(table, rows)).await, Moved::Row(table)).map(drop)
+    duplicate_is(conn.execute(&insert(conn.dialect(), table, rows)).await, Moved::Row(table)).map(drop)
 }
 
 fn same_count(found: u64, wanted: usize, table: Table) -> Result<(), Stopped> {
@@ -134,7 +144,7 @@ async fn update_sqlite(conn: &mut Conn, table: Table, rows: &[&TaggedWrite<'_>])
     let mut statement =
         Statement::new("WITH v (row_key, state, at_s, content, log_index, tag, previous) AS (VALUES ");
     statement.repeat("(?,?,?,?,?,?,?)", rows.len());
-    statement.push(") UPDATE ").push(table.sql_name()).push(
+    statement.push(") UPDATE OR FAIL ").push(table.sql_name()).push(
         " AS t SET state = v.state, at_s = v.at_s, content = v.content, log_index = v.log_index, tag = v.tag \
          FROM v WHERE t.row_key = v.row_key AND t.tag = v.previous",
     );
@@ -171,7 +181,7 @@ async fn update_mysql(conn: &mut Conn, table: Table, rows: &[&TaggedWrite<'_>]) 
         previous.is_some() && stored.get(row.write.key.as_str()).copied() == previous
     });
     same_count(as_given.count() as u64, rows.len(), table)?;
-    let mut overwrite = insert(table, rows);
+    let mut overwrite = insert(Dialect::MySql, table, rows);
     overwrite.push(
         " ON DUPLICATE KEY UPDATE state = VALUES(state), at_s = VALUES(at_s), content = VALUES(content), \
          log_index = VALUES(log_index), tag = VALUES(tag)",

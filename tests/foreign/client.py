@@ -341,7 +341,7 @@ def watched(client, channel, name):
     proto = client.proto
     stub = proto.WithdrawalServiceStub(channel)
     changes = []
-    for change in stub.WatchWithdrawals(proto.WatchWithdrawalsRequest(after_log_index=0), timeout=30):
+    for change in stub.WatchWithdrawals(proto.WatchWithdrawalsRequest(from_log_index=0), timeout=30):
         if change.withdrawal.name == name:
             changes.append(change.withdrawal)
             if change.withdrawal.outcome == proto.WITHDRAWAL_OUTCOME_RELEASED:

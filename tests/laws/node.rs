@@ -247,7 +247,7 @@ fn own_outputs(
 /// What the signer's store says of its sweeps.
 async fn sweeps(world: &World) -> Vec<ReservationRow> {
     let store = Store::open(&world.store("signer"), &store_secret(0xa)).await.unwrap();
-    let page = store.rows_page(Table::Reservation, &Default::default(), None, 100).await.unwrap();
+    let page = store.rows_page(Table::Reservation, None, 100).await.unwrap();
     let rows = page.rows.iter().map(|row| rows::read::<ReservationRow>(row.key(), row.content()).unwrap());
     rows.filter(|row| matches!(row.purpose, Purpose::Sweep { .. })).collect()
 }

@@ -501,7 +501,7 @@ impl Cast {
 
     async fn all<T>(&self, party: &str, seed: u8, table: Table, read: impl Fn(&str, &str) -> T) -> Vec<T> {
         let store = Store::open(&store(self.folder(), party), &store_secret(seed)).await.unwrap();
-        let page = store.rows_page(table, &Default::default(), None, 1_000).await.unwrap();
+        let page = store.rows_page(table, None, 1_000).await.unwrap();
         store.close().await;
         page.rows.iter().map(|row| read(row.key(), row.content())).collect()
     }

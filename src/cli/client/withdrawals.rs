@@ -143,7 +143,7 @@ pub struct WatchArgs {
     pub filter: FilterArgs,
     /// Begin with every change above this log index; without it, with the next change
     #[arg(long, value_name = "INDEX")]
-    pub after: Option<u64>,
+    pub from: Option<u64>,
     /// End when this withdrawal is released or refused
     #[arg(long, value_name = "WITHDRAWAL")]
     pub until: Option<String>,
@@ -154,10 +154,10 @@ pub async fn watch(args: &WatchArgs, out: Out) -> Result<Answer, Problem> {
     let session = args.connect.open()?;
     let until = args.until.as_deref().map(WithdrawalId::parse).transpose()?;
     let message =
-        v1::WatchWithdrawalsRequest { after_log_index: args.after, filter: Some(args.filter.wire()?) };
+        v1::WatchWithdrawalsRequest { from_log_index: args.from, filter: Some(args.filter.wire()?) };
     // A stream has no deadline of its own.
     let mut stream = session.client.withdrawals().watch_withdrawals(message).await?.into_inner();
-    let mut last = args.after;
+    let mut last = args.from;
     loop {
         let next = tokio::select! {
             next = stream.message() => next,
@@ -191,7 +191,7 @@ pub async fn watch(args: &WatchArgs, out: Out) -> Result<Answer, Problem> {
 fn resumable(problem: Problem, last: Option<u64>) -> Problem {
     match last {
         Some(index) => {
-            let cure = format!("{}; go on with --after {index}", problem.cure);
+            let cure = format!("{}; go on with --from {index}", problem.cure);
             problem.cure(cure)
         }
         None => problem,

@@ -146,7 +146,7 @@ async fn a_call_ends_at_the_deadline_of_the_service() {
 #[tokio::test]
 async fn a_watch_starts_after_its_cursor() {
     let running = start(Limits::default()).await;
-    let ask = v1::WatchWithdrawalsRequest { after_log_index: Some(41), filter: None };
+    let ask = v1::WatchWithdrawalsRequest { from_log_index: Some(41), filter: None };
     let stream = running.client(Role::Exchange).withdrawals().watch_withdrawals(ask).await.unwrap();
     let first = stream.into_inner().message().await.unwrap().unwrap();
     assert_eq!(first.withdrawal.unwrap().log_index, 42);
