@@ -41,6 +41,10 @@ use self::meter::{Meter, Watched, quantile};
 use self::party::{Party, enclave_settings};
 use self::world::*;
 
+/// As in the program.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What to run.
 #[derive(Parser)]
 struct Args {

@@ -213,6 +213,8 @@ fn is_hex_digest(value: &str) -> bool {
     value.len() == 64 && value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Names are ASCII and sorted, values are strings without control characters: then plain JSON without blanks is the
+/// form of RFC 8785. A test compares it with the general serialiser.
 fn spelled(
     kind: EntryKind,
     at: Seconds,
@@ -223,6 +225,6 @@ fn spelled(
         fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
     members.insert("kind", kind.as_str());
     members.insert("at", &at);
-    let leaf = serde_json_canonicalizer::to_vec(&members).map_err(|_| EntryInvalid::NotAnObject)?;
+    let leaf = serde_json::to_vec(&members).map_err(|_| EntryInvalid::NotAnObject)?;
     if leaf.len() > LEAF_LEN_MAX { Err(EntryInvalid::NotAnObject) } else { Ok(leaf) }
 }

@@ -73,6 +73,17 @@ fn the_canonicalizer_sorts_the_names_of_the_rfc_8785_example() {
     assert_eq!(text, expected);
 }
 
+proptest! {
+    #[test]
+    fn a_leaf_is_what_the_general_serialiser_of_rfc_8785_gives(value in "[^\\p{Cc}]{1,40}", at in any::<u64>()) {
+        let entry = Entry::builder(EntryKind::Held, Seconds(at));
+        let leaf = entry.field("withdrawal", &value).field("code", "X").build().unwrap().to_leaf();
+        let at = at.to_string();
+        let object = BTreeMap::from([("withdrawal", value.as_str()), ("kind", "held"), ("code", "X"), ("at", &at)]);
+        prop_assert_eq!(leaf, serde_json_canonicalizer::to_vec(&object).unwrap());
+    }
+}
+
 #[test]
 fn another_spelling_of_the_same_entry_is_not_canonical() {
     let spellings = [
