@@ -229,25 +229,13 @@ impl From<EnclaveFault> for Problem {
 impl From<OpenFault> for Problem {
     fn from(fault: OpenFault) -> Self {
         let text = fault.to_string();
-        match fault {
-            OpenFault::Url(_) => {
-                Self::config("store.url", text, "write sqlite:/absolute/path or mysql://user@host/database")
-            }
-            OpenFault::AlreadyExists(_) => {
-                Self::config("store.url", text, "nothing is ever overwritten: choose another place")
-            }
-            OpenFault::NotDurable(_) => {
-                Self::config("store.url", text, "set innodb_flush_log_at_trx_commit = 1 on the server")
-            }
-            OpenFault::WrongSecret => {
-                Self::config("store.url", text, "use the store that was made with this keystore")
-            }
-            OpenFault::SchemaVersion { .. } => {
-                Self::config("store.url", text, "use the version of this program that wrote it")
-            }
-            OpenFault::Missing(_) | OpenFault::NotAStore(_) => Self::of(Code::StoreMissing, text),
-            OpenFault::Store(_) => Self::of(Code::StoreUnavailable, text),
-        }
+        let cure = match fault {
+            OpenFault::Url(_) => "write sqlite:/absolute/path or mysql://user@host/database",
+            OpenFault::AlreadyExists(_) => "nothing is ever overwritten: choose another place",
+            OpenFault::NotDurable(_) => "set innodb_flush_log_at_trx_commit = 1 on the server",
+            _ => return Self::of(fault.code(), text).at("store.url"),
+        };
+        Self::config("store.url", text, cure)
     }
 }
 

@@ -90,7 +90,9 @@ impl KeystoreError {
             Self::Missing(_) => Code::KeystoreMissing,
             Self::Corrupted(_) | Self::CostOutOfBounds { .. } | Self::Hd(_) => Code::KeystoreCorrupted,
             Self::PassphraseWrong | Self::PassphraseEmpty => Code::PassphraseWrong,
-            Self::Exists(_) | Self::TooOpen { .. } | Self::Io { .. } => Code::ConfigInvalid,
+            Self::Exists(_) => Code::KeystoreExists,
+            Self::TooOpen { .. } => Code::KeystoreTooOpen,
+            Self::Io { .. } => Code::ConfigInvalid,
             Self::Derivation => Code::Internal,
         }
     }

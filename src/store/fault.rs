@@ -4,6 +4,7 @@ use sqlx::mysql::MySqlDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 use super::Table;
+use crate::withdrawal::Code;
 
 /// The database, or what is in it, is broken. A read has no effect, so nothing can have happened.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,20 @@ pub enum StoreFault {
     Database(String),
 }
 
+impl StoreFault {
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Tampered { .. } | Self::LedgerAltered { .. } => Code::StoreTampered,
+            Self::Full => Code::StoreFull,
+            Self::Malformed(_) => Code::Internal,
+            Self::ReadOnly | Self::Busy | Self::Lost(_) | Self::Unsettled | Self::Database(_) => {
+                Code::StoreUnavailable
+            }
+        }
+    }
+}
+
 /// Why a store cannot be created or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
@@ -79,6 +94,19 @@ pub enum OpenFault {
     Store(#[from] StoreFault),
 }
 
+impl OpenFault {
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Url(_) | Self::AlreadyExists(_) | Self::NotDurable(_) => Code::ConfigInvalid,
+            Self::Missing(_) | Self::NotAStore(_) => Code::StoreMissing,
+            Self::SchemaVersion { .. } => Code::StoreOtherVersion,
+            Self::WrongSecret => Code::StoreOtherKey,
+            Self::Store(fault) => fault.code(),
+        }
+    }
+}
+
 /// Who was faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
@@ -103,6 +131,14 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Conflict(_) => Code::StoreUnavailable,
+            Self::NotDone(fault) | Self::Unknown(fault) => fault.code(),
+        }
+    }
+
     /// Whether the effect may have happened.
     pub const fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unknown(_))

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::*;
+use crate::withdrawal::Code;
 use crate::withdrawal::time::Seconds;
 
 /// A place for a store that nothing else uses.
@@ -223,13 +224,16 @@ async fn an_unfinished_store_is_not_opened(place: Place) {
 async fn an_unknown_schema_version_is_refused(place: Place) {
     filled(&place).await.close().await;
     place.sql("UPDATE store_schema SET version = 2").await;
-    assert!(matches!(place.open().await, Err(OpenFault::SchemaVersion { found: 2, known: 1 })));
+    let opened = place.open().await;
+    assert!(matches!(opened, Err(OpenFault::SchemaVersion { found: 2, known: 1 })));
+    assert_eq!(opened.err().map(|fault| fault.code()), Some(Code::StoreOtherVersion));
 }
 
 async fn another_secret_is_told_apart_from_an_altered_row(place: Place) {
     filled(&place).await.close().await;
     let other = Store::open(&place.url, &StoreSecret::take(&mut [8; 32])).await;
     assert!(matches!(other, Err(OpenFault::WrongSecret)));
+    assert_eq!(other.err().map(|fault| fault.code()), Some(Code::StoreOtherKey));
 }
 
 async fn the_loser_of_two_writers_changes_nothing(place: Place) {

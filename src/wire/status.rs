@@ -27,6 +27,7 @@ pub fn grpc_code(code: Code) -> tonic::Code {
         Code::QueueFull => Grpc::ResourceExhausted,
         Code::DeadlineExceeded => Grpc::DeadlineExceeded,
         Code::StoreUnavailable
+        | Code::StoreFull
         | Code::EnclaveUnavailable
         | Code::CosignerUnreachable
         | Code::ShuttingDown => Grpc::Unavailable,

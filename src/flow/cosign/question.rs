@@ -1,5 +1,6 @@
 //! One question: witness the head, prove each item by itself, decide in order, ONE commit, then sign.
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::error;
 
 use super::judge::{self, Proven};
@@ -104,7 +105,7 @@ impl Party {
             let fresh = !past.reservations.contains_key(&item.reservation);
             fresh.then(|| judge::prove(&self.context, state, accepted, policy, item, now))
         };
-        on_every_core(&order.items, &prove)
+        order.items.par_iter().map(prove).collect()
     }
 
     pub(super) async fn decide_and_sign(
@@ -127,8 +128,8 @@ impl Party {
         }
         core.state.witnessed = Some(*accepted.head());
         let head = self.cosign(&accepted)?;
-        let sign = |decided: &Decided| self.answer(decided);
-        let verdicts = tokio::task::block_in_place(|| on_every_core(&decided, &sign));
+        let sign = || decided.par_iter().map(|decided| self.answer(decided)).collect::<Vec<_>>();
+        let verdicts = tokio::task::block_in_place(sign);
         let verdicts = order.items.iter().map(|i| i.reservation).zip(verdicts).collect();
         Ok(CosignOutcome { head, verdicts })
     }
@@ -240,23 +241,4 @@ pub(super) enum Decided {
     Yes(Box<Proven>),
     Again(ReservationId, Box<CosignedRow>),
     No(Refusal),
-}
-
-/// Applies `work` to every item, in order, on as many cores as there are.
-pub(super) fn on_every_core<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = items.len().div_ceil(cores).max(1);
-    if items.len() <= 1 {
-        return items.iter().map(work).collect();
-    }
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = items
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
-            .collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
 }

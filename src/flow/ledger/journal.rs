@@ -50,11 +50,10 @@ impl JournalFault {
     /// The stable code.
     pub const fn code(&self) -> Code {
         match self {
-            Self::Store(StoreFault::Tampered { .. } | StoreFault::LedgerAltered { .. })
-            | Self::Open(OpenFault::Store(StoreFault::Tampered { .. } | StoreFault::LedgerAltered { .. }))
-            | Self::LogAltered => Code::StoreTampered,
-            Self::Open(OpenFault::Missing(_) | OpenFault::NotAStore(_)) => Code::StoreMissing,
-            Self::Store(_) | Self::Open(_) | Self::Commit(_) => Code::StoreUnavailable,
+            Self::Store(fault) => fault.code(),
+            Self::Open(fault) => fault.code(),
+            Self::Commit(error) => error.code(),
+            Self::LogAltered => Code::StoreTampered,
             Self::Tree(_) | Self::Unreadable(_) | Self::Entry(_) | Self::Checkpoint(_) => Code::Internal,
         }
     }

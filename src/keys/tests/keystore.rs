@@ -219,6 +219,7 @@ fn a_file_is_created_once_with_mode_0600_and_read_back() {
     assert_eq!(read_file(&path).unwrap(), sample());
     let again = create_file(&path, b"something else").unwrap_err();
     assert!(matches!(again, KeystoreError::Exists(_)));
+    assert_eq!(again.code(), Code::KeystoreExists);
     assert_eq!(read_file(&path).unwrap(), sample());
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "a draft was left behind");
 }
@@ -241,7 +242,7 @@ fn a_file_others_can_reach_is_refused_with_its_cure() {
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let refusal = read_file(&path).unwrap_err();
         assert!(refusal.to_string().contains("chmod 600"), "{refusal}");
-        assert_eq!(refusal.code(), Code::ConfigInvalid);
+        assert_eq!(refusal.code(), Code::KeystoreTooOpen);
     }
     std::fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
     assert!(read_file(&path).is_ok());
