@@ -15,6 +15,8 @@
 
 mod exchange;
 mod meter;
+#[path = "../../tests/parties/mod.rs"]
+mod parties;
 mod party;
 mod world;
 

@@ -14,7 +14,6 @@ use super::now;
 use super::problem::{Exit, Problem};
 use crate::bitcoin::{AccountKey, Branch, WalletDescriptor};
 use crate::evidence::PossessionText;
-use crate::evidence::possession;
 use crate::keys::{self, AccountXpub, KeyRole};
 use crate::withdrawal::Network;
 
@@ -146,12 +145,7 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
     let keystore = keys::open(&keys::read_file(&path)?, &source.read()?)?;
     let hot = keystore.hot_key()?;
     let (xpub, role) = (hot.xpub(), keystore.terms().role);
-    let text = PossessionText {
-        role: role_in_text(role),
-        network: xpub.network(),
-        key: xpub.to_string(),
-        at: now(),
-    };
+    let text = PossessionText { role, network: xpub.network(), key: xpub.to_string(), at: now() };
     let text = text.render();
     let export = Export {
         role: role.as_str().to_owned(),
@@ -175,14 +169,6 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
     let json = serde_json::to_value(&export)
         .map_err(|error| Problem::of(crate::withdrawal::Code::Internal, error.to_string()))?;
     Ok(Answer::ok(json, shown))
-}
-
-const fn role_in_text(role: KeyRole) -> possession::KeyRole {
-    match role {
-        KeyRole::Signer => possession::KeyRole::Signer,
-        KeyRole::Cosigner => possession::KeyRole::Cosigner,
-        KeyRole::Vault => possession::KeyRole::Vault,
-    }
 }
 
 fn assemble(args: &AssembleArgs) -> Result<Answer, Problem> {
@@ -253,7 +239,7 @@ fn read_key(network: Network, text: &str, role: KeyRole) -> Result<(String, bool
     let said = PossessionText::parse(&export.possession_text).map_err(|invalid| no(invalid.to_string()))?;
     let key = AccountXpub::parse(&export.key, network).map_err(|error| no(error.to_string()))?;
     let der = HEXLOWER.decode(export.possession_signature.as_bytes()).unwrap_or_default();
-    let holds = said.key == export.key && said.network == network && said.role == role_in_text(role);
+    let holds = said.key == export.key && said.network == network && said.role == role;
     if !holds || !keys::verify_possession(&key, &export.possession_text, &der) {
         return Err(no("its proof of possession does not hold".into()));
     }

@@ -40,7 +40,7 @@ pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
-pub use possession::{KeyRole, PossessionText};
+pub use possession::PossessionText;
 pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};
 pub use request::{VerifiedRequest, sign_request, verify_request};

@@ -3,41 +3,10 @@
 
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::field;
-use crate::withdrawal::{Invalid, Network, Seconds};
+use crate::withdrawal::{Invalid, KeyRole, Network, Seconds};
 
 /// The form of a proof of possession.
 pub static POSSESSION: Form = Form::new("countersign key-possession v1", &["role", "network", "key", "at"]);
-
-/// Who holds the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyRole {
-    /// Key A.
-    Signer,
-    /// Key B.
-    Cosigner,
-    /// Key C.
-    Vault,
-}
-
-impl KeyRole {
-    /// Every role, in the order of the keys.
-    pub const ALL: [Self; 3] = [Self::Signer, Self::Cosigner, Self::Vault];
-
-    /// The word in the text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Signer => "signer",
-            Self::Cosigner => "cosigner",
-            Self::Vault => "vault",
-        }
-    }
-
-    /// Reads that word.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        role.ok_or_else(|| malformed("role", "is none of signer, cosigner, vault"))
-    }
-}
 
 /// Whose key, for which network, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +36,7 @@ impl PossessionText {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let mut reader = Reader::open(text, &POSSESSION)?;
         let possession = Self {
-            role: KeyRole::parse(reader.take("role")?)?,
+            role: parse_role(reader.take("role")?)?,
             network: field::network("network", reader.take("network")?)?,
             key: parse_key(reader.take("key")?)?,
             at: field::seconds("at", reader.take("at")?)?,
@@ -76,6 +45,10 @@ impl PossessionText {
         same(text, &possession.render())?;
         Ok(possession)
     }
+}
+
+fn parse_role(text: &str) -> Result<KeyRole, Invalid> {
+    KeyRole::parse(text).ok_or_else(|| malformed("role", "is none of signer, cosigner, vault"))
 }
 
 /// The outer shape only: an origin with its fingerprint in brackets, then the key.

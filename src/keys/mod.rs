@@ -21,6 +21,7 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use crate::withdrawal::KeyRole;
 pub use account::{AccountXpub, XpubError};
 pub use file::{create_file, read_file};
 pub use hd::HdError;
@@ -30,8 +31,8 @@ pub use memory::{MemoryError, forbid_core_dumps, lock_process_memory};
 pub use mnemonic::{MnemonicError, Phrase, Seed, WordList};
 pub use order::{Branch, ChildIndex, OrderItem, SigningOrder};
 pub use passphrase::{PassphraseError, PassphraseSource};
-pub use possession::{POSSESSION_HEADING, possession_text, verify_possession};
-pub use sealed::{KeyRole, KeystoreTerms, SealCost};
+pub use possession::{POSSESSION_HEADING, verify_possession};
+pub use sealed::{KeystoreTerms, SealCost};
 pub use secret::{Secret, Secret32, SecretBytes};
 pub use signer::{EcdsaSignature, HotKey, SignError};
 pub use verify::{verify_with_k256, verify_with_libsecp};

@@ -3,16 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::account::AccountXpub;
-use super::sealed::KeyRole;
 use super::verify::{verify_with_k256, verify_with_libsecp};
 
 /// The first line of a text that an account key signs to prove that somebody holds it.
 pub const POSSESSION_HEADING: &str = "countersign key-possession v1";
-
-/// The canonical text for one key: heading, role, network and the key with its origin.
-pub fn possession_text(role: KeyRole, key: &AccountXpub) -> String {
-    format!("{POSSESSION_HEADING}\nrole: {}\nnetwork: {}\nkey: {key}\n", role.as_str(), key.network())
-}
 
 /// Whether `der` is a signature over `text` by the account key of `key`; both implementations must agree.
 pub fn verify_possession(key: &AccountXpub, text: &str, der: &[u8]) -> bool {

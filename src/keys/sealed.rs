@@ -7,36 +7,11 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::keystore::KeystoreError;
-use crate::withdrawal::Network;
+use crate::withdrawal::{KeyRole, Network};
 
 const HEADING: &str = "countersign keystore v1";
 /// Bytes of the sealed seed: 64 and the tag of 16.
 pub(super) const SEALED_LEN: usize = 80;
-
-/// Which of the three keys of a wallet this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyRole {
-    /// Key A.
-    Signer,
-    /// Key B.
-    Cosigner,
-    /// Key C, offline.
-    Vault,
-}
-
-impl KeyRole {
-    /// Every role.
-    pub const ALL: [Self; 3] = [Self::Signer, Self::Cosigner, Self::Vault];
-
-    /// The name used in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Signer => "signer",
-            Self::Cosigner => "cosigner",
-            Self::Vault => "vault",
-        }
-    }
-}
 
 /// What Argon2id (RFC 9106) may cost: memory in KiB, passes, lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +116,7 @@ impl Sealed {
     }
 
     fn parse_lines<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Self, KeystoreError> {
-        let role = value(lines, "role")?;
-        let role = KeyRole::ALL.into_iter().find(|r| r.as_str() == role);
+        let role = KeyRole::parse(value(lines, "role")?);
         let network = Network::parse(value(lines, "network")?);
         let account = number(lines, "account")?;
         let fingerprint = hex(lines, "fingerprint")?;

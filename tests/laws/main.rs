@@ -7,6 +7,8 @@ mod facts;
 mod foreign;
 mod log;
 mod node;
+#[path = "../parties/mod.rs"]
+mod parties;
 mod policy;
 mod processes;
 mod requests;

@@ -7,7 +7,7 @@ use bitcoin::bip32::{ChildNumber, Xpub};
 use super::super::hd::CURVE;
 use super::super::order::{Branch, ChildIndex, OrderItem, SigningOrder};
 use super::super::verify::{verify_with_k256, verify_with_libsecp};
-use super::super::{AccountXpub, HotKey, SignError, possession_text, verify_possession};
+use super::super::{AccountXpub, HotKey, POSSESSION_HEADING, SignError, verify_possession};
 use super::*;
 use crate::withdrawal::ReservationId;
 
@@ -70,14 +70,18 @@ fn a_signature_under_another_key_than_expected_never_leaves_and_takes_the_others
     assert_eq!(key.sign(&order(vec![])).err(), Some(SignError::OrderEmpty));
 }
 
+fn possession_text(role: KeyRole) -> String {
+    format!("{POSSESSION_HEADING}\nrole: {}\n", role.as_str())
+}
+
 #[test]
 fn possession_is_proved_by_the_holder_for_that_text_only() {
     let key = hot_key(4);
-    let text = possession_text(KeyRole::Signer, key.xpub());
+    let text = possession_text(KeyRole::Signer);
     let proof = key.prove_possession(&text).ok().unwrap().der();
     assert!(verify_possession(key.xpub(), &text, &proof));
     assert!(!verify_possession(hot_key(5).xpub(), &text, &proof));
-    assert!(!verify_possession(key.xpub(), &possession_text(KeyRole::Cosigner, key.xpub()), &proof));
+    assert!(!verify_possession(key.xpub(), &possession_text(KeyRole::Cosigner), &proof));
     for bit in 0..proof.len() * 8 {
         let mut altered = proof.clone();
         altered[bit / 8] ^= 1 << (bit % 8);

@@ -1,0 +1,177 @@
+//! Who takes part in the laws' world and in the benches: keys made of seed bytes, the trust file, the policy, the wallets.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+
+use countersign::audit::{LogKey, WitnessKey};
+use countersign::bitcoin::{AccountKey, WalletDescriptor};
+use countersign::evidence::trust_file::{self, *};
+use countersign::evidence::{NAMESPACE_TRUST, Quorum, Trust, sign_ssh};
+use countersign::keys::{
+    self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
+};
+use countersign::store::StoreSecret;
+use countersign::withdrawal::{Asset, Network, VaspId};
+use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::{LineEnding, PrivateKey};
+use wallet_policy::Settings;
+
+pub const NETWORK: Network = Network::Regtest;
+pub const ASSET: Asset = Asset::Bitcoin(NETWORK);
+pub const OWN_VASP: VaspId = VaspId(1001);
+pub const ROBOT_VASP: VaspId = VaspId(4_855_741_808_338_010_592);
+/// Won for a whole coin: 0.001 BTC is 100,000 won.
+pub const PRICE: u128 = 100_000_000;
+
+/// Where the counterparty's first customer is paid.
+pub const TAYLOR: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+pub fn public(seed: u8) -> String {
+    HEXLOWER.encode(key(seed).verifying_key().as_bytes())
+}
+
+fn ssh(seed: u8) -> PrivateKey {
+    PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
+}
+
+pub fn ssh_private(seed: u8) -> String {
+    ssh(seed).to_openssh(LineEnding::LF).unwrap().to_string()
+}
+
+pub fn ssh_public(seed: u8) -> String {
+    ssh(seed).public_key().to_openssh().unwrap()
+}
+
+/// Seeds: who holds which key.
+pub const EXCHANGE: u8 = 1;
+pub const OBSERVER: u8 = 2;
+pub const ROBOT: u8 = 3;
+pub const OWN: u8 = 4;
+pub const RELAY: u8 = 5;
+pub const KIM: u8 = 11;
+pub const LEE: u8 = 12;
+pub const QUORUM: [u8; 3] = [21, 22, 23];
+pub const STRANGER: u8 = 99;
+
+/// A keystore opened from a seed byte.
+pub fn keystore(role: KeyRole, seed: u8) -> OpenKeystore {
+    let phrase = Phrase::from_entropy(WordList::English, &Secret::take_from(&mut [seed; 32])).unwrap();
+    let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
+    let terms = KeystoreTerms { role, network: NETWORK, account: 0, cost: SealCost::danger_cheap() };
+    let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
+    let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
+    keys::open(&sealed, &passphrase).unwrap()
+}
+
+fn account(seed: u8) -> AccountKey {
+    let key = keystore(KeyRole::Signer, seed).account_xpub().unwrap();
+    AccountKey::parse(NETWORK, &key.to_string()).unwrap()
+}
+
+pub fn hot_wallet() -> WalletDescriptor {
+    WalletDescriptor::assemble(NETWORK, [account(0xa), account(0xb), account(0xc)]).unwrap()
+}
+
+pub fn cold_wallet() -> WalletDescriptor {
+    WalletDescriptor::assemble(NETWORK, [account(0x1a), account(0x1b), account(0x1c)]).unwrap()
+}
+
+pub const SIGNER_ORIGIN: &str = "test.example/signer";
+pub const COSIGNER_ORIGIN: &str = "test.example/cosigner";
+
+pub fn identity(seed: u8, label: &str) -> IdentityKey {
+    keystore(KeyRole::Signer, seed).ed25519_identity(label).unwrap()
+}
+
+pub fn store_secret(seed: u8) -> StoreSecret {
+    StoreSecret::take(&mut [seed; 32])
+}
+
+/// The policy's settings; tests change what they are about.
+pub fn policy_settings() -> Settings {
+    toml::from_str(&policy_text()).unwrap()
+}
+
+/// The settings as their file says them.
+pub fn policy_text() -> String {
+    format!(
+        r#"
+        [[tiers]]
+        from_krw = "10000000"
+        needs = {{ treasury = 1 }}
+        [assets."{ASSET}"]
+        share = "3/10"
+        min_sweep = "100000"
+        per_tx_limit = "1000000000"
+        hourly_limit = "5000000000"
+        daily_limit = "10000000000"
+        fee_rate_max = "100000"
+        fee_tx_max = "100000"
+        fee_lineage_max = "200000"
+        fee_budget_daily = "10000000"
+        unnamed_total_daily_krw = "3000000"
+        price_move_bp_max = 1000
+        price_settle_s = 60
+        "#
+    )
+}
+
+pub fn trust_content() -> TrustContent {
+    let attestation = identity(0xb, "attestation").public_key();
+    let log = LogKey::new(SIGNER_ORIGIN, &identity(0xa, "log").public_key()).unwrap();
+    let witness = WitnessKey::new(COSIGNER_ORIGIN, &identity(0xb, "witness").public_key()).unwrap();
+    TrustContent {
+        version: 1,
+        vasp: OwnVasp { id: OWN_VASP.to_string(), name: "Test Exchange".into() },
+        cosigner: CosignerKeys { attestation_key: HEXLOWER.encode(&attestation) },
+        log: LogKeys { signer: log.to_string(), cosigner: witness.to_string() },
+        guard: BTreeMap::new(),
+        wallets: vec![WalletEntry {
+            network: NETWORK.to_string(),
+            hot: hot_wallet().as_str().to_owned(),
+            cold: Some(cold_wallet().as_str().to_owned()),
+        }],
+        request_keys: vec![RequestKeyEntry {
+            organisation: "acme".into(),
+            id: "k1".into(),
+            key: public(EXCHANGE),
+            not_after: None,
+        }],
+        statement_keys: vec![StatementKeyEntry {
+            observer: "watcher".into(),
+            key: public(OBSERVER),
+            kinds: ["coins", "position", "price", "chain"].map(String::from).to_vec(),
+        }],
+        operators: [("kim", KIM, "treasury"), ("lee", LEE, "risk")]
+            .map(|(name, seed, group)| OperatorEntry {
+                name: name.into(),
+                groups: vec![group.into()],
+                keys: vec![ssh_public(seed)],
+            })
+            .to_vec(),
+        vasps: vec![VaspEntry {
+            id: ROBOT_VASP.to_string(),
+            name: "Robot".into(),
+            identity_key: public(ROBOT),
+            active: true,
+        }],
+    }
+}
+
+pub fn trust(content: &TrustContent) -> Trust {
+    let text = trust_file::render(content).unwrap();
+    let signatures: Vec<String> = QUORUM[..2]
+        .iter()
+        .map(|seed| sign_ssh(&ssh_private(*seed), NAMESPACE_TRUST, &text).unwrap())
+        .collect();
+    let people: Vec<(String, String)> = QUORUM.iter().map(|s| (format!("p{s}"), ssh_public(*s))).collect();
+    let quorum = Quorum::new(2, &people).unwrap();
+    Trust::open(&text, &signatures.iter().map(String::as_str).collect::<Vec<_>>(), &quorum, 1).unwrap()
+}
