@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::Command;
 use super::context::Context;
-use crate::desk::SignedText;
+use crate::desk::{DeskError, SignedText};
 use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
 use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
@@ -144,6 +144,20 @@ impl Clearing {
 /// A signed answer in the words of the desk.
 pub fn answer(ask: &ClearAsk, text: String, signature: [u8; 64]) -> SignedText {
     SignedText { text, key_id: ask.request.beneficiary_vasp.to_string(), signature }
+}
+
+/// What a caller is told who waits for the enclave.
+pub fn desk_error(fault: EnclaveFault) -> DeskError {
+    match fault {
+        EnclaveFault::Invalid(invalid) => DeskError::Invalid(invalid),
+        EnclaveFault::VaspUnknown(_) | EnclaveFault::Conflict => {
+            DeskError::Refused(Finding::new(fault.code(), fault.to_string()))
+        }
+        EnclaveFault::QueueFull(_) | EnclaveFault::Config(_) | EnclaveFault::Entropy => {
+            DeskError::nothing_happened(fault.code(), fault.to_string())
+        }
+        EnclaveFault::Database(_) => DeskError::may_have_happened(fault.code(), fault.to_string()),
+    }
 }
 
 fn refusal(fault: &EnclaveFault) -> Code {

@@ -41,7 +41,7 @@ pub struct SignerDesk {
     store: Arc<Store>,
     clearing: Clearing,
     cosigner: Arc<dyn CosignDesk>,
-    views: broadcast::Sender<WithdrawalView>,
+    views: broadcast::Sender<Option<WithdrawalView>>,
 }
 
 fn refused(no: NotProven) -> DeskError {
@@ -58,7 +58,7 @@ impl SignerDesk {
         (commands, questions): (mpsc::Sender<Command>, mpsc::Sender<Question>),
         (log, store): (Arc<LogView>, Arc<Store>),
         clearing: Clearing,
-        (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<WithdrawalView>),
+        (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<Option<WithdrawalView>>),
     ) -> Self {
         let log = LogDesk::new(log);
         Self { context, commands, questions, log, store, clearing, cosigner, views }
@@ -86,25 +86,24 @@ impl SignerDesk {
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
     ) -> Result<T, DeskError> {
-        let gone = || DeskError::nothing_happened(Code::ShuttingDown, "draining");
         let (to, answer) = oneshot::channel();
-        self.questions.send(question(to)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        let sent = self.questions.send(question(to)).await;
+        sent.map_err(|_| DeskError::nothing_happened(Code::ShuttingDown, "draining"))?;
+        let unread = "the ledger cannot be read now; ask again";
+        answer.await.map_err(|_| DeskError::nothing_happened(Code::StoreUnavailable, unread))
     }
 
     /// Reads an order: form, signature, age, asset, destination, and the payload's fingerprint.
-    fn admit(
-        &self,
-        caller: &Caller,
-        order: &WithdrawalOrder,
-    ) -> Result<(VerifiedRequest, String), DeskError> {
+    fn admit(&self, caller: &Caller, order: &WithdrawalOrder) -> Result<Admitted, DeskError> {
         let SignedText { text, key_id, signature } = &order.request;
-        let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
-        let request = match verify_request(text, key_id, signature, &self.context.trust, now, age) {
-            Ok(request) => request,
-            // A repeat of an old request is answered with its outcome, whatever its age by now.
-            Err(NotProven::Refused(f)) if f.code == Code::RequestTimeOutOfRange => {
-                return Err(DeskError::Refused(f));
+        let (trust, now) = (&self.context.trust, self.context.now());
+        let age_s_max = self.context.settings.request_age_s_max;
+        let (request, late) = match verify_request(text, key_id, signature, trust, now, age_s_max) {
+            Ok(request) => (request, None),
+            // Too old, or its key has ended since: new it is refused, repeated it is answered with its outcome.
+            Err(NotProven::Refused(finding)) => {
+                let request = VerifiedRequest::reverify(text, key_id, signature, trust).map_err(refused)?;
+                (request, Some(finding))
             }
             Err(no) => return Err(refused(no)),
         };
@@ -145,7 +144,7 @@ impl SignerDesk {
                 data_encoding::HEXLOWER.encode(&print)
             }
         };
-        Ok((request, payload))
+        Ok(Admitted { request, payload, late })
     }
 
     fn clear_ask(request: &VerifiedRequest, order: &WithdrawalOrder) -> ClearAsk {
@@ -180,6 +179,15 @@ impl SignerDesk {
     }
 }
 
+/// An order that can be read and was signed by the exchange.
+struct Admitted {
+    request: VerifiedRequest,
+    /// The payload's fingerprint.
+    payload: String,
+    /// Why it is refused if it is new.
+    late: Option<Finding>,
+}
+
 fn view_of_row(row: &crate::store::Row) -> Option<WithdrawalView> {
     let id = WithdrawalId::parse(row.key()).ok()?;
     let content = rows::read(row.key(), row.content()).ok()?;
@@ -189,21 +197,30 @@ fn view_of_row(row: &crate::store::Row) -> Option<WithdrawalView> {
 #[tonic::async_trait]
 impl WithdrawalDesk for SignerDesk {
     async fn create(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
-        let (request, payload) = self.admit(caller, &order)?;
+        let Admitted { request, payload, late } = self.admit(caller, &order)?;
         let id = request.id();
         let answer = self.known_answer(&request).await;
         let request = Box::new(request);
         let personal = Some(order.ivms101);
-        let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, reply });
+        let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, late, reply });
         match tokio::time::timeout(self.context.settings.create_wait, asked).await {
             Ok(told) => told,
-            // It goes on by itself; the caller sees how far it has come.
-            Err(_) => self.view(id).await,
+            // It goes on by itself; the caller sees how far it has come. What is not there yet may still be written.
+            Err(_) => self.view(id).await.map_err(|error| match error.code() {
+                Code::NotFound => DeskError::may_have_happened(
+                    Code::StoreUnavailable,
+                    "it still waits to be written; ask again with the same request id",
+                ),
+                _ => error,
+            }),
         }
     }
 
     async fn prepare(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
-        let (request, _) = self.admit(caller, &order)?;
+        let Admitted { request, late, .. } = self.admit(caller, &order)?;
+        if let Some(finding) = late {
+            return Err(DeskError::Refused(finding));
+        }
         let ask = Self::clear_ask(&request, &order);
         let now = self.context.now();
         let reply = self.clearing.verify(&ask).await;
@@ -218,7 +235,7 @@ impl WithdrawalDesk for SignerDesk {
             Ok(VerifyReply::Expired) => {
                 Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
             }
-            Err(fault) => return Err(DeskError::may_have_happened(fault.code(), fault.to_string())),
+            Err(fault) => return Err(clear::desk_error(fault)),
         };
         Ok(WithdrawalView {
             id: request.id(),
@@ -300,7 +317,11 @@ impl WithdrawalDesk for SignerDesk {
         let past = stream::iter(past.into_iter().filter(move |view| shown.shows(view)).map(Ok));
         let live = live.filter_map(move |next| {
             let next = match next {
-                Ok(view) => filter.shows(&view).then_some(Ok(view)),
+                Ok(Some(view)) => filter.shows(&view).then_some(Ok(view)),
+                Ok(None) => {
+                    let detail = "the store was read back; watch again from the last log index";
+                    Some(Err(DeskError::nothing_happened(Code::StoreUnavailable, detail)))
+                }
                 Err(BroadcastStreamRecvError::Lagged(missed)) => {
                     let detail = format!("{missed} changes were missed; watch again from the last log index");
                     Some(Err(DeskError::nothing_happened(Code::QueueFull, detail)))

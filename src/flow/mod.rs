@@ -52,6 +52,8 @@ pub enum Command {
         answer: Option<SignedText>,
         /// The travel-rule payload, unread, for the enclave.
         personal: Option<Payload>,
+        /// Why it would be refused if it were new; a repeat is answered with its outcome all the same (law L2).
+        late: Option<Finding>,
         /// Told when it is settled or waits for something.
         reply: Reply<WithdrawalView>,
     },
@@ -153,6 +155,27 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it is said once and by nobody who would say it again: it must not be lost.
+    pub const fn is_news(&self) -> bool {
+        match self {
+            Self::Answered { .. }
+            | Self::Unanswered { .. }
+            | Self::Delivered { .. }
+            | Self::Finished { .. }
+            | Self::CosignerRefused { .. }
+            | Self::Alarm { .. } => true,
+            Self::Ask { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Cancel { .. }
+            | Self::State { .. }
+            | Self::Allocate { .. }
+            | Self::Attested { .. }
+            | Self::CosignerSilent { .. }
+            | Self::Tick => false,
+        }
+    }
+
     /// Tells whoever waits that nothing was decided.
     pub fn refuse(self, error: DeskError) {
         match self {

@@ -115,7 +115,12 @@ pub async fn load(
     }
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
         let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
-        let open = reopen(context, &key, row, (log_index, updated_at), approvals)?;
+        let Some(request) = request_of(context, &key, &row)? else {
+            let id = WithdrawalId::parse(&key).map_err(|_| JournalFault::Unreadable(key.clone()))?;
+            ledger.disowned.push((id, row));
+            continue;
+        };
+        let open = reopen(context, (&key, request), row, (log_index, updated_at), approvals)?;
         if open.clearance.is_none() && open.row.reservation.is_none() {
             effects.push(Effect::Clear(open.id));
         }
@@ -165,18 +170,27 @@ pub fn load_facts(
     }
 }
 
-fn reopen(
+/// The request of a row, if it verifies under the trust file of today. Its key may have been taken out since, or have
+/// ended at a time before it was asked; that is no reason for all others not to start.
+fn request_of(
     context: &Context,
     key: &str,
+    row: &WithdrawalRow,
+) -> Result<Option<VerifiedRequest>, JournalFault> {
+    let signed = row.request.signed_text().ok_or_else(|| JournalFault::Unreadable(key.to_owned()))?;
+    let trust = &context.trust;
+    Ok(VerifiedRequest::reverify(&signed.text, &signed.key_id, &signed.signature, trust).ok())
+}
+
+fn reopen(
+    context: &Context,
+    (key, request): (&str, VerifiedRequest),
     row: WithdrawalRow,
     (log_index, updated_at): (u64, Seconds),
     approvals: &[ApprovalRow],
 ) -> Result<Open, JournalFault> {
     let unreadable = || JournalFault::Unreadable(key.to_owned());
     let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
-    let signed = row.request.signed_text().ok_or_else(unreadable)?;
-    let request = VerifiedRequest::reverify(&signed.text, &signed.key_id, &signed.signature, &context.trust)
-        .map_err(|_| unreadable())?;
     let clearance = row.answer.as_ref().and_then(rows::Signed::signed_text).and_then(|answer| {
         // Whether names had to match was judged when it came. One that has grown old is asked for again.
         let when = (context.now(), context.settings.clearance_age_s_max);
@@ -200,6 +214,8 @@ fn reopen(
         approvals: Vec::new(),
         stored_approvals: approvals.iter().map(|row| row.armored.clone()).collect(),
         charged_at: None,
+        retry_s: 0,
+        not_before: Seconds(0),
         log_index,
         updated_at,
     };
@@ -254,8 +270,11 @@ fn load_reservations(
                 Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
                 Purpose::Sweep { .. } => Vec::new(),
             };
+            let is_owned = withdrawals.iter().all(|w: &WithdrawalId| ledger.open.contains_key(w));
             ledger.reserve(id, OpenReservation { row: Arc::new(row), inputs, withdrawals });
-            under_way.push(id);
+            if is_owned {
+                under_way.push(id);
+            }
         }
     }
     unused.into_iter().for_each(|index| ledger.addresses.free_change(index));

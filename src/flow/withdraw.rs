@@ -26,6 +26,9 @@ use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
+/// How long after a no of the co-signer's a withdrawal is tried again by itself: at first, and at most, in seconds.
+const RETRY_S_MIN: u64 = 2;
+const RETRY_S_MAX: u64 = 300;
 /// The most withdrawals decided in one turn.
 const DECISIONS_MAX: usize = 512;
 
@@ -77,7 +80,7 @@ pub fn ask(
     context: &Context,
     ledger: &mut Ledger,
     turn: &mut Turn,
-    request: VerifiedRequest,
+    (request, late): (VerifiedRequest, Option<Finding>),
     (payload, answer): (String, Option<SignedText>),
 ) -> Result<WithdrawalId, DeskError> {
     let id = request.id();
@@ -92,6 +95,9 @@ pub fn ask(
         }
         return Ok(id);
     }
+    if let Some(finding) = late {
+        return Err(DeskError::Refused(finding));
+    }
     if ledger.open.len() >= context.settings.open_max {
         let detail = format!("{} withdrawals are open, which is the bound", ledger.open.len());
         return Err(DeskError::nothing_happened(Code::QueueFull, detail));
@@ -102,6 +108,33 @@ pub fn ask(
         None => turn.effects.push(Effect::Clear(id)),
     }
     Ok(id)
+}
+
+/// Refuses what was read back and whose request no longer verifies under the trust file of today: its key was taken out.
+/// What is reserved already stays so, and goes to nobody: people must look.
+pub fn refuse_disowned(ledger: &mut Ledger, turn: &mut Turn) {
+    for (id, mut row) in std::mem::take(&mut ledger.disowned) {
+        if let Some(reservation) = &row.reservation {
+            tracing::error!(code = %Code::RequestKeyUnknown, withdrawal = %id, reservation, "reserved for a request whose key is no longer trusted; its coins stay locked");
+            continue;
+        }
+        let finding = Finding::new(Code::RequestKeyUnknown, "the key of its request is no longer trusted");
+        row.set_outcome(&Outcome::Refused(vec![finding.clone()]));
+        let log_index = turn.draft.entry(
+            EntryKind::Refused,
+            &[
+                ("subject", &"withdrawal"),
+                ("withdrawal", &id),
+                ("code", &finding.code),
+                ("codes", &finding.code),
+                ("detail", &finding.detail),
+            ],
+        );
+        let updated_at = turn.draft.now();
+        turn.draft.row(Table::Withdrawal, id.to_string(), row.state(), updated_at, rows::write(&row));
+        turn.changed.insert(id);
+        turn.found.insert(id, Found { row, log_index, updated_at });
+    }
 }
 
 fn known(ledger: &Ledger, turn: &Turn, id: &WithdrawalId) -> Option<(String, String)> {
@@ -160,6 +193,8 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
         approvals: Vec::new(),
         stored_approvals: Vec::new(),
         charged_at: None,
+        retry_s: 0,
+        not_before: Seconds(0),
         log_index,
         updated_at: now,
     }
@@ -449,6 +484,13 @@ pub fn released(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, released
 pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, finding: &Finding, is_hold: bool) {
     let Some(open) = ledger.open.get_mut(&id) else { return };
     open.row.reservation = None;
+    // Each attempt is a reservation that both parties keep for ever as dead.
+    open.retry_s = open.retry_s.saturating_mul(2).clamp(RETRY_S_MIN, RETRY_S_MAX);
+    open.not_before = turn.draft.now().plus(open.retry_s);
+    // After a restart a clearance that had expired is not there any more to say so.
+    if open.clearance.is_none() {
+        turn.effects.push(Effect::Clear(id));
+    }
     open.row.set_stage(Stage::Cleared);
     let detail = format!("{}: {}", finding.code, finding.detail);
     // The co-signer has another policy by now than the approvals name: they are asked for anew.

@@ -80,7 +80,9 @@ pub struct Hands {
     /// To the enclave.
     pub clearing: clear::Clearing,
     /// To readers.
-    pub views: broadcast::Sender<WithdrawalView>,
+    ///
+    /// Nothing at all: the store was read back, and changes may have been missed.
+    pub views: broadcast::Sender<Option<WithdrawalView>>,
 }
 
 /// The writer and all it alone may touch.
@@ -167,9 +169,13 @@ impl Writer {
         };
         let (found, spent) = match read.await {
             Ok(read) => read,
-            Err(fault) => return refuse_all(batch, &fault),
+            Err(fault) => {
+                refuse_callers(batch, &fault);
+                return tokio::time::sleep(self.context.settings.retry).await;
+            }
         };
         let mut turn = Turn::new(self.journal.draft(self.context.now()), found, spent);
+        withdraw::refuse_disowned(&mut self.ledger, &mut turn);
         for command in batch.drain(..) {
             self.apply(command, &mut turn);
         }
@@ -181,8 +187,8 @@ impl Writer {
     fn apply(&mut self, command: Command, turn: &mut Turn) {
         let (context, ledger) = (&self.context, &mut self.ledger);
         match command {
-            Command::Ask { request, payload, answer, personal, reply } => {
-                let asked = withdraw::ask(context, ledger, turn, *request, (payload, answer));
+            Command::Ask { request, payload, answer, personal, late, reply } => {
+                let asked = withdraw::ask(context, ledger, turn, (*request, late), (payload, answer));
                 match asked {
                     Ok(id) => {
                         let asks = ledger.open.get(&id).is_some_and(|open| open.clearance.is_none());
@@ -237,7 +243,7 @@ impl Writer {
             Command::CosignerSilent { reservation, code } => {
                 treasury::cosigner_silent(ledger, turn, reservation, code);
             }
-            Command::Tick => ledger.ripen_all(),
+            Command::Tick => ledger.ripen_due(turn.draft.now()),
         }
     }
 
@@ -327,7 +333,7 @@ impl Writer {
                     let _ = waiter.send(Ok(view.clone()));
                 }
             }
-            let _ = self.hands.views.send(view);
+            let _ = self.hands.views.send(Some(view));
         }
         for (id, reply, until_settled) in waiting {
             if until_settled && self.is_moving(&id) {
@@ -418,6 +424,7 @@ impl Writer {
             match super::recover::reload(&self.context, &mut self.journal).await {
                 Ok((ledger, effects)) => {
                     self.ledger = ledger;
+                    self.tell_of_reload(fault);
                     self.act(effects);
                     return;
                 }
@@ -426,10 +433,22 @@ impl Writer {
                     while let Ok(command) = self.commands.try_recv() {
                         command.refuse(nothing_written(fault));
                     }
+                    // Dropped, a question is answered: not now.
+                    while self.questions.try_recv().is_ok() {}
                     tokio::time::sleep(self.context.settings.retry).await;
                 }
             }
         }
+    }
+}
+
+impl Writer {
+    /// What became of the withdrawals others wait for may have changed unseen: they are told to ask, or watch, again.
+    fn tell_of_reload(&mut self, fault: &JournalFault) {
+        for reply in self.waiters.drain().flat_map(|(_, replies)| replies) {
+            let _ = reply.send(Err(DeskError::may_have_happened(fault.code(), fault.to_string())));
+        }
+        let _ = self.hands.views.send(None);
     }
 }
 
@@ -447,9 +466,12 @@ fn nothing_written(fault: &JournalFault) -> DeskError {
     DeskError::nothing_happened(fault.code(), "the store does not answer; nothing was written")
 }
 
-fn refuse_all(batch: &mut Vec<Command>, fault: &JournalFault) {
+/// Whoever called is told that nothing was written; what nobody would say again waits for the next turn.
+fn refuse_callers(batch: &mut Vec<Command>, fault: &JournalFault) {
     warn!(code = %fault.code(), "{fault}");
-    batch.drain(..).for_each(|command| command.refuse(nothing_written(fault)));
+    let (news, called): (Vec<_>, Vec<_>) = batch.drain(..).partition(Command::is_news);
+    *batch = news;
+    called.into_iter().for_each(|command| command.refuse(nothing_written(fault)));
 }
 
 impl OwnScripts for super::ledger::Addresses {

@@ -185,6 +185,7 @@ fn lock_times_sit_at_the_tip_and_one_in_ten_a_little_below() {
         assert!((TIP - 99..=TIP).contains(&height));
     }
     assert_eq!(built(5, 990), Ok(0), "never below zero");
+    assert_eq!((built(21, 1), built(30, 90)), (Ok(20), Ok(20)), "21 is not relayed everywhere");
     assert!(built(500_000_000, 1).is_err());
 }
 

@@ -211,12 +211,12 @@ fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer,
     match text_out {
         Some(path) => keyfile::write_new(path, text)?,
         None => {
-            shown.push_str("To sign with a key this program cannot read, repeat with --text-out text; then\n")
+            shown.push_str("NOTHING WAS SIGNED. Name a key with --ssh-key; to sign with one that this program cannot read, repeat with --text-out text, then\n")
         }
     }
     shown.push_str(&format!("  {sign}\n  {send}\n"));
-    Ok(Answer::ok(
-        json!({ "text": text, "namespace": NAMESPACE_APPROVAL, "sign": sign, "send": send }),
-        shown,
-    ))
+    let json = json!({ "text": text, "namespace": NAMESPACE_APPROVAL, "sign": sign, "send": send });
+    // Without a key and without --text-out somebody may believe that this was their word.
+    let exit = if text_out.is_some() { Exit::Ok } else { Exit::No };
+    Ok(Answer { exit, json, text: shown })
 }

@@ -3,40 +3,29 @@
 use super::party::{Core, Party};
 use crate::desk::{SignedText, StatementReceipt};
 use crate::evidence::NotProven;
-use crate::evidence::statement::{parse_statement, verify_statement};
+use crate::evidence::statement::{VerifiedStatement, parse_statement, verify_statement};
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::statement::{self, Taking};
 use crate::flow::writer::read_coins;
 use crate::withdrawal::{Code, Finding};
 
 impl Party {
+    /// Takes one statement, or says why not; a fault of the store is neither.
     pub(super) async fn take_statement(
         &self,
         core: &mut Core,
         given: &SignedText,
-    ) -> Result<StatementReceipt, Finding> {
-        let unreadable = |no: NotProven| match no {
-            NotProven::Refused(finding) => finding,
-            NotProven::Unreadable(invalid) => Finding::new(Code::StatementMalformed, invalid.to_string()),
+    ) -> Result<Result<StatementReceipt, Finding>, JournalFault> {
+        let verified = match self.hear(core, given) {
+            Ok(verified) => verified,
+            Err(NotProven::Refused(finding)) => return Ok(Err(finding)),
+            Err(NotProven::Unreadable(invalid)) => {
+                return Ok(Err(Finding::new(Code::StatementMalformed, invalid.to_string())));
+            }
         };
-        let said = parse_statement(&given.text).map_err(|e| unreadable(e.into()))?;
-        let last = core.state.treasury.facts.last_number(&said.observer, said.body.kind());
-        let settings = &self.context.settings;
-        // It may have waited at the signer for as long as the connection was down.
-        let age = settings.statement_age_s_max.saturating_add(settings.hold_s_max);
-        let verified = verify_statement(
-            &given.text,
-            &given.signature,
-            &self.context.trust,
-            self.context.now(),
-            age,
-            |_, _| last,
-        )
-        .map_err(unreadable)?;
         let unknown = statement::outpoints(verified.statement());
         let unknown = unknown.into_iter().filter(|o| core.state.treasury.coins.coin(o).is_none()).collect();
-        let broken = |fault: JournalFault| Finding::new(fault.code(), fault.to_string());
-        let stored = read_coins(&core.journal, unknown).await.map_err(broken)?;
+        let stored = read_coins(&core.journal, unknown).await?;
         let mut draft = core.journal.draft(self.context.now());
         let taking = Taking {
             asset: self.context.asset,
@@ -45,11 +34,30 @@ impl Party {
             stored: &stored,
             state: "taken",
         };
-        let log_index = statement::take(&mut core.state.treasury, &mut draft, &taking, &verified)?;
+        let log_index = match statement::take(&mut core.state.treasury, &mut draft, &taking, &verified) {
+            Ok(log_index) => log_index,
+            Err(finding) => return Ok(Err(finding)),
+        };
         if let Err(fault) = core.journal.commit(draft).await {
             self.reload(core).await;
-            return Err(broken(fault));
+            return Err(fault);
         }
-        Ok(StatementReceipt { number: verified.statement().number, log_index })
+        Ok(Ok(StatementReceipt { number: verified.statement().number, log_index }))
+    }
+
+    fn hear(&self, core: &Core, given: &SignedText) -> Result<VerifiedStatement, NotProven> {
+        let said = parse_statement(&given.text)?;
+        let last = core.state.treasury.facts.last_number(&said.observer, said.body.kind());
+        let settings = &self.context.settings;
+        // It may have waited at the signer for as long as the connection was down.
+        let age = settings.statement_age_s_max.saturating_add(settings.hold_s_max);
+        verify_statement(
+            &given.text,
+            &given.signature,
+            &self.context.trust,
+            self.context.now(),
+            age,
+            |_, _| last,
+        )
     }
 }

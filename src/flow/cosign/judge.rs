@@ -45,9 +45,10 @@ pub struct Proven {
     pub payments: Vec<ProvenPayment>,
 }
 
-/// A no with the withdrawal it is about.
+/// A no with the withdrawal it is about. A coin that this party has not heard of is no fault of who is paid with it: the
+/// statement may still be on its way.
 pub fn no(withdrawal: Option<WithdrawalId>, finding: Finding) -> Refusal {
-    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold;
+    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold || finding.code == Code::CoinUnknown;
     Refusal { withdrawal, finding, is_hold }
 }
 
@@ -132,6 +133,10 @@ fn prove_payment(
     let request = verify_request(&given.text, &given.key_id, &given.signature, trust, now, age_s_max)
         .map_err(|e| refused(None, e))?;
     let id = Some(request.id());
+    if request.request().asset != context.asset {
+        let detail = format!("`{}` is not the asset of this wallet", request.request().asset);
+        return Err(no(id, Finding::new(Code::AssetUnknown, detail)));
+    }
     let Some(ClearanceEvidence::Answer(answer)) = &payment.clearance else {
         return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given")));
     };
@@ -249,13 +254,20 @@ pub fn decide(
     Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed }, outgoing_sat, change, swept })
 }
 
-/// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now.
+/// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now. One that
+/// is not deep enough to count as hot must not count as cold either, nor as change: it may never confirm.
 fn coins_are_there(state: &State, checked: &CheckedTransaction) -> Result<(), Refusal> {
-    let spent = |outpoint: &&::bitcoin::OutPoint| state.treasury.coins.coin(outpoint).is_none();
-    match checked.inputs().iter().map(|i| &i.coin().outpoint).find(spent) {
-        None => Ok(()),
-        Some(coin) => Err(no(None, Finding::new(Code::CoinUnknown, format!("{coin} was spent just now")))),
+    let coins = &state.treasury.coins;
+    for outpoint in checked.inputs().iter().map(|i| &i.coin().outpoint) {
+        let Some(coin) = coins.coin(outpoint) else {
+            return Err(no(None, Finding::new(Code::CoinUnknown, format!("{outpoint} was spent just now"))));
+        };
+        if !coins.is_spendable(coin) {
+            let detail = format!("{outpoint} has {} confirmations, too few to be spent", coin.confirmations);
+            return Err(no(None, Finding::new(Code::HotFundsShort, detail)));
+        }
     }
+    Ok(())
 }
 
 /// One transaction pays each request once and uses each verification once.
@@ -328,6 +340,12 @@ fn weigh_sweep(
 ) -> Result<(), Refusal> {
     let (amount_sat, index) =
         swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
+    // The honest signer sweeps nothing smaller; many small ones would burn the fee budget of all.
+    let smallest = context.limits().map_or(0, |limits| limits.min_sweep.0);
+    if u128::from(amount_sat) < smallest {
+        let detail = format!("{amount_sat} satoshi to cold are below the smallest sweep, {smallest}");
+        return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
+    }
     let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
     let address = address.map_err(|e| no(None, Finding::new(Code::Internal, e.to_string())))?;
     let facts = sight.of_sweep(Amount::from_sat(amount_sat), address, fee).map_err(|f| no(None, f))?;

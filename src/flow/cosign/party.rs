@@ -67,7 +67,9 @@ impl Party {
             let read = core.journal.catch_up(&mut |row| seen.visit(row)).await;
             match read.and_then(|()| load::load(&self.context, seen)) {
                 Ok(state) => {
-                    core.state = state;
+                    // What was seen is not unseen because its marker could not be written.
+                    let stopped = core.state.stopped.take();
+                    core.state = State { stopped: state.stopped.clone().or(stopped), ..state };
                     return;
                 }
                 Err(fault) => {
@@ -97,6 +99,14 @@ impl Party {
     }
 }
 
+/// After a fork only people go on.
+fn refuse_if_stopped(core: &Core) -> Result<(), DeskError> {
+    match &core.state.stopped {
+        Some(stopped) => Err(DeskError::nothing_happened(Code::LogForked, stopped.detail.clone())),
+        None => Ok(()),
+    }
+}
+
 impl Party {
     pub(super) async fn status(&self) -> Result<CosignStatus, DeskError> {
         let core = self.core.lock().await;
@@ -118,7 +128,8 @@ impl Party {
         let mut core = self.core.lock().await;
         let mut answers = Vec::with_capacity(statements.len());
         for given in &statements {
-            answers.push(self.take_statement(&mut core, given).await);
+            // A fault ends the call: a later number that is taken would make this one come too late for ever.
+            answers.push(self.take_statement(&mut core, given).await.map_err(|fault| fault.desk_error())?);
         }
         Ok(answers)
     }
@@ -128,6 +139,7 @@ impl Party {
         orders: Vec<AttestationOrder>,
     ) -> Result<Vec<SignedText>, DeskError> {
         let mut core = self.core.lock().await;
+        refuse_if_stopped(&core)?;
         let mut draft = core.journal.draft(self.context.now());
         let mut words = Vec::with_capacity(orders.len());
         for order in &orders {
@@ -150,9 +162,7 @@ impl Party {
 
     pub(super) async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         let mut core = self.core.lock().await;
-        if let Some(stopped) = &core.state.stopped {
-            return Err(DeskError::nothing_happened(Code::LogForked, stopped.detail.clone()));
-        }
+        refuse_if_stopped(&core)?;
         match self.witness(&core, &order)? {
             Witnessing::Known(size) => {
                 Ok(CosignOutcome { head: HeadAnswer::KnownSize(size), verdicts: Vec::new() })
@@ -164,9 +174,7 @@ impl Party {
 
     pub(super) async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
         let mut core = self.core.lock().await;
-        if let Some(stopped) = &core.state.stopped {
-            return Err(DeskError::nothing_happened(Code::LogForked, stopped.detail.clone()));
-        }
+        refuse_if_stopped(&core)?;
         let keys: Vec<String> = reservations.iter().map(ToString::to_string).collect();
         let found = core.journal.rows(Table::SignedReservation, &keys).await.map_err(|f| f.desk_error())?;
         let mut known = HashMap::new();

@@ -114,7 +114,8 @@ impl Coins {
         coin.is_change() || coin.confirmations >= self.depth_min
     }
 
-    fn is_spendable(&self, coin: &Coin) -> bool {
+    /// Whether a transaction may spend it now: free, and deep enough or our own change in a short chain.
+    pub fn is_spendable(&self, coin: &Coin) -> bool {
         let settled =
             coin.confirmations >= self.depth_min || (coin.is_change() && coin.chain_depth <= CHAIN_DEPTH_MAX);
         settled && coin.state == CoinState::Free

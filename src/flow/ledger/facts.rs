@@ -45,12 +45,15 @@ impl Facts {
         match &statement.body {
             Body::Coins { .. } => {}
             Body::Position { cold, .. } => {
-                if let Some((_, value)) = cold.iter().find(|(a, _)| *a == asset) {
+                // Another observer's word on an earlier moment is no news, however late it comes.
+                let is_news = self.cold.is_none_or(|known| at >= known.at);
+                if let Some((_, value)) = cold.iter().find(|(a, _)| *a == asset && is_news) {
                     self.cold = Some(Dated { value: *value, at });
                 }
             }
             Body::Chain(chains) => {
-                if let Some(chain) = chains.iter().find(|c| c.network == asset.network()) {
+                let is_news = self.chain.is_none_or(|known| at >= known.at);
+                if let Some(chain) = chains.iter().find(|c| c.network == asset.network() && is_news) {
                     self.chain = Some(Dated { value: *chain, at });
                 }
             }

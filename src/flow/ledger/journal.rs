@@ -240,6 +240,8 @@ pub struct Journal {
     view: Arc<LogView>,
     identity: Arc<IdentityKey>,
     tags: HashMap<(Table, String), Tag>,
+    /// Size and root of the commit of which it is not known what became.
+    unsettled: Option<(u64, [u8; 32])>,
 }
 
 /// How many leaf hashes are read at once when the log is rebuilt.
@@ -269,11 +271,16 @@ impl Journal {
             cosigned: RwLock::default(),
             key,
         };
-        Ok(Self { store: view.store.clone(), view: Arc::new(view), identity, tags })
+        Ok(Self { store: view.store.clone(), view: Arc::new(view), identity, tags, unsettled: None })
     }
 
     /// After a commit that failed or may have: believes only the store, and shows every row again.
     pub async fn catch_up(&mut self, visit: &mut (dyn FnMut(&Row) + Send)) -> Result<(), JournalFault> {
+        if let Some((size, root)) = self.unsettled {
+            // Either way the rows that are read next say how it ended.
+            self.store.read_back(size, &root).await?;
+            self.unsettled = None;
+        }
         let mut tags = HashMap::new();
         let head = self
             .store
@@ -360,11 +367,18 @@ impl Journal {
     }
 
     /// A commit error means unknown: it is read back by size and root before anything else happens.
-    async fn settle(&self, head: &Head, fault: StoreFault) -> Result<crate::store::Committed, JournalFault> {
+    async fn settle(
+        &mut self,
+        head: &Head,
+        fault: StoreFault,
+    ) -> Result<crate::store::Committed, JournalFault> {
         match self.store.read_back(head.size, &head.root).await {
             Ok(Landing::Committed(committed)) => Ok(committed),
             Ok(Landing::NotCommitted) => Err(CommitError::NotDone(fault).into()),
-            Err(_) => Err(CommitError::Unknown(fault).into()),
+            Err(_) => {
+                self.unsettled = Some((head.size, head.root));
+                Err(CommitError::Unknown(fault).into())
+            }
         }
     }
 

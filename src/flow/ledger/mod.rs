@@ -40,6 +40,10 @@ pub struct Open {
     pub stored_approvals: Vec<String>,
     /// When the sums were last charged for it: another attempt within the hour is not charged again.
     pub charged_at: Option<Seconds>,
+    /// How long it waited after the co-signer's last no, in seconds; zero before the first.
+    pub retry_s: u64,
+    /// Time alone does not have it decided again before this.
+    pub not_before: Seconds,
     /// The index of its newest log entry.
     pub log_index: u64,
     /// When it last changed.
@@ -176,6 +180,8 @@ pub struct Ledger {
     pub next_cold: u32,
     /// After a sweep could not be planned: not again before this time.
     pub sweep_not_before: Seconds,
+    /// Read back, and their request does not verify any more.
+    pub disowned: Vec<(WithdrawalId, WithdrawalRow)>,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
 }
@@ -214,6 +220,12 @@ impl Ledger {
     /// Marks everything that waits without a reservation as to be decided again.
     pub fn ripen_all(&mut self) {
         self.ripe.extend(self.open.values().filter(|o| o.row.reservation.is_none()).map(|o| o.place));
+    }
+
+    /// Marks what waits without a reservation as to be decided again, but what is not due yet.
+    pub fn ripen_due(&mut self, now: Seconds) {
+        let due = |open: &&Open| open.row.reservation.is_none() && open.not_before <= now;
+        self.ripe.extend(self.open.values().filter(due).map(|open| open.place));
     }
 
     /// What leaves with the reservations that are not finished, in satoshi.
