@@ -116,6 +116,11 @@ pub struct ProvenOutput {
 }
 
 impl RawTransaction {
+    /// Whether a block created it: then it cannot be spent before it is 100 blocks deep.
+    pub fn is_coinbase(&self) -> bool {
+        self.transaction.is_coinbase()
+    }
+
     /// Reads one transaction, with or without its witnesses: the id does not cover them. Trailing bytes are refused.
     pub fn read(raw: &[u8]) -> Result<Self, ProofError> {
         if raw.len() > RAW_TRANSACTION_LEN_MAX {
@@ -158,7 +163,7 @@ impl RawTransaction {
             outpoint: OutPoint { txid: self.txid, vout },
             amount_sat: out.value.to_sat(),
             script_pubkey: out.script_pubkey.clone(),
-            coinbase: self.transaction.is_coinbase(),
+            coinbase: self.is_coinbase(),
         })
     }
 }

@@ -30,7 +30,7 @@ use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
 use crate::evidence::{VerifiedRequest, verify_cancel, verify_request};
 use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
-use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
+use crate::withdrawal::{Asset, Code, Finding, Krw, Outcome, Seconds, Stage, WithdrawalId};
 
 /// The signer's counters.
 pub struct SignerDesk {
@@ -147,15 +147,22 @@ impl SignerDesk {
         Ok(Admitted { request, payload, late })
     }
 
-    fn clear_ask(request: &VerifiedRequest, order: &WithdrawalOrder) -> ClearAsk {
-        ClearAsk {
+    /// What is asked of the enclave ahead of time, valued at the price that stands.
+    async fn clear_ask(
+        &self,
+        request: &VerifiedRequest,
+        order: &WithdrawalOrder,
+    ) -> Result<ClearAsk, DeskError> {
+        let asked = request.request();
+        let price = self.question(Question::Position).await?.price;
+        Ok(ClearAsk {
             id: request.id(),
             text: request.text().to_owned(),
             digest: data_encoding::HEXLOWER.encode(request.digest()),
-            request: request.request().clone(),
-            value: None,
+            request: asked.clone(),
+            value: price.and_then(|price| Krw::of(asked.amount, price, asked.asset.decimals())),
             payload: (!order.ivms101.is_empty()).then(|| order.ivms101.as_bytes().to_vec()),
-        }
+        })
     }
 
     /// The counterparty's answer, if the enclave has it already.
@@ -221,7 +228,7 @@ impl WithdrawalDesk for SignerDesk {
         if let Some(finding) = late {
             return Err(DeskError::Refused(finding));
         }
-        let ask = Self::clear_ask(&request, &order);
+        let ask = self.clear_ask(&request, &order).await?;
         let now = self.context.now();
         let reply = self.clearing.verify(&ask).await;
         let outcome = match reply {

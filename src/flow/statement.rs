@@ -179,5 +179,14 @@ fn prove_new(
         .scripts
         .find(script)
         .ok_or_else(|| no(format!("{outpoint} does not pay an address of this wallet")))?;
-    Ok(Coin { outpoint, amount_sat, branch, index, confirmations, chain_depth: 0, state: CoinState::Free })
+    Ok(Coin {
+        outpoint,
+        amount_sat,
+        branch,
+        index,
+        confirmations,
+        chain_depth: 0,
+        coinbase: proof.is_coinbase(),
+        state: CoinState::Free,
+    })
 }

@@ -148,6 +148,7 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
             index: change.index,
             confirmations: 0,
             chain_depth: depth.saturating_add(1),
+            coinbase: false,
             state: CoinState::Free,
         };
         write_coin(&mut turn.draft, &coin);

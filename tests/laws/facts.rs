@@ -1,5 +1,7 @@
 //! L10: facts are signed statements, verified by each party itself; old numbers and jumping prices free nothing.
 
+use std::time::Duration;
+
 use countersign::desk::*;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
@@ -125,4 +127,24 @@ async fn l10_facts_outlive_a_restart_of_both_parties() {
     world.restart_cosigner().await;
     world.restart_signer().await;
     assert_eq!(codes(&world.withdraw("r2", 2_000_000).await), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_statement_that_meets_a_busy_store_at_the_cosigner_is_not_lost() {
+    use sqlx::{Connection, Executor};
+    let world = World::new(Plan::default()).await;
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+    world.address("c1").await;
+    let path = world.dir.path().join("cosigner.db");
+    let mut other = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    // the co-signer waits five seconds for the lock, then its commit fails
+    world.fund("c1", &[3 * COIN]).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    other.execute("ROLLBACK").await.unwrap();
+    other.close().await.unwrap();
+    let paid = world.withdraw("r1", 2_000_000).await;
+    world.until(paid.id, |v| codes(v) == ["RELEASED"]).await;
 }

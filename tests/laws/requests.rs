@@ -3,6 +3,7 @@
 use countersign::desk::*;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
+use data_encoding::HEXLOWER;
 
 use super::thief::*;
 use super::world::*;
@@ -138,6 +139,39 @@ async fn l02_same_id_same_digest_gives_the_saved_outcome() {
     assert_eq!(after.raw_transaction, first.raw_transaction);
     assert_eq!(world.ask(&other, ("Robbins", "Taylor")).await.unwrap_err().code(), Code::RequestIdReused);
     assert_eq!(world.tap.orders.lock().unwrap().len(), asked, "it was signed again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l02_a_repeat_is_answered_with_its_outcome_however_old_it_is() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let request = world.request("r1", TAYLOR, 2_000_000);
+    let never_asked = world.request("r2", TAYLOR, 2_000_000);
+    let first = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    assert_eq!(codes(&first), ["RELEASED"]);
+    world.later(3_600);
+    let again = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    assert_eq!(again.raw_transaction, first.raw_transaction);
+    let other = WithdrawalRequest { amount: Amount::from_sat(2_000_001), ..request.clone() };
+    assert_eq!(world.ask(&other, ("Robbins", "Taylor")).await.unwrap_err().code(), Code::RequestIdReused);
+    // new, it is refused for its age
+    let no = world.ask(&never_asked, ("Robbins", "Taylor")).await.unwrap_err();
+    assert_eq!(no.code(), Code::RequestTimeOutOfRange);
+    world.restart_signer().await;
+    let again = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    assert_eq!(again.raw_transaction, first.raw_transaction);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l01_a_key_that_was_taken_out_pays_nothing_more_and_keeps_nobody_from_starting() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let held = world.withdraw("r1", 20_000_000).await;
+    world.until(held.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.stop_signer().await;
+    world.plan.trust.version = 2;
+    world.plan.trust.request_keys[0].key = HEXLOWER.encode(key(STRANGER).verifying_key().as_bytes());
+    world.start_signer().await;
+    world.until(held.id, |v| codes(v) == ["REQUEST_KEY_UNKNOWN"]).await;
+    assert!(matches!(world.find(held.id).await.outcome, Outcome::Refused(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

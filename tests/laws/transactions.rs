@@ -11,6 +11,42 @@ use super::thief::*;
 use super::world::*;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l11_a_stolen_signer_spends_no_coin_that_is_not_credited_yet() {
+    let (world, mut thief) = Thief::with(Plan::default(), 3, 100 * COIN).await;
+    let script = hot_wallet().script(Branch::Deposit, 0).unwrap();
+    let mut body = world.deposit(script.script_pubkey().to_owned(), &[COIN]);
+    let Body::Coins { transactions, coins } = &mut body else { unreachable!() };
+    coins[0].confirmations = 0;
+    let transaction: bitcoin::Transaction =
+        bitcoin::consensus::encode::deserialize(&transactions[0]).unwrap();
+    tell(&world, body).await.unwrap();
+    let fresh = OwnCoin {
+        outpoint: bitcoin::OutPoint { txid: transaction.compute_txid(), vout: 0 },
+        amount_sat: COIN,
+        script: std::sync::Arc::new(script),
+    };
+    thief.coins.push(fresh);
+    // as a sweep it would count as cold before it exists; as a withdrawal it could never be paid again
+    let sweep = thief.sweep(3, 0);
+    assert_eq!(no(thief.try_to(&world, &sweep, vec![]).await), "HOT_FUNDS_SHORT");
+    let asked = world.request("r1", TAYLOR, 2_000_000);
+    let payment = thief.payment(&asked);
+    let plot = thief.plot(3, &[&asked]);
+    assert_eq!(no(thief.try_to(&world, &plot, vec![payment.clone()]).await), "HOT_FUNDS_SHORT");
+    yes(thief.try_to(&world, &thief.plot(0, &[&asked]), vec![payment]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l08_small_sweeps_do_not_burn_the_fee_budget_of_all() {
+    let (world, mut thief) = Thief::with(Plan::default(), 3, 0).await;
+    let change = Some((Branch::Change, 0));
+    let small = Plot { cold: Some((0, 99_999)), change, ..thief.sweep(0, 0) };
+    assert_eq!(no(thief.try_to(&world, &small, vec![]).await), "KIND_NOT_ALLOWED");
+    let smallest = Plot { cold: Some((0, 100_000)), change, ..thief.sweep(0, 0) };
+    yes(thief.try_to(&world, &smallest, vec![]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l16_change_that_the_cosigner_cannot_derive_is_not_signed() {
     let (world, mut thief) = Thief::with(Plan::default(), 2, 100 * COIN).await;
     let asked = world.request("r1", TAYLOR, 2_000_000);

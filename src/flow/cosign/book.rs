@@ -115,6 +115,7 @@ impl Party {
                 index: change.index,
                 confirmations: 0,
                 chain_depth: depth.saturating_add(1),
+                coinbase: false,
                 state: CoinState::Free,
             };
             write_coin(draft, &coin);

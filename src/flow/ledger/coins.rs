@@ -34,6 +34,8 @@ pub struct Coin {
     pub confirmations: u32,
     /// How many unconfirmed transactions of our own lie between it and a confirmed coin.
     pub chain_depth: u8,
+    /// Whether a block made it: then the consensus rules let nobody spend it before [`COINBASE_DEPTH`] confirmations.
+    pub coinbase: bool,
     /// Where it stands.
     pub state: CoinState,
 }
@@ -55,6 +57,9 @@ impl Coin {
         self.branch == 1
     }
 }
+
+/// Confirmations before what a block made can be spent (COINBASE_MATURITY of Bitcoin's consensus rules).
+pub const COINBASE_DEPTH: u32 = 100;
 
 /// Deepest chain of own unconfirmed change that is spent (relay policy allows 25 in all).
 pub const CHAIN_DEPTH_MAX: u8 = 10;
@@ -111,14 +116,18 @@ impl Coins {
     }
 
     fn is_credited(&self, coin: &Coin) -> bool {
-        coin.is_change() || coin.confirmations >= self.depth_min
+        self.is_deep(coin) || (coin.is_change() && !coin.coinbase)
+    }
+
+    fn is_deep(&self, coin: &Coin) -> bool {
+        let wanted = if coin.coinbase { self.depth_min.max(COINBASE_DEPTH) } else { self.depth_min };
+        coin.confirmations >= wanted
     }
 
     /// Whether a transaction may spend it now: free, and deep enough or our own change in a short chain.
     pub fn is_spendable(&self, coin: &Coin) -> bool {
-        let settled =
-            coin.confirmations >= self.depth_min || (coin.is_change() && coin.chain_depth <= CHAIN_DEPTH_MAX);
-        settled && coin.state == CoinState::Free
+        let is_chained = coin.is_change() && !coin.coinbase && coin.chain_depth <= CHAIN_DEPTH_MAX;
+        (self.is_deep(coin) || is_chained) && coin.state == CoinState::Free
     }
 
     /// Everything credited and unspent, reserved inputs included, in satoshi.
@@ -161,8 +170,19 @@ mod tests {
             index: 0,
             confirmations,
             chain_depth: 0,
+            coinbase: false,
             state: CoinState::Free,
         }
+    }
+
+    #[test]
+    fn what_a_block_made_counts_only_when_the_consensus_rules_let_it_be_spent() {
+        let mut coins = Coins::new(6);
+        coins.put(Coin { coinbase: true, ..coin(1, 100, 0, 99) });
+        coins.put(Coin { coinbase: true, ..coin(2, 100, 1, 99) });
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (0, 0));
+        coins.put(Coin { coinbase: true, ..coin(1, 100, 0, 100) });
+        assert_eq!((coins.hot_sat(), coins.spendable_sat()), (100, 100));
     }
 
     #[test]

@@ -287,6 +287,9 @@ pub struct CoinRow {
     pub confirmations: u32,
     /// Own unconfirmed ancestors.
     pub chain_depth: u8,
+    /// Whether a block made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coinbase: bool,
     /// `free`, `spent` (with the reservation that spends it).
     pub spent_by: Option<String>,
 }
@@ -304,6 +307,7 @@ impl CoinRow {
             index: coin.index,
             confirmations: coin.confirmations,
             chain_depth: coin.chain_depth,
+            coinbase: coin.coinbase,
             spent_by,
         }
     }
@@ -330,6 +334,7 @@ impl CoinRow {
             index: self.index,
             confirmations: self.confirmations,
             chain_depth: self.chain_depth,
+            coinbase: self.coinbase,
             state,
         })
     }
