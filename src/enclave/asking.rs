@@ -19,7 +19,7 @@ use super::room::{CALL_TIME, Room, entropy};
 use super::seal::{self, Direction, Envelope, pad};
 use super::wire::client::CallFault;
 use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
-use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven};
+use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
 use crate::withdrawal::{Seconds, VaspId};
 
@@ -65,7 +65,7 @@ pub(super) async fn exchange(
         let again = match room.relay::<_, Fate>(Method::POST, &path, time, &parcel).await {
             Ok(Fate::Waiting) => return Ok(None),
             Ok(Fate::Answered { envelope }) => return opened(room, v, &parcel, &envelope).await.map(Some),
-            Ok(Fate::Refused { error }) => Miss::Refused(error),
+            Ok(Fate::Refused { error }) => Miss::Refused(plain_code(error)),
             Err(fault) if fault.is("uuid_unknown") => {
                 // The relay has started anew: none of the uuids it gave is good any more.
                 room.uuids.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -131,6 +131,89 @@ async fn twisted(
     (reply, seen)
 }
 
+/// A log that a test reads.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Takes what this thread logs until the guard is dropped.
+    ///
+    /// With one listener alone, `tracing` asks the thread that comes to a line first, which may be another test's; hence the second.
+    fn listen(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
+        let log = self.clone();
+        let second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
+        (tracing::subscriber::set_default(lines.finish()), second)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn no_free_text_of_the_other_side_reaches_the_log() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let world = World::without_relay().await;
+    let behaviour: Behaviour = Arc::new(|path, _| match path {
+        "POST /v1/uuids" => (StatusCode::OK, uuids()),
+        "POST /v1/keys" => (StatusCode::OK, their_statement(&identity_of(ROBOT.0))),
+        "POST /v1/verifications" => {
+            (StatusCode::OK, json!({"state": "refused", "error": "no Taylor Robbins here"}))
+        }
+        _ => (StatusCode::OK, Value::Null),
+    });
+    lying_relay(&world, behaviour).await;
+    let exchange = world.exchange().await;
+    let asked = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    assert_eq!(exchange.verify(asked).await.unwrap(), VerifyReply::Pending);
+    let stranger = Parcel { from: "Robbins".into(), ..parcel_of("Taylor Robbins") };
+    let answer: Result<Fate, _> = inbound(&world, exchange.address(), &stranger).await;
+    assert!(matches!(answer, Ok(Fate::Refused { .. })), "{answer:?}");
+    exchange.stop().await;
+    let text = log.text();
+    assert!(text.contains("refused the request: `unreadable`"), "{text}");
+    assert!(text.contains("a verification request was refused"), "{text}");
+    assert!(!text.contains("Robbins"), "{text}");
+}
+
+/// A parcel for the exchange's enclave that nobody sealed.
+fn parcel_of(uuid: &str) -> Parcel {
+    Parcel {
+        from: ROBOT.to_string(),
+        to: EXCHANGE.to_string(),
+        uuid: uuid.into(),
+        kind: "user".into(),
+        key_type: "PerVasp".into(),
+        envelope: Envelope { suite: "s".into(), key_id: "k".into(), enc: "e".into(), ciphertext: "c".into() },
+    }
+}
+
+/// Brings a parcel to the exchange's enclave with the relay's signature.
+async fn inbound(world: &World, address: SocketAddr, parcel: &Parcel) -> Result<Fate, CallFault> {
+    let relay = Client::new(world.roots.clone(), Sender::new("relay".into(), relay_key(), clock())).unwrap();
+    let call = Call {
+        to: &EXCHANGE.to_string(),
+        base: &format!("https://{address}"),
+        method: Method::POST,
+        path: "/v1/inbound/verifications",
+        time: Duration::from_secs(5),
+    };
+    relay.call(call, parcel).await
+}
+
 #[tokio::test]
 async fn a_counterparty_written_from_the_specification_alone_is_believed() {
     let (reply, seen) = twisted(|text| text, identity_of(ROBOT.0)).await;
