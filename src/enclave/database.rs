@@ -1,5 +1,8 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -69,6 +72,9 @@ pub enum DatabaseFault {
     /// There is one already.
     #[error("there is an enclave database at `{0}` already")]
     Exists(String),
+    /// Its file cannot be made.
+    #[error("the enclave database at `{0}` cannot be created")]
+    File(String, #[source] io::Error),
     /// It was written by another version.
     #[error("the enclave database has schema version {0}, this program has {SCHEMA_VERSION}")]
     Version(i64),
@@ -166,13 +172,15 @@ pub(super) struct Database {
 impl Database {
     /// Creates the file; refuses to touch an existing one.
     pub(super) async fn create(path: &Path) -> Result<(), DatabaseFault> {
-        if path.exists() {
-            return Err(DatabaseFault::Exists(path.display().to_string()));
+        create_file(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DatabaseFault::Exists(path.display().to_string()),
+            _ => DatabaseFault::File(path.display().to_string(), error),
+        })?;
+        let laid_out = lay_out(path).await;
+        if laid_out.is_err() {
+            remove_file(path);
         }
-        let pool = connect(path, true).await?;
-        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        pool.close().await;
-        Ok(())
+        Ok(laid_out?)
     }
 
     /// Opens the file; never creates it.
@@ -180,7 +188,7 @@ impl Database {
         if !path.exists() {
             return Err(DatabaseFault::Missing(path.display().to_string()));
         }
-        let pool = connect(path, false).await?;
+        let pool = connect(path).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
         if version != SCHEMA_VERSION {
             return Err(DatabaseFault::Version(version));
@@ -509,10 +517,38 @@ fn read_answer(row: &SqliteRow) -> Result<Option<Signed>, sqlx::Error> {
     Ok(text.zip(signature).map(|(text, signature)| Signed { text, signature }))
 }
 
-async fn connect(path: &Path, create: bool) -> Result<SqlitePool, sqlx::Error> {
+/// Creates an empty file that only its owner can read, and makes its name durable. SQLite gives the files beside it the same mode.
+fn create_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Takes an unfinished file away again, with what SQLite puts beside it.
+fn remove_file(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let removed = std::fs::remove_file(&name);
+        if let Err(error) =
+            removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        {
+            tracing::warn!(%error, "an unfinished enclave database could not be removed");
+        }
+    }
+}
+
+async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
+    let pool = connect(path).await?;
+    let done = sqlx::raw_sql(SCHEMA).execute(&pool).await;
+    pool.close().await;
+    done.map(drop)
+}
+
+async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(create)
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
@@ -545,6 +581,8 @@ fn unsigned(at: i64) -> Seconds {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::vault::DataKey;
     use super::*;
 
@@ -561,6 +599,30 @@ mod tests {
         Database::create(&path).await.unwrap();
         assert!(matches!(Database::create(&path).await, Err(DatabaseFault::Exists(_))));
         assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
+    }
+
+    #[tokio::test]
+    async fn the_database_is_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        db.verification_expired("wakes the files beside it").await.unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_finished_is_taken_away_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        std::fs::create_dir(dir.path().join("enclave.db-wal")).unwrap();
+        assert!(matches!(Database::create(&path).await, Err(DatabaseFault::Sqlite(_))));
+        assert!(!path.exists());
+        std::fs::remove_dir(dir.path().join("enclave.db-wal")).unwrap();
+        Database::create(&path).await.unwrap();
     }
 
     #[tokio::test]
