@@ -17,6 +17,10 @@ use super::wire::key::{KeyType, SignedKey};
 use crate::withdrawal::{Seconds, VaspId};
 
 const SCHEMA: &str = "
+CREATE TABLE data_key (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    check_value BLOB NOT NULL
+) STRICT;
 CREATE TABLE own_keys (
     key_type TEXT NOT NULL,
     key_identifier TEXT NOT NULL,
@@ -59,9 +63,9 @@ CREATE TABLE verifications (
     PRIMARY KEY (role, row_key)
 ) STRICT;
 CREATE INDEX verifications_due ON verifications (role, state, next_try_at);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +82,9 @@ pub enum DatabaseFault {
     /// It was written by another version.
     #[error("the enclave database has schema version {0}, this program has {SCHEMA_VERSION}")]
     Version(i64),
+    /// It was begun with another data key.
+    #[error("`enclave.data_key` is not the key of the enclave database at `{0}`")]
+    OtherKey(String),
     /// SQLite fails; a write may have happened.
     #[error("the enclave database does not answer")]
     Sqlite(#[from] sqlx::Error),
@@ -183,7 +190,7 @@ impl Database {
         Ok(laid_out?)
     }
 
-    /// Opens the file; never creates it.
+    /// Opens the file; never creates it. The first key it is opened with is its key for ever.
     pub(super) async fn open(path: &Path, vault: Vault) -> Result<Self, DatabaseFault> {
         if !path.exists() {
             return Err(DatabaseFault::Missing(path.display().to_string()));
@@ -192,6 +199,9 @@ impl Database {
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
         if version != SCHEMA_VERSION {
             return Err(DatabaseFault::Version(version));
+        }
+        if !is_key_of(&pool, &vault).await? {
+            return Err(DatabaseFault::OtherKey(path.display().to_string()));
         }
         Ok(Self { pool, vault })
     }
@@ -545,6 +555,16 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
     done.map(drop)
 }
 
+/// Whether this is the key the database was begun with; a database that has none yet begins with this one.
+async fn is_key_of(pool: &SqlitePool, vault: &Vault) -> Result<bool, sqlx::Error> {
+    let value = vault.check_value().to_vec();
+    let begin =
+        sqlx::query("INSERT INTO data_key (one, check_value) VALUES (1, ?) ON CONFLICT (one) DO NOTHING");
+    begin.bind(&value).execute(pool).await?;
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT check_value FROM data_key").fetch_one(pool).await?;
+    Ok(kept == value)
+}
+
 async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -583,8 +603,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::EnclaveFault;
     use super::super::vault::DataKey;
     use super::*;
+    use crate::withdrawal::Code;
 
     fn vault(n: u8) -> Vault {
         Vault::new(&DataKey::new(&[n; 32])).unwrap()
@@ -637,10 +659,22 @@ mod tests {
         db.own_key_insert(purpose, "b", &key(2), Seconds(1)).await.unwrap();
         assert_eq!(db.own_key(purpose).await.unwrap().unwrap().private.to_vec(), vec![1; 32]);
         db.close().await;
-        let db = Database::open(&path, vault(2)).await.unwrap();
+        let other = Database { pool: connect(&path).await.unwrap(), vault: vault(2) };
         assert!(matches!(
-            db.own_key(purpose).await,
+            other.own_key(purpose).await,
             Err(DatabaseFault::Vault(VaultFault::Unreadable("private_key")))
         ));
+    }
+
+    #[tokio::test]
+    async fn another_data_key_opens_nothing_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        Database::open(&path, vault(1)).await.unwrap().close().await;
+        let fault = EnclaveFault::from(Database::open(&path, vault(2)).await.err().unwrap());
+        assert_eq!(fault.code(), Code::StoreOtherKey);
+        assert!(fault.to_string().contains("enclave.data_key") && fault.to_string().contains("enclave.db"));
+        assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
     }
 }
