@@ -141,7 +141,7 @@ pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
 async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
     let (to, key_type) = (vasp(v)?, room.limits.key_type);
     let ours = identifier(key_type, room.vasp, &v.destination, uuid);
-    let reply_key = room.own_key((key_type, &ours)).await?;
+    let reply_key = room.own_key((key_type, &ours), room.vasp).await?;
     let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
     let asked = asked(v, uuid)?;
     let binding = binding(Direction::Request, uuid, room.vasp, to, key_type);

@@ -49,7 +49,10 @@ pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey,
         return Err("malformed");
     }
     let purpose = (key_type, asked.identifier.as_str());
-    let key = room.own_key(purpose).await.map_err(|_| "unavailable")?;
+    let key = room.own_key(purpose, from).await.map_err(|fault| match fault {
+        EnclaveFault::QueueFull(_) => "busy",
+        _ => "unavailable",
+    })?;
     Ok(room.signed_key(purpose, &key.public))
 }
 

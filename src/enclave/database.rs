@@ -27,9 +27,11 @@ CREATE TABLE own_keys (
     key_id TEXT NOT NULL UNIQUE,
     public_key BLOB NOT NULL,
     private_key BLOB NOT NULL,
+    made_for TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (key_type, key_identifier)
 ) STRICT;
+CREATE INDEX own_keys_made ON own_keys (key_type, made_for, created_at);
 CREATE TABLE counter_party_keys (
     vasp_id TEXT NOT NULL,
     key_type TEXT NOT NULL,
@@ -388,21 +390,33 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps a new key pair unless there is one for that purpose.
+    /// Lets go of the keys for one verification each that were made for this VASP before `since`; says how many are left.
+    pub(super) async fn own_keys_once(&self, made_for: VaspId, since: Seconds) -> Result<u64, DatabaseFault> {
+        let (once, made_for) = (KeyType::PerVerification.as_str(), made_for.to_string());
+        let old = sqlx::query("DELETE FROM own_keys WHERE key_type = ? AND made_for = ? AND created_at < ?");
+        old.bind(once).bind(&made_for).bind(signed(since)).execute(&self.pool).await?;
+        let left = sqlx::query_scalar("SELECT count(*) FROM own_keys WHERE key_type = ? AND made_for = ?");
+        let left: i64 = left.bind(once).bind(&made_for).fetch_one(&self.pool).await?;
+        Ok(left.unsigned_abs())
+    }
+
+    /// Keeps a new key pair, made for a VASP's sake, unless there is one for that purpose.
     pub(super) async fn own_key_insert(
         &self,
         purpose: (KeyType, &str),
+        made_for: VaspId,
         key_id: &str,
         key: &OwnKey,
         now: Seconds,
     ) -> Result<(), DatabaseFault> {
         let private = self.vault.seal(private_place(key_id), &key.private)?;
         let query = sqlx::query(
-            "INSERT INTO own_keys (key_type, key_identifier, key_id, public_key, private_key, created_at) \
-             VALUES (?,?,?,?,?,?) ON CONFLICT (key_type, key_identifier) DO NOTHING",
+            "INSERT INTO own_keys (key_type, key_identifier, key_id, public_key, private_key, made_for, created_at) \
+             VALUES (?,?,?,?,?,?,?) ON CONFLICT (key_type, key_identifier) DO NOTHING",
         );
         let query = query.bind(purpose.0.as_str()).bind(purpose.1).bind(key_id);
-        query.bind(key.public.to_vec()).bind(private).bind(signed(now)).execute(&self.pool).await?;
+        let query = query.bind(key.public.to_vec()).bind(private).bind(made_for.to_string());
+        query.bind(signed(now)).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -655,8 +669,8 @@ mod tests {
         let db = Database::open(&path, vault(1)).await.unwrap();
         let key = |n| OwnKey { public: [n; 32], private: Zeroizing::new(vec![n; 32]) };
         let purpose = (KeyType::PerVasp, "7");
-        db.own_key_insert(purpose, "a", &key(1), Seconds(1)).await.unwrap();
-        db.own_key_insert(purpose, "b", &key(2), Seconds(1)).await.unwrap();
+        db.own_key_insert(purpose, VaspId(7), "a", &key(1), Seconds(1)).await.unwrap();
+        db.own_key_insert(purpose, VaspId(7), "b", &key(2), Seconds(1)).await.unwrap();
         assert_eq!(db.own_key(purpose).await.unwrap().unwrap().private.to_vec(), vec![1; 32]);
         db.close().await;
         let other = Database { pool: connect(&path).await.unwrap(), vault: vault(2) };

@@ -179,9 +179,11 @@ async fn no_free_text_of_the_other_side_reaches_the_log() {
     let exchange = world.exchange().await;
     let asked = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
     assert_eq!(exchange.verify(asked).await.unwrap(), VerifyReply::Pending);
-    let stranger = Parcel { from: "Robbins".into(), ..parcel_of("Taylor Robbins") };
-    let answer: Result<Fate, _> = inbound(&world, exchange.address(), &stranger).await;
-    assert!(matches!(answer, Ok(Fate::Refused { .. })), "{answer:?}");
+    let robot = world.robot().await;
+    let (from, uuid) = ("Robbins".into(), "Taylor Robbins".into());
+    let stranger = Parcel { from, uuid, ..forged(&world, &relay_key(), UUID).await };
+    assert_eq!(refusal(&world, &stranger).await, "vasp_unknown");
+    robot.stop().await;
     exchange.stop().await;
     let text = log.text();
     assert!(text.contains("refused the request: `unreadable`"), "{text}");
@@ -189,29 +191,70 @@ async fn no_free_text_of_the_other_side_reaches_the_log() {
     assert!(!text.contains("Robbins"), "{text}");
 }
 
-/// A parcel for the exchange's enclave that nobody sealed.
-fn parcel_of(uuid: &str) -> Parcel {
-    Parcel {
-        from: ROBOT.to_string(),
-        to: EXCHANGE.to_string(),
-        uuid: uuid.into(),
-        kind: "user".into(),
-        key_type: "PerVasp".into(),
-        envelope: Envelope { suite: "s".into(), key_id: "k".into(), enc: "e".into(), ciphertext: "c".into() },
+/// Asks the robot's enclave for a key for one verification.
+async fn key_once(world: &World) -> Result<SignedKey, CallFault> {
+    let asked = KeyAsked {
+        from: EXCHANGE.to_string(),
+        to: ROBOT.to_string(),
+        key_type: "PerVerification".into(),
+        identifier: uuid::Uuid::new_v4().to_string(),
+    };
+    call(world, &as_relay(world), "/v1/inbound/keys", &asked).await
+}
+
+#[tokio::test]
+async fn a_peer_has_only_so_many_keys_made_and_they_do_not_stay_for_ever() {
+    let world = World::without_relay().await;
+    let robot = world.robot().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.database(ROBOT));
+    let keys = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let waiting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+        INSERT INTO own_keys SELECT 'PerVerification', i, i, x'', x'', '1001', unixepoch() FROM n";
+    sqlx::raw_sql(waiting).execute(&keys).await.unwrap();
+    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
+    sqlx::raw_sql("UPDATE own_keys SET created_at = created_at - 86500").execute(&keys).await.unwrap();
+    key_once(&world).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM own_keys").fetch_one(&keys).await.unwrap();
+    assert_eq!(left, 1);
+    robot.stop().await;
+}
+
+/// A backend that never answers.
+struct Mute(tokio::sync::Notify);
+
+impl Backend for Mute {
+    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+        self.0.notify_one();
+        Box::pin(std::future::pending())
+    }
+
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+        self.verify_account(question)
     }
 }
 
-/// Brings a parcel to the exchange's enclave with the relay's signature.
-async fn inbound(world: &World, address: SocketAddr, parcel: &Parcel) -> Result<Fate, CallFault> {
-    let relay = Client::new(world.roots.clone(), Sender::new("relay".into(), relay_key(), clock())).unwrap();
-    let call = Call {
-        to: &EXCHANGE.to_string(),
-        base: &format!("https://{address}"),
-        method: Method::POST,
-        path: "/v1/inbound/verifications",
-        time: Duration::from_secs(5),
+#[tokio::test]
+async fn a_key_is_made_only_where_there_is_a_place() {
+    let world = World::new().await;
+    let mut settings = world.settings(ROBOT, world.robot_address);
+    settings.limits.at_once_max = 1;
+    let mute = Arc::new(Mute(tokio::sync::Notify::new()));
+    let robot = world.start(settings, mute.clone(), world.robot_address).await;
+    key_once(&world).await.unwrap();
+    let exchange = Arc::new(world.exchange().await);
+    let asking = exchange.clone();
+    let asking =
+        tokio::spawn(async move { asking.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await });
+    // Asked again until the relay knows both.
+    let again = async {
+        while tokio::time::timeout(Duration::from_millis(200), mute.0.notified()).await.is_err() {
+            let _ = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await;
+        }
     };
-    relay.call(call, parcel).await
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
+    asking.abort();
+    robot.stop().await;
 }
 
 #[tokio::test]
