@@ -12,7 +12,7 @@ use super::config::{self, load};
 use super::instance::{Instance, Witnessing};
 use super::problem::Problem;
 use super::{keyfile, words};
-use crate::enclave::Enclave;
+use crate::enclave::{DataKey, Enclave};
 use crate::keys::{self, KeyRole, KeystoreTerms, OpenKeystore, PassphraseSource, SealCost, SecretBytes};
 use crate::store::StoreUrl;
 use crate::withdrawal::Network;
@@ -204,6 +204,33 @@ struct EnclavePlan {
     identity_key: PathBuf,
 }
 
+impl EnclavePlan {
+    /// A new data key would open nothing of a database that is there already.
+    fn no_lost_key(&self) -> Result<(), Problem> {
+        if self.data_key.exists() || self.database.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let problem = format!("is missing, and there is a database at `{}` already", self.database.display());
+        let cure =
+            "put the key file of this database back; without it, move the database away to begin a new one";
+        Err(Problem::config("enclave data key", problem, cure))
+    }
+
+    /// Makes what is missing; gives the public half of the identity key.
+    async fn make(&self, existing: bool) -> Result<String, Problem> {
+        let identity = made_or_kept(&self.identity_key, "enclave identity key", existing)?;
+        let field = "enclave data key";
+        made_or_kept(&self.data_key, field, existing)?;
+        if !(existing && self.database.exists()) {
+            Enclave::create_database(&self.database).await?;
+        }
+        let key = load::hex_key(field, &PassphraseSource::File(self.data_key.clone()))?;
+        let tried = Enclave::try_database(&self.database, &DataKey::new(key.expose())).await;
+        tried.map_err(|fault| Problem::from(fault).at(field))?;
+        Ok(identity)
+    }
+}
+
 impl Plan {
     fn of(args: &InitArgs, role: KeyRole) -> Result<Self, Problem> {
         let mut plan = match (&args.config, role) {
@@ -283,7 +310,7 @@ impl Plan {
     /// Looks at every place before anything is written, so that a half-made party is rare.
     fn nothing_there(&self, existing: bool) -> Result<(), Problem> {
         if existing {
-            return Ok(());
+            return self.enclave.as_ref().map_or(Ok(()), EnclavePlan::no_lost_key);
         }
         let mut places = vec![("keystore", self.keystore.clone())];
         places.extend(self.store.as_ref().and_then(config::sqlite_path).map(|path| ("store", path)));
@@ -354,11 +381,7 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
         facts = tell(facts, "store", "store", url.to_string());
     }
     if let Some(enclave) = &plan.enclave {
-        let identity = made_or_kept(&enclave.identity_key, "enclave identity key", args.existing)?;
-        made_or_kept(&enclave.data_key, "enclave data key", args.existing)?;
-        if !(args.existing && enclave.database.exists()) {
-            Enclave::create_database(&enclave.database).await?;
-        }
+        let identity = enclave.make(args.existing).await?;
         facts = tell(facts, "enclave_identity_key", "enclave identity key", identity);
         facts = tell(facts, "enclave_database", "enclave database", enclave.database.display().to_string());
     }

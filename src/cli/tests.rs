@@ -104,6 +104,23 @@ fn existing_things_are_kept_and_only_what_is_missing_is_made() {
 }
 
 #[test]
+fn a_travel_rule_database_gets_no_second_data_key() {
+    let desk = Desk::new();
+    desk.init_signer();
+    let again = format!("{} --existing", SIGNER.replace("--words-file @a.words", ""));
+    std::fs::rename(desk.path("e.key"), desk.path("e.key.away")).unwrap();
+    let lost = desk.no(&again);
+    assert_eq!((lost.exit, lost.field.as_deref()), (Exit::Usage, Some("enclave data key")), "{lost}");
+    assert!(!desk.path("e.key").exists());
+    desk.write("e.key", &format!("{}\n", "17".repeat(32)));
+    let other = desk.no(&again);
+    assert_eq!(other.code, Some(Code::StoreOtherKey), "{other}");
+    assert!(other.text.contains("e.db"), "{other}");
+    std::fs::rename(desk.path("e.key.away"), desk.path("e.key")).unwrap();
+    desk.play(&again).unwrap();
+}
+
+#[test]
 fn words_restore_the_same_key_in_english_and_in_korean() {
     let desk = Desk::new();
     let line = "init --role vault --network regtest --cost cheap --passphrase-file @pass --language korean";

@@ -113,6 +113,8 @@ impl EnclaveFault {
             Self::QueueFull(_) => Code::QueueFull,
             Self::Database(DatabaseFault::Missing(_)) => Code::StoreMissing,
             Self::Database(DatabaseFault::Vault(VaultFault::Unreadable(_))) => Code::StoreTampered,
+            Self::Database(DatabaseFault::OtherKey(_)) => Code::StoreOtherKey,
+            Self::Database(DatabaseFault::Version(_)) => Code::StoreOtherVersion,
             Self::Database(_) => Code::StoreUnavailable,
             Self::Config(_) => Code::ConfigInvalid,
             Self::Entropy => Code::EnclaveUnavailable,

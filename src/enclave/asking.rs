@@ -19,7 +19,7 @@ use super::room::{CALL_TIME, Room, entropy};
 use super::seal::{self, Direction, Envelope, pad};
 use super::wire::client::CallFault;
 use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
-use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven};
+use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
 use crate::withdrawal::{Seconds, VaspId};
 
@@ -65,7 +65,7 @@ pub(super) async fn exchange(
         let again = match room.relay::<_, Fate>(Method::POST, &path, time, &parcel).await {
             Ok(Fate::Waiting) => return Ok(None),
             Ok(Fate::Answered { envelope }) => return opened(room, v, &parcel, &envelope).await.map(Some),
-            Ok(Fate::Refused { error }) => Miss::Refused(error),
+            Ok(Fate::Refused { error }) => Miss::Refused(plain_code(error)),
             Err(fault) if fault.is("uuid_unknown") => {
                 // The relay has started anew: none of the uuids it gave is good any more.
                 room.uuids.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -141,7 +141,7 @@ pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
 async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
     let (to, key_type) = (vasp(v)?, room.limits.key_type);
     let ours = identifier(key_type, room.vasp, &v.destination, uuid);
-    let reply_key = room.own_key((key_type, &ours)).await?;
+    let reply_key = room.own_key((key_type, &ours), room.vasp).await?;
     let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
     let asked = asked(v, uuid)?;
     let binding = binding(Direction::Request, uuid, room.vasp, to, key_type);

@@ -49,7 +49,10 @@ pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey,
         return Err("malformed");
     }
     let purpose = (key_type, asked.identifier.as_str());
-    let key = room.own_key(purpose).await.map_err(|_| "unavailable")?;
+    let key = room.own_key(purpose, from).await.map_err(|fault| match fault {
+        EnclaveFault::QueueFull(_) => "busy",
+        _ => "unavailable",
+    })?;
     Ok(room.signed_key(purpose, &key.public))
 }
 
@@ -58,19 +61,23 @@ pub(super) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
     match take(room, parcel).await {
         Ok(fate) => fate,
         Err(Trouble::Refused(error)) => {
-            tracing::warn!(
-                uuid = parcel.uuid,
-                from = parcel.from,
-                error,
-                "a verification request was refused"
-            );
+            let (uuid, from) = known(room, parcel);
+            tracing::warn!(uuid, from, error, "a verification request was refused");
             Fate::Refused { error: error.to_owned() }
         }
         Err(Trouble::Fault(fault)) => {
-            tracing::error!(uuid = parcel.uuid, %fault, "a verification request could not be served");
+            let (uuid, from) = known(room, parcel);
+            tracing::error!(uuid, from, %fault, "a verification request could not be served");
             Fate::Waiting
         }
     }
+}
+
+/// What of a parcel may be logged whoever wrote it: its uuid if it is one, and its sender's id if that is a peer's.
+fn known<'a>(room: &Room, parcel: &'a Parcel) -> (Option<&'a str>, Option<u64>) {
+    let uuid = Some(parcel.uuid.as_str()).filter(|uuid| is_uuid(uuid));
+    let from = VaspId::parse(&parcel.from).ok().filter(|from| room.peers.contains_key(from));
+    (uuid, from.map(|from| from.0))
 }
 
 /// Why a parcel gets no answer now.

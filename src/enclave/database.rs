@@ -1,5 +1,8 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,15 +17,21 @@ use super::wire::key::{KeyType, SignedKey};
 use crate::withdrawal::{Seconds, VaspId};
 
 const SCHEMA: &str = "
+CREATE TABLE data_key (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    check_value BLOB NOT NULL
+) STRICT;
 CREATE TABLE own_keys (
     key_type TEXT NOT NULL,
     key_identifier TEXT NOT NULL,
     key_id TEXT NOT NULL UNIQUE,
     public_key BLOB NOT NULL,
     private_key BLOB NOT NULL,
+    made_for TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (key_type, key_identifier)
 ) STRICT;
+CREATE INDEX own_keys_made ON own_keys (key_type, made_for, created_at);
 CREATE TABLE counter_party_keys (
     vasp_id TEXT NOT NULL,
     key_type TEXT NOT NULL,
@@ -56,9 +65,9 @@ CREATE TABLE verifications (
     PRIMARY KEY (role, row_key)
 ) STRICT;
 CREATE INDEX verifications_due ON verifications (role, state, next_try_at);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +78,15 @@ pub enum DatabaseFault {
     /// There is one already.
     #[error("there is an enclave database at `{0}` already")]
     Exists(String),
+    /// Its file cannot be made.
+    #[error("the enclave database at `{0}` cannot be created")]
+    File(String, #[source] io::Error),
     /// It was written by another version.
     #[error("the enclave database has schema version {0}, this program has {SCHEMA_VERSION}")]
     Version(i64),
+    /// It was begun with another data key.
+    #[error("`enclave.data_key` is not the key of the enclave database at `{0}`")]
+    OtherKey(String),
     /// SQLite fails; a write may have happened.
     #[error("the enclave database does not answer")]
     Sqlite(#[from] sqlx::Error),
@@ -166,24 +181,29 @@ pub(super) struct Database {
 impl Database {
     /// Creates the file; refuses to touch an existing one.
     pub(super) async fn create(path: &Path) -> Result<(), DatabaseFault> {
-        if path.exists() {
-            return Err(DatabaseFault::Exists(path.display().to_string()));
+        create_file(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DatabaseFault::Exists(path.display().to_string()),
+            _ => DatabaseFault::File(path.display().to_string(), error),
+        })?;
+        let laid_out = lay_out(path).await;
+        if laid_out.is_err() {
+            remove_file(path);
         }
-        let pool = connect(path, true).await?;
-        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        pool.close().await;
-        Ok(())
+        Ok(laid_out?)
     }
 
-    /// Opens the file; never creates it.
+    /// Opens the file; never creates it. The first key it is opened with is its key for ever.
     pub(super) async fn open(path: &Path, vault: Vault) -> Result<Self, DatabaseFault> {
         if !path.exists() {
             return Err(DatabaseFault::Missing(path.display().to_string()));
         }
-        let pool = connect(path, false).await?;
+        let pool = connect(path).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
         if version != SCHEMA_VERSION {
             return Err(DatabaseFault::Version(version));
+        }
+        if !is_key_of(&pool, &vault).await? {
+            return Err(DatabaseFault::OtherKey(path.display().to_string()));
         }
         Ok(Self { pool, vault })
     }
@@ -370,21 +390,33 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps a new key pair unless there is one for that purpose.
+    /// Lets go of the keys for one verification each that were made for this VASP before `since`; says how many are left.
+    pub(super) async fn own_keys_once(&self, made_for: VaspId, since: Seconds) -> Result<u64, DatabaseFault> {
+        let (once, made_for) = (KeyType::PerVerification.as_str(), made_for.to_string());
+        let old = sqlx::query("DELETE FROM own_keys WHERE key_type = ? AND made_for = ? AND created_at < ?");
+        old.bind(once).bind(&made_for).bind(signed(since)).execute(&self.pool).await?;
+        let left = sqlx::query_scalar("SELECT count(*) FROM own_keys WHERE key_type = ? AND made_for = ?");
+        let left: i64 = left.bind(once).bind(&made_for).fetch_one(&self.pool).await?;
+        Ok(left.unsigned_abs())
+    }
+
+    /// Keeps a new key pair, made for a VASP's sake, unless there is one for that purpose.
     pub(super) async fn own_key_insert(
         &self,
         purpose: (KeyType, &str),
+        made_for: VaspId,
         key_id: &str,
         key: &OwnKey,
         now: Seconds,
     ) -> Result<(), DatabaseFault> {
         let private = self.vault.seal(private_place(key_id), &key.private)?;
         let query = sqlx::query(
-            "INSERT INTO own_keys (key_type, key_identifier, key_id, public_key, private_key, created_at) \
-             VALUES (?,?,?,?,?,?) ON CONFLICT (key_type, key_identifier) DO NOTHING",
+            "INSERT INTO own_keys (key_type, key_identifier, key_id, public_key, private_key, made_for, created_at) \
+             VALUES (?,?,?,?,?,?,?) ON CONFLICT (key_type, key_identifier) DO NOTHING",
         );
         let query = query.bind(purpose.0.as_str()).bind(purpose.1).bind(key_id);
-        query.bind(key.public.to_vec()).bind(private).bind(signed(now)).execute(&self.pool).await?;
+        let query = query.bind(key.public.to_vec()).bind(private).bind(made_for.to_string());
+        query.bind(signed(now)).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -509,10 +541,48 @@ fn read_answer(row: &SqliteRow) -> Result<Option<Signed>, sqlx::Error> {
     Ok(text.zip(signature).map(|(text, signature)| Signed { text, signature }))
 }
 
-async fn connect(path: &Path, create: bool) -> Result<SqlitePool, sqlx::Error> {
+/// Creates an empty file that only its owner can read, and makes its name durable. SQLite gives the files beside it the same mode.
+fn create_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Takes an unfinished file away again, with what SQLite puts beside it.
+fn remove_file(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let removed = std::fs::remove_file(&name);
+        if let Err(error) =
+            removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        {
+            tracing::warn!(%error, "an unfinished enclave database could not be removed");
+        }
+    }
+}
+
+async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
+    let pool = connect(path).await?;
+    let done = sqlx::raw_sql(SCHEMA).execute(&pool).await;
+    pool.close().await;
+    done.map(drop)
+}
+
+/// Whether this is the key the database was begun with; a database that has none yet begins with this one.
+async fn is_key_of(pool: &SqlitePool, vault: &Vault) -> Result<bool, sqlx::Error> {
+    let value = vault.check_value().to_vec();
+    let begin =
+        sqlx::query("INSERT INTO data_key (one, check_value) VALUES (1, ?) ON CONFLICT (one) DO NOTHING");
+    begin.bind(&value).execute(pool).await?;
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT check_value FROM data_key").fetch_one(pool).await?;
+    Ok(kept == value)
+}
+
+async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(create)
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
@@ -545,8 +615,12 @@ fn unsigned(at: i64) -> Seconds {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::EnclaveFault;
     use super::super::vault::DataKey;
     use super::*;
+    use crate::withdrawal::Code;
 
     fn vault(n: u8) -> Vault {
         Vault::new(&DataKey::new(&[n; 32])).unwrap()
@@ -564,6 +638,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_database_is_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        db.verification_expired("wakes the files beside it").await.unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_finished_is_taken_away_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        std::fs::create_dir(dir.path().join("enclave.db-wal")).unwrap();
+        assert!(matches!(Database::create(&path).await, Err(DatabaseFault::Sqlite(_))));
+        assert!(!path.exists());
+        std::fs::remove_dir(dir.path().join("enclave.db-wal")).unwrap();
+        Database::create(&path).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_private_key_opens_with_the_database_key_alone_and_the_first_one_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("enclave.db");
@@ -571,14 +669,26 @@ mod tests {
         let db = Database::open(&path, vault(1)).await.unwrap();
         let key = |n| OwnKey { public: [n; 32], private: Zeroizing::new(vec![n; 32]) };
         let purpose = (KeyType::PerVasp, "7");
-        db.own_key_insert(purpose, "a", &key(1), Seconds(1)).await.unwrap();
-        db.own_key_insert(purpose, "b", &key(2), Seconds(1)).await.unwrap();
+        db.own_key_insert(purpose, VaspId(7), "a", &key(1), Seconds(1)).await.unwrap();
+        db.own_key_insert(purpose, VaspId(7), "b", &key(2), Seconds(1)).await.unwrap();
         assert_eq!(db.own_key(purpose).await.unwrap().unwrap().private.to_vec(), vec![1; 32]);
         db.close().await;
-        let db = Database::open(&path, vault(2)).await.unwrap();
+        let other = Database { pool: connect(&path).await.unwrap(), vault: vault(2) };
         assert!(matches!(
-            db.own_key(purpose).await,
+            other.own_key(purpose).await,
             Err(DatabaseFault::Vault(VaultFault::Unreadable("private_key")))
         ));
+    }
+
+    #[tokio::test]
+    async fn another_data_key_opens_nothing_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        Database::open(&path, vault(1)).await.unwrap().close().await;
+        let fault = EnclaveFault::from(Database::open(&path, vault(2)).await.err().unwrap());
+        assert_eq!(fault.code(), Code::StoreOtherKey);
+        assert!(fault.to_string().contains("enclave.data_key") && fault.to_string().contains("enclave.db"));
+        assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
 
 use super::beneficiary;
 use super::room::Room;
@@ -39,6 +40,7 @@ async fn keys(
     body: Bytes,
 ) -> Result<Json<SignedKey>, Failed> {
     let asked: KeyAsked = admit(&room, &method, uri.path(), &headers, &body)?;
+    let _place = place(&room)?;
     let key = beneficiary::give_key(&room, &asked).await;
     key.map(Json).map_err(|error| failure(StatusCode::UNPROCESSABLE_ENTITY, error))
 }
@@ -51,9 +53,13 @@ async fn verifications(
     body: Bytes,
 ) -> Result<Json<Fate>, Failed> {
     let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
-    let _place =
-        room.inbound_places.try_acquire().map_err(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
+    let _place = place(&room)?;
     Ok(Json(beneficiary::receive(&room, &parcel).await))
+}
+
+/// One of the bounded places for what the relay brings.
+fn place(room: &Room) -> Result<SemaphorePermit<'_>, Failed> {
+    room.inbound_places.try_acquire().map_err(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "busy"))
 }
 
 fn admit<T: DeserializeOwned>(

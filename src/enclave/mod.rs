@@ -37,6 +37,7 @@ use self::ivms::Payload;
 use self::room::Room;
 pub use self::settings::{Limits, RelayPin, Settings};
 pub use self::vault::DataKey;
+use self::vault::Vault;
 use crate::withdrawal::{Invalid, Seconds};
 
 /// Where the time comes from.
@@ -54,6 +55,15 @@ impl Enclave {
     /// Creates the database file; refuses an existing one. Only `init` does this.
     pub async fn create_database(path: &Path) -> Result<(), EnclaveFault> {
         Ok(Database::create(path).await?)
+    }
+
+    /// Whether the data key is the database's; a new database gets it for its own.
+    ///
+    /// Errors: [`crate::withdrawal::Code::StoreOtherKey`] if it was begun with another one.
+    pub async fn try_database(path: &Path, key: &DataKey) -> Result<(), EnclaveFault> {
+        let vault = Vault::new(key).map_err(|e| EnclaveFault::Config(e.to_string()))?;
+        Database::open(path, vault).await?.close().await;
+        Ok(())
     }
 
     /// Opens the database, serves `listener` for the relay, and takes up every verification that still waits.

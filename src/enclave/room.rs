@@ -22,12 +22,17 @@ use super::wire::key::{KeyType, SignedKey};
 use super::wire::signed::{Gate, Sender};
 use super::wire::tls;
 use super::{Clock, EnclaveFault, Health, Limits, Settings};
-use crate::withdrawal::VaspId;
+use crate::withdrawal::{Seconds, VaspId};
 
 /// The name under which the relay signs and is addressed.
 pub(super) const RELAY: &str = "relay";
 /// How long a call to the relay may take, beside what it is asked to wait.
 pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
+
+/// How long a key for one verification is kept, in seconds.
+const KEY_ONCE_S: u64 = 86_400;
+/// How many of them one peer may have made in that time.
+const KEYS_ONCE_MAX: u64 = 20_000;
 
 pub(super) struct Room {
     pub(super) vasp: VaspId,
@@ -122,17 +127,32 @@ impl Room {
         }
     }
 
-    /// The own key for a purpose, made now if there is none yet.
-    pub(super) async fn own_key(&self, purpose: (KeyType, &str)) -> Result<OwnKey, EnclaveFault> {
+    /// The own key for a purpose, made now for this VASP's sake if there is none yet.
+    pub(super) async fn own_key(
+        &self,
+        purpose: (KeyType, &str),
+        made_for: VaspId,
+    ) -> Result<OwnKey, EnclaveFault> {
         if let Some(key) = self.db.own_key(purpose).await? {
             return Ok(key);
+        }
+        if purpose.0 == KeyType::PerVerification {
+            self.check_keys_once(made_for).await?;
         }
         let pair = KeyPair::derive(&entropy()?);
         let name = key_id(&pair.public);
         let key = OwnKey { public: pair.public, private: pair.private };
-        self.db.own_key_insert(purpose, &name, &key, (self.now)()).await?;
+        self.db.own_key_insert(purpose, made_for, &name, &key, (self.now)()).await?;
         // Somebody else may have been first; the one on disk counts.
         Ok(self.db.own_key(purpose).await?.unwrap_or(key))
+    }
+
+    /// A key for one verification is of no use after a day; a peer may not have too many made until then.
+    async fn check_keys_once(&self, made_for: VaspId) -> Result<(), EnclaveFault> {
+        let since = Seconds((self.now)().0.saturating_sub(KEY_ONCE_S));
+        let waiting = self.db.own_keys_once(made_for, since).await?;
+        let too_many = made_for != self.vasp && waiting >= KEYS_ONCE_MAX;
+        if too_many { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
     }
 
     /// A key of one's own with its signed statement.

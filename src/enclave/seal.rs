@@ -151,19 +151,14 @@ pub fn open(
 }
 
 /// Pads JSON with blanks to whole blocks, so that the length of a name does not show.
-pub fn pad(mut json: Zeroizing<String>) -> Zeroizing<String> {
-    let padded = Zeroizing::new(format!(
-        "{:<width$}",
-        *json,
-        width = json.len().div_ceil(BLOCK) * BLOCK - wide(&json)
-    ));
-    json.zeroize();
+///
+/// The room is made beforehand: a text that grows would leave a copy behind. A width of `format!` ends at 65,535.
+pub fn pad(json: Zeroizing<String>) -> Zeroizing<String> {
+    let whole = json.len().div_ceil(BLOCK) * BLOCK;
+    let mut padded = Zeroizing::new(String::with_capacity(whole));
+    padded.push_str(&json);
+    padded.extend(std::iter::repeat_n(' ', whole - json.len()));
     padded
-}
-
-/// How many bytes the text has beyond one for each character; formatting counts characters.
-fn wide(text: &str) -> usize {
-    text.len() - text.chars().count()
 }
 
 fn seal_raw(
@@ -308,5 +303,14 @@ mod tests {
         assert_eq!(pad("\"Robbins\"").len(), pad("\"김민수\"").len());
         assert_eq!(serde_json::from_str::<String>(&pad("\"김민수\"")).unwrap(), "김민수");
         assert_eq!(pad(&format!("\"{}\"", "김".repeat(300))).len() % BLOCK, 0);
+        assert_eq!(pad(&"1".repeat(BLOCK)).len(), BLOCK);
+    }
+
+    #[test]
+    fn a_long_payload_is_padded_too() {
+        for (text, blocks) in [("a".repeat(66_000), 129), ("김".repeat(27_500), 162)] {
+            let padded = pad(Zeroizing::new(text.clone()));
+            assert_eq!((padded.len(), padded.trim_end()), (blocks * BLOCK, &*text));
+        }
     }
 }

@@ -62,6 +62,7 @@ pub(super) struct Vault {
     cipher: XChaCha20Poly1305,
     key_id: [u8; 4],
     fingerprint_key: Zeroizing<[u8; 64]>,
+    check_value: Zeroizing<[u8; 32]>,
 }
 
 impl Vault {
@@ -72,7 +73,12 @@ impl Vault {
         let id: Zeroizing<[u8; 32]> = derive(key, b"countersign enclave key id v1")?;
         key_id.iter_mut().zip(id.iter()).for_each(|(to, from)| *to = *from);
         let cipher = XChaCha20Poly1305::new(&Key::from(*column));
-        Ok(Self { cipher, key_id, fingerprint_key: derive(key, b"countersign enclave fingerprint key v1")? })
+        Ok(Self {
+            cipher,
+            key_id,
+            fingerprint_key: derive(key, b"countersign enclave fingerprint key v1")?,
+            check_value: derive(key, b"countersign enclave check value v1")?,
+        })
     }
 
     /// Encrypts a value for one place.
@@ -96,6 +102,11 @@ impl Vault {
         }
         let payload = Payload { msg: sealed, aad: &place.bytes() };
         self.cipher.decrypt(&XNonce::from(nonce), payload).map(Zeroizing::new).map_err(|_| unreadable)
+    }
+
+    /// What tells this key from others, and nothing of it: a database keeps it in the clear.
+    pub(super) fn check_value(&self) -> &[u8; 32] {
+        &self.check_value
     }
 
     /// The keyed hash of a payload's canonical form: equal for equal content, and nothing to guess names against (law L2).

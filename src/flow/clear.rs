@@ -89,10 +89,10 @@ impl Clearing {
             return;
         }
         let this = self.clone();
+        let asked = Asked { asking: self.asking.clone(), id: ask.id };
         tokio::spawn(async move {
-            let id = ask.id;
             let command = this.until_answered(ask).await;
-            this.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            drop(asked);
             if let Some(command) = command {
                 let _ = this.commands.send(command).await;
             }
@@ -141,6 +141,18 @@ impl Clearing {
     }
 }
 
+/// A withdrawal that is being asked about; dropped, even by a panic, it may be asked about again.
+struct Asked {
+    asking: Arc<Mutex<HashSet<WithdrawalId>>>,
+    id: WithdrawalId,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
 /// A signed answer in the words of the desk.
 pub fn answer(ask: &ClearAsk, text: String, signature: [u8; 64]) -> SignedText {
     SignedText { text, key_id: ask.request.beneficiary_vasp.to_string(), signature }
@@ -165,5 +177,29 @@ fn refusal(fault: &EnclaveFault) -> Code {
         EnclaveFault::VaspUnknown(_) => Code::TravelRuleVaspUnknown,
         // A payload that cannot be verified clears nothing.
         _ => Code::NoClearance,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::withdrawal::{Organisation, RequestId};
+
+    fn id() -> WithdrawalId {
+        WithdrawalId::of(&Organisation::parse("exchange").unwrap(), &RequestId::parse("w1").unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_withdrawal_whose_asking_panicked_may_be_asked_about_again() {
+        let (asking, id) = (Arc::new(Mutex::new(HashSet::new())), id());
+        assert!(asking.lock().unwrap().insert(id));
+        let asked = Asked { asking: asking.clone(), id };
+        let task = tokio::spawn(async move {
+            let _asked = asked;
+            panic!("the enclave broke");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        assert!(asking.lock().unwrap().insert(id));
     }
 }

@@ -39,12 +39,14 @@ impl Courier {
         answer
     }
 
-    /// Brings a parcel once.
+    /// Brings a parcel once, unless it is dropped before a place for the call is free, or before there is an answer.
     pub(super) async fn bring(&self, carried: &Carried) -> Fate {
         let parcel = &carried.parcel;
-        match self.call(&parcel.to, "/v1/inbound/verifications", parcel).await {
-            Ok(fate) => fate,
-            Err(fault) => {
+        let call = self.call(&parcel.to, "/v1/inbound/verifications", parcel);
+        match carried.dropped.run_until_cancelled(call).await {
+            None => Fate::Waiting,
+            Some(Ok(fate)) => fate,
+            Some(Err(fault)) => {
                 tracing::debug!(uuid = parcel.uuid, to = parcel.to, %fault, "a parcel could not be delivered");
                 Fate::Waiting
             }
@@ -54,13 +56,13 @@ impl Courier {
     /// Brings a parcel until it is answered, refused, dropped or expired.
     pub(super) async fn carry(&self, carried: Arc<Carried>) {
         let mut pause = 1;
-        while self.state.is_carried(&carried.parcel) && (self.now)() < carried.expires_at {
+        while !carried.dropped.is_cancelled() && (self.now)() < carried.expires_at {
             let fate = self.bring(&carried).await;
             if !matches!(fate, Fate::Waiting) {
                 carried.fate.send_replace(fate);
                 return;
             }
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            carried.dropped.run_until_cancelled(tokio::time::sleep(Duration::from_secs(pause))).await;
             pause = (pause * 2).min(self.state.limits().retry_s_max.max(1));
         }
     }
@@ -78,5 +80,69 @@ impl Courier {
             }
             tokio::time::sleep(Duration::from_secs(self.state.limits().probe_s.max(1))).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use data_encoding::HEXLOWER;
+    use ed25519_dalek::SigningKey;
+    use rustls::RootCertStore;
+
+    use super::super::{Config, Limits, Member};
+    use super::*;
+    use crate::enclave::seal::Envelope;
+    use crate::enclave::wire::Parcel;
+    use crate::enclave::wire::signed::Sender;
+    use crate::withdrawal::Seconds;
+
+    fn courier() -> Courier {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let member = |vasp: &str| Member {
+            vasp: vasp.into(),
+            identity_key: HEXLOWER.encode(key.verifying_key().as_bytes()),
+            endpoint: None,
+        };
+        let limits = Limits { calls_per_member_max: 1, ..Limits::default() };
+        let state = State::new(Config { members: vec![member("1"), member("2")], limits });
+        let now: Clock = Arc::new(|| Seconds(1));
+        let client = Client::new(RootCertStore::empty(), Sender::new("relay".into(), key, now.clone()));
+        Courier { state: Arc::new(state), client: client.unwrap(), now }
+    }
+
+    fn taken_in(state: &State) -> Arc<Carried> {
+        let uuid = state.give_uuids("1", 1, Seconds(1)).unwrap().remove(0);
+        let envelope =
+            Envelope { suite: "s".into(), key_id: "k".into(), enc: "e".into(), ciphertext: "c".into() };
+        let (kind, key_type) = ("user".into(), "PerVasp".into());
+        let parcel = Parcel { from: "1".into(), to: "2".into(), uuid, kind, key_type, envelope };
+        state.take_in(parcel, Seconds(1)).unwrap().0
+    }
+
+    /// A parcel whose carrier waits for a place that never gets free, and then lets go of it.
+    async fn let_go(drop_it: impl FnOnce(&State, &Parcel)) {
+        let courier = Arc::new(courier());
+        courier.state.register("2", "https://127.0.0.1:1").unwrap();
+        let held = courier.state.calls("2").unwrap().acquire_owned().await.unwrap();
+        let carried = taken_in(&courier.state);
+        let (of, with) = (courier.clone(), carried.clone());
+        let carrying = tokio::spawn(async move { of.carry(with).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!carrying.is_finished());
+        drop_it(&courier.state, &carried.parcel);
+        tokio::time::timeout(Duration::from_secs(5), carrying).await.unwrap().unwrap();
+        assert_eq!(Arc::strong_count(&carried), 1);
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_parcel_waits_for_no_place() {
+        let_go(|state, parcel| assert!(state.drop_parcel(&parcel.from, &parcel.uuid))).await;
+    }
+
+    #[tokio::test]
+    async fn an_expired_parcel_waits_for_no_place() {
+        let_go(|state, _| state.expire(Seconds(u64::MAX))).await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use crate::enclave::wire::{Fate, Parcel};
@@ -35,6 +36,8 @@ pub(super) struct Carried {
     pub(super) parcel: Parcel,
     pub(super) fate: watch::Sender<Fate>,
     pub(super) expires_at: Seconds,
+    /// Cancelled when the parcel is no longer wanted: whatever still waits with it lets it go.
+    pub(super) dropped: CancellationToken,
 }
 
 /// Parcels by originating VASP and uuid: no member can reach another's.
@@ -134,24 +137,25 @@ impl State {
         }
         lock(&self.uuids).remove(&key).ok_or("uuid_unknown")?;
         let expires_at = now.plus(self.config.limits.parcel_expiry_s);
-        let carried = Arc::new(Carried { parcel, fate: watch::Sender::new(Fate::Waiting), expires_at });
+        let (fate, dropped) = (watch::Sender::new(Fate::Waiting), CancellationToken::new());
+        let carried = Arc::new(Carried { parcel, fate, expires_at, dropped });
         parcels.insert(key, carried.clone());
         Ok((carried, true))
     }
 
-    /// Drops a parcel, and with it the last copy of its ciphertext.
+    /// Drops a parcel; whoever still carries it lets go of the last copy of its ciphertext.
     pub(super) fn drop_parcel(&self, from: &str, uuid: &str) -> bool {
-        lock(&self.parcels).remove(&(from.to_owned(), uuid.to_owned())).is_some()
-    }
-
-    /// Whether a parcel is still wanted.
-    pub(super) fn is_carried(&self, parcel: &Parcel) -> bool {
-        lock(&self.parcels).contains_key(&(parcel.from.clone(), parcel.uuid.clone()))
+        let carried = lock(&self.parcels).remove(&(from.to_owned(), uuid.to_owned()));
+        carried.is_some_and(|carried| {
+            carried.dropped.cancel();
+            true
+        })
     }
 
     /// Drops what is too old.
     pub(super) fn expire(&self, now: Seconds) {
-        lock(&self.parcels).retain(|_, carried| carried.expires_at > now);
+        let gone = lock(&self.parcels).extract_if(|_, carried| carried.expires_at <= now).collect::<Vec<_>>();
+        gone.iter().for_each(|(_, carried)| carried.dropped.cancel());
         lock(&self.uuids).retain(|_, until| *until > now);
     }
 }

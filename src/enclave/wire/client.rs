@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::signed::{Head, Sender};
-use super::{BODY_LEN_MAX, Failure, tls};
+use super::{BODY_LEN_MAX, Failure, plain_code, tls};
 
 /// A call gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +123,5 @@ async fn bounded(mut answer: reqwest::Response) -> Result<Vec<u8>, CallFault> {
 
 fn refused(status: StatusCode, body: &[u8]) -> CallFault {
     let error = serde_json::from_slice::<Failure>(body).map(|f| f.error).unwrap_or_default();
-    // What is repeated in logs is a code, never free text of the other side.
-    let plain = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    CallFault::Refused { status: status.as_u16(), error: if plain { error } else { "unreadable".into() } }
+    CallFault::Refused { status: status.as_u16(), error: plain_code(error) }
 }

@@ -109,3 +109,9 @@ pub struct Failure {
     /// A code of `docs/relay.md`.
     pub error: String,
 }
+
+/// A code as the other side gave it, or `unreadable`: what is repeated in logs is a code, never free text of the other side.
+pub fn plain_code(error: String) -> String {
+    let plain = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if plain { error } else { "unreadable".to_owned() }
+}

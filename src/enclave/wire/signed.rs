@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
@@ -13,8 +13,10 @@ use crate::withdrawal::Seconds;
 
 /// How far a request's time may lie from the receiver's, in seconds.
 pub const WINDOW_S: u64 = 100;
-/// Most nonces remembered; beyond it requests are refused rather than forgotten.
+/// Most nonces remembered of one caller; beyond it its requests are refused rather than forgotten.
 pub const NONCES_MAX: usize = 200_000;
+
+const NONCE_LEN: usize = 16;
 
 /// Header: the caller, a VASP id or `relay`.
 pub const FROM: &str = "countersign-from";
@@ -88,7 +90,7 @@ impl Sender {
         head: Head<'_>,
         body: &[u8],
     ) -> Result<[(&'static str, String); 4], getrandom::Error> {
-        let mut nonce = [0; 16];
+        let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce)?;
         let (timestamp, nonce) = ((self.now)().0.to_string(), HEXLOWER.encode(&nonce));
         let signature = self.key.sign(text(head, &self.name, &timestamp, &nonce, body).as_bytes());
@@ -100,15 +102,30 @@ impl Sender {
 /// Lets signed requests in, each once.
 pub struct Gate {
     name: String,
-    callers: HashMap<String, VerifyingKey>,
+    callers: HashMap<String, Caller>,
     now: Clock,
-    seen: Mutex<HashMap<(String, String), u64>>,
+}
+
+/// A caller with a memory of its own: one that sends too much neither slows nor shuts out another.
+struct Caller {
+    key: VerifyingKey,
+    seen: Mutex<Seen>,
+}
+
+/// The nonces of one caller, with the times they came at.
+#[derive(Default)]
+struct Seen {
+    nonces: HashMap<[u8; NONCE_LEN], u64>,
+    /// When old ones were last let go.
+    cleared_at: u64,
 }
 
 impl Gate {
     /// A gate of the receiver `name` for these callers.
     pub fn new(name: String, callers: HashMap<String, VerifyingKey>, now: Clock) -> Self {
-        Self { name, callers, now, seen: Mutex::default() }
+        let caller = |key| Caller { key, seen: Mutex::default() };
+        let callers = callers.into_iter().map(|(name, key)| (name, caller(key))).collect();
+        Self { name, callers, now }
     }
 
     /// Verifies a request and gives the caller's name.
@@ -124,31 +141,32 @@ impl Gate {
         let signature = BASE64.decode(header(SIGNATURE)?.as_bytes()).map_err(|_| Denied::Unsigned)?;
         let signature = Signature::from_slice(&signature).map_err(|_| Denied::Unsigned)?;
         let at: u64 = timestamp.parse().map_err(|_| Denied::Unsigned)?;
-        if nonce.len() != 32 {
-            return Err(Denied::Unsigned);
-        }
-        let key = self.callers.get(from).ok_or(Denied::UnknownCaller)?;
+        let once = HEXLOWER_PERMISSIVE.decode(nonce.as_bytes()).map_err(|_| Denied::Unsigned)?;
+        let once: [u8; NONCE_LEN] = once.try_into().map_err(|_| Denied::Unsigned)?;
+        let caller = self.callers.get(from).ok_or(Denied::UnknownCaller)?;
         let now = (self.now)();
         if at.abs_diff(now.0) > WINDOW_S {
             return Err(Denied::Time);
         }
         let head = Head { to: &self.name, method, path };
         let text = text(head, from, timestamp, nonce, body);
-        key.verify_strict(text.as_bytes(), &signature).map_err(|_| Denied::Signature)?;
-        self.remember(from, nonce, now)?;
+        caller.key.verify_strict(text.as_bytes(), &signature).map_err(|_| Denied::Signature)?;
+        caller.seen.lock().unwrap_or_else(PoisonError::into_inner).remember(once, now)?;
         Ok(from.to_owned())
     }
+}
 
-    /// A nonce is kept until no request with its time could pass any more.
-    fn remember(&self, from: &str, nonce: &str, now: Seconds) -> Result<(), Denied> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= NONCES_MAX / 2 {
-            seen.retain(|_, at| *at + 2 * WINDOW_S + 1 >= now.0);
+impl Seen {
+    /// A nonce is kept until no request with its time could pass any more. Old ones are looked for once a second at most.
+    fn remember(&mut self, nonce: [u8; NONCE_LEN], now: Seconds) -> Result<(), Denied> {
+        if self.nonces.len() >= NONCES_MAX / 2 && self.cleared_at != now.0 {
+            self.nonces.retain(|_, at| *at + 2 * WINDOW_S + 1 >= now.0);
+            self.cleared_at = now.0;
         }
-        if seen.len() >= NONCES_MAX {
+        if self.nonces.len() >= NONCES_MAX {
             return Err(Denied::Busy);
         }
-        match seen.insert((from.to_owned(), nonce.to_owned()), now.0) {
+        match self.nonces.insert(nonce, now.0) {
             None => Ok(()),
             Some(_) => Err(Denied::Replayed),
         }
@@ -157,7 +175,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -208,5 +226,21 @@ mod tests {
         foreign.insert(FROM, HeaderValue::from_static("9"));
         assert_eq!(gate.admit("POST", "/v1/keys", &foreign, b"x"), Err(Denied::UnknownCaller));
         assert_eq!(gate.admit("POST", "/v1/keys", &HeaderMap::new(), b"x"), Err(Denied::Unsigned));
+    }
+
+    #[test]
+    fn a_caller_that_sent_too_much_shuts_out_itself_alone_and_not_for_ever() {
+        let (sender, mut gate, time) = pair();
+        let other = SigningKey::from_bytes(&[2; 32]);
+        let caller = Caller { key: other.verifying_key(), seen: Mutex::default() };
+        gate.callers.insert("8".into(), caller);
+        let other = Sender::new("8".into(), other, gate.now.clone());
+        let many = (0..NONCES_MAX as u128).map(|n| (n.to_be_bytes(), 1_000_000));
+        gate.callers["7"].seen.lock().unwrap().nonces.extend(many);
+        let ask = |sender: &Sender| gate.admit("POST", "/v1/keys", &headers(sender, HEAD, b"x"), b"x");
+        assert_eq!(ask(&sender), Err(Denied::Busy));
+        assert_eq!(ask(&other), Ok("8".to_owned()));
+        time.fetch_add(2 * WINDOW_S + 2, Ordering::SeqCst);
+        assert_eq!(ask(&sender), Ok("7".to_owned()));
     }
 }

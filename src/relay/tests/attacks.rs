@@ -131,6 +131,132 @@ async fn twisted(
     (reply, seen)
 }
 
+/// A log that a test reads.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Takes what this thread logs until the guard is dropped.
+    ///
+    /// With one listener alone, `tracing` asks the thread that comes to a line first, which may be another test's; hence the second.
+    fn listen(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
+        let log = self.clone();
+        let second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
+        (tracing::subscriber::set_default(lines.finish()), second)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn no_free_text_of_the_other_side_reaches_the_log() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let world = World::without_relay().await;
+    let behaviour: Behaviour = Arc::new(|path, _| match path {
+        "POST /v1/uuids" => (StatusCode::OK, uuids()),
+        "POST /v1/keys" => (StatusCode::OK, their_statement(&identity_of(ROBOT.0))),
+        "POST /v1/verifications" => {
+            (StatusCode::OK, json!({"state": "refused", "error": "no Taylor Robbins here"}))
+        }
+        _ => (StatusCode::OK, Value::Null),
+    });
+    lying_relay(&world, behaviour).await;
+    let exchange = world.exchange().await;
+    let asked = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    assert_eq!(exchange.verify(asked).await.unwrap(), VerifyReply::Pending);
+    let robot = world.robot().await;
+    let (from, uuid) = ("Robbins".into(), "Taylor Robbins".into());
+    let stranger = Parcel { from, uuid, ..forged(&world, &relay_key(), UUID).await };
+    assert_eq!(refusal(&world, &stranger).await, "vasp_unknown");
+    robot.stop().await;
+    exchange.stop().await;
+    let text = log.text();
+    assert!(text.contains("refused the request: `unreadable`"), "{text}");
+    assert!(text.contains("a verification request was refused"), "{text}");
+    assert!(!text.contains("Robbins"), "{text}");
+}
+
+/// Asks the robot's enclave for a key for one verification.
+async fn key_once(world: &World) -> Result<SignedKey, CallFault> {
+    let asked = KeyAsked {
+        from: EXCHANGE.to_string(),
+        to: ROBOT.to_string(),
+        key_type: "PerVerification".into(),
+        identifier: uuid::Uuid::new_v4().to_string(),
+    };
+    call(world, &as_relay(world), "/v1/inbound/keys", &asked).await
+}
+
+#[tokio::test]
+async fn a_peer_has_only_so_many_keys_made_and_they_do_not_stay_for_ever() {
+    let world = World::without_relay().await;
+    let robot = world.robot().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.database(ROBOT));
+    let keys = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let waiting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+        INSERT INTO own_keys SELECT 'PerVerification', i, i, x'', x'', '1001', unixepoch() FROM n";
+    sqlx::raw_sql(waiting).execute(&keys).await.unwrap();
+    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
+    sqlx::raw_sql("UPDATE own_keys SET created_at = created_at - 86500").execute(&keys).await.unwrap();
+    key_once(&world).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM own_keys").fetch_one(&keys).await.unwrap();
+    assert_eq!(left, 1);
+    robot.stop().await;
+}
+
+/// A backend that never answers.
+struct Mute(tokio::sync::Notify);
+
+impl Backend for Mute {
+    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+        self.0.notify_one();
+        Box::pin(std::future::pending())
+    }
+
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+        self.verify_account(question)
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_only_where_there_is_a_place() {
+    let world = World::new().await;
+    let mut settings = world.settings(ROBOT, world.robot_address);
+    settings.limits.at_once_max = 1;
+    let mute = Arc::new(Mute(tokio::sync::Notify::new()));
+    let robot = world.start(settings, mute.clone(), world.robot_address).await;
+    key_once(&world).await.unwrap();
+    let exchange = Arc::new(world.exchange().await);
+    let asking = exchange.clone();
+    let asking =
+        tokio::spawn(async move { asking.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await });
+    // Asked again until the relay knows both.
+    let again = async {
+        while tokio::time::timeout(Duration::from_millis(200), mute.0.notified()).await.is_err() {
+            let _ = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
+    asking.abort();
+    robot.stop().await;
+}
+
 #[tokio::test]
 async fn a_counterparty_written_from_the_specification_alone_is_believed() {
     let (reply, seen) = twisted(|text| text, identity_of(ROBOT.0)).await;
