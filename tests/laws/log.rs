@@ -2,6 +2,9 @@
 
 use countersign::audit::{Entry, EntryKind, LogKey, Tree, VerifiedCheckpoint, WitnessKey};
 use countersign::desk::*;
+use countersign::flow::ledger::journal::Journal;
+use countersign::flow::signer::create_store;
+use countersign::store::{FaultPoint, StoreUrl};
 use countersign::withdrawal::*;
 
 use super::thief::*;
@@ -307,4 +310,33 @@ async fn l22_a_trust_file_that_goes_back_is_refused_at_the_start() {
     world.plan.trust.version = 3;
     world.start_cosigner().await;
     world.start_signer().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l21_a_commit_of_unknown_outcome_is_settled_once_the_store_is_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, away) = (dir.path().join("signer.db"), dir.path().join("elsewhere.db"));
+    let url = StoreUrl::parse(&format!("sqlite:{}", file.display())).unwrap();
+    let own = std::sync::Arc::new(identity(0xa, "log"));
+    let log_key = LogKey::new(SIGNER_ORIGIN, &own.public_key()).unwrap();
+    let secret = store_secret(0xa);
+    create_store(&url, &secret, log_key.clone(), own.clone(), ("signer", Seconds(1))).await.unwrap();
+    let mut journal = Journal::open(&url, &secret, log_key, own, &mut |_| {}).await.unwrap();
+    let before = journal.view().head().size;
+
+    // the answer to COMMIT is lost, and the database cannot be reached to be asked
+    let mut draft = journal.draft(Seconds(2));
+    draft.entry(EntryKind::Alarm, &[("code", &"INTERNAL"), ("detail", &"lost")]);
+    journal.store().testing_only_fault(FaultPoint::UnknownDone);
+    std::fs::rename(&file, &away).unwrap();
+    let lost = journal.commit(draft).await.unwrap_err();
+    assert!(lost.may_have_happened());
+    assert!(journal.catch_up(&mut |_| {}).await.is_err());
+
+    std::fs::rename(&away, &file).unwrap();
+    journal.catch_up(&mut |_| {}).await.unwrap();
+    assert_eq!(journal.view().head().size, before + 1);
+    let mut draft = journal.draft(Seconds(3));
+    draft.entry(EntryKind::Alarm, &[("code", &"INTERNAL"), ("detail", &"on it goes")]);
+    journal.commit(draft).await.unwrap();
 }
