@@ -95,10 +95,7 @@ impl CheckedTransaction {
         slot: KeySlot,
         signatures: Vec<Signature>,
     ) -> Result<VerifiedSignatures, SignatureError> {
-        let (given, inputs) = (signatures.len(), self.inputs().len());
-        if given != inputs {
-            return Err(SignatureError::Count { given, inputs });
-        }
+        self.one_for_each_input(&signatures)?;
         for (at, (input, signature)) in self.inputs().iter().zip(&signatures).enumerate() {
             let pubkey = input.coin().script.pubkey(slot);
             verifier()
@@ -117,11 +114,13 @@ impl CheckedTransaction {
         slot: KeySlot,
         signatures: Vec<Signature>,
     ) -> Result<VerifiedSignatures, SignatureError> {
-        let (given, inputs) = (signatures.len(), self.inputs().len());
-        if given != inputs {
-            return Err(SignatureError::Count { given, inputs });
-        }
+        self.one_for_each_input(&signatures)?;
         Ok(VerifiedSignatures { slot, txid: self.txid(), signatures })
+    }
+
+    fn one_for_each_input(&self, signatures: &[Signature]) -> Result<(), SignatureError> {
+        let (given, inputs) = (signatures.len(), self.inputs().len());
+        if given == inputs { Ok(()) } else { Err(SignatureError::Count { given, inputs }) }
     }
 
     /// Asks `sign` for a signature of each input and verifies what comes back.

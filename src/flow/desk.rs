@@ -30,7 +30,7 @@ use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
 use crate::evidence::{VerifiedRequest, verify_cancel, verify_request};
 use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
-use crate::withdrawal::{Asset, Code, Finding, Krw, Outcome, Seconds, Stage, WithdrawalId};
+use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
 
 /// The signer's counters.
 pub struct SignerDesk {
@@ -154,13 +154,13 @@ impl SignerDesk {
         order: &WithdrawalOrder,
     ) -> Result<ClearAsk, DeskError> {
         let asked = request.request();
-        let price = self.question(Question::Position).await?.price;
+        let value = self.question(|to| Question::Value(asked.amount, to)).await?;
         Ok(ClearAsk {
             id: request.id(),
             text: request.text().to_owned(),
             digest: data_encoding::HEXLOWER.encode(request.digest()),
             request: asked.clone(),
-            value: price.and_then(|price| Krw::of(asked.amount, price, asked.asset.decimals())),
+            value,
             payload: (!order.ivms101.is_empty()).then(|| order.ivms101.as_bytes().to_vec()),
         })
     }

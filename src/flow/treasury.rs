@@ -9,9 +9,9 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
-use super::ledger::coins::{Coin, CoinState};
+use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
-use super::ledger::rows::{self, CoinRow, Purpose, ReleasedRow};
+use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
 use super::reserve;
 use super::withdraw::{self, sight};
@@ -139,20 +139,10 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
         ],
     );
     let released = ReleasedRow { log_index, ..released };
-    let depth = spend_inputs(ledger, turn, id, &reservation.inputs);
+    let (coins, draft) = (&mut ledger.treasury.coins, &mut turn.draft);
+    let depth = spend_inputs(coins, draft, id, &reservation.inputs);
     if let Some(change) = row.change {
-        let coin = Coin {
-            outpoint: ::bitcoin::OutPoint { txid: parse_txid(&row.txid), vout: change.vout },
-            amount_sat: change.amount_sat,
-            branch: 1,
-            index: change.index,
-            confirmations: 0,
-            chain_depth: depth.saturating_add(1),
-            coinbase: false,
-            state: CoinState::Free,
-        };
-        write_coin(&mut turn.draft, &coin);
-        ledger.treasury.coins.put(coin);
+        put_change(coins, draft, parse_txid(&row.txid), change, depth);
     }
     row.state = "released".to_owned();
     row.tx_hex = Some(released.tx_hex.clone());
@@ -168,22 +158,39 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     }
 }
 
-fn spend_inputs(
-    ledger: &mut Ledger,
-    turn: &mut Turn,
+/// Marks what a transaction spends; gives the length of the longest chain of own unconfirmed change behind it.
+pub fn spend_inputs<'a>(
+    coins: &mut Coins,
+    draft: &mut Draft,
     id: ReservationId,
-    inputs: &[::bitcoin::OutPoint],
+    inputs: impl IntoIterator<Item = &'a ::bitcoin::OutPoint>,
 ) -> u8 {
     let mut depth = 0;
     for input in inputs {
-        if let Some(coin) = ledger.treasury.coins.set_state(input, CoinState::Spent(id)) {
+        if let Some(coin) = coins.set_state(input, CoinState::Spent(id)) {
             if coin.confirmations == 0 {
                 depth = depth.max(coin.chain_depth);
             }
-            write_coin(&mut turn.draft, &coin);
+            write_coin(draft, &coin);
         }
     }
     depth
+}
+
+/// Records the change of a transaction that spends a chain of that length.
+pub fn put_change(coins: &mut Coins, draft: &mut Draft, txid: ::bitcoin::Txid, change: ChangeRow, depth: u8) {
+    let coin = Coin {
+        outpoint: ::bitcoin::OutPoint { txid, vout: change.vout },
+        amount_sat: change.amount_sat,
+        branch: 1,
+        index: change.index,
+        confirmations: 0,
+        chain_depth: depth.saturating_add(1),
+        coinbase: false,
+        state: CoinState::Free,
+    };
+    write_coin(draft, &coin);
+    coins.put(coin);
 }
 
 /// Writes a coin's row.

@@ -4,6 +4,7 @@
 //! A hold waits for something named; when it arrives the withdrawal is decided again from the start.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -119,17 +120,8 @@ pub fn refuse_disowned(ledger: &mut Ledger, turn: &mut Turn) {
             continue;
         }
         let finding = Finding::new(Code::RequestKeyUnknown, "the key of its request is no longer trusted");
-        row.set_outcome(&Outcome::Refused(vec![finding.clone()]));
-        let log_index = turn.draft.entry(
-            EntryKind::Refused,
-            &[
-                ("subject", &"withdrawal"),
-                ("withdrawal", &id),
-                ("code", &finding.code),
-                ("codes", &finding.code),
-                ("detail", &finding.detail),
-            ],
-        );
+        let log_index = enter(turn, id, EntryKind::Refused, std::slice::from_ref(&finding));
+        row.set_outcome(&Outcome::Refused(vec![finding]));
         let updated_at = turn.draft.now();
         turn.draft.row(Table::Withdrawal, id.to_string(), row.state(), updated_at, rows::write(&row));
         turn.changed.insert(id);
@@ -425,44 +417,31 @@ pub fn settle(open: &mut Open, turn: &mut Turn, outcome: Outcome) {
     if !open.row.set_outcome(&outcome) {
         return;
     }
-    let kind = match &outcome {
-        Outcome::Held(_) => EntryKind::Held,
-        Outcome::Refused(_) => EntryKind::Refused,
-        Outcome::Moving | Outcome::Released => return mark(open, turn),
-    };
-    let findings = match &outcome {
-        Outcome::Held(f) | Outcome::Refused(f) => f.as_slice(),
-        Outcome::Moving | Outcome::Released => &[],
-    };
-    let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
-    let first = codes.first().copied().unwrap_or(Code::Internal.as_str());
-    let detail: String = findings
-        .iter()
-        .map(|f| f.detail.as_str())
-        .collect::<Vec<_>>()
-        .join("; ")
-        .chars()
-        .take(1_000)
-        .collect();
-    let codes = codes.join(" ");
-    let subject = "withdrawal";
-    open.log_index = match kind {
-        EntryKind::Held => turn.draft.entry(
-            kind,
-            &[("withdrawal", &open.id), ("code", &first), ("codes", &codes), ("detail", &detail)],
-        ),
-        _ => turn.draft.entry(
-            kind,
-            &[
-                ("subject", &subject),
-                ("withdrawal", &open.id),
-                ("code", &first),
-                ("codes", &codes),
-                ("detail", &detail),
-            ],
-        ),
+    open.log_index = match &outcome {
+        Outcome::Held(findings) => enter(turn, open.id, EntryKind::Held, findings),
+        Outcome::Refused(findings) => enter(turn, open.id, EntryKind::Refused, findings),
+        Outcome::Moving | Outcome::Released => open.log_index,
     };
     mark(open, turn);
+}
+
+/// Writes down why a withdrawal is held or refused.
+fn enter(turn: &mut Turn, id: WithdrawalId, kind: EntryKind, findings: &[Finding]) -> u64 {
+    let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
+    let first = codes.first().copied().unwrap_or(Code::Internal.as_str());
+    let details: Vec<&str> = findings.iter().map(|f| f.detail.as_str()).collect();
+    let detail: String = details.join("; ").chars().take(1_000).collect();
+    let codes = codes.join(" ");
+    let fields: [(&str, &dyn Display); 5] = [
+        ("subject", &"withdrawal"),
+        ("withdrawal", &id),
+        ("code", &first),
+        ("codes", &codes),
+        ("detail", &detail),
+    ];
+    // Only a refusal may be of something else than a withdrawal.
+    let fields = if kind == EntryKind::Held { fields.split_at(1).1 } else { &fields };
+    turn.draft.entry(kind, fields)
 }
 
 fn mark(open: &mut Open, turn: &mut Turn) {

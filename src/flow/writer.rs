@@ -22,7 +22,7 @@ use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WithdrawalView};
 use crate::evidence::statement::VerifiedStatement;
 use crate::store::Table;
-use crate::withdrawal::{Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Krw, Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
@@ -79,9 +79,7 @@ pub struct Hands {
     pub courier: mpsc::UnboundedSender<Work>,
     /// To the enclave.
     pub clearing: clear::Clearing,
-    /// To readers.
-    ///
-    /// Nothing at all: the store was read back, and changes may have been missed.
+    /// To readers; nothing at all where the store was read back and changes may have been missed.
     pub views: broadcast::Sender<Option<WithdrawalView>>,
 }
 
@@ -110,6 +108,8 @@ pub enum Question {
     Request(WithdrawalId, oneshot::Sender<Option<Arc<crate::evidence::VerifiedRequest>>>),
     /// The last number of an observer and kind.
     LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
+    /// What an amount is worth at the price that stands.
+    Value(Amount, oneshot::Sender<Option<Krw>>),
     /// Where the asset stands.
     Position(oneshot::Sender<crate::desk::AssetPosition>),
 }
@@ -412,10 +412,21 @@ impl Writer {
             Question::LastNumber(observer, kind, to) => {
                 let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
             }
+            Question::Value(amount, to) => {
+                let _ = to.send(self.ledger.treasury.value(amount, self.context.asset));
+            }
             Question::Position(to) => {
                 let _ = to.send(treasury::position(&self.context, &self.ledger, self.context.now()));
             }
         }
+    }
+
+    /// What became of the withdrawals others wait for may have changed unseen: they are told to ask, or watch, again.
+    fn tell_of_reload(&mut self, fault: &JournalFault) {
+        for reply in self.waiters.drain().flat_map(|(_, replies)| replies) {
+            let _ = reply.send(Err(DeskError::may_have_happened(fault.code(), fault.to_string())));
+        }
+        let _ = self.hands.views.send(None);
     }
 
     /// After a failed commit memory is ahead of the store, or behind it: only the store is believed.
@@ -439,16 +450,6 @@ impl Writer {
                 }
             }
         }
-    }
-}
-
-impl Writer {
-    /// What became of the withdrawals others wait for may have changed unseen: they are told to ask, or watch, again.
-    fn tell_of_reload(&mut self, fault: &JournalFault) {
-        for reply in self.waiters.drain().flat_map(|(_, replies)| replies) {
-            let _ = reply.send(Err(DeskError::may_have_happened(fault.code(), fault.to_string())));
-        }
-        let _ = self.hands.views.send(None);
     }
 }
 

@@ -210,9 +210,10 @@ fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer,
     let mut shown = format!("{text}\n");
     match text_out {
         Some(path) => keyfile::write_new(path, text)?,
-        None => {
-            shown.push_str("NOTHING WAS SIGNED. Name a key with --ssh-key; to sign with one that this program cannot read, repeat with --text-out text, then\n")
-        }
+        None => shown.push_str(
+            "NOTHING WAS SIGNED. Name a key with --ssh-key; to sign with one that this program cannot read, \
+                 repeat with --text-out text, then\n",
+        ),
     }
     shown.push_str(&format!("  {sign}\n  {send}\n"));
     let json = json!({ "text": text, "namespace": NAMESPACE_APPROVAL, "sign": sign, "send": send });

@@ -141,7 +141,7 @@ pub struct WatchArgs {
     /// Which ones.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Begin with every change above this log index; without it, with the next change
+    /// Begin with what last changed at this log index or later; without it, with the next change
     #[arg(long, value_name = "INDEX")]
     pub from: Option<u64>,
     /// End when this withdrawal is released or refused

@@ -6,11 +6,10 @@ use super::state::{Past, State};
 use crate::audit::EntryKind;
 use crate::bitcoin::TransactionKind;
 use crate::desk::{CosignItem, Refusal};
-use crate::flow::ledger::coins::{Coin, CoinState};
 use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::rows::{self, CosignedRow, SeenRequestRow, SpentRow};
 use crate::flow::ledger::treasury::SweepInFlight;
-use crate::flow::treasury::write_coin;
+use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
 
@@ -99,27 +98,11 @@ impl Party {
         yes: &Yes,
         txid: &str,
     ) {
-        let mut depth = 0u8;
-        for input in proven.checked.inputs() {
-            let spent = CoinState::Spent(proven.reservation);
-            if let Some(coin) = state.treasury.coins.set_state(&input.coin().outpoint, spent) {
-                depth = if coin.confirmations == 0 { depth.max(coin.chain_depth) } else { depth };
-                write_coin(draft, &coin);
-            }
-        }
+        let coins = &mut state.treasury.coins;
+        let inputs = proven.checked.inputs().iter().map(|input| &input.coin().outpoint);
+        let depth = spend_inputs(coins, draft, proven.reservation, inputs);
         if let Some((change, script)) = &yes.change {
-            let coin = Coin {
-                outpoint: ::bitcoin::OutPoint { txid: proven.checked.txid(), vout: change.vout },
-                amount_sat: change.amount_sat,
-                branch: 1,
-                index: change.index,
-                confirmations: 0,
-                chain_depth: depth.saturating_add(1),
-                coinbase: false,
-                state: CoinState::Free,
-            };
-            write_coin(draft, &coin);
-            state.treasury.coins.put(coin);
+            put_change(coins, draft, proven.checked.txid(), *change, depth);
             state.scripts.put(script.clone());
         }
         if let Some((amount_sat, index)) = yes.swept {

@@ -45,10 +45,9 @@ pub struct Proven {
     pub payments: Vec<ProvenPayment>,
 }
 
-/// A no with the withdrawal it is about. A coin that this party has not heard of is no fault of who is paid with it: the
-/// statement may still be on its way.
+/// A no with the withdrawal it is about.
 pub fn no(withdrawal: Option<WithdrawalId>, finding: Finding) -> Refusal {
-    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold || finding.code == Code::CoinUnknown;
+    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold;
     Refusal { withdrawal, finding, is_hold }
 }
 
