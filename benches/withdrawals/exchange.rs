@@ -1,5 +1,6 @@
 //! The exchange and the observer: everything comes over mutual TLS, signed, as strangers would send it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,17 +36,18 @@ fn client(dir: &Path, name: &str, address: &str) -> Client {
 /// The observer.
 pub struct Observer {
     client: Client,
-    number: u64,
+    numbers: BTreeMap<StatementKind, u64>,
 }
 
 impl Observer {
     pub fn new(dir: &Path, address: &str) -> Self {
-        Self { client: client(dir, "watcher", address), number: 0 }
+        Self { client: client(dir, "watcher", address), numbers: BTreeMap::new() }
     }
 
     pub async fn state(&mut self, body: Body) {
-        self.number += 1;
-        let statement = Statement { observer: "watcher".into(), number: self.number, at: now(), body };
+        let last = self.numbers.entry(body.kind()).or_default();
+        let after = std::mem::replace(last, *last + 1);
+        let statement = Statement { observer: "watcher".into(), number: *last, after, at: now(), body };
         let statement = signed(sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap(), "watcher");
         let request = v1::SubmitStatementRequest { statement: Some(statement) };
         self.client.statements().submit_statement(request).await.unwrap();

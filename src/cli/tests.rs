@@ -422,7 +422,10 @@ fn a_request_can_be_signed_without_a_connection_and_reads_back() {
 fn statements_are_numbered_by_the_clock_where_nothing_is_said() {
     let desk = Desk::new();
     desk.play("init --role observer --key-file @s.key").unwrap();
-    let observe = "observe price --sign-only --observer o --statement-key @s.key --price regtest=150000000";
+    let unsaid = "observe price --sign-only --observer o --statement-key @s.key --price regtest=1";
+    assert_eq!(desk.no(unsaid).field.as_deref(), Some("--after"));
+    let observe =
+        "observe price --after 0 --sign-only --observer o --statement-key @s.key --price regtest=150000000";
     let text = |line: &str| {
         let signed = desk.play(line).unwrap().json;
         crate::evidence::statement::parse_statement(signed["text"].as_str().unwrap()).unwrap()
@@ -430,15 +433,18 @@ fn statements_are_numbered_by_the_clock_where_nothing_is_said() {
     let by_clock = text(observe);
     assert!(by_clock.number > 1_700_000_000_000 && by_clock.number / 1_000 >= by_clock.at.0);
     assert_eq!(text(&format!("{observe} --number 7 --at 8")).number, 7);
-    let chain = "observe chain --sign-only --observer o --statement-key @s.key --tip regtest=5";
+    desk.write("s.key.last", "price = 6\n");
+    let recorded = text(&observe.replace(" --after 0", ""));
+    assert_eq!((recorded.after, recorded.number > 6), (6, true));
+    let chain = "observe chain --after 0 --sign-only --observer o --statement-key @s.key --tip regtest=5";
     assert_eq!(desk.no(&format!("{chain} --fee-rate signet=1")).field.as_deref(), Some("--tip"));
     text(&format!("{chain} --fee-rate regtest=1000"));
     let txid = "11".repeat(32);
     text(&format!(
-        "observe coins --sign-only --observer o --statement-key @s.key --transaction 00ff --coin {txid}:0:6"
+        "observe coins --after 0 --sign-only --observer o --statement-key @s.key --transaction 00ff --coin {txid}:0:6"
     ));
     text(&format!(
-        "observe position --sign-only --observer o --statement-key @s.key --cold regtest=0 --swept {txid}"
+        "observe position --after 0 --sign-only --observer o --statement-key @s.key --cold regtest=0 --swept {txid}"
     ));
 }
 

@@ -281,7 +281,13 @@ pub fn statements() -> Vec<Statement> {
         }]),
     ];
     let at = Seconds(NOW.0 - 20);
-    let state = |(n, body): (u64, Body)| Statement { observer: "watcher-1".into(), number: 41 + n, at, body };
+    let state = |(n, body): (u64, Body)| Statement {
+        observer: "watcher-1".into(),
+        number: 41 + n,
+        after: 40,
+        at,
+        body,
+    };
     (0..).zip(bodies).map(state).collect()
 }
 

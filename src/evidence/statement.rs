@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::canonical::{Form, Reader, Writer, same};
+use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::statement_body::{parse_body, write_body};
 use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
@@ -18,7 +18,20 @@ pub const STATEMENT_SIZE_MAX: usize = 4_000_000;
 /// The form of a statement; the body lines depend on its kind.
 pub static STATEMENT: Form = Form::new(
     "countersign statement v1",
-    &["observer", "kind", "number", "at", "transaction", "coin", "cold", "swept", "price", "tip", "fee_rate"],
+    &[
+        "observer",
+        "kind",
+        "number",
+        "after",
+        "at",
+        "transaction",
+        "coin",
+        "cold",
+        "swept",
+        "price",
+        "tip",
+        "fee_rate",
+    ],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);
 
@@ -83,7 +96,8 @@ pub struct ChainFact {
 /// What is stated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Coins, and raw transactions that prove the amounts of those not stated before (law L18).
+    /// Coins, and raw transactions that prove the amounts of those not stated before (law L18). None is news too: that
+    /// nothing has changed.
     Coins {
         /// Raw transactions in network serialisation.
         transactions: Vec<Vec<u8>>,
@@ -122,6 +136,9 @@ pub struct Statement {
     pub observer: String,
     /// Grows with every statement of this observer and kind.
     pub number: u64,
+    /// The number of the last statement before it of this observer and kind that was taken; zero for the first. Who did
+    /// not hear that one knows by this that something is missing.
+    pub after: u64,
     /// When it was true.
     pub at: Seconds,
     /// What is stated.
@@ -134,6 +151,7 @@ pub fn render_statement(statement: &Statement) -> String {
         .line("observer", &statement.observer)
         .line("kind", statement.body.kind().as_str())
         .line("number", statement.number)
+        .line("after", statement.after)
         .line("at", statement.at.0);
     write_body(writer, &statement.body).finish()
 }
@@ -144,10 +162,14 @@ pub fn parse_statement(text: &str) -> Result<Statement, Invalid> {
     let observer = field::name("observer", reader.take("observer")?)?;
     let kind = StatementKind::parse(reader.take("kind")?)?;
     let number = field::number("number", reader.take("number")?)?;
+    let after = field::number("after", reader.take("after")?)?;
+    if after >= number {
+        return Err(malformed("after", "is not below `number`"));
+    }
     let at = field::seconds("at", reader.take("at")?)?;
     let body = parse_body(kind, &mut reader)?;
     reader.close()?;
-    let statement = Statement { observer, number, at, body };
+    let statement = Statement { observer, number, after, at, body };
     same(text, &render_statement(&statement))?;
     Ok(statement)
 }
@@ -171,34 +193,38 @@ pub struct VerifiedStatement {
     signature: [u8; 64],
 }
 
-/// The door for a new statement: form, key, signature, number, then age.
+/// The door for a new statement: form, key, signature, number, gap, then age.
 ///
-/// `last_number` answers what the last number of (observer, kind) was, `None` if there was none.
+/// `last_number` answers what the last number of (observer, kind) was, `None` if there was none. Without an `age_s_max`
+/// a statement may be of any age: one that was late is still part of the row, and whoever reads a fact looks at its time.
 pub fn verify_statement(
     text: &str,
     signature: &[u8],
     trust: &Trust,
     now: Seconds,
-    age_s_max: u64,
+    age_s_max: Option<u64>,
     last_number: impl FnOnce(&str, StatementKind) -> Option<u64>,
 ) -> Result<VerifiedStatement, NotProven> {
     let verified = VerifiedStatement::reverify(text, signature, trust)?;
-    let Statement { observer, number, at, body } = &verified.statement;
-    if let Some(last) = last_number(observer, body.kind())
-        && *number <= last
-    {
-        return Err(NotProven::refused(Code::StatementOutOfOrder, format!("number {number} after {last}")));
+    let Statement { observer, number, after, at, body } = &verified.statement;
+    let last = last_number(observer, body.kind());
+    if last.is_some_and(|last| *number <= last) {
+        let detail = format!("number {number}, and the last one was {}", last.unwrap_or_default());
+        return Err(NotProven::refused(Code::StatementOutOfOrder, detail));
+    }
+    if *after > last.unwrap_or_default() {
+        let detail = format!("it follows {after}, and the last one here was {}", last.unwrap_or_default());
+        return Err(NotProven::refused(Code::StatementGap, detail));
     }
     if *at > now.plus(SKEW_S_MAX) {
         return Err(NotProven::refused(Code::StatementTimeOutOfRange, format!("of {at}, it is {now}")));
     }
-    match now.since(*at) {
-        Some(age) if age > age_s_max => {
-            let detail = format!("{age} s old, the limit is {age_s_max}");
-            Err(NotProven::refused(Code::StatementTimeOutOfRange, detail))
-        }
-        _ => Ok(verified),
+    let age = now.since(*at).unwrap_or_default();
+    if let Some(limit) = age_s_max.filter(|limit| age > *limit) {
+        let detail = format!("{age} s old, the limit is {limit}");
+        return Err(NotProven::refused(Code::StatementTimeOutOfRange, detail));
     }
+    Ok(verified)
 }
 
 impl VerifiedStatement {

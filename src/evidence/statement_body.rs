@@ -25,7 +25,7 @@ pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
     }
 }
 
-/// Reads the lines of a body; at least one fact must be there.
+/// Reads the lines of a body; at least one fact must be there, but for coins: that none changed is news.
 pub(super) fn parse_body(kind: StatementKind, reader: &mut Reader<'_>) -> Result<Body, Invalid> {
     match kind {
         StatementKind::Coins => parse_coins(reader),
@@ -66,7 +66,8 @@ fn parse_coins(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
             HEXLOWER.decode(hex.as_bytes()).map_err(|_| malformed("transaction", "is not lower-case hex"))
         })
         .collect::<Result<_, _>>()?;
-    let coins = facts(reader, "coin", parse_coin)?;
+    let coins = reader.take_all("coin", COINS_MAX)?.into_iter().map(parse_coin);
+    let coins = coins.collect::<Result<Vec<_>, _>>()?;
     each_once("coin", coins.iter().map(|coin| (coin.txid, coin.vout)))?;
     Ok(Body::Coins { transactions, coins })
 }

@@ -173,6 +173,13 @@ impl Trust {
         Some((&entry.key, entry.not_after))
     }
 
+    /// The observers that may speak of this kind.
+    pub fn observers(&self, kind: StatementKind) -> impl Iterator<Item = &str> {
+        let speaks =
+            move |entries: &Vec<StatementKey>| entries.iter().any(|entry| entry.kinds.contains(&kind));
+        self.statement_keys.iter().filter(move |(_, keys)| speaks(keys)).map(|(name, _)| name.as_str())
+    }
+
     /// The keys by which an observer may speak of this kind.
     pub fn observer_keys(&self, observer: &str, kind: StatementKind) -> impl Iterator<Item = &VerifyingKey> {
         let keys = self.statement_keys.get(observer).into_iter().flatten();

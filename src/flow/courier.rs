@@ -203,11 +203,12 @@ impl Courier {
             let mut keys = Vec::with_capacity(batch.len());
             for ((key, _), answer) in batch.into_iter().zip(answers) {
                 self.statements.pop_front();
-                match answer {
-                    Err(finding) if finding.code != Code::StatementOutOfOrder => {
-                        error!(code = %finding.code, statement = key, "the co-signer refused a statement: {}", finding.detail);
-                    }
-                    Ok(_) | Err(_) => {}
+                // One out of order is one it has.
+                if let Some(finding) = answer.err().filter(|no| no.code != Code::StatementOutOfOrder) {
+                    let detail = format!("the co-signer refused a statement: {}", finding.detail);
+                    let finding = Finding::new(finding.code, detail);
+                    let about = ("subject", key.clone());
+                    let _ = self.commands.send(Command::Alarm { about, finding }).await;
                 }
                 keys.push(key);
             }
@@ -323,6 +324,7 @@ struct Taken {
 fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Command {
     match done {
         Ok(released) => Command::Finished { reservation: parcel.reservation, released },
-        Err(finding) => Command::Alarm { reservation: parcel.reservation, finding },
+        // What the co-signer gave back is not what was reserved: nothing is finished.
+        Err(finding) => Command::Alarm { about: ("reservation", parcel.reservation.to_string()), finding },
     }
 }

@@ -489,8 +489,8 @@ impl StatementDesk for SignerDesk {
         let last = self.question(|to| Question::LastNumber(observer, kind, to)).await?;
         let (now, age) = (self.context.now(), self.context.settings.statement_age_s_max);
         let SignedText { text, signature, .. } = &statement;
-        let statement =
-            verify_statement(text, signature, &self.context.trust, now, age, |_, _| last).map_err(refused)?;
+        let statement = verify_statement(text, signature, &self.context.trust, now, Some(age), |_, _| last)
+            .map_err(refused)?;
         self.command(|reply| Command::State { statement, reply }).await
     }
 }

@@ -8,13 +8,15 @@ use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, V
 
 use super::ledger::Treasury;
 use crate::evidence::approval::Approval;
-use crate::evidence::{AnswerKind, Clearance};
+use crate::evidence::{AnswerKind, Clearance, Trust};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
 
 /// What a party sees of its own wallet at one moment.
 pub struct Sight<'a> {
     /// The asset.
     pub asset: Asset,
+    /// Whom it believes.
+    pub trust: &'a Trust,
     /// Coins, facts and sums.
     pub treasury: &'a Treasury,
     /// What rests hot.
@@ -70,7 +72,7 @@ impl Sight<'_> {
             clearance: GivenClearance::Absent,
             fee,
             spent,
-            stated: self.treasury.stated(),
+            stated: self.treasury.stated(self.trust),
             price_moved: self.treasury.facts.price.is_moved(),
             position: self.position(),
             earmarked: Units(0),

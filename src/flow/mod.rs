@@ -136,10 +136,10 @@ pub enum Command {
         /// Whether it is a not-yet.
         is_hold: bool,
     },
-    /// What the co-signer gave back is not what was reserved: nothing is finished, people must look.
+    /// Something that people must look at.
     Alarm {
-        /// About which reservation.
-        reservation: ReservationId,
+        /// About what, by the name of the log entry's field.
+        about: (&'static str, String),
         /// What is wrong.
         finding: Finding,
     },

@@ -277,7 +277,7 @@ pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPositi
         hot_share_max: (share.num(), share.den()),
         price: price.map(|p| p.value),
         price_at: price.map(|p| p.at),
-        position_at: facts.cold.map(|c| c.at),
+        position_at: treasury.position_at(&context.trust),
         fee_rate: facts.chain.map(|c| c.value.fee_rate),
         tip_height: facts.chain.map(|c| c.value.height),
         chain_at: facts.chain.map(|c| c.at),

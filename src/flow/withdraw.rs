@@ -398,9 +398,10 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
 }
 
 /// What the signer sees of its wallet now.
-pub fn sight<'a>(context: &Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
+pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
     Sight {
         asset: context.asset,
+        trust: &context.trust,
         treasury: &ledger.treasury,
         hot: ledger.hot(),
         transit_s_max: context.settings.transit_s_max,

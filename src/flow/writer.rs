@@ -233,11 +233,11 @@ impl Writer {
             Command::CosignerRefused { reservation, finding, is_hold } => {
                 treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
             }
-            Command::Alarm { reservation, finding } => {
-                error!(code = %finding.code, %reservation, "{}", finding.detail);
+            Command::Alarm { about: (field, name), finding } => {
+                error!(code = %finding.code, about = name, "{}", finding.detail);
                 turn.draft.entry(
                     EntryKind::Alarm,
-                    &[("code", &finding.code), ("reservation", &reservation), ("detail", &finding.detail)],
+                    &[("code", &finding.code), (field, &name), ("detail", &finding.detail)],
                 );
             }
             Command::CosignerSilent { reservation, code } => {

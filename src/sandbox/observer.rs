@@ -75,9 +75,10 @@ impl Observer {
     }
 
     async fn state(&mut self, body: Body) -> Result<(), Fault> {
-        let number = self.numbers.entry(body.kind()).or_default();
-        *number = number.saturating_add(1);
-        let statement = Statement { observer: OBSERVER.into(), number: *number, at: now(), body };
+        let last = self.numbers.entry(body.kind()).or_default();
+        let (after, number) = (*last, last.saturating_add(1));
+        *last = number;
+        let statement = Statement { observer: OBSERVER.into(), number, after, at: now(), body };
         let signed = sign_statement(&statement, ed25519(&self.key))
             .map_err(|invalid| Fault::call("SubmitStatement", &invalid.to_string()))?;
         let statement = v1::SignedText {

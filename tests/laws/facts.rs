@@ -12,7 +12,7 @@ use super::world::*;
 fn statement(world: &World, number: u64, at: Seconds, krw: u128, seed: u8) -> SignedText {
     let _ = world;
     let body = Body::Price(vec![(ASSET, Krw(krw))]);
-    let statement = Statement { observer: "watcher".into(), number, at, body };
+    let statement = Statement { observer: "watcher".into(), number, after: 0, at, body };
     signed(sign_statement(&statement, ed25519(&key(seed))).unwrap(), "watcher")
 }
 
@@ -37,8 +37,11 @@ async fn l10_an_older_false_or_future_statement_is_no_fact_at_the_cosigner() {
     assert_eq!(code(said(altered).await), Code::StatementSignatureInvalid);
     let future = statement(&world, 1_001, now.plus(600), PRICE, OBSERVER);
     assert_eq!(code(said(future).await), Code::StatementTimeOutOfRange);
+    // one that comes late is taken, for those after it need it; the age of a fact is looked at where the fact is used
     let ancient = statement(&world, 1_001, Seconds(now.0 - 100_000), PRICE, OBSERVER);
-    assert_eq!(code(said(ancient).await), Code::StatementTimeOutOfRange);
+    let door = world.desk().submit(&caller(Role::Observer, "watcher"), ancient.clone()).await;
+    assert_eq!(door.unwrap_err().code(), Code::StatementTimeOutOfRange);
+    assert_eq!(said(ancient).await.unwrap().number, 1_001);
     // numbers are remembered over a restart
     world.restart_cosigner().await;
     let answer = world.cosigner().submit_statements(vec![old]).await.unwrap().remove(0);
@@ -147,4 +150,83 @@ async fn l10_a_statement_that_meets_a_busy_store_at_the_cosigner_is_not_lost() {
     other.close().await.unwrap();
     let paid = world.withdraw("r1", 2_000_000).await;
     world.until(paid.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+/// The observer's next word on coins, which it takes to be heard: it follows the one before.
+fn follows(world: &World, after: u64, number: u64, body: Body) -> SignedText {
+    let at = world.now();
+    let statement = Statement { observer: "watcher".into(), number, after, at, body };
+    signed(sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap(), "watcher")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_l11_a_stolen_signer_that_keeps_one_coin_statement_back_gets_nothing_signed() {
+    let (world, mut thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    attest(&world, "second victim", 0, 1).await.unwrap();
+    let script = hot_wallet().script(countersign::bitcoin::Branch::Deposit, 1).unwrap();
+    // what would lift the hot share above its limit
+    let deposit = world.deposit(script.script_pubkey().to_owned(), &[200 * COIN]);
+    let kept_back = follows(&world, 5_000, 5_001, deposit);
+    let said = |given: SignedText| {
+        let cosigner = world.cosigner();
+        async move { cosigner.submit_statements(vec![given]).await.unwrap().remove(0).map_err(|no| no.code) }
+    };
+    said(follows(&world, 0, 5_000, NOTHING_NEW)).await.unwrap();
+    world.later(600);
+    let next = follows(&world, 5_001, 5_002, NOTHING_NEW);
+    assert_eq!(said(next.clone()).await.unwrap_err(), Code::StatementGap);
+    world.later(400);
+    for fact in [Body::Price(vec![(ASSET, Krw(PRICE))]), world.chain()] {
+        tell(&world, fact).await.unwrap();
+    }
+    tell(&world, Body::Position { cold: vec![(ASSET, Amount::from_sat(100 * COIN))], swept: vec![] })
+        .await
+        .unwrap();
+    let code = async |thief: &mut Thief, name: &str| {
+        let request = world.request(name, TAYLOR, 2_000_000);
+        let payment = thief.payment(&request);
+        let loot = thief.book(&thief.plot(0, &[&request]), vec![payment]);
+        let ItemVerdict::Refused(refusal) = thief.ask_one(&world, &loot).await else {
+            panic!("key B signed")
+        };
+        assert!(refusal.is_hold);
+        refusal.finding.code
+    };
+    assert_eq!(code(&mut thief, "r1").await, Code::PositionStale);
+    // the row is whole again only with the one that was kept back, however late; and then it counts
+    said(kept_back).await.unwrap();
+    said(next).await.unwrap();
+    assert_eq!(code(&mut thief, "r2").await, Code::HotShareAboveLimit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_an_observer_of_coins_that_falls_silent_holds_and_its_word_that_nothing_changed_resumes() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.later(1_000);
+    world.state_price(PRICE).await;
+    world.state(Body::Position { cold: vec![(ASSET, Amount::from_sat(70 * COIN))], swept: vec![] }).await;
+    let view = world.withdraw("r1", 2_000_000).await;
+    world.until(view.id, |v| codes(v) == ["POSITION_STALE"]).await;
+    world.state(NOTHING_NEW).await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_statement_the_cosigner_refuses_stands_in_the_log_as_an_alarm() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    // the co-signer's copy of the trust file is newer, and the observer may not speak of prices any more
+    world.plan.trust.statement_keys[0].kinds.retain(|kind| kind != "price");
+    world.plan.trust.version += 1;
+    world.restart_cosigner().await;
+    world.later(1);
+    world.state_price(PRICE).await;
+    let alarm = |leaf: &Vec<u8>| {
+        let text = String::from_utf8_lossy(leaf).into_owned();
+        text.contains(r#""kind":"alarm""#)
+            && text.contains("STATEMENT_SIGNATURE_INVALID")
+            && text.contains("watcher/price")
+    };
+    while !world.leaves().await.iter().any(alarm) {
+        tokio::task::yield_now().await;
+    }
 }

@@ -147,6 +147,7 @@ async fn l07_a_clock_that_goes_back_signs_nothing() {
 async fn renew(world: &World, cold_sat: u64) {
     tell(world, world.chain()).await.unwrap();
     tell(world, Body::Price(vec![(ASSET, Krw(PRICE))])).await.unwrap();
+    tell(world, NOTHING_NEW).await.unwrap();
     tell(world, Body::Position { cold: vec![(ASSET, Amount::from_sat(cold_sat))], swept: vec![] })
         .await
         .unwrap();

@@ -72,6 +72,7 @@ async fn l11_a_sweep_on_its_way_for_too_long_is_no_longer_cold() {
         world.chain(),
         Body::Price(vec![(ASSET, Krw(PRICE))]),
         Body::Position { cold: vec![(ASSET, Amount::from_sat(6 * COIN))], swept: vec![] },
+        NOTHING_NEW,
     ] {
         tell(&world, body).await.unwrap();
     }

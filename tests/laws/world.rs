@@ -1,6 +1,7 @@
 //! A whole world in one process: signer, co-signer, enclave, relay, counterparty, and the people around them. Everything
 //! is the real thing but the network between signer and co-signer, which is a tap that tests can cut and read.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,6 +70,9 @@ impl Default for Plan {
         }
     }
 }
+
+/// The word on coins that nothing has changed.
+pub const NOTHING_NEW: Body = Body::Coins { transactions: Vec::new(), coins: Vec::new() };
 
 /// The line between signer and co-signer: it can be cut, and it remembers what was asked.
 #[derive(Default)]
@@ -162,6 +166,7 @@ pub struct World {
     relay_stop: CancellationToken,
     robot: Option<Enclave>,
     numbers: AtomicU64,
+    taken: Mutex<BTreeMap<StatementKind, u64>>,
 }
 
 impl World {
@@ -195,6 +200,7 @@ impl World {
             relay_stop: CancellationToken::new(),
             robot: None,
             numbers: AtomicU64::new(1),
+            taken: Mutex::default(),
         };
         world.start_relay().await;
         world.start_robot().await;
@@ -442,13 +448,19 @@ impl World {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// What the observer says next; it follows the last that was taken.
     pub fn statement(&self, body: Body) -> SignedText {
-        let statement = Statement { observer: "watcher".into(), number: self.number(), at: self.now(), body };
+        let number = self.number();
+        let after = self.taken.lock().unwrap().get(&body.kind()).copied().unwrap_or_default();
+        let statement = Statement { observer: "watcher".into(), number, after, at: self.now(), body };
         signed(sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap(), "watcher")
     }
 
     pub async fn state(&self, body: Body) {
-        self.desk().submit(&caller(Role::Observer, "watcher"), self.statement(body)).await.unwrap();
+        let kind = body.kind();
+        let said = self.statement(body);
+        let taken = self.desk().submit(&caller(Role::Observer, "watcher"), said).await.unwrap();
+        self.taken.lock().unwrap().insert(kind, taken.number);
     }
 
     /// The chain as it is: height 200, two satoshi a virtual byte.
@@ -496,8 +508,10 @@ impl World {
         self.state(Body::Price(vec![(ASSET, Krw(krw))])).await;
     }
 
+    /// The whole position: what lies cold, and that no coin has changed.
     pub async fn state_cold(&self, sat: u64, swept: &[[u8; 32]]) {
         let cold = vec![(ASSET, Amount::from_sat(sat))];
+        self.state(NOTHING_NEW).await;
         self.state(Body::Position { cold, swept: swept.to_vec() }).await;
     }
 

@@ -78,7 +78,7 @@ rails! {
     "guard/fee-budget" FeeBudgetSpent EVERY guard |c| !c.told.fee_within_budget,
         format!("{} on top of {} within a day is above {}", c.facts.fee.paid, c.facts.spent.fee_day, c.rules.settings.fee_budget_daily);
     "guard/position" PositionStale JUDGED_BY_SHARE guard |c| !c.told.position_fresh,
-        format!("no position stated within {} s", c.rules.ages.position_s);
+        format!("cold balance and coins were not both stated within {} s", c.rules.ages.position_s);
     "guard/price" PriceStale WITHDRAW guard |c| !c.told.price_fresh,
         format!("no price stated within {} s", c.rules.ages.price_s);
     "guard/price-moved" PriceMoved WITHDRAW guard |c| c.facts.price_moved,

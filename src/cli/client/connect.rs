@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use ed25519_dalek::SigningKey;
 use serde::Deserialize;
 use tonic::Request;
 
 use crate::cli::config::read;
-use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::desk::Role;
 use crate::grpc::{Client, ClientOrder};
@@ -146,20 +144,19 @@ pub fn given(flag: &str, flagged: Option<&String>, known: Option<&String>) -> Re
     flagged.or(known).cloned().ok_or_else(wanted)
 }
 
-/// The Ed25519 key of a flag or of the profile.
-pub fn signing_key(
+/// The file of an Ed25519 key, by a flag or the profile.
+pub fn key_file<'a>(
     flag: &str,
-    flagged: Option<&PathBuf>,
-    known: Option<&PathBuf>,
-) -> Result<SigningKey, Problem> {
-    let wanted = || {
+    flagged: Option<&'a PathBuf>,
+    known: Option<&'a PathBuf>,
+) -> Result<&'a Path, Problem> {
+    flagged.or(known).map(PathBuf::as_path).ok_or_else(|| {
         Problem::config(
             flag,
             "is missing",
             "name the key file that `countersign init` made, or write it into the profile",
         )
-    };
-    keyfile::read(flag, flagged.or(known).ok_or_else(wanted)?)
+    })
 }
 
 /// An asset by its CAIP-19 id, or by the name of its network.

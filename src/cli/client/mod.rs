@@ -6,6 +6,7 @@ pub mod audit;
 pub mod connect;
 pub mod observe;
 pub mod position;
+pub mod record;
 pub mod view;
 pub mod withdraw;
 pub mod withdrawals;

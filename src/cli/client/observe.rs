@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde_json::json;
 
-use super::connect::{self, ConnectArgs, given, signing_key};
+use super::connect::{self, ConnectArgs, given, key_file};
+use super::record::Record;
 use super::withdraw::{signed_only, wire};
 use crate::cli::answer::{Answer, Facts};
+use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::cli::{now, now_ms};
 use crate::evidence::{Body, ChainFact, Coin, Statement, ed25519, sign_statement};
@@ -24,7 +26,8 @@ Example:
   countersign observe coins --profile observer.toml --transaction 0200…00 --coin <txid>:0:6
 
 A coin that is stated for the first time needs its raw transaction, which proves its amount. State it again with every
-change of its confirmations; spent coins are not stated.")]
+change of its confirmations; spent coins are not stated. When nothing has changed, say so by a statement without coins:
+an observer that is silent for as long as the policy's ages.position_s holds every withdrawal.")]
     Coins(CoinsArgs),
     /// What lies cold
     #[command(after_help = "\
@@ -62,6 +65,10 @@ pub struct ObserverArgs {
     /// The statement's number, above the last of this kind; unix milliseconds where nothing is said
     #[arg(long)]
     pub number: Option<u64>,
+    /// The number of the last statement of this kind that was taken; from the record beside the statement key where nothing
+    /// is said. Who gives an older one states again all that was stated since
+    #[arg(long, value_name = "NUMBER")]
+    pub after: Option<u64>,
     /// When it was true, in unix seconds; now where nothing is said
     #[arg(long, value_name = "SECONDS")]
     pub at: Option<u64>,
@@ -80,7 +87,7 @@ pub struct CoinsArgs {
     #[arg(long = "transaction", value_name = "HEX")]
     pub transactions: Vec<String>,
     /// A coin: txid:vout:confirmations, the txid as explorers print it
-    #[arg(long = "coin", value_name = "COIN", required = true, value_parser = coin)]
+    #[arg(long = "coin", value_name = "COIN", value_parser = coin)]
     pub coins: Vec<Coin>,
 }
 
@@ -222,14 +229,18 @@ fn chain(args: &ChainArgs) -> Result<Vec<ChainFact>, Problem> {
 async fn submit(args: &ObserverArgs, body: Body) -> Result<Answer, Problem> {
     let profile = args.connect.profile()?;
     let observer = given("--observer", args.observer.as_ref(), profile.observer.as_ref())?;
-    let key = signing_key("--statement-key", args.statement_key.as_ref(), profile.statement_key.as_ref())?;
+    let key_file = key_file("--statement-key", args.statement_key.as_ref(), profile.statement_key.as_ref())?;
+    let key = keyfile::read("--statement-key", key_file)?;
+    let record = Record::beside(key_file)?;
+    let kind = body.kind();
+    let number = args.number.unwrap_or_else(now_ms);
     let statement = Statement {
         observer: observer.clone(),
-        number: args.number.unwrap_or_else(now_ms),
+        number,
+        after: args.after.map_or_else(|| record.last(kind), Ok)?,
         at: args.at.map_or_else(now, Seconds),
         body,
     };
-    let kind = statement.body.kind().as_str();
     let signed = wire(sign_statement(&statement, ed25519(&key))?, observer.clone());
     if args.sign_only {
         return Ok(signed_only(&signed));
@@ -237,6 +248,8 @@ async fn submit(args: &ObserverArgs, body: Body) -> Result<Answer, Problem> {
     let session = args.connect.open()?;
     let message = v1::SubmitStatementRequest { statement: Some(signed) };
     let accepted = session.client.statements().submit_statement(session.request(message)).await?.into_inner();
+    record.note(kind, number)?;
+    let kind = kind.as_str();
     let facts = Facts::new()
         .line("accepted", format!("{kind} of {observer}"))
         .line("number", accepted.accepted_number)

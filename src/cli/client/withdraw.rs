@@ -6,9 +6,10 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, ConnectArgs, Profile, given, signing_key};
+use super::connect::{self, ConnectArgs, Profile, given, key_file};
 use super::view;
 use crate::cli::answer::Answer;
+use crate::cli::keyfile;
 use crate::cli::now;
 use crate::cli::problem::Problem;
 use crate::evidence::{CancelRequest, Signed, ed25519, sign_cancel, sign_request};
@@ -176,7 +177,8 @@ fn request_key(
     args: &RequestKeyArgs,
     profile: &Profile,
 ) -> Result<(ed25519_dalek::SigningKey, String), Problem> {
-    let key = signing_key("--request-key", args.request_key.as_ref(), profile.request_key.as_ref())?;
+    let key = key_file("--request-key", args.request_key.as_ref(), profile.request_key.as_ref())?;
+    let key = keyfile::read("--request-key", key)?;
     Ok((key, given("--request-key-id", args.request_key_id.as_ref(), profile.request_key_id.as_ref())?))
 }
 

@@ -4,7 +4,13 @@ use crate::evidence::*;
 use crate::withdrawal::*;
 
 fn door(signed: &Signed, now: Seconds, last: Option<u64>) -> Result<VerifiedStatement, Code> {
-    verify_statement(&signed.text, &signed.signature, &trust(), now, AGE, |_, _| last).map_err(|no| no.code())
+    verify_statement(&signed.text, &signed.signature, &trust(), now, Some(AGE), |_, _| last)
+        .map_err(|no| no.code())
+}
+
+/// Knocks where the statement before it was heard.
+fn next(signed: &Signed, now: Seconds) -> Result<VerifiedStatement, Code> {
+    door(signed, now, parse_statement(&signed.text).ok().map(|statement| statement.after))
 }
 
 fn sign(statement: &Statement, seed: u8) -> Signed {
@@ -20,7 +26,7 @@ fn invalid(text: &str) -> (Code, &'static str) {
 fn every_kind_is_verified_and_says_what_was_stated() {
     for statement in statements() {
         let signed = sign(&statement, OBSERVER);
-        let verified = door(&signed, NOW, None).unwrap();
+        let verified = next(&signed, NOW).unwrap();
         assert_eq!(verified.statement(), &statement);
         assert_eq!(verified.digest(), &digest(&signed.text));
         assert_eq!((verified.text(), verified.signature()), (signed.text.as_str(), &signed.signature));
@@ -28,18 +34,25 @@ fn every_kind_is_verified_and_says_what_was_stated() {
 }
 
 #[test]
-fn an_older_or_equal_number_is_out_of_order() {
+fn an_older_or_equal_number_is_out_of_order_and_a_missing_one_a_gap() {
     let signed = sign(&statements()[2], OBSERVER);
     let number = statements()[2].number;
     assert!(door(&signed, NOW, Some(number - 1)).is_ok());
     assert_eq!(door(&signed, NOW, Some(number)).unwrap_err(), Code::StatementOutOfOrder);
     assert_eq!(door(&signed, NOW, Some(number + 1)).unwrap_err(), Code::StatementOutOfOrder);
+    let after = Statement { after: number - 2, ..statements()[2].clone() };
+    let code = |last| door(&sign(&after, OBSERVER), NOW, last).map(|_| ()).err();
+    assert_eq!(code(Some(number - 1)), None);
+    assert_eq!(code(Some(number - 2)), None);
+    assert_eq!(code(Some(number - 3)), Some(Code::StatementGap));
+    assert_eq!(code(None), Some(Code::StatementGap));
+    assert_eq!(code(Some(number)), Some(Code::StatementOutOfOrder));
     let asked = std::cell::RefCell::new(Vec::new());
     let last = |observer: &str, kind| {
         asked.borrow_mut().push((observer.to_owned(), kind));
-        None
+        Some(number - 1)
     };
-    verify_statement(&signed.text, &signed.signature, &trust(), NOW, AGE, last).unwrap();
+    verify_statement(&signed.text, &signed.signature, &trust(), NOW, Some(AGE), last).unwrap();
     assert_eq!(asked.into_inner(), [("watcher-1".to_owned(), StatementKind::Price)]);
 }
 
@@ -47,7 +60,7 @@ fn an_older_or_equal_number_is_out_of_order() {
 fn a_statement_too_old_or_of_the_future_is_out_of_range() {
     let signed = sign(&statements()[0], OBSERVER);
     let at = statements()[0].at.0;
-    let code = |now| door(&signed, Seconds(now), None).map(|_| ()).err();
+    let code = |now| next(&signed, Seconds(now)).map(|_| ()).err();
     assert_eq!(code(at + AGE), None);
     assert_eq!(code(at + AGE + 1), Some(Code::StatementTimeOutOfRange));
     assert_eq!(code(at - SKEW_S_MAX), None);
@@ -58,7 +71,7 @@ fn a_statement_too_old_or_of_the_future_is_out_of_range() {
 #[test]
 fn an_observer_speaks_only_with_its_own_key_and_of_its_own_kinds() {
     let price = |observer: &str| Statement { observer: observer.into(), ..statements()[2].clone() };
-    assert!(door(&sign(&price("prices"), 8), NOW, None).is_ok());
+    assert!(next(&sign(&price("prices"), 8), NOW).is_ok());
     let position = Statement { observer: "prices".into(), ..statements()[1].clone() };
     for signed in [
         sign(&position, 8),
@@ -67,18 +80,17 @@ fn an_observer_speaks_only_with_its_own_key_and_of_its_own_kinds() {
         sign(&price("nobody"), OBSERVER),
         sign(&price("watcher-1"), EXCHANGE),
     ] {
-        assert_eq!(door(&signed, NOW, None).unwrap_err(), Code::StatementSignatureInvalid, "{}", signed.text);
+        assert_eq!(next(&signed, NOW).unwrap_err(), Code::StatementSignatureInvalid, "{}", signed.text);
     }
 }
 
 #[test]
 fn a_body_has_one_spelling() {
-    let head = |kind| format!("countersign statement v1\nobserver: w\nkind: {kind}\nnumber: 1\nat: 1\n");
+    let head =
+        |kind| format!("countersign statement v1\nobserver: w\nkind: {kind}\nnumber: 1\nafter: 0\nat: 1\n");
     let id = "00".repeat(31) + "01";
     let btc = ASSET.to_string();
     let cases = [
-        ("coins", String::new(), Code::FieldMissing, "coin"),
-        ("coins", "transaction: 00\n".into(), Code::FieldMissing, "coin"),
         ("coins", format!("coin: {id}:0 1\ntransaction: 00\n"), Code::FieldUnknown, "transaction"),
         ("coins", format!("transaction: 0\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),
         ("coins", format!("transaction: AA\ncoin: {id}:0 1\n"), Code::FieldMalformed, "transaction"),

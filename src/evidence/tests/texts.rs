@@ -309,9 +309,9 @@ proptest! {
 
     #[test]
     fn statements_and_texts_are_one_to_one(
-        observer in "[A-Za-z0-9._:-]{1,64}", number in any::<u64>(), at in any::<u64>(), body in bodies(),
+        observer in "[A-Za-z0-9._:-]{1,64}", number in 1..=u64::MAX, at in any::<u64>(), body in bodies(),
     ) {
-        let value = Statement { observer, number, at: Seconds(at), body };
+        let value = Statement { observer, number, after: at % number, at: Seconds(at), body };
         same(&value, statement::render_statement, statement::parse_statement)?;
     }
 
@@ -371,7 +371,7 @@ proptest! {
         let _ = Trust::open(&tail, &[&tail], &quorum(), 0);
         let _ = trust_file::parse(&tail);
         let _ = verify_request(&tail, &tail, &bytes, trust, NOW, AGE);
-        let _ = verify_statement(&tail, &bytes, trust, NOW, AGE, |_, _| None);
+        let _ = verify_statement(&tail, &bytes, trust, NOW, Some(AGE), |_, _| None);
         let _ = Clearance::from_answer(&tail, &bytes, trust, request, NOW, AGE, NameMatch::Required);
         let _ = verify_approval(&APPROVAL, &armor(&bytes), trust, NOW);
         let _ = verify_rejection(&TEXTS[5].0, &tail, trust, request);

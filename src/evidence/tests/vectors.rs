@@ -258,8 +258,10 @@ fn the_vector_files_open_the_doors() {
     for name in ["coins", "position", "price", "chain"] {
         let vector = load(&format!("statement-{name}"));
         assert!(
-            verify_statement(&of(&vector, "text"), &signature(&vector), &trust, NOW, AGE, |_, _| None)
-                .is_ok()
+            verify_statement(&of(&vector, "text"), &signature(&vector), &trust, NOW, Some(AGE), |_, _| Some(
+                40
+            ))
+            .is_ok()
         );
     }
 }

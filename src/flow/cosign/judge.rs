@@ -222,6 +222,7 @@ pub fn decide(
     }
     let sight = Sight {
         asset: context.asset,
+        trust: &context.trust,
         treasury: &state.treasury,
         hot: state.hot(),
         transit_s_max: context.settings.transit_s_max,

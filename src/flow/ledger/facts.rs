@@ -21,6 +21,7 @@ pub struct Dated<T> {
 #[derive(Debug, Default)]
 pub struct Facts {
     numbers: HashMap<(String, StatementKind), u64>,
+    coins: HashMap<String, Seconds>,
     /// What rests cold.
     pub cold: Option<Dated<Amount>>,
     /// The price of a whole coin.
@@ -43,7 +44,10 @@ impl Facts {
         *last = (*last).max(statement.number);
         let at = statement.at;
         match &statement.body {
-            Body::Coins { .. } => {}
+            Body::Coins { .. } => {
+                let known = self.coins.entry(statement.observer.clone()).or_insert(at);
+                *known = at.max(*known);
+            }
             Body::Position { cold, .. } => {
                 // Another observer's word on an earlier moment is no news, however late it comes.
                 let is_news = self.cold.is_none_or(|known| at >= known.at);
@@ -66,6 +70,12 @@ impl Facts {
             }
         }
         false
+    }
+
+    /// When the hot side was last stated by whoever is longest silent of these observers; nothing, if one never spoke.
+    pub fn coins_at<'a>(&self, observers: impl Iterator<Item = &'a str>) -> Option<Seconds> {
+        let each = observers.map(|observer| self.coins.get(observer).copied());
+        each.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// The price that stands.

@@ -8,6 +8,8 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
 use super::facts::Facts;
+use crate::evidence::Trust;
+use crate::evidence::statement::StatementKind;
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
@@ -128,11 +130,18 @@ impl Treasury {
         observed.plus(self.in_transit(now, transit_s_max)).unwrap_or(observed)
     }
 
+    /// When the position was stated: as old as the older of its halves. Every observer of coins must have spoken lately,
+    /// or coins may lie hot that were kept from this party (laws L10, L11).
+    pub fn position_at(&self, trust: &Trust) -> Option<Seconds> {
+        let hot = self.facts.coins_at(trust.observers(StatementKind::Coins))?;
+        self.facts.cold.map(|cold| cold.at.min(hot))
+    }
+
     /// When each fact was stated.
-    pub fn stated(&self) -> Stated {
+    pub fn stated(&self, trust: &Trust) -> Stated {
         let chain = self.facts.chain.map(|c| PolicySeconds(c.at.0));
         Stated {
-            position: self.facts.cold.map(|c| PolicySeconds(c.at.0)),
+            position: self.position_at(trust).map(|at| PolicySeconds(at.0)),
             price: self.facts.price().map(|p| PolicySeconds(p.at.0)),
             fee_rate: chain,
             tip: chain,
