@@ -1,0 +1,234 @@
+//! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
+
+mod keys;
+mod verifications;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub(super) use self::keys::OwnKey;
+pub(super) use self::verifications::{Role, Signed, State, Verification};
+use super::vault::{Vault, VaultFault};
+use crate::withdrawal::Seconds;
+
+const SCHEMA: &str = "
+CREATE TABLE data_key (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    check_value BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 2;
+";
+const SCHEMA_VERSION: i64 = 2;
+
+/// The enclave's database fails.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseFault {
+    /// There is no database at that place.
+    #[error("there is no enclave database at `{0}`")]
+    Missing(String),
+    /// There is one already.
+    #[error("there is an enclave database at `{0}` already")]
+    Exists(String),
+    /// Its file cannot be made.
+    #[error("the enclave database at `{0}` cannot be created")]
+    File(String, #[source] io::Error),
+    /// It was written by another version.
+    #[error("the enclave database has schema version {0}, this program has {SCHEMA_VERSION}")]
+    Version(i64),
+    /// It was begun with another data key.
+    #[error("`enclave.data_key` is not the key of the enclave database at `{0}`")]
+    OtherKey(String),
+    /// SQLite fails; a write may have happened.
+    #[error("the enclave database does not answer")]
+    Sqlite(#[from] sqlx::Error),
+    /// A sealed column does not open.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+}
+
+/// The open database.
+pub(super) struct Database {
+    pool: SqlitePool,
+    vault: Vault,
+}
+
+impl Database {
+    /// Creates the file; refuses to touch an existing one.
+    pub(super) async fn create(path: &Path) -> Result<(), DatabaseFault> {
+        create_file(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DatabaseFault::Exists(path.display().to_string()),
+            _ => DatabaseFault::File(path.display().to_string(), error),
+        })?;
+        let laid_out = lay_out(path).await;
+        if laid_out.is_err() {
+            remove_file(path);
+        }
+        Ok(laid_out?)
+    }
+
+    /// Opens the file; never creates it. The first key it is opened with is its key for ever.
+    pub(super) async fn open(path: &Path, vault: Vault) -> Result<Self, DatabaseFault> {
+        if !path.exists() {
+            return Err(DatabaseFault::Missing(path.display().to_string()));
+        }
+        let pool = connect(path).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
+        if version != SCHEMA_VERSION {
+            return Err(DatabaseFault::Version(version));
+        }
+        if !is_key_of(&pool, &vault).await? {
+            return Err(DatabaseFault::OtherKey(path.display().to_string()));
+        }
+        Ok(Self { pool, vault })
+    }
+
+    /// The sealing key, for fingerprints.
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Whether it answers.
+    pub(super) async fn is_well(&self) -> bool {
+        sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.pool).await.is_ok()
+    }
+
+    /// Flushes and closes.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Creates an empty file that only its owner can read, and makes its name durable. SQLite gives the files beside it the same mode.
+fn create_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Takes an unfinished file away again, with what SQLite puts beside it.
+fn remove_file(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let removed = std::fs::remove_file(&name);
+        if let Err(error) =
+            removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        {
+            tracing::warn!(%error, "an unfinished enclave database could not be removed");
+        }
+    }
+}
+
+async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
+    let pool = connect(path).await?;
+    let done = lay_tables(&pool).await;
+    pool.close().await;
+    done
+}
+
+/// The version is written last: a database that was not finished is never taken for one.
+async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    for tables in [keys::SCHEMA, verifications::SCHEMA, SCHEMA] {
+        sqlx::raw_sql(tables).execute(pool).await?;
+    }
+    Ok(())
+}
+
+/// Whether this is the key the database was begun with; a database that has none yet begins with this one.
+async fn is_key_of(pool: &SqlitePool, vault: &Vault) -> Result<bool, sqlx::Error> {
+    let value = vault.check_value().to_vec();
+    let begin =
+        sqlx::query("INSERT INTO data_key (one, check_value) VALUES (1, ?) ON CONFLICT (one) DO NOTHING");
+    begin.bind(&value).execute(pool).await?;
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT check_value FROM data_key").fetch_one(pool).await?;
+    Ok(kept == value)
+}
+
+async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        // Freed pages are overwritten: a deleted row leaves nothing behind in the file.
+        .pragma("secure_delete", "ON");
+    SqlitePoolOptions::new().max_connections(4).connect_with(options).await
+}
+
+/// SQLite has no unsigned 64-bit integer; no point in time that matters lies beyond the signed one.
+fn signed(at: Seconds) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+fn unsigned(at: i64) -> Seconds {
+    Seconds(u64::try_from(at).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::EnclaveFault;
+    use super::super::vault::DataKey;
+    use super::*;
+    use crate::withdrawal::Code;
+
+    fn vault(n: u8) -> Vault {
+        Vault::new(&DataKey::new(&[n; 32])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_database_is_made_by_a_mistyped_path_and_none_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        assert!(matches!(Database::open(&path, vault(1)).await, Err(DatabaseFault::Missing(_))));
+        assert!(!path.exists());
+        Database::create(&path).await.unwrap();
+        assert!(matches!(Database::create(&path).await, Err(DatabaseFault::Exists(_))));
+        assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
+    }
+
+    #[tokio::test]
+    async fn the_database_is_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        db.verification_expired("wakes the files beside it").await.unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_finished_is_taken_away_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        std::fs::create_dir(dir.path().join("enclave.db-wal")).unwrap();
+        assert!(matches!(Database::create(&path).await, Err(DatabaseFault::Sqlite(_))));
+        assert!(!path.exists());
+        std::fs::remove_dir(dir.path().join("enclave.db-wal")).unwrap();
+        Database::create(&path).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_data_key_opens_nothing_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        Database::open(&path, vault(1)).await.unwrap().close().await;
+        let fault = EnclaveFault::from(Database::open(&path, vault(2)).await.err().unwrap());
+        assert_eq!(fault.code(), Code::StoreOtherKey);
+        assert!(fault.to_string().contains("enclave.data_key") && fault.to_string().contains("enclave.db"));
+        assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
+    }
+}
