@@ -228,6 +228,8 @@ async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> 
             destination: &draft.destination,
             amount: draft.amount,
             payload: payload.as_ref(),
+            asset_info: None,
+            required: &[],
         };
         match draft.kind {
             Kind::User => backend.verify_user(&question).await,

@@ -6,6 +6,7 @@
 mod answer;
 mod ask;
 mod asking;
+mod asset_info;
 mod backend;
 mod beneficiary;
 mod database;
@@ -31,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::answer::{Decision, Kind, Reason};
 pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
-pub use self::backend::{Backend, Judging, NoCustomers, Question, Verdict};
+pub use self::asset_info::AssetInfo;
+pub use self::backend::{
+    Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
+};
 use self::database::Database;
 use self::ivms::Payload;
 use self::room::Room;

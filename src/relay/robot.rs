@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::enclave::ivms::{Beneficiary, Name, Person, Text};
 use crate::enclave::name::same_name;
-use crate::enclave::{Backend, Decision, Judging, Question, Reason, Verdict};
+use crate::enclave::{Backend, Decision, Question, Reason, Verdict, Working};
 use crate::withdrawal::Seconds;
 
 /// The only asset the robot knows.
@@ -155,11 +155,11 @@ impl Robot {
 }
 
 impl Backend for Robot {
-    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Working<'a, Verdict> {
         Box::pin(async { self.judge_account(question) })
     }
 
-    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Working<'a, Verdict> {
         Box::pin(async { self.judge_user(question) })
     }
 }

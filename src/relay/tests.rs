@@ -27,8 +27,8 @@ use super::robot::{Customer, Robot};
 use super::{Config, Limits, Member, Standing, serve};
 use crate::enclave::wire::tls::Identity;
 use crate::enclave::{
-    self, Backend, Clock, DataKey, Enclave, Judging, Kind, NoCustomers, Question, RelayPin, Settings,
-    VerifyAsk, VerifyReply,
+    self, Backend, Clock, DataKey, Enclave, Kind, NoCustomers, Question, RelayPin, Settings, Verdict,
+    VerifyAsk, VerifyReply, Working,
 };
 use crate::withdrawal::{Amount, Seconds, VaspId};
 
@@ -212,12 +212,12 @@ struct Counted {
 }
 
 impl Backend for Counted {
-    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+    fn verify_account<'a>(&'a self, question: &'a Question<'a>) -> Working<'a, Verdict> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.robot.verify_account(question)
     }
 
-    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Working<'a, Verdict> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.robot.verify_user(question)
     }

@@ -223,12 +223,12 @@ async fn a_peer_has_only_so_many_keys_made_and_they_do_not_stay_for_ever() {
 struct Mute(tokio::sync::Notify);
 
 impl Backend for Mute {
-    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Working<'a, Verdict> {
         self.0.notify_one();
         Box::pin(std::future::pending())
     }
 
-    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Judging<'a> {
+    fn verify_user<'a>(&'a self, question: &'a Question<'a>) -> Working<'a, Verdict> {
         self.verify_account(question)
     }
 }

@@ -118,12 +118,12 @@ async fn a_no_is_a_no_at_the_door_with_the_counterpartys_reason() {
 struct Broken(fn() -> Verdict);
 
 impl Backend for Broken {
-    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+    fn verify_account<'a>(&'a self, _: &'a Question<'a>) -> Working<'a, Verdict> {
         Box::pin(async { (self.0)() })
     }
 
     /// Breaks before there is anything to wait for.
-    fn verify_user<'a>(&'a self, _: &'a Question<'a>) -> Judging<'a> {
+    fn verify_user<'a>(&'a self, _: &'a Question<'a>) -> Working<'a, Verdict> {
         let verdict = (self.0)();
         Box::pin(async { verdict })
     }
