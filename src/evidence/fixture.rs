@@ -141,6 +141,7 @@ pub fn content() -> TrustContent {
         id: id.into(),
         name: name.into(),
         identity_key: public(seed),
+        jurisdiction: None,
         active,
     };
     let operator = |name: &str, groups: &[&str], keys: Vec<String>| OperatorEntry {

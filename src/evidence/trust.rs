@@ -24,6 +24,8 @@ pub struct Vasp {
     pub name: String,
     /// The key that signs its answers.
     pub identity_key: VerifyingKey,
+    /// Whose travel-rule law binds it, where that is known.
+    pub jurisdiction: Option<String>,
     /// Whether its answers clear anything now.
     pub active: bool,
 }
@@ -329,7 +331,8 @@ fn read_vasps(
         }
         check_value("vasps.name", &entry.name, 256)?;
         let identity_key = keys.read("vasps.identity_key", &entry.identity_key)?;
-        let vasp = Vasp { id, name: entry.name.clone(), identity_key, active: entry.active };
+        let jurisdiction = entry.jurisdiction.clone();
+        let vasp = Vasp { id, name: entry.name.clone(), identity_key, jurisdiction, active: entry.active };
         if vasps.insert(id, vasp).is_some() {
             return Err(twice("vasps.id", "a VASP"));
         }

@@ -130,6 +130,9 @@ pub struct VaspEntry {
     pub name: String,
     /// Ed25519 public key that signs its answers.
     pub identity_key: String,
+    /// Whose travel-rule law binds it, where that is known: an ISO 3166-1 alpha-2 code of the policy's thresholds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
     /// Whether its answers clear anything now.
     pub active: bool,
 }

@@ -11,6 +11,7 @@ use super::Command;
 use super::context::Context;
 use crate::desk::{DeskError, SignedText};
 use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
+use crate::evidence::NameMatch;
 use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
 /// How many verifications are asked about at once.
@@ -53,7 +54,8 @@ impl Clearing {
 
     /// What is asked: the person from the threshold on, or whenever names were given; the address alone below it.
     pub fn ask_of(&self, ask: &ClearAsk) -> VerifyAsk {
-        let below = ask.value.is_some_and(|v| v < self.context.settings.travel_rule_floor);
+        let needed = self.context.needs_name(ask.value, ask.request.beneficiary_vasp, self.context.now());
+        let below = needed == NameMatch::NotRequired;
         let kind = if below && ask.payload.is_none() { Kind::Account } else { Kind::User };
         VerifyAsk {
             request_text: ask.text.clone(),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wallet_policy::Policy;
 use wallet_policy::price::Band;
 use wallet_policy::settings::AssetSettings;
+use wallet_policy::threshold::Direction;
+use wallet_policy::{Policy, Seconds as PolicySeconds};
 
 use crate::bitcoin::WalletDescriptor;
-use crate::evidence::Trust;
-use crate::withdrawal::{Asset, Krw, Seconds};
+use crate::evidence::{NameMatch, Trust};
+use crate::withdrawal::{Asset, Krw, Seconds, VaspId};
 
 /// A party's clock. Below the flow, time is an argument.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
@@ -39,8 +40,6 @@ pub struct PartySettings {
     pub transit_s_max: u64,
     /// Depth at which a coin is credited.
     pub depth_min: u32,
-    /// Below this value only the address is verified.
-    pub travel_rule_floor: Krw,
     /// How long a caller of `create` waits for an outcome.
     pub create_wait: Duration,
     /// How long to wait before something that failed is tried again.
@@ -63,7 +62,6 @@ impl Default for PartySettings {
             hold_s_max: 86_400,
             transit_s_max: 7_200,
             depth_min: 6,
-            travel_rule_floor: Krw(1_000_000),
             create_wait: Duration::from_secs(2),
             retry: Duration::from_millis(500),
             witness_every: Duration::from_millis(250),
@@ -102,6 +100,18 @@ impl Context {
     /// The hash of the party's own policy, hex.
     pub fn policy_hash(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.policy.hash())
+    }
+
+    /// Whether a transfer of that worth to that VASP needs the beneficiary's name (laws L3, L4). One whose worth is unknown
+    /// does.
+    pub fn needs_name(&self, value: Option<Krw>, beneficiary: VaspId, now: Seconds) -> NameMatch {
+        let law = self.trust.vasp(beneficiary).and_then(|vasp| vasp.jurisdiction.as_deref());
+        let thresholds = &self.policy.settings().travel_rule;
+        let floor = thresholds.floor(Direction::Outgoing, law, PolicySeconds(now.0));
+        match value {
+            Some(value) if value.0 < floor.0 => NameMatch::NotRequired,
+            _ => NameMatch::Required,
+        }
     }
 
     /// What the party's policy sets for its asset.

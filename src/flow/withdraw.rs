@@ -20,9 +20,9 @@ use super::{Command, Effect, approve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
+use crate::evidence::Clearance;
 use crate::evidence::NotProven;
 use crate::evidence::approval::Approval;
-use crate::evidence::{Clearance, NameMatch};
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
@@ -203,11 +203,9 @@ pub fn answered(
     let value =
         ledger.open.get(&id).and_then(|o| ledger.treasury.value(o.request.request().amount, context.asset));
     let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else { return };
-    let name_match = match value {
-        Some(value) if value < context.settings.travel_rule_floor => NameMatch::NotRequired,
-        _ => NameMatch::Required,
-    };
-    let when = (turn.draft.now(), context.settings.clearance_age_s_max);
+    let now = turn.draft.now();
+    let name_match = context.needs_name(value, open.request.request().beneficiary_vasp, now);
+    let when = (now, context.settings.clearance_age_s_max);
     let proved = Clearance::from_answer(
         &answer.text,
         &answer.signature,

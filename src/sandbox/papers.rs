@@ -149,6 +149,7 @@ impl Keys {
                 id: ROBOT_VASP.to_string(),
                 name: ROBOT_NAME.into(),
                 identity_key: public(&self.robot),
+                jurisdiction: None,
                 active: true,
             }],
         }

@@ -178,6 +178,42 @@ async fn l04_the_cosigner_values_the_amount_at_its_own_price() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l04_from_the_day_the_floor_falls_the_cosigner_wants_a_name_for_any_amount() {
+    let mut plan = Plan::default();
+    let today = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let rule = format!(
+        r#"own = "KR"
+        steps = [
+            {{ jurisdiction = "KR", from = "1970-01-01T00:00:00Z", floor_krw = "1000000" }},
+            {{ jurisdiction = "KR", from = "{}", floor_krw = "0" }},
+        ]"#,
+        Seconds(today + 1_000)
+    );
+    plan.cosigner_policy.travel_rule = toml::from_str(&rule).unwrap();
+    let (world, mut thief) = Thief::with(plan, 2, 100 * COIN).await;
+    let unnamed = |thief: &mut Thief, request: &WithdrawalRequest| {
+        let answer = thief.answer(request);
+        let answer = VerificationAnswer { kind: AnswerKind::Account, commitment: None, ..answer };
+        thief.payment_with(request, &answer)
+    };
+    let request = world.request("r1", TAYLOR, SMALL);
+    let payment = unnamed(&mut thief, &request);
+    yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await);
+    world.later(1_001);
+    for fact in [Body::Price(vec![(ASSET, Krw(PRICE))]), world.chain(), NOTHING_NEW] {
+        tell(&world, fact).await.unwrap();
+    }
+    tell(&world, Body::Position { cold: vec![(ASSET, Amount::from_sat(100 * COIN))], swept: vec![] })
+        .await
+        .unwrap();
+    let request = world.request("r2", TAYLOR, SMALL);
+    let payment = unnamed(&mut thief, &request);
+    assert_eq!(no(thief.try_to(&world, &thief.plot(1, &[&request]), vec![payment]).await), "NO_CLEARANCE");
+    let payment = thief.payment(&request);
+    yes(thief.try_to(&world, &thief.plot(1, &[&request]), vec![payment]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l05_no_row_leaf_or_file_holds_personal_data() {
     let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
     let view = world.withdraw("r1", 2_000_000).await;

@@ -103,6 +103,9 @@ pub fn policy_settings() -> Settings {
 pub fn policy_text() -> String {
     format!(
         r#"
+        [travel_rule]
+        own = "KR"
+        steps = [{{ jurisdiction = "KR", from = "1970-01-01T00:00:00Z", floor_krw = "1000000" }}]
         [[tiers]]
         from_krw = "10000000"
         needs = {{ treasury = 1 }}
@@ -160,6 +163,7 @@ pub fn trust_content() -> TrustContent {
             id: ROBOT_VASP.to_string(),
             name: "Robot".into(),
             identity_key: public(ROBOT),
+            jurisdiction: None,
             active: true,
         }],
     }

@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`facts`] what it is told, [`Policy::decide`] what it does, `policies/*.cedar` the rules as the
 //! risk staff read them, `rails` the same laws compiled in, and then the arithmetic: [`ratio`], [`window`], [`tiers`],
-//! [`price`].
+//! [`price`], [`threshold`].
 
 pub mod amount;
 mod assess;
@@ -20,6 +20,7 @@ mod rails;
 pub mod ratio;
 mod rules;
 pub mod settings;
+pub mod threshold;
 pub mod tiers;
 pub mod window;
 

@@ -11,7 +11,7 @@ use super::typed;
 use crate::cli::problem::Problem;
 use crate::keys::PassphraseSource;
 use crate::pki::PemFiles;
-use crate::withdrawal::{Krw, Network};
+use crate::withdrawal::Network;
 
 /// The signer's settings.
 #[derive(Debug, Clone)]
@@ -87,8 +87,6 @@ pub struct Bounds {
     pub transit_s_max: u64,
     /// Confirmations from which a coin counts.
     pub depth_min: u32,
-    /// Below this value an address verification is enough.
-    pub travel_rule_floor: Krw,
     /// How much may wait.
     pub queue_max: usize,
     /// How long a stopping process goes on.
@@ -196,7 +194,6 @@ macro_rules! party {
                 hold_s_max: above_zero("limits.hold_s_max", $limits.hold_s_max)?,
                 transit_s_max: above_zero("limits.transit_s_max", $limits.transit_s_max)?,
                 depth_min: above_zero("limits.depth_min", $limits.depth_min)?,
-                travel_rule_floor: won("limits.travel_rule_floor_krw", &$limits.travel_rule_floor_krw)?,
                 queue_max: above_zero("limits.queue_max", $limits.queue_max)?,
                 drain: Duration::from_secs(above_zero("limits.drain_s_max", $limits.drain_s_max)?),
                 memory_lock: $limits.memory_lock,
@@ -416,17 +413,6 @@ fn origin(text: String) -> Result<String, Problem> {
     let point = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes();
     crate::audit::LogKey::new(&text, &point).map_err(no)?;
     Ok(text)
-}
-
-fn won(field: &str, text: &str) -> Result<Krw, Problem> {
-    let number = text.parse::<u64>().ok().filter(|n| n.to_string() == text);
-    number.map(|n| Krw(n.into())).ok_or_else(|| {
-        Problem::config(
-            field,
-            format!("`{text}` is no whole number of won"),
-            "write it as a string, such as \"1000000\"",
-        )
-    })
 }
 
 fn above_zero<T: Copy + Default + PartialEq>(field: &str, number: T) -> Result<T, Problem> {

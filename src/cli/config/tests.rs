@@ -149,12 +149,6 @@ fn every_mistake_is_told_by_the_fields_whole_name() {
         ("# answer_wait_ms = 6000", "answer_wait = 1", "enclave.limits.answer_wait", "not a field"),
         ("# queue_max = 4096", "queue_max = 0", "limits.queue_max", "zero"),
         ("# depth_min = 6", "depth_min = -1", "limits.depth_min", "invalid value"),
-        (
-            "# travel_rule_floor_krw = \"1000000\"",
-            "travel_rule_floor_krw = \"1e6\"",
-            "limits.travel_rule_floor_krw",
-            "no whole number",
-        ),
         ("# format = \"json\"", "format = \"xml\"", "tracing.format", "xml"),
         ("# filter = \"info\"", "filter = \"a=b=c\"", "tracing.filter", "filter"),
     ];

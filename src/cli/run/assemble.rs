@@ -101,7 +101,6 @@ fn party_settings(party: &PartyPlaces, beliefs: &Beliefs) -> PartySettings {
         hold_s_max: bounds.hold_s_max,
         transit_s_max: bounds.transit_s_max,
         depth_min: bounds.depth_min,
-        travel_rule_floor: bounds.travel_rule_floor,
         queue_max: bounds.queue_max,
         ..PartySettings::default()
     }

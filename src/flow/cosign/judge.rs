@@ -11,7 +11,7 @@ use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
 use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal};
 use crate::evidence::NotProven;
 use crate::evidence::request::{VerifiedRequest, verify_request};
-use crate::evidence::{AnswerKind, Clearance, NameMatch};
+use crate::evidence::{AnswerKind, Clearance};
 use crate::evidence::{Approval, PolicyHashes, verify_approval};
 use crate::flow::approve;
 use crate::flow::context::Context;
@@ -140,10 +140,7 @@ fn prove_payment(
         return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given")));
     };
     let value = state.treasury.value(request.request().amount, context.asset);
-    let name_match = match value {
-        Some(value) if value < settings.travel_rule_floor => NameMatch::NotRequired,
-        _ => NameMatch::Required,
-    };
+    let name_match = context.needs_name(value, request.request().beneficiary_vasp, now);
     let when = (now, settings.clearance_age_s_max);
     let clearance =
         Clearance::from_answer(&answer.text, &answer.signature, trust, &request, when.0, when.1, name_match)

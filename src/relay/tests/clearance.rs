@@ -21,6 +21,7 @@ pub(super) fn trust() -> Trust {
         id: ROBOT.to_string(),
         name: "로봇".into(),
         identity_key: HEXLOWER.encode(identity_of(ROBOT.0).verifying_key().as_bytes()),
+        jurisdiction: None,
         active: true,
     }];
     let wallet = WalletEntry { network: "regtest".into(), hot: "wsh(regtest)#dddddddd".into(), cold: None };

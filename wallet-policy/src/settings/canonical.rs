@@ -15,6 +15,10 @@ impl Settings {
         line(&mut text, "ages.price_s", ages.price_s);
         line(&mut text, "ages.position_s", ages.position_s);
         line(&mut text, "ages.chain_s", ages.chain_s);
+        line(&mut text, "travel_rule.own", &self.travel_rule.own);
+        for step in self.travel_rule.lines() {
+            line(&mut text, "travel_rule.step", step);
+        }
         tiers(&mut text, "tiers", &self.tiers);
         for (asset, settings) in &self.assets {
             settings.canonical(asset, &mut text);

@@ -8,6 +8,7 @@ use super::validate::checked_tiers;
 use super::{Ages, AssetSettings, Settings, SettingsError, asset_field};
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
+use crate::threshold::Thresholds;
 use crate::tiers::Tier;
 
 /// The loosest settings this party accepts.
@@ -17,6 +18,9 @@ pub struct Guard {
     /// The oldest that facts may be allowed to be.
     #[serde(default)]
     pub ages_max: Ages,
+    /// The highest thresholds of the travel rule; Korea's law where nothing is said.
+    #[serde(default)]
+    pub travel_rule_max: Thresholds,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -64,12 +68,24 @@ impl Guard {
     /// The guard that these settings just pass: the next ones may be tighter and not looser.
     pub fn of(settings: &Settings) -> Self {
         let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s))).collect();
-        Self { ages_max: settings.ages, tiers_min: settings.tiers.clone(), assets }
+        Self {
+            ages_max: settings.ages,
+            travel_rule_max: settings.travel_rule.clone(),
+            tiers_min: settings.tiers.clone(),
+            assets,
+        }
     }
 
     /// Names the first setting that is looser than this guard.
     pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
         self.check_ages(&settings.ages)?;
+        if let Some((at, _, whose)) = settings.travel_rule.looser_at(&self.travel_rule_max) {
+            let problem = format!(
+                "lets more pass without a name for {whose} from {} on than the trust file pins",
+                at.0
+            );
+            return Err(SettingsError::new("travel_rule", problem, CURE));
+        }
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
         for (asset, set) in &settings.assets {

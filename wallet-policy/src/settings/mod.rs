@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
+use crate::threshold::Thresholds;
 use crate::tiers::Tier;
 
 /// Everything the risk staff set.
@@ -23,6 +24,9 @@ pub struct Settings {
     /// How old facts may be.
     #[serde(default)]
     pub ages: Ages,
+    /// From which value on a name must be matched; Korea's law where nothing is said.
+    #[serde(default)]
+    pub travel_rule: Thresholds,
     /// Tiers of approval for every asset.
     #[serde(default)]
     pub tiers: Vec<Tier>,

@@ -12,6 +12,10 @@ impl Settings {
     /// Checks every field and names the first that cannot be used.
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.ages.validate()?;
+        self.travel_rule.validate().map_err(|no| {
+            let cure = "write each step with jurisdiction, from (RFC 3339) and floor_krw, and name your own";
+            SettingsError::new("travel_rule", no.to_string(), cure)
+        })?;
         checked_tiers("tiers", &self.tiers)?;
         if self.assets.is_empty() {
             return Err(SettingsError::new("assets", "is empty", "set at least one asset with its limits"));

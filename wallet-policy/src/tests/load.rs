@@ -6,6 +6,7 @@ use crate::context::context;
 use crate::facts::Kind;
 use crate::rails::Case;
 use crate::settings::AssetSettings;
+use crate::threshold::Step;
 use crate::{BUILT_IN, Guard, Krw, Policy, PolicyError, Settings, Units};
 
 fn with(text: &str) -> Result<Policy, PolicyError> {
@@ -230,6 +231,9 @@ fn the_hash_covers_every_file_and_setting_and_no_order() {
     s.ages.price_s = 599;
     assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
     let mut s = settings();
+    s.travel_rule.steps[1].from.0 -= 1;
+    assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
+    let mut s = settings();
     s.tiers[0].from_krw = Krw(1);
     assert!(!seen.contains(&load(BUILT_IN, s).unwrap().hash()));
     let mut s = settings();
@@ -291,7 +295,7 @@ fn a_file_of_settings_is_read_in_one_way_only() {
 fn settings_looser_than_the_trust_file_are_not_loaded() {
     let guard = Guard::of(&settings());
     type Change = fn(&mut Settings);
-    let looser: [(Change, &str); 17] = [
+    let looser: [(Change, &str); 21] = [
         (|s| asset(s).share = crate::ratio::Share::parse("301/1000").unwrap(), "assets.btc.share"),
         (|s| asset(s).min_sweep.0 += 1, "assets.btc.min_sweep"),
         (|s| asset(s).per_tx_limit.0 += 1, "assets.btc.per_tx_limit"),
@@ -306,6 +310,17 @@ fn settings_looser_than_the_trust_file_are_not_loaded() {
         (|s| asset(s).price_settle_s -= 1, "assets.btc.price_settle_s"),
         (|s| s.ages.clearance_s += 1, "ages.clearance_s"),
         (|s| s.ages.position_s += 1, "ages.position_s"),
+        (|s| s.travel_rule.steps[0].floor_krw.0 += 1, "travel_rule"),
+        (|s| s.travel_rule.steps[1].from.0 += 1, "travel_rule"),
+        (|s| drop(s.travel_rule.steps.pop()), "travel_rule"),
+        (
+            |s| {
+                s.travel_rule.own = "JP".into();
+                let japan = Step { jurisdiction: "JP".into(), ..s.travel_rule.steps[0].clone() };
+                s.travel_rule.steps.push(Step { floor_krw: Krw(1_000_001), ..japan });
+            },
+            "travel_rule",
+        ),
         (|s| s.tiers[0].from_krw.0 += 1, "assets.btc.tiers"),
         (|s| s.tiers.clear(), "assets.btc.tiers"),
         (

@@ -5,6 +5,7 @@ mod laws;
 mod load;
 mod readme;
 mod table;
+mod threshold;
 
 use crate::code::PolicyCode;
 use crate::facts::{Approval, Clearance, Destination, Fee, Kind, Spent, Stated};
