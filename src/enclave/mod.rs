@@ -17,6 +17,7 @@ mod letter;
 pub mod name;
 mod originator;
 mod room;
+pub mod screen;
 pub mod seal;
 mod settings;
 mod vault;

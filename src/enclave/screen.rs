@@ -1,0 +1,297 @@
+//! Owns the sanctions door: whether an address or a name stands on a list. Lists come from files; an outside screener stands
+//! behind the same trait. What cannot be screened is not clear.
+//!
+//! A file has one address, or one name, on each line; blank lines and what follows `#` count as nothing. Looking is wide on
+//! purpose: letter case, accents, blanks and the order of a name's words part nobody from the list. A hit stops; people look.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::backend::Working;
+use super::ivms::{Name, Person};
+
+/// The largest file of a list, in bytes.
+const FILE_SIZE_MAX: u64 = 64 << 20;
+/// The most words of a name whose orders are looked at.
+const WORDS_MAX: usize = 12;
+
+/// Who and what is to be screened.
+pub struct Subject<'a> {
+    /// Addresses of either side.
+    pub addresses: &'a [&'a str],
+    /// Persons of either side.
+    pub persons: &'a [Person],
+}
+
+/// What the screen says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screening {
+    /// Nothing was found.
+    Clear,
+    /// An address stands on a list.
+    AddressListed,
+    /// A name stands on a list.
+    NameListed,
+    /// It could not be found out: not clear.
+    Unknown,
+}
+
+/// Whoever screens.
+pub trait Screener: Send + Sync + 'static {
+    /// Looks for all of it.
+    fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening>;
+}
+
+/// A list cannot be used. Names no content.
+#[derive(Debug, thiserror::Error)]
+pub enum ListFault {
+    /// The file cannot be read.
+    #[error("the list `{0}` cannot be read")]
+    Read(PathBuf, #[source] io::Error),
+    /// It is larger than any list.
+    #[error("the list `{0}` has more than {FILE_SIZE_MAX} bytes")]
+    TooLarge(PathBuf),
+    /// A line holds nothing that could be found.
+    #[error("line {1} of the list `{0}` holds no letter and no digit")]
+    Line(PathBuf, usize),
+}
+
+/// Lists in files, read again when they change.
+pub struct Lists {
+    files: Vec<(Kind, PathBuf)>,
+    known: RwLock<Arc<Result<Known, ListFault>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Addresses,
+    Names,
+}
+
+#[derive(Default)]
+struct Known {
+    addresses: HashSet<String>,
+    names: HashSet<String>,
+    read: Vec<(SystemTime, u64)>,
+}
+
+impl Lists {
+    /// Reads lists of addresses and lists of names.
+    pub fn open(addresses: &[PathBuf], names: &[PathBuf]) -> Result<Self, ListFault> {
+        let addresses = addresses.iter().map(|path| (Kind::Addresses, path.clone()));
+        let files: Vec<_> = addresses.chain(names.iter().map(|path| (Kind::Names, path.clone()))).collect();
+        let known = RwLock::new(Arc::new(Ok(read_all(&files)?)));
+        Ok(Self { files, known })
+    }
+
+    /// Reads the files again if one has changed. While one cannot be read, nobody is clear.
+    pub fn refresh(&self) {
+        let known = self.known();
+        let same = known.as_ref().as_ref().is_ok_and(|known| {
+            let now = self.files.iter().map(|(_, path)| stamp(path).ok());
+            now.eq(known.read.iter().copied().map(Some))
+        });
+        if same {
+            return;
+        }
+        let fresh = read_all(&self.files);
+        match &fresh {
+            Ok(fresh) => tracing::info!(
+                addresses = fresh.addresses.len(),
+                names = fresh.names.len(),
+                "the screening lists were read again"
+            ),
+            Err(fault) => {
+                tracing::error!(%fault, "nothing is clear until the screening lists can be read again")
+            }
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+    }
+
+    fn known(&self) -> Arc<Result<Known, ListFault>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn look(&self, subject: &Subject<'_>) -> Screening {
+        let known = self.known();
+        let Ok(known) = known.as_ref() else { return Screening::Unknown };
+        if subject.addresses.iter().any(|address| known.addresses.contains(&fold_address(address))) {
+            return Screening::AddressListed;
+        }
+        let names = subject.persons.iter().flat_map(|person| &person.names);
+        if names.flat_map(spellings).any(|name| known.names.contains(&name)) {
+            return Screening::NameListed;
+        }
+        Screening::Clear
+    }
+}
+
+impl Screener for Lists {
+    fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening> {
+        Box::pin(async { self.look(subject) })
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<(SystemTime, u64)> {
+    let about = std::fs::metadata(path)?;
+    Ok((about.modified()?, about.len()))
+}
+
+fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
+    let mut known = Known::default();
+    for (kind, path) in files {
+        let fault = |error| ListFault::Read(path.clone(), error);
+        // Before the content: a change meanwhile is noticed the next time.
+        let stamp = stamp(path).map_err(fault)?;
+        if stamp.1 > FILE_SIZE_MAX {
+            return Err(ListFault::TooLarge(path.clone()));
+        }
+        known.read.push(stamp);
+        for (at, line) in std::fs::read_to_string(path).map_err(fault)?.lines().enumerate() {
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            if entry.is_empty() {
+                continue;
+            }
+            let found = match kind {
+                Kind::Addresses => vec![fold_address(entry)],
+                Kind::Names => orders(&words(entry)),
+            };
+            if found.iter().all(String::is_empty) {
+                return Err(ListFault::Line(path.clone(), at.saturating_add(1)));
+            }
+            match kind {
+                Kind::Addresses => known.addresses.extend(found),
+                Kind::Names => known.names.extend(found),
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Without the scheme of a payment link, in lower case: bech32 has both cases, and of base58 too much is found rather than too little.
+fn fold_address(text: &str) -> String {
+    let text = text.trim();
+    text.split_once(':').map_or(text, |(_, rest)| rest).to_lowercase()
+}
+
+fn spellings(name: &Name) -> Vec<String> {
+    let mut all = words(name.primary.as_str());
+    all.extend(name.secondary.iter().flat_map(|given| words(given.as_str())));
+    orders(&all)
+}
+
+/// The words of a name in lower case without accents and signs.
+fn words(text: &str) -> Vec<String> {
+    let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_uppercase).collect();
+    let plain: String = plain.chars().flat_map(char::to_lowercase).nfkc().collect();
+    let word = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    plain.split([' ', ',', '\t', '\u{3000}']).map(word).filter(|w| !w.is_empty()).collect()
+}
+
+/// The words written together, begun at each of them: `Kim Jong Un` and `Jong Un, Kim` meet.
+fn orders(words: &[String]) -> Vec<String> {
+    let words = words.get(..words.len().min(WORDS_MAX)).unwrap_or_default();
+    (0..words.len())
+        .map(|first| words.iter().cycle().skip(first).take(words.len()).map(String::as_str).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::ivms::Text;
+    use super::*;
+
+    fn person(primary: &str, secondary: &str) -> Person {
+        let text = |t: &str| Text::new(t.to_owned());
+        let name =
+            Name { primary: text(primary), secondary: (!secondary.is_empty()).then(|| text(secondary)) };
+        Person { is_legal: false, names: vec![name] }
+    }
+
+    fn lists(dir: &Path, addresses: &str, names: &str) -> Lists {
+        std::fs::write(dir.join("addresses"), addresses).unwrap();
+        std::fs::write(dir.join("names"), names).unwrap();
+        Lists::open(&[dir.join("addresses")], &[dir.join("names")]).unwrap()
+    }
+
+    fn of_name(lists: &Lists, primary: &str, secondary: &str) -> Screening {
+        lists.look(&Subject { addresses: &[], persons: &[person(primary, secondary)] })
+    }
+
+    fn of_address(lists: &Lists, address: &str) -> Screening {
+        lists.look(&Subject { addresses: &["bc1qother", address], persons: &[] })
+    }
+
+    #[test]
+    fn a_listed_name_is_found_in_any_case_order_and_spacing() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = lists(
+            dir.path(),
+            "",
+            "# a list\n\nPAK, Ju Song # one of them\n홍길동\nJosé Álvarez\n3M Trading Co.\n",
+        );
+        for (primary, secondary) in [
+            ("Pak", "Ju Song"),
+            ("PAK", "JU-SONG"),
+            ("Ju Song", "Pak"),
+            ("Ju Song Pak", ""),
+            ("홍", "길동"),
+            ("Jose", "Alvarez"),
+            ("ÁLVAREZ", "JOSÉ"),
+            ("3M TRADING CO", ""),
+        ] {
+            assert_eq!(of_name(&lists, primary, secondary), Screening::NameListed, "{primary} {secondary}");
+        }
+        for (primary, secondary) in
+            [("Pak", "Ju"), ("Pak", "Song Ju"), ("홍", "길"), ("Taylor", "Robbins"), ("", "")]
+        {
+            assert_eq!(of_name(&lists, primary, secondary), Screening::Clear, "{primary} {secondary}");
+        }
+    }
+
+    #[test]
+    fn a_listed_address_is_found_in_any_case_and_as_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = lists(dir.path(), "bc1qlisted\n1BoatSLRHtKNngkdXEeobR76b53LETtpyT\n", "");
+        for address in
+            ["bc1qlisted", "BC1QLISTED", "bitcoin:bc1qlisted", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"]
+        {
+            assert_eq!(of_address(&lists, address), Screening::AddressListed, "{address}");
+        }
+        assert_eq!(of_address(&lists, "bc1qliste"), Screening::Clear);
+    }
+
+    #[test]
+    fn a_changed_list_is_read_again_and_a_missing_one_clears_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = lists(dir.path(), "bc1qone\n", "");
+        assert_eq!(of_address(&lists, "bc1qtwo"), Screening::Clear);
+        std::fs::write(dir.path().join("addresses"), "bc1qone\nbc1qtwo\n").unwrap();
+        lists.refresh();
+        assert_eq!(of_address(&lists, "bc1qtwo"), Screening::AddressListed);
+        std::fs::rename(dir.path().join("names"), dir.path().join("gone")).unwrap();
+        lists.refresh();
+        assert_eq!(of_address(&lists, "bc1qother"), Screening::Unknown);
+        std::fs::rename(dir.path().join("gone"), dir.path().join("names")).unwrap();
+        lists.refresh();
+        assert_eq!(of_address(&lists, "bc1qthree"), Screening::Clear);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_meant_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("names");
+        assert!(matches!(Lists::open(&[], std::slice::from_ref(&path)), Err(ListFault::Read(..))));
+        std::fs::write(&path, "Kim\n\n...\n").unwrap();
+        assert!(matches!(Lists::open(&[], std::slice::from_ref(&path)), Err(ListFault::Line(_, 3))));
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(matches!(Lists::open(&[], &[path]), Err(ListFault::Read(..))));
+    }
+}
