@@ -16,7 +16,7 @@ use super::letter::{
     Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
 };
 use super::room::{CALL_TIME, Room, entropy};
-use super::seal::{self, Direction, Envelope, pad};
+use super::seal::{self, Direction, Envelope, PublicKey, pad};
 use super::wire::client::CallFault;
 use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven, plain_code};
@@ -138,14 +138,20 @@ pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
     }
 }
 
-async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
+async fn sealed_request(
+    room: &Room,
+    v: &Verification,
+    uuid: &str,
+    key: &PublicKey,
+) -> Result<Envelope, Miss> {
     let (to, key_type) = (vasp(v)?, room.limits.key_type);
     let ours = identifier(key_type, room.vasp, &v.destination, uuid);
-    let reply_key = room.own_key((key_type, &ours), room.vasp).await?;
+    let reply_key = room.own_key(key.suite(), (key_type, &ours), room.vasp).await?;
     let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
     let asked = asked(v, uuid)?;
     let binding = binding(Direction::Request, uuid, room.vasp, to, key_type);
-    let signature = room.identity.sign(&request_text(binding, asked.as_str(), &reply_key)).to_bytes();
+    let signature =
+        room.identity.sign(&request_text(binding, key.suite(), asked.as_str(), &reply_key)).to_bytes();
     let request = SealedRequest { asked, reply_key, signature: BASE64.encode(&signature) };
     let plain = Zeroizing::new(serde_json::to_string(&request).map_err(|_| CallFault::Unreadable)?);
     seal::seal(key, binding, pad(plain).as_bytes(), entropy()?)
@@ -174,16 +180,16 @@ async fn cached_key(
     room: &Room,
     vasp: VaspId,
     purpose: (KeyType, &str),
-) -> Result<Option<[u8; 32]>, EnclaveFault> {
+) -> Result<Option<PublicKey>, EnclaveFault> {
     let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
     let now = (room.now)();
     let Some((key, at)) = room.db.peer_key(vasp, purpose).await? else { return Ok(None) };
     let young = now.since(at).is_some_and(|age| age < room.limits.key_ttl_s);
-    Ok(key.verify(identity, vasp, purpose, now).ok().filter(|_| young))
+    Ok(key.verify(identity, vasp, purpose, &room.limits.suites, now).ok().filter(|_| young))
 }
 
 /// The counterparty's key: from the cache, otherwise asked for.
-async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
+async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<PublicKey, Miss> {
     let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
     let now = (room.now)();
     if let Some(public) = cached_key(room, vasp, purpose).await? {
@@ -194,9 +200,10 @@ async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result
         to: vasp.to_string(),
         key_type: purpose.0.as_str().to_owned(),
         identifier: purpose.1.to_owned(),
+        suites: room.limits.suites.iter().map(|suite| suite.as_str().to_owned()).collect(),
     };
     let key: SignedKey = room.relay(Method::POST, "/v1/keys", CALL_TIME, &asked).await?;
-    let public = key.verify(identity, vasp, purpose, now)?;
+    let public = key.verify(identity, vasp, purpose, &room.limits.suites, now)?;
     if purpose.0 != KeyType::PerVerification
         && let Ok(text) = serde_json::to_string(&key)
     {

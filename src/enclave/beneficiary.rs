@@ -17,7 +17,7 @@ use super::letter::{
     Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
 };
 use super::room::{Room, entropy};
-use super::seal::{self, Direction, pad};
+use super::seal::{self, Direction, PublicKey, Suite, pad};
 use super::wire::key::{KeyType, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer, render_answer};
@@ -48,8 +48,9 @@ pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey,
     if !shaped {
         return Err("malformed");
     }
+    let suite = Suite::best(&room.limits.suites, &asked.suites).ok_or("suite_unknown")?;
     let purpose = (key_type, asked.identifier.as_str());
-    let key = room.own_key(purpose, from).await.map_err(|fault| match fault {
+    let key = room.own_key(suite, purpose, from).await.map_err(|fault| match fault {
         EnclaveFault::QueueFull(_) => "busy",
         _ => "unavailable",
     })?;
@@ -102,7 +103,7 @@ struct Opened {
     /// The answer as it stands before anybody was asked: it could be signed.
     draft: VerificationAnswer,
     digest: Vec<u8>,
-    reply_to: [u8; 32],
+    reply_to: PublicKey,
 }
 
 async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
@@ -135,14 +136,16 @@ async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {
     let binding = binding(Direction::Request, &parcel.uuid, from, room.vasp, key_type);
     let plain = seal::open(&own.private, binding, &parcel.envelope).map_err(|_| no("unreadable"))?;
     let request: SealedRequest = serde_json::from_slice(&plain).map_err(|_| no("unreadable"))?;
-    let text = request_text(binding, request.asked.as_str(), &request.reply_key);
+    let suite = Suite::parse(&parcel.envelope.suite).ok_or(no("unreadable"))?;
+    let text = request_text(binding, suite, request.asked.as_str(), &request.reply_key);
     check_signature(identity, &text, &request.signature).ok_or(no("signature_invalid"))?;
     let asked: Asked = serde_json::from_str(request.asked.as_str()).map_err(|_| no("unreadable"))?;
     if asked.uuid != parcel.uuid || asked.kind != parcel.kind {
         return Err(no("mismatch"));
     }
     let purpose = identifier(key_type, from, &asked.destination, &asked.uuid);
-    let reply_to = request.reply_key.verify(identity, from, (key_type, &purpose), (room.now)());
+    let reply_to =
+        request.reply_key.verify(identity, from, (key_type, &purpose), &room.limits.suites, (room.now)());
     Ok(Opened {
         from,
         key_type,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::ivms::Text;
-use super::seal::{Binding, Direction};
+use super::seal::{Binding, Direction, Suite};
 use super::wire::key::{KeyType, SignedKey};
 use crate::withdrawal::VaspId;
 
@@ -52,9 +52,14 @@ pub(super) struct SealedReply {
 }
 
 /// What the originating VASP signs: everything the envelope is bound to, what is asked, and where the reply goes.
-pub(super) fn request_text(binding: Binding<'_>, asked: &str, reply_key: &SignedKey) -> Vec<u8> {
+pub(super) fn request_text(
+    binding: Binding<'_>,
+    suite: Suite,
+    asked: &str,
+    reply_key: &SignedKey,
+) -> Vec<u8> {
     let mut text = b"countersign verification-request v1\n".to_vec();
-    text.extend(binding.bytes());
+    text.extend(binding.bytes(suite));
     let asked = HEXLOWER.encode(&Sha256::digest(asked.as_bytes()));
     text.extend(format!("asked: {asked}\nreply_key: {}\n", reply_key.public_key).into_bytes());
     text

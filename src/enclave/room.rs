@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
 use super::known::{Answers, KNOWN_MAX};
-use super::seal::{KeyPair, key_id};
+use super::seal::{KeyPair, PublicKey, Suite, key_id};
 use super::vault::Vault;
 use super::wire::client::{Call, CallFault, Client};
 use super::wire::key::{KeyType, SignedKey};
@@ -130,21 +130,22 @@ impl Room {
     /// The own key for a purpose, made now for this VASP's sake if there is none yet.
     pub(super) async fn own_key(
         &self,
+        suite: Suite,
         purpose: (KeyType, &str),
         made_for: VaspId,
     ) -> Result<OwnKey, EnclaveFault> {
-        if let Some(key) = self.db.own_key(purpose).await? {
+        if let Some(key) = self.db.own_key(suite, purpose).await? {
             return Ok(key);
         }
         if purpose.0 == KeyType::PerVerification {
             self.check_keys_once(made_for).await?;
         }
-        let pair = KeyPair::derive(&entropy()?);
+        let pair = KeyPair::derive(suite, &entropy()?);
         let name = key_id(&pair.public);
         let key = OwnKey { public: pair.public, private: pair.private };
         self.db.own_key_insert(purpose, made_for, &name, &key, (self.now)()).await?;
         // Somebody else may have been first; the one on disk counts.
-        Ok(self.db.own_key(purpose).await?.unwrap_or(key))
+        Ok(self.db.own_key(suite, purpose).await?.unwrap_or(key))
     }
 
     /// A key for one verification is of no use after a day; a peer may not have too many made until then.
@@ -156,14 +157,15 @@ impl Room {
     }
 
     /// A key of one's own with its signed statement.
-    pub(super) fn signed_key(&self, purpose: (KeyType, &str), public: &[u8; 32]) -> SignedKey {
-        SignedKey::sign(&self.identity, self.vasp, purpose, public, (self.now)())
+    pub(super) fn signed_key(&self, purpose: (KeyType, &str), public: &PublicKey) -> SignedKey {
+        let offers = &*self.limits.suites;
+        SignedKey::sign(&self.identity, self.vasp, purpose, (public, offers), (self.now)())
     }
 }
 
-/// 32 fresh bytes.
-pub(super) fn entropy() -> Result<Zeroizing<[u8; 32]>, EnclaveFault> {
-    let mut bytes = Zeroizing::new([0; 32]);
+/// Fresh bytes.
+pub(super) fn entropy<const N: usize>() -> Result<Zeroizing<[u8; N]>, EnclaveFault> {
+    let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes).map_err(|_| EnclaveFault::Entropy)?;
     Ok(bytes)
 }

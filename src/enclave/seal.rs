@@ -1,13 +1,15 @@
 //! Owns the end-to-end seal: HPKE (RFC 9180) base mode, and what the ciphertext is bound to. Knows no network and no database.
 //!
-//! The suite is DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305, named in every envelope so that another can stand beside it.
+//! The suites are X-Wing (ML-KEM-768 with X25519, draft-ietf-hpke-pq) and DHKEM(X25519, HKDF-SHA256), each with HKDF-SHA256 and
+//! ChaCha20-Poly1305. Every envelope names its own. X-Wing stays secret as long as one of its halves does: what is recorded today must
+//! stay secret for years.
 
 use std::convert::Infallible;
 
 use data_encoding::{BASE64, HEXLOWER};
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
+use hpke::kem::{X25519HkdfSha256, XWing};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use serde::{Deserialize, Serialize};
@@ -16,15 +18,74 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::withdrawal::VaspId;
 
-/// The algorithms of this version.
-pub const SUITE: &str = "hpke-base-x25519-sha256-chacha20poly1305";
+/// A set of algorithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suite {
+    /// Secret also from who has a quantum computer one day.
+    XWing,
+    /// X25519 alone; every enclave has it.
+    X25519,
+}
+
+impl Suite {
+    /// Every suite, the better one first.
+    pub const ALL: [Self; 2] = [Self::XWing, Self::X25519];
+
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XWing => "hpke-base-xwing-sha256-chacha20poly1305",
+            Self::X25519 => "hpke-base-x25519-sha256-chacha20poly1305",
+        }
+    }
+
+    /// Reads that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|suite| suite.as_str() == text)
+    }
+
+    /// The best suite of one's own that the other side names too.
+    pub fn best(own: &[Self], theirs: &[String]) -> Option<Self> {
+        own.iter().copied().filter(|suite| theirs.iter().any(|name| name == suite.as_str())).min()
+    }
+
+    const fn public_len(self) -> usize {
+        match self {
+            Self::XWing => 1_216,
+            Self::X25519 => 32,
+        }
+    }
+}
+
+/// A public key with the suite it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    suite: Suite,
+    bytes: Vec<u8>,
+}
+
+impl PublicKey {
+    /// Takes the bytes of a key over; nothing, if they are not as many as the suite's keys have.
+    pub fn new(suite: Suite, bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() == suite.public_len()).then_some(Self { suite, bytes })
+    }
+
+    /// The suite.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Fresh bytes for one envelope: X-Wing takes all, X25519 the first half.
+pub type Entropy = Zeroizing<[u8; 64]>;
 
 const INFO: &[u8] = b"countersign travel rule v1";
 const BLOCK: usize = 512;
-
-type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
-type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
-type Enc = <X25519HkdfSha256 as Kem>::EncappedKey;
 
 /// An envelope cannot be made or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,14 +144,14 @@ pub struct Binding<'a> {
 
 impl Binding<'_> {
     /// The associated data.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self, suite: Suite) -> Vec<u8> {
         let direction = match self.direction {
             Direction::Request => "request",
             Direction::Reply => "reply",
         };
         format!(
-            "countersign envelope v1\nsuite: {SUITE}\ndirection: {direction}\nuuid: {}\nfrom: {}\nto: {}\nkey_type: {}\n",
-            self.uuid, self.from, self.to, self.key_type
+            "countersign envelope v1\nsuite: {}\ndirection: {direction}\nuuid: {}\nfrom: {}\nto: {}\nkey_type: {}\n",
+            suite.as_str(), self.uuid, self.from, self.to, self.key_type
         )
         .into_bytes()
     }
@@ -101,36 +162,44 @@ pub struct KeyPair {
     /// The private half, wiped when dropped.
     pub private: Zeroizing<Vec<u8>>,
     /// The public half.
-    pub public: [u8; 32],
+    pub public: PublicKey,
 }
 
 impl KeyPair {
     /// Makes one from 32 bytes of fresh entropy (RFC 9180 section 7.1.3).
-    pub fn derive(entropy: &Zeroizing<[u8; 32]>) -> Self {
-        let (private, public) = X25519HkdfSha256::derive_keypair(&**entropy);
-        let mut private = private.to_bytes();
-        let pair = Self { private: Zeroizing::new(private.to_vec()), public: public.to_bytes().into() };
-        private.zeroize();
-        pair
+    pub fn derive(suite: Suite, entropy: &Zeroizing<[u8; 32]>) -> Self {
+        match suite {
+            Suite::XWing => derive::<XWing>(suite, entropy),
+            Suite::X25519 => derive::<X25519HkdfSha256>(suite, entropy),
+        }
     }
 }
 
+fn derive<K: Kem>(suite: Suite, entropy: &[u8; 32]) -> KeyPair {
+    let (private, public) = K::derive_keypair(entropy);
+    let mut private = private.to_bytes();
+    let public = PublicKey { suite, bytes: public.to_bytes().to_vec() };
+    let pair = KeyPair { private: Zeroizing::new(private.to_vec()), public };
+    private.zeroize();
+    pair
+}
+
 /// The name of a public key: the first 16 bytes of its SHA-256, in hex.
-pub fn key_id(public: &[u8; 32]) -> String {
-    let digest = Sha256::digest(public);
+pub fn key_id(public: &PublicKey) -> String {
+    let digest = Sha256::digest(public.bytes());
     HEXLOWER.encode(digest.get(..16).unwrap_or_default())
 }
 
-/// Seals bytes to a public key. `entropy` is 32 fresh bytes, never used again.
+/// Seals bytes to a public key. `entropy` is never used again.
 pub fn seal(
-    to: &[u8; 32],
+    to: &PublicKey,
     binding: Binding<'_>,
     plain: &[u8],
-    entropy: Zeroizing<[u8; 32]>,
+    entropy: Entropy,
 ) -> Result<Envelope, SealFault> {
-    let (enc, ciphertext) = seal_raw(to, INFO, &binding.bytes(), plain, entropy)?;
+    let (enc, ciphertext) = seal_raw(to, INFO, &binding.bytes(to.suite), plain, entropy)?;
     Ok(Envelope {
-        suite: SUITE.to_owned(),
+        suite: to.suite.as_str().to_owned(),
         key_id: key_id(to),
         enc: BASE64.encode(&enc),
         ciphertext: BASE64.encode(&ciphertext),
@@ -143,11 +212,10 @@ pub fn open(
     binding: Binding<'_>,
     envelope: &Envelope,
 ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
-    if envelope.suite != SUITE {
-        return Err(SealFault::Suite);
-    }
+    let suite = Suite::parse(&envelope.suite).ok_or(SealFault::Suite)?;
     let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| SealFault::Unreadable);
-    open_raw(private, INFO, &binding.bytes(), &decode(&envelope.enc)?, &decode(&envelope.ciphertext)?)
+    let sealed = (&*decode(&envelope.enc)?, &*decode(&envelope.ciphertext)?);
+    open_raw((suite, private), INFO, &binding.bytes(suite), sealed)
 }
 
 /// Pads JSON with blanks to whole blocks, so that the length of a name does not show.
@@ -162,36 +230,54 @@ pub fn pad(json: Zeroizing<String>) -> Zeroizing<String> {
 }
 
 fn seal_raw(
-    to: &[u8; 32],
+    to: &PublicKey,
     info: &[u8],
     aad: &[u8],
     plain: &[u8],
-    entropy: Zeroizing<[u8; 32]>,
+    entropy: Entropy,
 ) -> Result<(Vec<u8>, Vec<u8>), SealFault> {
-    let to = PublicKey::from_bytes(to).map_err(|_| SealFault::Key)?;
     let mut once = Once { bytes: entropy, used: 0, short: false };
-    let sealed = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &to,
-        info,
-        plain,
-        aad,
-        &mut once,
-    );
-    let (enc, ciphertext) = sealed.map_err(|_| SealFault::Key)?;
-    if once.short { Err(SealFault::Entropy) } else { Ok((enc.to_bytes().to_vec(), ciphertext)) }
+    let sealed = match to.suite {
+        Suite::XWing => seal_with::<XWing>(to, info, aad, plain, &mut once),
+        Suite::X25519 => seal_with::<X25519HkdfSha256>(to, info, aad, plain, &mut once),
+    };
+    if once.short { Err(SealFault::Entropy) } else { sealed }
+}
+
+fn seal_with<K: Kem>(
+    to: &PublicKey,
+    info: &[u8],
+    aad: &[u8],
+    plain: &[u8],
+    once: &mut Once,
+) -> Result<(Vec<u8>, Vec<u8>), SealFault> {
+    let to = K::PublicKey::from_bytes(&to.bytes).map_err(|_| SealFault::Key)?;
+    let seal = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, K>;
+    let (enc, ciphertext) = seal(&OpModeS::Base, &to, info, plain, aad, once).map_err(|_| SealFault::Key)?;
+    Ok((enc.to_bytes().to_vec(), ciphertext))
 }
 
 fn open_raw(
+    (suite, private): (Suite, &[u8]),
+    info: &[u8],
+    aad: &[u8],
+    sealed: (&[u8], &[u8]),
+) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+    match suite {
+        Suite::XWing => open_with::<XWing>(private, info, aad, sealed),
+        Suite::X25519 => open_with::<X25519HkdfSha256>(private, info, aad, sealed),
+    }
+}
+
+fn open_with<K: Kem>(
     private: &[u8],
     info: &[u8],
     aad: &[u8],
-    enc: &[u8],
-    sealed: &[u8],
+    (enc, sealed): (&[u8], &[u8]),
 ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
-    let private = PrivateKey::from_bytes(private).map_err(|_| SealFault::Key)?;
-    let enc = Enc::from_bytes(enc).map_err(|_| SealFault::Unreadable)?;
-    let open = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>;
+    let private = K::PrivateKey::from_bytes(private).map_err(|_| SealFault::Key)?;
+    let enc = K::EncappedKey::from_bytes(enc).map_err(|_| SealFault::Unreadable)?;
+    let open = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, K>;
     open(&OpModeR::Base, &private, &enc, info, sealed, aad)
         .map(Zeroizing::new)
         .map_err(|_| SealFault::Unreadable)
@@ -199,7 +285,7 @@ fn open_raw(
 
 /// Hands out given entropy once; asked for more than there is, it says so and the result is thrown away.
 struct Once {
-    bytes: Zeroizing<[u8; 32]>,
+    bytes: Entropy,
     used: usize,
     short: bool,
 }
@@ -239,8 +325,14 @@ mod tests {
         HEXLOWER.decode(hex.as_bytes()).unwrap()
     }
 
-    fn entropy(hex: &str) -> Zeroizing<[u8; 32]> {
+    fn ikm(hex: &str) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(bytes(hex).try_into().unwrap())
+    }
+
+    fn entropy(hex: &str) -> Entropy {
+        let mut all = [0; 64];
+        all[..hex.len() / 2].copy_from_slice(&bytes(hex));
+        Zeroizing::new(all)
     }
 
     const BINDING: Binding<'static> = Binding {
@@ -254,10 +346,12 @@ mod tests {
     /// RFC 9180 appendix A.2.1 (base mode, X25519, HKDF-SHA256, ChaCha20-Poly1305), sequence number 0.
     #[test]
     fn the_vector_of_rfc_9180_for_this_suite_holds() {
-        let receiver =
-            KeyPair::derive(&entropy("1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df"));
+        let receiver = KeyPair::derive(
+            Suite::X25519,
+            &ikm("1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df"),
+        );
         assert_eq!(
-            HEXLOWER.encode(&receiver.public),
+            HEXLOWER.encode(receiver.public.bytes()),
             "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a"
         );
         let info = bytes("4f6465206f6e2061204772656369616e2055726e");
@@ -269,32 +363,60 @@ mod tests {
             HEXLOWER.encode(&sealed),
             "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
         );
-        assert_eq!(*open_raw(&receiver.private, &info, b"Count-0", &enc, &sealed).unwrap(), plain);
+        let receiver = (Suite::X25519, &**receiver.private);
+        assert_eq!(*open_raw(receiver, &info, b"Count-0", (&enc, &sealed)).unwrap(), plain);
+    }
+
+    /// draft-connolly-cfrg-xwing-kem, appendix C, the first vector: the KEM under the suite.
+    #[test]
+    fn the_first_vector_of_x_wing_holds() {
+        let private = bytes("7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26");
+        let private = <XWing as Kem>::PrivateKey::from_bytes(&private).unwrap();
+        let once = entropy(
+            "3cb1eea988004b93103cfb0aeefd2a686e01fa4a58e8a3639ca8a1e3f9ae57e2\
+             35b8cc873c23dc62b8d260169afa2f75ab916a58d974918835d25e6a435085b2",
+        );
+        let mut once = Once { bytes: once, used: 0, short: false };
+        let (secret, enc) = XWing::encap_with_rng(&XWing::sk_to_pk(&private), None, &mut once).unwrap();
+        let expected = bytes("d2df0522128f09dd8e2c92b1e905c793d8f57a54c3da25861f10bf4ca613e384");
+        assert_eq!((secret.0.as_slice(), once.short), (&*expected, false));
+        assert_eq!(XWing::decap(&private, None, &enc).unwrap().0.as_slice(), &*expected);
     }
 
     #[test]
     fn an_envelope_opens_under_its_binding_alone() {
-        let pair = KeyPair::derive(&Zeroizing::new([7; 32]));
-        let envelope = seal(&pair.public, BINDING, b"secret", Zeroizing::new([8; 32])).unwrap();
-        assert_eq!(&**open(&pair.private, BINDING, &envelope).unwrap(), b"secret");
-        for other in [
-            Binding { direction: Direction::Reply, ..BINDING },
-            Binding { uuid: "v", ..BINDING },
-            Binding { from: VaspId(3), ..BINDING },
-            Binding { to: VaspId(3), ..BINDING },
-            Binding { key_type: "PerAddress", ..BINDING },
-        ] {
-            assert_eq!(open(&pair.private, other, &envelope), Err(SealFault::Unreadable));
+        for suite in Suite::ALL {
+            let pair = KeyPair::derive(suite, &Zeroizing::new([7; 32]));
+            let envelope = seal(&pair.public, BINDING, b"secret", Zeroizing::new([8; 64])).unwrap();
+            assert_eq!(&**open(&pair.private, BINDING, &envelope).unwrap(), b"secret");
+            for other in [
+                Binding { direction: Direction::Reply, ..BINDING },
+                Binding { uuid: "v", ..BINDING },
+                Binding { from: VaspId(3), ..BINDING },
+                Binding { to: VaspId(3), ..BINDING },
+                Binding { key_type: "PerAddress", ..BINDING },
+            ] {
+                assert_eq!(open(&pair.private, other, &envelope), Err(SealFault::Unreadable));
+            }
+            let other = KeyPair::derive(suite, &Zeroizing::new([9; 32]));
+            assert_eq!(open(&other.private, BINDING, &envelope), Err(SealFault::Unreadable));
+            for other in Suite::ALL.into_iter().filter(|other| *other != suite) {
+                let renamed = Envelope { suite: other.as_str().into(), ..envelope.clone() };
+                assert_eq!(open(&pair.private, BINDING, &renamed), Err(SealFault::Unreadable));
+            }
+            let foreign = Envelope { suite: "rot13".into(), ..envelope };
+            assert_eq!(open(&pair.private, BINDING, &foreign), Err(SealFault::Suite));
         }
-        let other = KeyPair::derive(&Zeroizing::new([9; 32]));
-        assert_eq!(open(&other.private, BINDING, &envelope), Err(SealFault::Unreadable));
-        let foreign = Envelope { suite: "rot13".into(), ..envelope };
-        assert_eq!(open(&pair.private, BINDING, &foreign), Err(SealFault::Suite));
     }
 
     #[test]
     fn a_key_that_gives_no_secret_is_refused() {
-        assert_eq!(seal(&[0; 32], BINDING, b"secret", Zeroizing::new([8; 32])), Err(SealFault::Key));
+        let zero = PublicKey::new(Suite::X25519, vec![0; 32]).unwrap();
+        assert_eq!(seal(&zero, BINDING, b"secret", Zeroizing::new([8; 64])), Err(SealFault::Key));
+        // coefficients of an ML-KEM key lie below its modulus
+        let high = PublicKey::new(Suite::XWing, vec![0xff; 1_216]).unwrap();
+        assert_eq!(seal(&high, BINDING, b"secret", Zeroizing::new([8; 64])), Err(SealFault::Key));
+        assert_eq!(PublicKey::new(Suite::XWing, vec![1; 32]), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use rustls::RootCertStore;
 
+use super::seal::Suite;
 use super::wire::key::KeyType;
 use super::wire::tls::Identity;
 use super::{Clock, DataKey, EnclaveFault};
@@ -55,6 +56,8 @@ pub struct Settings {
 /// Bounds and times.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// The suites this enclave has, X25519 among them.
+    pub suites: Vec<Suite>,
     /// How encryption keys are chosen.
     pub key_type: KeyType,
     /// How long a counterparty's key is kept, in seconds (600 to 3,600).
@@ -78,6 +81,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            suites: Suite::ALL.to_vec(),
             key_type: KeyType::PerVasp,
             key_ttl_s: 1800,
             answer_wait: Duration::from_secs(6),
@@ -103,6 +107,9 @@ impl Settings {
         }
         if !(KEY_TTL_S_MIN..=KEY_TTL_S_MAX).contains(&self.limits.key_ttl_s) {
             return no(format!("`key_ttl_s` is not between {KEY_TTL_S_MIN} and {KEY_TTL_S_MAX}"));
+        }
+        if !self.limits.suites.contains(&Suite::X25519) {
+            return no("`suites` lacks X25519, which every enclave has".into());
         }
         if self.limits.at_once_max == 0 || self.limits.expiry_s == 0 {
             return no("`at_once_max` and `expiry_s` must be above zero".into());

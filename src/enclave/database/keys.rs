@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
+use super::super::seal::{PublicKey, Suite};
 use super::super::vault::{Place, VaultFault};
 use super::super::wire::key::{KeyType, SignedKey};
 use super::{Database, DatabaseFault, signed, unsigned};
@@ -11,6 +12,7 @@ use crate::withdrawal::{Seconds, VaspId};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE own_keys (
+    suite TEXT NOT NULL,
     key_type TEXT NOT NULL,
     key_identifier TEXT NOT NULL,
     key_id TEXT NOT NULL UNIQUE,
@@ -18,7 +20,7 @@ CREATE TABLE own_keys (
     private_key BLOB NOT NULL,
     made_for TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    PRIMARY KEY (key_type, key_identifier)
+    PRIMARY KEY (suite, key_type, key_identifier)
 ) STRICT;
 CREATE INDEX own_keys_made ON own_keys (key_type, made_for, created_at);
 CREATE TABLE counter_party_keys (
@@ -33,7 +35,7 @@ CREATE TABLE counter_party_keys (
 
 /// A key pair of one's own.
 pub(in super::super) struct OwnKey {
-    pub(in super::super) public: [u8; 32],
+    pub(in super::super) public: PublicKey,
     pub(in super::super) private: Zeroizing<Vec<u8>>,
 }
 
@@ -63,11 +65,12 @@ impl Database {
     ) -> Result<(), DatabaseFault> {
         let private = self.vault.seal(private_place(key_id), &key.private)?;
         let query = sqlx::query(
-            "INSERT INTO own_keys (key_type, key_identifier, key_id, public_key, private_key, made_for, created_at) \
-             VALUES (?,?,?,?,?,?,?) ON CONFLICT (key_type, key_identifier) DO NOTHING",
+            "INSERT INTO own_keys (suite, key_type, key_identifier, key_id, public_key, private_key, made_for, created_at) \
+             VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (suite, key_type, key_identifier) DO NOTHING",
         );
-        let query = query.bind(purpose.0.as_str()).bind(purpose.1).bind(key_id);
-        let query = query.bind(key.public.to_vec()).bind(private).bind(made_for.to_string());
+        let query =
+            query.bind(key.public.suite().as_str()).bind(purpose.0.as_str()).bind(purpose.1).bind(key_id);
+        let query = query.bind(key.public.bytes()).bind(private).bind(made_for.to_string());
         query.bind(signed(now)).execute(&self.pool).await?;
         Ok(())
     }
@@ -75,10 +78,17 @@ impl Database {
     /// The key pair for a purpose.
     pub(in super::super) async fn own_key(
         &self,
+        suite: Suite,
         purpose: (KeyType, &str),
     ) -> Result<Option<OwnKey>, DatabaseFault> {
-        let query = sqlx::query("SELECT * FROM own_keys WHERE key_type = ? AND key_identifier = ?");
-        let row = query.bind(purpose.0.as_str()).bind(purpose.1).fetch_optional(&self.pool).await?;
+        let query =
+            sqlx::query("SELECT * FROM own_keys WHERE suite = ? AND key_type = ? AND key_identifier = ?");
+        let row = query
+            .bind(suite.as_str())
+            .bind(purpose.0.as_str())
+            .bind(purpose.1)
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(|row| self.read_key(&row)).transpose()
     }
 
@@ -138,7 +148,9 @@ impl Database {
         let key_id: String = row.try_get("key_id")?;
         let public: Vec<u8> = row.try_get("public_key")?;
         let private: Vec<u8> = row.try_get("private_key")?;
-        let public = public.try_into().map_err(|_| VaultFault::Unreadable("public_key"))?;
+        let suite: String = row.try_get("suite")?;
+        let public = Suite::parse(&suite).and_then(|suite| PublicKey::new(suite, public));
+        let public = public.ok_or(VaultFault::Unreadable("public_key"))?;
         Ok(OwnKey { public, private: self.vault.open(private_place(&key_id), &private)? })
     }
 }
@@ -164,15 +176,18 @@ mod tests {
         let path = dir.path().join("enclave.db");
         Database::create(&path).await.unwrap();
         let db = Database::open(&path, vault(1)).await.unwrap();
-        let key = |n| OwnKey { public: [n; 32], private: Zeroizing::new(vec![n; 32]) };
+        let key = |n| OwnKey {
+            public: PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(),
+            private: Zeroizing::new(vec![n; 32]),
+        };
         let purpose = (KeyType::PerVasp, "7");
         db.own_key_insert(purpose, VaspId(7), "a", &key(1), Seconds(1)).await.unwrap();
         db.own_key_insert(purpose, VaspId(7), "b", &key(2), Seconds(1)).await.unwrap();
-        assert_eq!(db.own_key(purpose).await.unwrap().unwrap().private.to_vec(), vec![1; 32]);
+        assert_eq!(db.own_key(Suite::X25519, purpose).await.unwrap().unwrap().private.to_vec(), vec![1; 32]);
         db.close().await;
         let other = Database { pool: connect(&path).await.unwrap(), vault: vault(2) };
         assert!(matches!(
-            other.own_key(purpose).await,
+            other.own_key(Suite::X25519, purpose).await,
             Err(DatabaseFault::Vault(VaultFault::Unreadable("private_key")))
         ));
     }

@@ -22,9 +22,9 @@ CREATE TABLE data_key (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     check_value BLOB NOT NULL
 ) STRICT;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 ";
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]

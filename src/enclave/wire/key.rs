@@ -4,7 +4,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use super::super::seal::SUITE;
+use super::super::seal::{PublicKey, Suite};
 use crate::withdrawal::{Seconds, VaspId};
 
 /// How long a statement about a key holds, in seconds: longer than any cache keeps it.
@@ -49,6 +49,10 @@ pub struct SignedKey {
     pub key_type: String,
     /// What it is for.
     pub identifier: String,
+    /// Its algorithms.
+    pub suite: String,
+    /// All algorithms that the owner has, so that nobody on the way can choose a worse one.
+    pub offers: Vec<String>,
     /// The public key, hex.
     pub public_key: String,
     /// The last second this statement holds.
@@ -66,25 +70,30 @@ pub enum KeyRefused {
     /// Too old, or claims to hold for longer than allowed.
     #[error("the key's statement is outside its time")]
     Time,
+    /// It is for worse algorithms than both sides have.
+    #[error("the key is not for the best algorithms of both sides")]
+    Downgraded,
     /// The identity key did not sign it.
     #[error("the key is not signed by the identity key of its VASP")]
     Signature,
 }
 
 impl SignedKey {
-    /// Signs a key of one's own.
+    /// Signs a key of one's own; `offers` are the suites one has.
     pub fn sign(
         identity: &SigningKey,
         vasp: VaspId,
         purpose: (KeyType, &str),
-        public: &[u8; 32],
+        (public, offers): (&PublicKey, &[Suite]),
         now: Seconds,
     ) -> Self {
         let mut key = Self {
             vasp: vasp.to_string(),
             key_type: purpose.0.as_str().into(),
             identifier: purpose.1.into(),
-            public_key: HEXLOWER.encode(public),
+            suite: public.suite().as_str().into(),
+            offers: offers.iter().map(|suite| suite.as_str().to_owned()).collect(),
+            public_key: HEXLOWER.encode(public.bytes()),
             valid_until: now.plus(STATEMENT_LIFE_S).0,
             signature: String::new(),
         };
@@ -92,14 +101,15 @@ impl SignedKey {
         key
     }
 
-    /// Verifies a peer's key against its pinned identity and what was asked for; gives the public key.
+    /// Verifies a peer's key against its pinned identity and what was asked for; gives the public key. `own` are the suites one has.
     pub fn verify(
         &self,
         identity: &VerifyingKey,
         vasp: VaspId,
         purpose: (KeyType, &str),
+        own: &[Suite],
         now: Seconds,
-    ) -> Result<[u8; 32], KeyRefused> {
+    ) -> Result<PublicKey, KeyRefused> {
         if (self.vasp.as_str(), self.key_type.as_str()) != (&vasp.to_string(), purpose.0.as_str())
             || self.identifier != purpose.1
         {
@@ -112,14 +122,24 @@ impl SignedKey {
         let decoded = BASE64.decode(self.signature.as_bytes()).map_err(|_| KeyRefused::Signature)?;
         let signature = Signature::from_slice(&decoded).map_err(|_| KeyRefused::Signature)?;
         identity.verify_strict(self.text().as_bytes(), &signature).map_err(|_| KeyRefused::Signature)?;
+        let suite = Suite::best(own, &self.offers).ok_or(KeyRefused::Downgraded)?;
+        if suite.as_str() != self.suite {
+            return Err(KeyRefused::Downgraded);
+        }
         let public = HEXLOWER.decode(self.public_key.as_bytes()).map_err(|_| KeyRefused::NotAsked)?;
-        public.try_into().map_err(|_| KeyRefused::NotAsked)
+        PublicKey::new(suite, public).ok_or(KeyRefused::NotAsked)
     }
 
     fn text(&self) -> String {
         format!(
-            "countersign enclave-key v1\nvasp: {}\nsuite: {SUITE}\nkey_type: {}\nidentifier: {}\npublic_key: {}\nvalid_until: {}\n",
-            self.vasp, self.key_type, self.identifier, self.public_key, self.valid_until
+            "countersign enclave-key v2\nvasp: {}\nsuite: {}\noffers: {}\nkey_type: {}\nidentifier: {}\npublic_key: {}\nvalid_until: {}\n",
+            self.vasp,
+            self.suite,
+            self.offers.join(" "),
+            self.key_type,
+            self.identifier,
+            self.public_key,
+            self.valid_until
         )
     }
 }
@@ -134,10 +154,13 @@ mod tests {
         let identity = SigningKey::from_bytes(&[1; 32]);
         let (vasp, now) = (VaspId(7), Seconds(1_000_000));
         let purpose = (KeyType::PerVasp, "7");
-        let key = SignedKey::sign(&identity, vasp, purpose, &[5; 32], now);
-        let verify =
-            |key: &SignedKey, purpose, now| key.verify(&identity.verifying_key(), vasp, purpose, now);
-        assert_eq!(verify(&key, purpose, now), Ok([5; 32]));
+        let public = |n| PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+        let classic = [Suite::X25519];
+        let key = SignedKey::sign(&identity, vasp, purpose, (&public(5), &classic), now);
+        let verify = |key: &SignedKey, purpose, now| {
+            key.verify(&identity.verifying_key(), vasp, purpose, &Suite::ALL, now)
+        };
+        assert_eq!(verify(&key, purpose, now), Ok(public(5)));
         assert_eq!(verify(&key, (KeyType::PerAddress, "7"), now), Err(KeyRefused::NotAsked));
         assert_eq!(verify(&key, (KeyType::PerVasp, "8"), now), Err(KeyRefused::NotAsked));
         assert_eq!(verify(&key, purpose, now.plus(3 * STATEMENT_LIFE_S)), Err(KeyRefused::Time));
@@ -145,6 +168,14 @@ mod tests {
         let swapped = SignedKey { public_key: HEXLOWER.encode(&[6; 32]), ..key.clone() };
         assert_eq!(verify(&swapped, purpose, now), Err(KeyRefused::Signature));
         let other = SigningKey::from_bytes(&[2; 32]).verifying_key();
-        assert_eq!(key.verify(&other, vasp, purpose, now), Err(KeyRefused::Signature));
+        assert_eq!(key.verify(&other, vasp, purpose, &Suite::ALL, now), Err(KeyRefused::Signature));
+        // whoever has both suites is not talked down to one by the relay; whoever has one may use it
+        let both = SignedKey::sign(&identity, vasp, purpose, (&public(5), &Suite::ALL), now);
+        assert_eq!(verify(&both, purpose, now), Err(KeyRefused::Downgraded));
+        let quiet = SignedKey { offers: key.offers.clone(), ..both.clone() };
+        assert_eq!(verify(&quiet, purpose, now), Err(KeyRefused::Signature));
+        assert_eq!(both.verify(&identity.verifying_key(), vasp, purpose, &classic, now), Ok(public(5)));
+        let none = SignedKey::sign(&identity, vasp, purpose, (&public(5), &[]), now);
+        assert_eq!(verify(&none, purpose, now), Err(KeyRefused::Downgraded));
     }
 }

@@ -64,6 +64,8 @@ pub struct KeyAsked {
     pub key_type: String,
     /// What the key is for: see `docs/relay.md`.
     pub identifier: String,
+    /// The suites that the asking VASP has.
+    pub suites: Vec<String>,
 }
 
 /// `POST /v1/verifications`, and `POST /v1/inbound/verifications`.

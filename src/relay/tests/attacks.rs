@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::enclave::seal::{self, Binding, Direction, Envelope};
+use crate::enclave::seal::{self, Binding, Direction, Entropy, Envelope, PublicKey, Suite};
 use crate::enclave::wire::client::{Call, CallFault, Client};
 use crate::enclave::wire::key::{KeyType, SignedKey};
 use crate::enclave::wire::signed::Sender;
@@ -47,14 +47,22 @@ fn now() -> Seconds {
     clock()()
 }
 
-/// The counterparty's key pair in these tests.
+/// The counterparty's key pair in these tests; it has no suite but the one every enclave has.
 fn their_key() -> seal::KeyPair {
-    seal::KeyPair::derive(&Zeroizing::new([5; 32]))
+    seal::KeyPair::derive(Suite::X25519, &Zeroizing::new([5; 32]))
+}
+
+fn fresh(salt: &[u8]) -> Entropy {
+    let half: [u8; 32] = Sha256::digest(salt).into();
+    let mut whole = Zeroizing::new([0; 64]);
+    whole[..32].copy_from_slice(&half);
+    whole
 }
 
 fn their_statement(by: &SigningKey) -> Value {
     let purpose = (KeyType::PerVasp, &*ROBOT.to_string());
-    serde_json::to_value(SignedKey::sign(by, ROBOT, purpose, &their_key().public, now())).unwrap()
+    serde_json::to_value(SignedKey::sign(by, ROBOT, purpose, (&their_key().public, &[Suite::X25519]), now()))
+        .unwrap()
 }
 
 /// A counterparty written from docs/relay.md alone: opens the request and answers as `twist` says.
@@ -94,10 +102,10 @@ fn counterparty(parcel: &Parcel, twist: impl Fn(String) -> String, signer: &Sign
     });
     let reply_key = HEXLOWER.decode(request["reply_key"]["public_key"].as_str().unwrap().as_bytes()).unwrap();
     let sealed = seal::seal(
-        &reply_key.try_into().unwrap(),
+        &PublicKey::new(Suite::X25519, reply_key).unwrap(),
         binding(Direction::Reply, to, from),
         reply.to_string().as_bytes(),
-        Zeroizing::new(Sha256::digest(now().0.to_be_bytes()).into()),
+        fresh(&now().0.to_be_bytes()),
     );
     Fate::Answered { envelope: sealed.unwrap() }
 }
@@ -198,6 +206,7 @@ async fn key_once(world: &World) -> Result<SignedKey, CallFault> {
         to: ROBOT.to_string(),
         key_type: "PerVerification".into(),
         identifier: uuid::Uuid::new_v4().to_string(),
+        suites: vec![Suite::X25519.as_str().into()],
     };
     call(world, &as_relay(world), "/v1/inbound/keys", &asked).await
 }
@@ -209,7 +218,7 @@ async fn a_peer_has_only_so_many_keys_made_and_they_do_not_stay_for_ever() {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.database(ROBOT));
     let keys = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let waiting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
-        INSERT INTO own_keys SELECT 'PerVerification', i, i, x'', x'', '1001', unixepoch() FROM n";
+        INSERT INTO own_keys SELECT 'x', 'PerVerification', i, i, x'', x'', '1001', unixepoch() FROM n";
     sqlx::raw_sql(waiting).execute(&keys).await.unwrap();
     assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
     sqlx::raw_sql("UPDATE own_keys SET created_at = created_at - 86500").execute(&keys).await.unwrap();
@@ -325,6 +334,26 @@ async fn a_relay_that_swaps_keys_gets_nothing() {
     );
 }
 
+#[tokio::test]
+async fn a_relay_that_talks_both_down_to_the_weaker_suite_gets_nothing() {
+    let world = World::without_relay().await;
+    // The counterparty was told that the exchange has X25519 alone, and says in what it signs that it has both.
+    let purpose = (KeyType::PerVasp, &*ROBOT.to_string());
+    let weak = (&their_key().public, &Suite::ALL[..]);
+    let weak =
+        serde_json::to_value(SignedKey::sign(&identity_of(ROBOT.0), ROBOT, purpose, weak, now())).unwrap();
+    let behaviour: Behaviour = Arc::new(move |path, _| match path {
+        "POST /v1/uuids" => (StatusCode::OK, uuids()),
+        "POST /v1/keys" => (StatusCode::OK, weak.clone()),
+        _ => (StatusCode::OK, Value::Null),
+    });
+    let seen = lying_relay(&world, behaviour).await;
+    let exchange = world.exchange().await;
+    let reply = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await.unwrap();
+    assert_eq!(reply, VerifyReply::Pending);
+    assert!(seen.lock().unwrap().iter().all(|(path, _)| path != "POST /v1/verifications"));
+}
+
 /// The relay's own client, as a test drives it against an enclave.
 fn as_relay(world: &World) -> Client {
     Client::new(world.roots.clone(), Sender::new("relay".into(), relay_key(), clock())).unwrap()
@@ -349,11 +378,14 @@ async fn forged(world: &World, signer: &SigningKey, uuid: &str) -> Parcel {
         to: ROBOT.to_string(),
         key_type: "PerVasp".into(),
         identifier: ROBOT.to_string(),
+        suites: vec![Suite::X25519.as_str().into()],
     };
     let key: SignedKey = call(world, &client, "/v1/inbound/keys", &asked).await.unwrap();
     let public = HEXLOWER.decode(key.public_key.as_bytes()).unwrap();
+    let public = PublicKey::new(Suite::X25519, public).unwrap();
     let purpose = (KeyType::PerVasp, &*EXCHANGE.to_string());
-    let reply_key = SignedKey::sign(signer, EXCHANGE, purpose, &their_key().public, now());
+    let reply_key =
+        SignedKey::sign(signer, EXCHANGE, purpose, (&their_key().public, &[Suite::X25519]), now());
     let asked = json!({
         "uuid": uuid, "kind": "user", "asset": "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1", "network": "regtest", "destination": CHECKED, "amount": "150000",
         "request_digest": "ab".repeat(32),
@@ -364,14 +396,13 @@ async fn forged(world: &World, signer: &SigningKey, uuid: &str) -> Parcel {
         Binding { direction: Direction::Request, uuid, from: EXCHANGE, to: ROBOT, key_type: "PerVasp" };
     let text = format!(
         "countersign verification-request v1\n{}asked: {}\nreply_key: {}\n",
-        String::from_utf8(binding.bytes()).unwrap(),
+        String::from_utf8(binding.bytes(Suite::X25519)).unwrap(),
         HEXLOWER.encode(&Sha256::digest(asked.as_bytes())),
         reply_key.public_key
     );
     let signature = BASE64.encode(&signer.sign(text.as_bytes()).to_bytes());
     let plain = json!({"asked": asked, "reply_key": reply_key, "signature": signature}).to_string();
-    let entropy = Zeroizing::new(Sha256::digest(uuid.as_bytes()).into());
-    let envelope = seal::seal(&public.try_into().unwrap(), binding, plain.as_bytes(), entropy).unwrap();
+    let envelope = seal::seal(&public, binding, plain.as_bytes(), fresh(uuid.as_bytes())).unwrap();
     Parcel {
         from: EXCHANGE.to_string(),
         to: ROBOT.to_string(),

@@ -4,6 +4,7 @@ use ed25519_dalek::{Signature, Verifier};
 
 use super::*;
 use crate::enclave::EnclaveFault;
+use crate::enclave::seal::Suite;
 use crate::enclave::wire::key::KeyType;
 use crate::withdrawal::Code;
 
@@ -76,6 +77,29 @@ async fn every_key_type_carries_a_verification() {
             let (text, _) =
                 answered(exchange.verify(ask(id, CHECKED, &natural("Robbins", "Taylor"))).await.unwrap());
             assert_eq!(verdict(&text).0, "VERIFIED", "{key_type:?}");
+        }
+    }
+}
+
+/// The suites of the keys that an enclave has made.
+async fn suites(world: &World, vasp: VaspId) -> Vec<String> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.database(vasp));
+    let keys = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query_scalar("SELECT DISTINCT suite FROM own_keys").fetch_all(&keys).await.unwrap()
+}
+
+#[tokio::test]
+async fn two_enclaves_use_the_best_suite_that_both_have() {
+    for (theirs, used) in [(&Suite::ALL[..], Suite::XWing), (&[Suite::X25519], Suite::X25519)] {
+        let world = World::new().await;
+        let mut settings = world.settings(ROBOT, world.robot_address);
+        settings.limits.suites = theirs.to_vec();
+        let robot = Robot::personas(CHECKED, UNCHECKED, COMPANY);
+        let _robot = world.start(settings, Arc::new(robot), world.robot_address).await;
+        let exchange = world.exchange().await;
+        insist(&exchange, &ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await;
+        for vasp in [EXCHANGE, ROBOT] {
+            assert_eq!(suites(&world, vasp).await, [used.as_str()], "{vasp}");
         }
     }
 }
