@@ -53,11 +53,12 @@ impl Observer {
         Self { client, key, numbers: BTreeMap::new() }
     }
 
-    /// States chain, price and cold balance.
+    /// States chain, price and position: the cold balance, and that no coin has changed.
     pub async fn state_facts(&mut self) -> Result<(), Fault> {
         let chain = ChainFact { network: NETWORK, height: HEIGHT, fee_rate: FEE_RATE };
         self.state(Body::Chain(vec![chain])).await?;
         self.state(Body::Price(vec![(ASSET, PRICE)])).await?;
+        self.state(Body::Coins { transactions: Vec::new(), coins: Vec::new() }).await?;
         let cold = vec![(ASSET, Amount::from_sat(COLD_SAT))];
         self.state(Body::Position { cold, swept: Vec::new() }).await
     }
@@ -76,7 +77,8 @@ impl Observer {
 
     async fn state(&mut self, body: Body) -> Result<(), Fault> {
         let last = self.numbers.entry(body.kind()).or_default();
-        let (after, number) = (*last, last.saturating_add(1));
+        // By the clock, as the command line numbers them: people may state something between, with the same key.
+        let (after, number) = (*last, last.saturating_add(1).max(now().0.saturating_mul(1_000)));
         *last = number;
         let statement = Statement { observer: OBSERVER.into(), number, after, at: now(), body };
         let signed = sign_statement(&statement, ed25519(&self.key))
