@@ -85,7 +85,9 @@ impl Enclave {
         let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
         let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
+        let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
         let tasks = vec![
+            tokio::spawn(async move { reseal.await.unwrap_or_default() }),
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),

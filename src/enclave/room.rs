@@ -29,6 +29,11 @@ pub(super) const RELAY: &str = "relay";
 /// How long a call to the relay may take, beside what it is asked to wait.
 pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
+/// How long the database is left to others between two goes at sealing it anew.
+const RESEAL_PAUSE: Duration = Duration::from_millis(20);
+/// How long it waits where that failed.
+const RESEAL_AGAIN: Duration = Duration::from_secs(10);
+
 /// How long a key for one verification is kept, in seconds.
 const KEY_ONCE_S: u64 = 86_400;
 /// How many of them one peer may have made in that time.
@@ -124,6 +129,21 @@ impl Room {
             relay: self.relay_answers.load(Ordering::Relaxed),
             registered: self.registered.load(Ordering::Relaxed),
             waiting: self.db.verifications_waiting().await.unwrap_or_default(),
+        }
+    }
+
+    /// Seals what an older data key has sealed with the current one, a little at a time, until nothing is left.
+    pub(super) async fn reseal(self: Arc<Self>) {
+        loop {
+            let pause = match self.db.reseal_some().await {
+                Ok(true) => RESEAL_PAUSE,
+                Ok(false) => return,
+                Err(fault) => {
+                    tracing::error!(%fault, "the enclave's database cannot be sealed anew; it is tried again");
+                    RESEAL_AGAIN
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

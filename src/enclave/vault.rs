@@ -3,12 +3,14 @@
 //! A sealed column is `version (1) ‖ key id (4) ‖ nonce (24) ‖ ciphertext`; table, column and row are authenticated with it, so no
 //! value can be moved to another place.
 
+use std::fmt;
+
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 24;
@@ -28,14 +30,22 @@ pub enum VaultFault {
     Unreadable(&'static str),
 }
 
-/// The enclave's database key, 32 bytes of entropy, wiped when dropped.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct DataKey(Box<[u8; 32]>);
+/// The enclave's database key, 32 bytes of entropy, and those before it that may still open something. Wiped when dropped.
+pub struct DataKey {
+    bytes: Box<Zeroizing<[u8; 32]>>,
+    old: Option<Box<DataKey>>,
+}
 
 impl DataKey {
     /// Takes the key over; the caller wipes its own copy.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(Box::new(*bytes))
+        Self { bytes: Box::new(Zeroizing::new(*bytes)), old: None }
+    }
+
+    /// With the key that was the database's before: what it sealed is opened, and sealed anew in the background.
+    #[must_use]
+    pub fn after(self, old: Self) -> Self {
+        Self { old: Some(Box::new(old)), ..self }
     }
 }
 
@@ -57,27 +67,63 @@ impl Place<'_> {
     }
 }
 
-/// Seals and opens columns.
-pub(super) struct Vault {
+/// What a key is called in public: derived from it, and nothing to guess it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct KeyId([u8; 4]);
+
+impl KeyId {
+    /// Its bytes, as they stand in every sealed column.
+    pub(super) const fn bytes(&self) -> &[u8; 4] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// One key at work.
+struct Sealer {
     cipher: XChaCha20Poly1305,
-    key_id: [u8; 4],
-    fingerprint_key: Zeroizing<[u8; 64]>,
+    id: KeyId,
     check_value: Zeroizing<[u8; 32]>,
 }
 
-impl Vault {
-    /// Derives the column key, its public id and the fingerprint key from the database key (HKDF-SHA-256).
-    pub(super) fn new(key: &DataKey) -> Result<Self, VaultFault> {
+impl Sealer {
+    /// Derives the column key, its public id and its check value from a database key (HKDF-SHA-256).
+    fn new(key: &[u8; 32]) -> Result<Self, VaultFault> {
         let column = derive(key, b"countersign enclave column key v1")?;
-        let mut key_id = [0; 4];
-        let id: Zeroizing<[u8; 32]> = derive(key, b"countersign enclave key id v1")?;
-        key_id.iter_mut().zip(id.iter()).for_each(|(to, from)| *to = *from);
-        let cipher = XChaCha20Poly1305::new(&Key::from(*column));
+        let id: Zeroizing<[u8; 4]> = derive(key, b"countersign enclave key id v1")?;
         Ok(Self {
-            cipher,
-            key_id,
-            fingerprint_key: derive(key, b"countersign enclave fingerprint key v1")?,
+            cipher: XChaCha20Poly1305::new(&Key::from(*column)),
+            id: KeyId(*id),
             check_value: derive(key, b"countersign enclave check value v1")?,
+        })
+    }
+
+    fn open(&self, place: Place<'_>, nonce: [u8; NONCE_LEN], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let payload = Payload { msg: sealed, aad: &place.bytes() };
+        self.cipher.decrypt(&XNonce::from(nonce), payload).map(Zeroizing::new).ok()
+    }
+}
+
+/// Seals columns with the current key, and opens what it or an older one has sealed.
+pub(super) struct Vault {
+    current: Sealer,
+    old: Vec<Sealer>,
+    fingerprint_key: Zeroizing<[u8; 64]>,
+}
+
+impl Vault {
+    /// Derives everything from the keys. The fingerprint key is the one of a database that begins with the current key.
+    pub(super) fn new(key: &DataKey) -> Result<Self, VaultFault> {
+        let old = std::iter::successors(key.old.as_deref(), |key| key.old.as_deref());
+        Ok(Self {
+            current: Sealer::new(&key.bytes)?,
+            old: old.map(|old| Sealer::new(&old.bytes)).collect::<Result<_, _>>()?,
+            fingerprint_key: derive(&key.bytes, b"countersign enclave fingerprint key v1")?,
         })
     }
 
@@ -86,9 +132,9 @@ impl Vault {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| VaultFault::Entropy)?;
         let payload = Payload { msg: plain, aad: &place.bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
+        let sealed = self.current.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| VaultFault::Unreadable(place.column))?;
-        Ok([&[VERSION][..], &self.key_id, &nonce, &sealed].concat())
+        Ok([&[VERSION][..], self.current.id.bytes(), &nonce, &sealed].concat())
     }
 
     /// Decrypts a value from that place.
@@ -97,16 +143,34 @@ impl Vault {
         let (head, rest) = sealed.split_at_checked(HEAD_LEN).ok_or(unreadable)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN).ok_or(unreadable)?;
         let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| unreadable)?;
-        if head != [&[VERSION][..], &self.key_id].concat() {
-            return Err(unreadable);
-        }
-        let payload = Payload { msg: sealed, aad: &place.bytes() };
-        self.cipher.decrypt(&XNonce::from(nonce), payload).map(Zeroizing::new).map_err(|_| unreadable)
+        let (version, id) = head.split_first().ok_or(unreadable)?;
+        let sealer = self.sealers().find(|sealer| sealer.id.bytes() == id).filter(|_| *version == VERSION);
+        sealer.and_then(|sealer| sealer.open(place, nonce, sealed)).ok_or(unreadable)
     }
 
-    /// What tells this key from others, and nothing of it: a database keeps it in the clear.
-    pub(super) fn check_value(&self) -> &[u8; 32] {
-        &self.check_value
+    fn sealers(&self) -> impl Iterator<Item = &Sealer> {
+        std::iter::once(&self.current).chain(&self.old)
+    }
+
+    /// The key that seals now.
+    pub(super) fn key_id(&self) -> KeyId {
+        self.current.id
+    }
+
+    /// The public id of every key with what tells it from others, and nothing of it: a database keeps them in the clear.
+    pub(super) fn check_values(&self) -> impl Iterator<Item = (KeyId, &[u8; 32])> {
+        self.sealers().map(|sealer| (sealer.id, &*sealer.check_value))
+    }
+
+    /// The fingerprint key, for the database to keep sealed: it outlives every key that seals it, or a request asked again would
+    /// seem another one.
+    pub(super) fn fingerprint_key(&self) -> &[u8; 64] {
+        &self.fingerprint_key
+    }
+
+    /// Takes the fingerprint key that the database keeps.
+    pub(super) fn keep_fingerprint_key(&mut self, kept: &[u8; 64]) {
+        *self.fingerprint_key = *kept;
     }
 
     /// The keyed hash of a payload's canonical form: equal for equal content, and nothing to guess names against (law L2).
@@ -117,9 +181,9 @@ impl Vault {
     }
 }
 
-fn derive<const N: usize>(key: &DataKey, label: &[u8]) -> Result<Zeroizing<[u8; N]>, VaultFault> {
+fn derive<const N: usize>(key: &[u8; 32], label: &[u8]) -> Result<Zeroizing<[u8; N]>, VaultFault> {
     let mut out = Zeroizing::new([0; N]);
-    let hkdf = Hkdf::<Sha256>::new(Some(b"countersign enclave"), &*key.0);
+    let hkdf = Hkdf::<Sha256>::new(Some(b"countersign enclave"), key);
     hkdf.expand(label, &mut *out).map_err(|_| VaultFault::Derivation)?;
     Ok(out)
 }
@@ -164,5 +228,18 @@ mod tests {
         assert_ne!(a.fingerprint("x"), a.fingerprint("y"));
         assert_ne!(a.fingerprint("x"), b.fingerprint("x"));
         assert_ne!(a.fingerprint("x"), [0; 32]);
+    }
+
+    #[test]
+    fn an_older_key_opens_what_it_sealed_and_seals_nothing_more() {
+        let old = Vault::new(&DataKey::new(&[1; 32])).unwrap();
+        let both = Vault::new(&DataKey::new(&[2; 32]).after(DataKey::new(&[1; 32]))).unwrap();
+        let new = Vault::new(&DataKey::new(&[2; 32])).unwrap();
+        let before = old.seal(PLACE, b"Robbins").unwrap();
+        assert_eq!(&**both.open(PLACE, &before).unwrap(), b"Robbins");
+        assert!(both.open(Place { row: "2", ..PLACE }, &before).is_err());
+        let after = both.seal(PLACE, b"Robbins").unwrap();
+        assert_eq!(&**new.open(PLACE, &after).unwrap(), b"Robbins");
+        assert!(old.open(PLACE, &after).is_err());
     }
 }

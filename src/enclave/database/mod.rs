@@ -1,6 +1,7 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
 mod keys;
+mod rekey;
 mod verifications;
 
 use std::fs::{File, OpenOptions};
@@ -18,10 +19,6 @@ use super::vault::{Vault, VaultFault};
 use crate::withdrawal::Seconds;
 
 const SCHEMA: &str = "
-CREATE TABLE data_key (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    check_value BLOB NOT NULL
-) STRICT;
 PRAGMA user_version = 3;
 ";
 const SCHEMA_VERSION: i64 = 3;
@@ -42,7 +39,9 @@ pub enum DatabaseFault {
     #[error("the enclave database has schema version {0}, this program has {SCHEMA_VERSION}")]
     Version(i64),
     /// It was begun with another data key.
-    #[error("`enclave.data_key` is not the key of the enclave database at `{0}`")]
+    #[error(
+        "`enclave.data_key` (with `enclave.old_data_keys`) is not the key of the enclave database at `{0}`"
+    )]
     OtherKey(String),
     /// SQLite fails; a write may have happened.
     #[error("the enclave database does not answer")]
@@ -72,7 +71,8 @@ impl Database {
         Ok(laid_out?)
     }
 
-    /// Opens the file; never creates it. The first key it is opened with is its key for ever.
+    /// Opens the file; never creates it. The first key it is opened with is its key, until one comes that brings it along as
+    /// an older one.
     pub(super) async fn open(path: &Path, vault: Vault) -> Result<Self, DatabaseFault> {
         if !path.exists() {
             return Err(DatabaseFault::Missing(path.display().to_string()));
@@ -82,10 +82,8 @@ impl Database {
         if version != SCHEMA_VERSION {
             return Err(DatabaseFault::Version(version));
         }
-        if !is_key_of(&pool, &vault).await? {
-            return Err(DatabaseFault::OtherKey(path.display().to_string()));
-        }
-        Ok(Self { pool, vault })
+        let mut db = Self { pool, vault };
+        if db.take_keys().await? { Ok(db) } else { Err(DatabaseFault::OtherKey(path.display().to_string())) }
     }
 
     /// The sealing key, for fingerprints.
@@ -134,20 +132,10 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    for tables in [keys::SCHEMA, verifications::SCHEMA, SCHEMA] {
+    for tables in [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, SCHEMA] {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
     Ok(())
-}
-
-/// Whether this is the key the database was begun with; a database that has none yet begins with this one.
-async fn is_key_of(pool: &SqlitePool, vault: &Vault) -> Result<bool, sqlx::Error> {
-    let value = vault.check_value().to_vec();
-    let begin =
-        sqlx::query("INSERT INTO data_key (one, check_value) VALUES (1, ?) ON CONFLICT (one) DO NOTHING");
-    begin.bind(&value).execute(pool).await?;
-    let kept: Vec<u8> = sqlx::query_scalar("SELECT check_value FROM data_key").fetch_one(pool).await?;
-    Ok(kept == value)
 }
 
 async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
