@@ -28,11 +28,37 @@ pub enum Reason {
     MismatchedName,
     /// The VASP's own policy.
     NotAllowed,
+    /// The beneficiary gave another address back than the one it was asked about; said by the originator's own enclave.
+    BeneficiaryAccountNotMatched,
+    /// Nobody answered in time; said by the originator's own enclave.
+    RequestTimeout,
     /// Anything else.
     UndefinedError,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::Ok,
+        Self::UnknownSymbol,
+        Self::UnknownNetwork,
+        Self::UnknownAddress,
+        Self::LackOfInformation,
+        Self::UnavailableInformation,
+        Self::Blacklisted,
+        Self::UnverifiedKyc,
+        Self::MismatchedName,
+        Self::NotAllowed,
+        Self::BeneficiaryAccountNotMatched,
+        Self::RequestTimeout,
+        Self::UndefinedError,
+    ];
+
+    /// Reads the stable spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
     /// The stable spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,6 +72,8 @@ impl Reason {
             Self::UnverifiedKyc => "UNVERIFIED-KYC",
             Self::MismatchedName => "MISMATCHED-NAME",
             Self::NotAllowed => "NOT-ALLOWED",
+            Self::BeneficiaryAccountNotMatched => "BENEFICIARY-ACCOUNT-NOT-MATCHED",
+            Self::RequestTimeout => "REQUEST-TIMEOUT",
             Self::UndefinedError => "UNDEFINED-ERROR",
         }
     }

@@ -10,12 +10,15 @@ mod asset_info;
 mod backend;
 mod beneficiary;
 mod database;
+mod door;
 mod inbound;
 pub mod ivms;
 mod known;
 mod letter;
 pub mod name;
+mod order;
 mod originator;
+mod record;
 mod room;
 pub mod seal;
 mod settings;
@@ -38,10 +41,13 @@ pub use self::backend::{
 };
 use self::database::Database;
 use self::ivms::Payload;
+pub use self::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
+pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
 use self::room::Room;
 pub use self::settings::{Limits, RelayPin, Settings};
 pub use self::vault::DataKey;
 use self::vault::Vault;
+pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
 
 /// Where the time comes from.

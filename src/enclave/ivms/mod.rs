@@ -4,6 +4,7 @@
 
 mod element;
 mod raw;
+mod required;
 mod rules;
 mod schema;
 
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 use self::element::{Element, Problem, fit};
 pub use self::raw::Text;
 use self::raw::{DUPLICATE, Raw};
+pub use self::required::REQUIRED_CODES;
 use self::rules::{Side, check_party};
 use crate::withdrawal::{Code, Invalid, Seconds};
 
