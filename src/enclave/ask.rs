@@ -95,6 +95,18 @@ pub enum EnclaveFault {
     /// The database fails; what was asked may have been written.
     #[error(transparent)]
     Database(#[from] DatabaseFault),
+    /// There is no such verification.
+    #[error("there is no such verification")]
+    Unknown,
+    /// What is reported does not go with how far the verification has come.
+    #[error("the verification does not allow this: {0}")]
+    State(&'static str),
+    /// Nobody answered in time; the question may have arrived.
+    #[error("the other VASP did not answer in time")]
+    NoAnswer,
+    /// The relay cannot be had, or gives no uuid; nothing was written.
+    #[error("the relay cannot be had")]
+    RelayAway,
     /// The settings cannot be used.
     #[error("the enclave cannot start: {0}")]
     Config(String),
@@ -116,8 +128,11 @@ impl EnclaveFault {
             Self::Database(DatabaseFault::OtherKey(_)) => Code::StoreOtherKey,
             Self::Database(DatabaseFault::Version(_)) => Code::StoreOtherVersion,
             Self::Database(_) => Code::StoreUnavailable,
+            Self::Unknown => Code::NotFound,
+            Self::State(_) => Code::VerificationState,
+            Self::NoAnswer => Code::DeadlineExceeded,
             Self::Config(_) => Code::ConfigInvalid,
-            Self::Entropy => Code::EnclaveUnavailable,
+            Self::RelayAway | Self::Entropy => Code::EnclaveUnavailable,
         }
     }
 }

@@ -38,22 +38,29 @@ pub struct Verdict {
     pub reason: Reason,
     /// The beneficiary as the VASP knows it; only with a yes.
     pub beneficiary: Option<Beneficiary>,
+    /// The reason's parameter, such as the codes of what is missing. Goes to the other VASP sealed, and is no evidence.
+    pub message: Option<String>,
 }
 
 impl Verdict {
     /// Yes.
     pub fn verified(beneficiary: Option<Beneficiary>) -> Self {
-        Self { decision: Decision::Verified, reason: Reason::Ok, beneficiary }
+        Self { decision: Decision::Verified, reason: Reason::Ok, beneficiary, message: None }
     }
 
     /// No.
     pub fn denied(reason: Reason) -> Self {
-        Self { decision: Decision::Denied, reason, beneficiary: None }
+        Self { decision: Decision::Denied, reason, beneficiary: None, message: None }
     }
 
     /// It could not be found out.
     pub fn error() -> Self {
-        Self { decision: Decision::Error, reason: Reason::UndefinedError, beneficiary: None }
+        Self { decision: Decision::Error, reason: Reason::UndefinedError, beneficiary: None, message: None }
+    }
+
+    /// The same with the reason's parameter.
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..self }
     }
 
     /// The verdict as it may be signed: `OK` stands with a yes and with nothing else.
@@ -82,6 +89,11 @@ impl TransferStatus {
     /// Every status.
     pub const ALL: [Self; 5] =
         [Self::Pending, Self::Processing, Self::WaitConfirm, Self::Confirmed, Self::Canceled];
+
+    /// Reads the stable spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
 
     /// The stable spelling.
     pub const fn as_str(self) -> &'static str {

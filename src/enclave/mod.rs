@@ -10,16 +10,25 @@ mod asset_info;
 mod backend;
 mod beneficiary;
 mod database;
+mod door;
 mod inbound;
 pub mod ivms;
 mod known;
 mod letter;
 pub mod name;
+mod order;
+mod orders;
 mod originator;
+mod outbox;
+mod parcel;
+mod record;
+mod reports;
 mod room;
 pub mod screen;
 pub mod seal;
 mod settings;
+mod telling;
+mod told;
 mod vault;
 pub mod wire;
 
@@ -39,10 +48,13 @@ pub use self::backend::{
 };
 use self::database::Database;
 use self::ivms::Payload;
+pub use self::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
+pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
 use self::room::Room;
 pub use self::settings::{Limits, RelayPin, Settings};
 pub use self::vault::DataKey;
 use self::vault::Vault;
+pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
 
 /// Where the time comes from.
@@ -84,12 +96,14 @@ impl Enclave {
         let stop = CancellationToken::new();
         let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
         let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
+        let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
         let tasks = vec![
             tokio::spawn(async move { reseal.await.unwrap_or_default() }),
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
+            tokio::spawn(async move { tell.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),
         ];
         Ok(Self { room, address, stop, tasks })

@@ -164,13 +164,17 @@ pub fn answer(ask: &ClearAsk, text: String, signature: [u8; 64]) -> SignedText {
 pub fn desk_error(fault: EnclaveFault) -> DeskError {
     match fault {
         EnclaveFault::Invalid(invalid) => DeskError::Invalid(invalid),
-        EnclaveFault::VaspUnknown(_) | EnclaveFault::Conflict => {
-            DeskError::Refused(Finding::new(fault.code(), fault.to_string()))
-        }
+        EnclaveFault::VaspUnknown(_)
+        | EnclaveFault::Conflict
+        | EnclaveFault::Unknown
+        | EnclaveFault::State(_) => DeskError::Refused(Finding::new(fault.code(), fault.to_string())),
         EnclaveFault::QueueFull(_) | EnclaveFault::Config(_) | EnclaveFault::Entropy => {
             DeskError::nothing_happened(fault.code(), fault.to_string())
         }
-        EnclaveFault::Database(_) => DeskError::may_have_happened(fault.code(), fault.to_string()),
+        EnclaveFault::RelayAway => DeskError::nothing_happened(fault.code(), fault.to_string()),
+        EnclaveFault::NoAnswer | EnclaveFault::Database(_) => {
+            DeskError::may_have_happened(fault.code(), fault.to_string())
+        }
     }
 }
 

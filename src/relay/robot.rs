@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::enclave::ivms::{Beneficiary, Name, Person, Text};
 use crate::enclave::name::same_name;
-use crate::enclave::{Backend, Decision, Question, Reason, Verdict, Working};
+use crate::enclave::{Backend, Question, Reason, Verdict, Working};
 use crate::withdrawal::Seconds;
 
 /// The only asset the robot knows.
@@ -146,9 +146,7 @@ impl Robot {
         });
         match checked.map(|c| c.beneficiary(question.destination)) {
             Ok(Some(beneficiary)) => Verdict::verified(Some(beneficiary)),
-            Ok(None) => {
-                Verdict { decision: Decision::Error, reason: Reason::UndefinedError, beneficiary: None }
-            }
+            Ok(None) => Verdict::error(),
             Err(reason) => Verdict::denied(reason),
         }
     }

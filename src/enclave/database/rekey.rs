@@ -22,8 +22,13 @@ const FINGERPRINT: &str = "fingerprint_key";
 const SEALED: &[(&str, &str, &str)] = &[
     ("secrets", "value", "name"),
     ("own_keys", "private_key", "key_id"),
-    ("verifications", "ivms101", "role || ':' || row_key"),
-    ("verifications", "reply_ivms101", "role || ':' || row_key"),
+    ("commands", "command_body", "lane || '/' || number"),
+    ("verifications", "message", "role || ':' || row_key"),
+    ("verifications", "ivms101_originator", "role || ':' || row_key"),
+    ("verifications", "ivms101_originating_vasp", "role || ':' || row_key"),
+    ("verifications", "ivms101_beneficiary", "role || ':' || row_key"),
+    ("verifications", "ivms101_beneficiary_vasp", "role || ':' || row_key"),
+    ("verifications", "reply", "role || ':' || row_key"),
 ];
 
 /// How many values are sealed anew in one go.

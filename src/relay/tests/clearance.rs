@@ -133,7 +133,7 @@ impl Backend for Broken {
 #[tokio::test]
 async fn a_backend_that_panics_or_contradicts_itself_is_answered_for_with_error() {
     let contradiction: fn() -> Verdict =
-        || Verdict { decision: Decision::Verified, reason: Reason::Blacklisted, beneficiary: None };
+        || Verdict { reason: Reason::Blacklisted, ..Verdict::verified(None) };
     for broken in [(|| panic!("a backend broke, as the test wants it")) as fn() -> Verdict, contradiction] {
         let world = World::new().await;
         let settings = world.settings(ROBOT, world.robot_address);
