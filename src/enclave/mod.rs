@@ -1,6 +1,6 @@
 //! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
 //!
-//! The door is [`Enclave`] with [`VerifyAsk`] and [`VerifyReply`]; the counterparty's side is asked through [`Backend`]. The enclave does
+//! The door is [`Door`], with [`LookAsk`] and [`VerifyAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of another. The counterparty's side is asked through [`Backend`]. The enclave does
 //! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
 
 mod answer;
@@ -10,6 +10,7 @@ mod asset_info;
 mod backend;
 mod beneficiary;
 mod database;
+mod door;
 mod inbound;
 pub mod ivms;
 mod known;
@@ -20,6 +21,7 @@ mod room;
 pub mod seal;
 mod settings;
 mod vault;
+pub mod wall;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -37,12 +39,18 @@ pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
+pub use self::door::{Door, LookAsk, Looked};
 use self::ivms::Payload;
 use self::room::Room;
 pub use self::settings::{Limits, RelayPin, Settings};
 pub use self::vault::DataKey;
 use self::vault::Vault;
 use crate::withdrawal::{Invalid, Seconds};
+
+/// What a payload that is refused is answered with, beside the cures of the codes.
+fn cures() -> [&'static str; 3] {
+    [ivms::CURE, ask::CURE, originator::CURE]
+}
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
