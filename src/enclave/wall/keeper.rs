@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -170,9 +169,8 @@ impl Keeper {
     }
 
     fn line(&self, socket: StdStream) -> Result<(Arc<Line>, oneshot::Receiver<Told>), WallFault> {
-        socket.set_nonblocking(true).map_err(WallFault::Spawn)?;
         let _there = self.lives_in.enter();
-        Ok(Line::open(UnixStream::from_std(socket).map_err(WallFault::Spawn)?))
+        Line::open(socket).map_err(WallFault::Spawn)
     }
 
     /// Until it takes questions, or says why it cannot.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::BufReader;
@@ -24,6 +26,8 @@ pub(super) const HELLO: u64 = 0;
 
 /// The signer's half of a line.
 pub(super) struct Line {
+    /// The same socket, to close it whoever still holds a half.
+    socket: StdStream,
     pen: Pen,
     waiting: Mutex<Waiting>,
     over: CancellationToken,
@@ -57,12 +61,13 @@ impl From<Unanswered> for EnclaveFault {
 
 impl Line {
     /// Takes a socket; what the process says first comes through the receiver. Runs on the runtime it is called in.
-    pub(super) fn open(stream: UnixStream) -> (Arc<Self>, oneshot::Receiver<Told>) {
-        let (read, write) = stream.into_split();
+    pub(super) fn open(socket: StdStream) -> io::Result<(Arc<Self>, oneshot::Receiver<Told>)> {
+        socket.set_nonblocking(true)?;
+        let (read, write) = UnixStream::from_std(socket.try_clone()?)?.into_split();
         let (hello, said) = oneshot::channel();
         let waiting =
             Mutex::new(Waiting { next: HELLO + 1, calls: HashMap::from([(HELLO, hello)]), over: false });
-        let line = Arc::new(Self { pen: Pen::new(write), waiting, over: CancellationToken::new() });
+        let line = Arc::new(Self { socket, pen: Pen::new(write), waiting, over: CancellationToken::new() });
         let this = line.clone();
         tokio::spawn(async move {
             let ended = tokio::select! {
@@ -75,7 +80,7 @@ impl Line {
             }
             this.end();
         });
-        (line, said)
+        Ok((line, said))
     }
 
     /// Asks, and waits for the answer.
@@ -129,6 +134,7 @@ impl Line {
     /// Ends it: those who wait learn that there is no answer, and the process that its signer is gone.
     pub(super) fn end(&self) {
         self.over.cancel();
+        let _ = self.socket.shutdown(Shutdown::Both);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.over = true;
         waiting.calls.clear();
