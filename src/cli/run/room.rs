@@ -1,9 +1,10 @@
 //! The enclave's process: what the signer starts beside itself. It alone reads the enclave's keys and opens the public listener; then it
 //! shuts itself in, and only then it looks at its database or hears anybody.
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use rustix::fs::Mode;
@@ -71,8 +72,7 @@ fn prepare(config: &Path) -> Result<(enclave::Settings, StdListener), Problem> {
     let trust = load::trust(&settings.party.trust)?;
     let own = assemble::enclave_settings(&settings.enclave, &trust)?;
     let address = settings.enclave.listen;
-    let listener = StdListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| l));
-    let listener = listener.map_err(|error| no_listener("enclave.listen", address, &error))?;
+    let listener = listen(address).map_err(|error| no_listener("enclave.listen", address, &error))?;
     if !own.database.exists() {
         let problem = format!("there is no enclave database at `{}`", own.database.display());
         return Err(Problem::of(Code::StoreMissing, problem).at("enclave.database"));
@@ -85,6 +85,20 @@ fn prepare(config: &Path) -> Result<(enclave::Settings, StdListener), Problem> {
         );
     }
     Ok((own, listener))
+}
+
+/// Opens the listener. The enclave of a signer that was killed a moment ago may still be dying.
+fn listen(address: SocketAddr) -> std::io::Result<StdListener> {
+    for _ in 0..20 {
+        match StdListener::bind(address) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => return Err(error),
+            Ok(listener) => return listener.set_nonblocking(true).map(|()| listener),
+        }
+    }
+    StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
 }
 
 async fn stand(settings: enclave::Settings, listener: StdListener) -> Result<Enclave, Problem> {

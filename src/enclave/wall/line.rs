@@ -140,6 +140,12 @@ impl Line {
         waiting.calls.clear();
     }
 
+    /// How many wait for something, the first words among them.
+    #[cfg(test)]
+    pub(super) fn calls_waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
+    }
+
     /// Whether it is over.
     pub(super) fn is_over(&self) -> bool {
         self.over.is_cancelled()

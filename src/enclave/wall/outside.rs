@@ -49,6 +49,15 @@ impl Outside {
         Ok(Self { standing, address, verify_max, stop, keeper: Mutex::new(Some(keeper)) })
     }
 
+    /// In front of a line that a test made.
+    #[cfg(test)]
+    pub(super) fn over(line: Arc<Line>) -> Self {
+        let (_, standing) = watch::channel(Some(line));
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (verify_max, stop) = (VERIFY_MAX, CancellationToken::new());
+        Self { standing, address, verify_max, stop, keeper: Mutex::new(None) }
+    }
+
     /// Where the process's public listener was when it first stood.
     pub fn address(&self) -> SocketAddr {
         self.address
