@@ -26,8 +26,8 @@ use super::words::{Asked, Told};
 /// The pause before it is started again: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Who lived that long begins with the shortest pause again.
-const LIVED_WELL: Duration = Duration::from_secs(60);
+/// Who lived so many times as long as the pause before begins with the shortest pause again.
+const LIVED_WELL: u32 = 5;
 /// How long it may take to open its database.
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to finish once its line is closed.
@@ -112,7 +112,7 @@ impl Keeper {
                     None => fault.to_string(),
                 },
             };
-            if begun.elapsed() > LIVED_WELL {
+            if begun.elapsed() > pause * LIVED_WELL {
                 pause = PAUSE_MIN;
             }
             tracing::error!(pause_ms = pause.as_millis(), "the enclave's process is away: {why}");
