@@ -29,6 +29,7 @@ use std::time::Duration;
 use clap::Parser;
 use countersign::desk::Role;
 use countersign::enclave::Enclave;
+use countersign::enclave::wall::Inside;
 use countersign::pki::{Authority, LeafOrder, PemFiles, Validity};
 use countersign::relay::robot::Robot;
 use countersign::relay::{self, Member, Standing};
@@ -77,6 +78,9 @@ struct Args {
     /// Worker threads of each process's runtime.
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    /// Keeps the enclave in the signer's process: what the wall costs is the difference.
+    #[arg(long)]
+    no_wall: bool,
     /// Where to work; a new folder if not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -93,6 +97,7 @@ struct Args {
 
 fn main() {
     let args = Args::parse();
+    let line = (args.role.as_deref() == Some("enclave")).then(|| Inside::take().unwrap());
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(args.workers)
@@ -102,7 +107,8 @@ fn main() {
     runtime.block_on(async {
         match args.role.as_deref() {
             Some("cosigner") => party::cosigner(args.dir.unwrap()).await,
-            Some("signer") => party::signer(args.dir.unwrap(), args.cosigner, args.relay).await,
+            Some("signer") => party::signer(args).await,
+            Some("enclave") => party::enclave(&args.dir.unwrap(), &args.relay, line.unwrap()).await,
             Some(other) => panic!("no role `{other}`"),
             None => drive(args).await,
         }
@@ -162,10 +168,12 @@ async fn drive(args: Args) {
     let (relay, robot) = counterparty(&dir).await;
     let workers = args.workers.to_string();
     let cosigner = Party::start("cosigner", &dir, &["--workers", &workers]).await;
-    let to = ["--workers", &workers, "--cosigner", &cosigner.address, "--relay", &relay];
+    let mut to = vec!["--workers", &workers, "--cosigner", &cosigner.address, "--relay", &relay];
+    to.extend(args.no_wall.then_some("--no-wall"));
     let signer = Party::start("signer", &dir, &to).await;
     let mut watched = vec![Watched { name: "exchange", pid: std::process::id() }];
     watched.extend([&signer, &cosigner].map(|p| Watched { name: p.name, pid: p.pid() }));
+    watched.extend(signer.children().into_iter().map(|pid| Watched { name: "enclave", pid }));
 
     let exchange = Arc::new(Exchange::new(&dir, &signer.address, args.connections));
     let mut observer = Observer::new(&dir, &signer.address);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::cosigner::{RemoteCosigner, RemoteLimits};
 use countersign::desk::Role;
-use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use countersign::enclave::wall::{Inside, Launch, Outside};
+use countersign::enclave::{self, DataKey, Door, Enclave, NoCustomers, RelayPin};
 use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::signer::{Signer, SignerParts, create_store};
@@ -21,6 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::Args;
 use crate::world::*;
 
 /// A party that runs.
@@ -54,6 +56,14 @@ impl Party {
 
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
+    }
+
+    /// The processes it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let of = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
+        let listed: Vec<String> = tasks.map(|task| of(task.unwrap().path())).collect();
+        listed.iter().flat_map(|list| list.split_whitespace()).map(|pid| pid.parse().unwrap()).collect()
     }
 
     /// Tells it to stop, and waits.
@@ -128,16 +138,44 @@ pub fn enclave_settings(
     }
 }
 
-/// The signer's process, its enclave inside.
-pub async fn signer(dir: PathBuf, cosigner: String, relay: String) {
-    store_made(&dir, "signer", 0xa, SIGNER_ORIGIN).await;
+async fn own_enclave(dir: &Path, relay: &str) -> Enclave {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let settings = enclave_settings(&dir, (OWN_VASP, OWN), &relay, listener.local_addr().unwrap());
+    let settings = enclave_settings(dir, (OWN_VASP, OWN), relay, listener.local_addr().unwrap());
     Enclave::create_database(&settings.database).await.unwrap();
-    let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+    Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap()
+}
+
+/// The signer's enclave, in the process that the signer starts.
+pub async fn enclave(dir: &Path, relay: &str, line: Inside) {
+    let enclave = own_enclave(dir, relay).await;
+    let address = enclave.address();
+    line.serve(Arc::new(enclave), address).await.unwrap();
+}
+
+/// The same program as the enclave of this signer.
+fn launch(args: &Args) -> Launch {
+    let dir = args.dir.as_ref().unwrap().to_str().unwrap();
+    let workers = args.workers.to_string();
+    let arguments = ["--role", "enclave", "--dir", dir, "--relay", &args.relay, "--workers", &workers];
+    Launch {
+        program: std::env::current_exe().unwrap(),
+        arguments: arguments.map(Into::into).into(),
+        owner: None,
+        answer_wait: std::time::Duration::from_secs(6),
+    }
+}
+
+/// The signer's process.
+pub async fn signer(args: Args) {
+    let dir = args.dir.clone().unwrap();
+    store_made(&dir, "signer", 0xa, SIGNER_ORIGIN).await;
+    let enclave: Arc<dyn Door> = match args.no_wall {
+        true => Arc::new(own_enclave(&dir, &args.relay).await),
+        false => Arc::new(Outside::start(launch(&args)).await.unwrap()),
+    };
     let (authorities, identity_pem) = pem(&dir, "signer");
     let tls = pki::client_config(&authorities, identity_pem).unwrap();
-    let order = ChannelOrder { address: cosigner, tls, server_role: Role::Cosigner };
+    let order = ChannelOrder { address: args.cosigner, tls, server_role: Role::Cosigner };
     let log = identity(0xa, "log");
     let parts = SignerParts {
         context: context(),
@@ -147,7 +185,7 @@ pub async fn signer(dir: PathBuf, cosigner: String, relay: String) {
         identity: Arc::new(log),
         hot_key: Arc::new(keystore(KeyRole::Signer, 0xa).hot_key().unwrap()),
         cosigner: Arc::new(RemoteCosigner::new(&order, RemoteLimits::default()).unwrap()),
-        enclave: Arc::new(enclave),
+        enclave,
     };
     let signer = Signer::start(parts).await.unwrap();
     let desk = signer.desk();

@@ -95,6 +95,9 @@ pub enum Command {
     /// Run a relay: carries sealed travel-rule parcels between enclaves
     #[command(after_help = RELAY_HELP)]
     Relay(run::ServiceArgs),
+    /// The signer's enclave, which the signer starts by itself
+    #[command(hide = true)]
+    EnclaveRoom(run::RoomArgs),
     /// Exchange: get deposit addresses of customers
     #[command(after_help = ADDRESS_HELP)]
     Address(address::AddressArgs),
@@ -264,6 +267,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Signer(args) => run::signer(&args, out),
         Command::Cosigner(args) => run::cosigner(&args, out),
         Command::Relay(args) => run::relay(&args, out),
+        Command::EnclaveRoom(args) => run::enclave_room(&args),
         Command::Descriptor(command) => descriptor::run(&command),
         Command::Trust(command) => trust::run(&command),
         Command::Pki(command) => pki::run(&command),
@@ -291,7 +295,10 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         | Command::Pki(_)
         | Command::Signer(_)
         | Command::Cosigner(_)
-        | Command::Relay(_) => Err(Problem::of(Code::Internal, "the command has no answer of this kind")),
+        | Command::Relay(_)
+        | Command::EnclaveRoom(_) => {
+            Err(Problem::of(Code::Internal, "the command has no answer of this kind"))
+        }
     }
 }
 

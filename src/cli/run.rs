@@ -1,6 +1,7 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
 mod assemble;
+mod room;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use room::{RoomArgs, enclave_room};
+
 use super::answer::{Answer, Out};
 use super::config::load::{self, Beliefs};
 use super::config::settings::{PartyPlaces, Tracing};
@@ -20,6 +23,7 @@ use super::config::{self, CosignerSettings, RelaySettings, SignerSettings, check
 use super::instance::Instance;
 use super::keyfile;
 use super::problem::{Exit, Problem};
+use crate::enclave::wall::{Launch, Outside};
 use crate::flow::context::machine_clock;
 use crate::flow::cosign::Cosigner;
 use crate::flow::ledger::journal::JournalFault;
@@ -53,7 +57,8 @@ pub fn signer(args: &ServiceArgs, out: Out) -> Result<Answer, Problem> {
     }
     protect(settings.party.bounds.memory_lock)?;
     speak(&settings.party.tracing)?;
-    serve(stand_signer(settings, out))
+    let launch = room::launch(&settings, &args.config)?;
+    serve(stand_signer(settings, launch, out))
 }
 
 /// Runs the co-signer.
@@ -92,13 +97,12 @@ pub async fn create_store(
     }
 }
 
-async fn stand_signer(settings: SignerSettings, out: Out) -> Result<Answer, Problem> {
+async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Result<Answer, Problem> {
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
     let parts = assemble::signer_keys(party, &beliefs)?;
     let (listener, address) = listen("listen", party.listen).await?;
-    let (travel_rule, travel_rule_address) = listen("enclave.listen", settings.enclave.listen).await?;
-    let enclave = Arc::new(assemble::enclave(&settings.enclave, &beliefs, travel_rule).await?);
+    let enclave = Arc::new(Outside::start(launch).await?);
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
     let signer = Signer::start(assemble::signer(&settings, beliefs, parts, enclave.clone())?).await?;
     let desk = signer.desk();
@@ -111,12 +115,10 @@ async fn stand_signer(settings: SignerSettings, out: Out) -> Result<Answer, Prob
         audit: Some(desk),
         cosign: None,
     };
-    ready(out, "signer", &[("grpc", address), ("travel_rule", travel_rule_address)]);
+    ready(out, "signer", &[("grpc", address), ("travel_rule", enclave.address())]);
     let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
     signer.stop().await;
-    if let Some(enclave) = Arc::into_inner(enclave) {
-        enclave.stop().await;
-    }
+    enclave.stop().await;
     served
 }
 
@@ -180,13 +182,15 @@ fn server(party: &PartyPlaces, limits: Limits) -> Result<Server, Problem> {
 }
 
 async fn listen(field: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Problem> {
-    let no = |error: std::io::Error| {
-        let cure = "choose an address of this machine and a port that is free";
-        Problem::config(field, format!("cannot listen on {address}: {error}"), cure)
-    };
+    let no = |error: std::io::Error| no_listener(field, address, &error);
     let listener = TcpListener::bind(address).await.map_err(no)?;
     let bound = listener.local_addr().map_err(no)?;
     Ok((listener, bound))
+}
+
+fn no_listener(field: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
+    let cure = "choose an address of this machine and a port that is free";
+    Problem::config(field, format!("cannot listen on {address}: {error}"), cure)
 }
 
 /// One line on the output, once calls are taken.

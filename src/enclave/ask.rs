@@ -10,6 +10,8 @@ use super::vault::VaultFault;
 use crate::evidence::request::parse_request;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
 
+pub(super) const CURE: &str = "send the canonical request text with the fields it holds";
+
 /// One verification to be asked for.
 #[derive(Clone)]
 pub struct VerifyAsk {
@@ -113,9 +115,29 @@ pub enum EnclaveFault {
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Entropy,
+    /// The enclave's own process told of it, or is away.
+    #[error("{text}")]
+    Told {
+        /// The stable code.
+        code: Code,
+        /// What is wrong.
+        text: String,
+        /// Whether the effect may have happened.
+        may_have_happened: bool,
+    },
 }
 
 impl EnclaveFault {
+    /// Its process is not there, or does not answer; what was asked may have been written.
+    pub(super) fn away(text: &str) -> Self {
+        Self::Told { code: Code::EnclaveUnavailable, text: text.to_owned(), may_have_happened: true }
+    }
+
+    /// Whether what was asked may have been written all the same.
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::NoAnswer | Self::Told { may_have_happened: true, .. })
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
@@ -133,6 +155,7 @@ impl EnclaveFault {
             Self::NoAnswer => Code::DeadlineExceeded,
             Self::Config(_) => Code::ConfigInvalid,
             Self::RelayAway | Self::Entropy => Code::EnclaveUnavailable,
+            Self::Told { code, .. } => *code,
         }
     }
 }
@@ -160,6 +183,5 @@ impl VerifyAsk {
 }
 
 fn malformed(field: &'static str, problem: &str) -> Invalid {
-    let cure = "send the canonical request text with the fields it holds";
-    Invalid::new(Code::FieldMalformed, field, problem, cure)
+    Invalid::new(Code::FieldMalformed, field, problem, CURE)
 }

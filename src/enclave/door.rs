@@ -1,95 +1,53 @@
-//! Owns the door for the exchange's own backend: the documented calls beside [`Enclave::verify`], and what follows a yes.
+//! Owns the door of the enclave: everything `flow` may ask of it, in or out of its process. Knows no persons but those handed in.
 
-use super::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
-use super::record::{Page, Record, Search};
-use super::reports::Of;
-use super::{Enclave, EnclaveFault, Transfer, orders, reports, telling};
-use crate::withdrawal::VaspId;
+use super::backend::Working;
+use super::{Enclave, EnclaveFault, Health, VerifyAsk, VerifyReply};
 
-impl Enclave {
-    /// Takes an order to verify a person and writes it down; the outcome comes as a callback and stands in the record.
+/// What is asked about a request as it comes in.
+#[derive(Clone, Copy)]
+pub struct LookAsk<'a> {
+    /// The SHA-256 of the request's canonical text, in hex.
+    pub request_digest: &'a str,
+    /// The IVMS101 JSON the exchange gave with it, if it gave any.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// What the enclave knows of a request as it comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The keyed hash of the payload's canonical form (law L2): equal for equal content, and says nothing to others.
+    pub fingerprint: Option<[u8; 32]>,
+    /// The answer kept for the request digest, whatever its age: its text and signature.
+    pub answer: Option<(String, [u8; 64])>,
+}
+
+/// The travel rule, wherever it runs.
+pub trait Door: Send + Sync + 'static {
+    /// Reads a payload and looks for an answer that is there already; asks nobody. One question for each withdrawal.
     ///
-    /// An asset this VASP does not know is taken and denied at once, without anybody being asked.
-    /// Errors: [`EnclaveFault::Invalid`], [`EnclaveFault::VaspUnknown`], [`EnclaveFault::QueueFull`], and [`EnclaveFault::RelayAway`]
-    /// where the relay has no uuid for it.
-    pub async fn order_user(&self, order: UserOrder) -> Result<Ordered, EnclaveFault> {
-        orders::order_user(&self.room, order).await
+    /// Errors: [`crate::withdrawal::Code::IvmsMalformed`] naming the element.
+    fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>>;
+
+    /// Asks the beneficiary VASP, or gives what it answered before: see [`Enclave::verify`]. Asking again is always safe.
+    fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>>;
+
+    /// How it is.
+    fn health(&self) -> Working<'_, Result<Health, EnclaveFault>>;
+}
+
+impl Door for Enclave {
+    fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
+        Box::pin(async move {
+            let fingerprint = ask.payload.map(|payload| self.payload_fingerprint(payload)).transpose()?;
+            Ok(Looked { fingerprint, answer: self.known_answer(ask.request_digest).await })
+        })
     }
 
-    /// Asks whether an address is one of the other VASP's, and waits a bounded time for the answer.
-    ///
-    /// Errors: as [`Enclave::order_user`], and [`EnclaveFault::NoAnswer`] (`REQUEST-TIMEOUT`) where nobody answers in time.
-    pub async fn order_account(&self, order: AccountOrder) -> Result<AccountReply, EnclaveFault> {
-        orders::order_account(&self.room, order).await
+    fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
+        Box::pin(self.verify(ask))
     }
 
-    /// The record of a verification, of either role, however it was born.
-    pub async fn verification(&self, uuid: &str) -> Result<Option<Record>, EnclaveFault> {
-        Ok(self.room.db.record(uuid).await?)
-    }
-
-    /// Searches the records. Errors: [`EnclaveFault::Invalid`] where page or rows per page are out of range.
-    pub async fn search(&self, search: &Search) -> Result<Page, EnclaveFault> {
-        search.check()?;
-        let (count, records) = self.room.db.records(search).await?;
-        Ok(Page { count, page: search.page, rpp: search.rpp, records })
-    }
-
-    /// Reports the transaction of a verified transfer: written down here, and told the other side until it has it.
-    ///
-    /// The same report again changes nothing. Another transaction may be reported while the last is not known to be final.
-    /// Errors: [`EnclaveFault::Unknown`], [`EnclaveFault::State`], [`EnclaveFault::Invalid`].
-    pub async fn report_tx(&self, uuid: &str, tx_hash: &str, vout: Option<&str>) -> Result<(), EnclaveFault> {
-        reports::report_tx(&self.room, Of::Uuid(uuid), tx_hash, vout).await
-    }
-
-    /// The same for a withdrawal, by the digest (hex) of its request.
-    pub async fn report_tx_of(
-        &self,
-        request_digest: &str,
-        tx_hash: &str,
-        vout: Option<&str>,
-    ) -> Result<(), EnclaveFault> {
-        reports::report_tx(&self.room, Of::Digest(request_digest), tx_hash, vout).await
-    }
-
-    /// Reports that a verified transfer will finally not happen: its record is `ERROR` from now on, here and on the other side.
-    ///
-    /// The same report again changes nothing. Errors: as [`Enclave::report_tx`].
-    pub async fn report_error(&self, uuid: &str, report: &ErrorReport) -> Result<(), EnclaveFault> {
-        reports::report_error(&self.room, Of::Uuid(uuid), report).await
-    }
-
-    /// The same for a withdrawal, by the digest (hex) of its request.
-    pub async fn report_error_of(
-        &self,
-        request_digest: &str,
-        report: &ErrorReport,
-    ) -> Result<(), EnclaveFault> {
-        reports::report_error(&self.room, Of::Digest(request_digest), report).await
-    }
-
-    /// Asks the sending VASP how far the transfer of a verification has come that this VASP was asked about.
-    ///
-    /// Errors: [`EnclaveFault::Unknown`], and [`EnclaveFault::NoAnswer`] where nobody answers in time.
-    pub async fn inquire(&self, uuid: &str) -> Result<Transfer, EnclaveFault> {
-        reports::inquire(&self.room, uuid).await
-    }
-
-    /// The VASPs that can be asked, with the relay's word on whether they are there.
-    pub async fn vasps(&self) -> Vec<VaspListed> {
-        let up = telling::is_up(&self.room).await;
-        let health = |vasp: &VaspId| {
-            let name = vasp.to_string();
-            if up.contains(&(name, true)) { VaspHealth::Up } else { VaspHealth::Down }
-        };
-        let mut others: Vec<VaspId> = self.room.peers.keys().copied().filter(|v| *v != self.vasp()).collect();
-        others.sort_unstable();
-        others.into_iter().map(|vasp| VaspListed { vasp, health: health(&vasp) }).collect()
-    }
-
-    /// The own id.
-    pub fn vasp(&self) -> VaspId {
-        self.room.vasp
+    fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
+        Box::pin(async { Ok(self.health().await) })
     }
 }

@@ -1,6 +1,6 @@
 //! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
 //!
-//! The door is [`Enclave`] with [`VerifyAsk`] and [`VerifyReply`]; the counterparty's side is asked through [`Backend`]. The enclave does
+//! The door is [`Door`], with [`LookAsk`] and [`VerifyAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of another. The counterparty's side is asked through [`Backend`]. The enclave does
 //! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
 
 mod answer;
@@ -16,6 +16,7 @@ pub mod ivms;
 mod known;
 mod letter;
 pub mod name;
+mod office;
 mod order;
 mod orders;
 mod originator;
@@ -30,6 +31,7 @@ mod settings;
 mod telling;
 mod told;
 mod vault;
+pub mod wall;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -47,6 +49,7 @@ pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
+pub use self::door::{Door, LookAsk, Looked};
 use self::ivms::Payload;
 pub use self::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
 pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
@@ -56,6 +59,11 @@ pub use self::vault::DataKey;
 use self::vault::Vault;
 pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
+
+/// What a payload that is refused is answered with, beside the cures of the codes.
+fn cures() -> [&'static str; 3] {
+    [ivms::CURE, ask::CURE, originator::CURE]
+}
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;

@@ -21,6 +21,7 @@ use super::room::{CALL_TIME, Room};
 use super::wire::Endpoint;
 use crate::withdrawal::{Asset, Code, Invalid, Seconds};
 
+pub(super) const CURE: &str = "send the IVMS101 payload of exactly this transfer";
 const TICK: Duration = Duration::from_millis(500);
 /// The shortest time between two questions about the same request, in seconds.
 const RENEW_AGAIN_S: u64 = 10;
@@ -169,9 +170,7 @@ fn prepare(
 }
 
 fn check_payload(ask: &VerifyAsk, payload: Option<&Payload>) -> Result<Zeroizing<String>, Invalid> {
-    let no = |code, problem: &str| {
-        Err(Invalid::new(code, "payload", problem, "send the IVMS101 payload of exactly this transfer"))
-    };
+    let no = |code, problem: &str| Err(Invalid::new(code, "payload", problem, CURE));
     let Some(payload) = payload else {
         return match ask.kind {
             Kind::User => no(Code::FieldMissing, "is needed to verify a person"),

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::Command;
 use super::context::Context;
 use crate::desk::{DeskError, SignedText};
-use crate::enclave::{Enclave, EnclaveFault, Kind, VerifyAsk, VerifyReply};
+use crate::enclave::{Door, EnclaveFault, Kind, LookAsk, Looked, VerifyAsk, VerifyReply};
 use crate::evidence::NameMatch;
 use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
@@ -32,14 +33,14 @@ pub struct ClearAsk {
     /// Its value at our price.
     pub value: Option<Krw>,
     /// The payload as the exchange gave it, where it is at hand.
-    pub payload: Option<Vec<u8>>,
+    pub payload: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// The way to the enclave.
 #[derive(Clone)]
 pub struct Clearing {
     context: Arc<Context>,
-    enclave: Arc<Enclave>,
+    enclave: Arc<dyn Door>,
     commands: mpsc::Sender<Command>,
     places: Arc<Semaphore>,
     asking: Arc<Mutex<HashSet<WithdrawalId>>>,
@@ -47,7 +48,7 @@ pub struct Clearing {
 
 impl Clearing {
     /// A way to this enclave that answers to this writer.
-    pub fn new(context: Arc<Context>, enclave: Arc<Enclave>, commands: mpsc::Sender<Command>) -> Self {
+    pub fn new(context: Arc<Context>, enclave: Arc<dyn Door>, commands: mpsc::Sender<Command>) -> Self {
         let places = Arc::new(Semaphore::new(ASKING_MAX));
         Self { context, enclave, commands, places, asking: Arc::default() }
     }
@@ -66,7 +67,8 @@ impl Clearing {
             amount: ask.request.amount,
             beneficiary_vasp: ask.request.beneficiary_vasp,
             kind,
-            payload: ask.payload.clone(),
+            // Wiped by the door that takes it.
+            payload: ask.payload.as_ref().map(|payload| payload.to_vec()),
             // An answer that no longer clears is asked for again, under a new uuid.
             fresh_since: Some(Seconds(
                 self.context.now().0.saturating_sub(self.context.settings.clearance_age_s_max),
@@ -79,9 +81,16 @@ impl Clearing {
         self.enclave.verify(self.ask_of(ask)).await
     }
 
-    /// The enclave itself.
-    pub fn enclave(&self) -> &Enclave {
-        &self.enclave
+    /// Reads a request's payload and looks for an answer that is there already. Without a payload nothing depends on it: an enclave that
+    /// is away has no answer.
+    pub async fn look(&self, ask: LookAsk<'_>) -> Result<Looked, EnclaveFault> {
+        match self.enclave.look(ask).await {
+            Err(fault) if ask.payload.is_none() => {
+                warn!(code = %fault.code(), "the enclave cannot be asked for an answer: {fault}");
+                Ok(Looked { fingerprint: None, answer: None })
+            }
+            looked => looked,
+        }
     }
 
     /// Asks in the background until there is an answer, and brings it to the writer.
@@ -168,13 +177,8 @@ pub fn desk_error(fault: EnclaveFault) -> DeskError {
         | EnclaveFault::Conflict
         | EnclaveFault::Unknown
         | EnclaveFault::State(_) => DeskError::Refused(Finding::new(fault.code(), fault.to_string())),
-        EnclaveFault::QueueFull(_) | EnclaveFault::Config(_) | EnclaveFault::Entropy => {
-            DeskError::nothing_happened(fault.code(), fault.to_string())
-        }
-        EnclaveFault::RelayAway => DeskError::nothing_happened(fault.code(), fault.to_string()),
-        EnclaveFault::NoAnswer | EnclaveFault::Database(_) => {
-            DeskError::may_have_happened(fault.code(), fault.to_string())
-        }
+        fault if fault.may_have_happened() => DeskError::may_have_happened(fault.code(), fault.to_string()),
+        fault => DeskError::nothing_happened(fault.code(), fault.to_string()),
     }
 }
 

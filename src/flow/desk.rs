@@ -7,6 +7,7 @@ use futures_util::stream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use zeroize::Zeroizing;
 
 use super::audit::LogDesk;
 use super::clear::{self, ClearAsk, Clearing};
@@ -23,7 +24,7 @@ use crate::desk::{
     PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
     WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
-use crate::enclave::VerifyReply;
+use crate::enclave::{LookAsk, VerifyReply};
 use crate::evidence::NotProven;
 use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
@@ -93,8 +94,9 @@ impl SignerDesk {
         answer.await.map_err(|_| DeskError::nothing_happened(Code::StoreUnavailable, unread))
     }
 
-    /// Reads an order: form, signature, age, asset, destination, and the payload's fingerprint.
-    fn admit(&self, caller: &Caller, order: &WithdrawalOrder) -> Result<Admitted, DeskError> {
+    /// Reads an order: form, signature, age, asset, destination, and, with one question to the enclave, the payload's fingerprint and the
+    /// counterparty's answer, if there is one already.
+    async fn admit(&self, caller: &Caller, order: &WithdrawalOrder) -> Result<Admitted, DeskError> {
         let SignedText { text, key_id, signature } = &order.request;
         let (trust, now) = (&self.context.trust, self.context.now());
         let age_s_max = self.context.settings.request_age_s_max;
@@ -137,14 +139,22 @@ impl SignerDesk {
             )
             .into());
         }
-        let payload = match order.ivms101.is_empty() {
-            true => "-".to_owned(),
-            false => {
-                let print = self.clearing.enclave().payload_fingerprint(order.ivms101.as_bytes())?;
-                data_encoding::HEXLOWER.encode(&print)
-            }
-        };
-        Ok(Admitted { request, payload, late })
+        let digest = data_encoding::HEXLOWER.encode(request.digest());
+        let payload = (!order.ivms101.is_empty()).then(|| order.ivms101.as_bytes());
+        let looked = self.clearing.look(LookAsk { request_digest: &digest, payload }).await;
+        // Nothing was written yet, whatever the enclave has to say.
+        let looked = looked.map_err(|fault| match clear::desk_error(fault) {
+            DeskError::Fault { code, detail, .. } => DeskError::nothing_happened(code, detail),
+            error => error,
+        })?;
+        let payload =
+            looked.fingerprint.map_or_else(|| "-".to_owned(), |print| data_encoding::HEXLOWER.encode(&print));
+        let answer = looked.answer.map(|(text, signature)| SignedText {
+            text,
+            key_id: request.request().beneficiary_vasp.to_string(),
+            signature,
+        });
+        Ok(Admitted { request, payload, answer, late })
     }
 
     /// What is asked of the enclave ahead of time, valued at the price that stands.
@@ -161,15 +171,8 @@ impl SignerDesk {
             digest: data_encoding::HEXLOWER.encode(request.digest()),
             request: asked.clone(),
             value,
-            payload: (!order.ivms101.is_empty()).then(|| order.ivms101.as_bytes().to_vec()),
+            payload: (!order.ivms101.is_empty()).then(|| Zeroizing::new(order.ivms101.as_bytes().to_vec())),
         })
-    }
-
-    /// The counterparty's answer, if the enclave has it already.
-    async fn known_answer(&self, request: &VerifiedRequest) -> Option<SignedText> {
-        let digest = data_encoding::HEXLOWER.encode(request.digest());
-        let (text, signature) = self.clearing.enclave().known_answer(&digest).await?;
-        Some(SignedText { text, key_id: request.request().beneficiary_vasp.to_string(), signature })
     }
 
     async fn stored(&self, id: WithdrawalId) -> Result<Option<WithdrawalView>, DeskError> {
@@ -191,6 +194,8 @@ struct Admitted {
     request: VerifiedRequest,
     /// The payload's fingerprint.
     payload: String,
+    /// The counterparty's answer, if the enclave has it already.
+    answer: Option<SignedText>,
     /// Why it is refused if it is new.
     late: Option<Finding>,
 }
@@ -204,9 +209,8 @@ fn view_of_row(row: &crate::store::Row) -> Option<WithdrawalView> {
 #[tonic::async_trait]
 impl WithdrawalDesk for SignerDesk {
     async fn create(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
-        let Admitted { request, payload, late } = self.admit(caller, &order)?;
+        let Admitted { request, payload, answer, late } = self.admit(caller, &order).await?;
         let id = request.id();
-        let answer = self.known_answer(&request).await;
         let request = Box::new(request);
         let personal = Some(order.ivms101);
         let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, late, reply });
@@ -224,7 +228,7 @@ impl WithdrawalDesk for SignerDesk {
     }
 
     async fn prepare(&self, caller: &Caller, order: WithdrawalOrder) -> Result<WithdrawalView, DeskError> {
-        let Admitted { request, late, .. } = self.admit(caller, &order)?;
+        let Admitted { request, late, .. } = self.admit(caller, &order).await?;
         if let Some(finding) = late {
             return Err(DeskError::Refused(finding));
         }

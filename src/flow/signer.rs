@@ -16,7 +16,7 @@ use super::recover::{self, Seen};
 use super::writer::{self, Hands, Writer};
 use crate::audit::{EntryKind, LogKey, WitnessKey};
 use crate::desk::CosignDesk;
-use crate::enclave::Enclave;
+use crate::enclave::Door;
 use crate::keys::{HotKey, IdentityKey};
 use crate::store::{Store, StoreSecret, StoreUrl, Table};
 use crate::withdrawal::{Code, Seconds};
@@ -59,7 +59,7 @@ pub struct SignerParts {
     /// The other party.
     pub cosigner: Arc<dyn CosignDesk>,
     /// The travel rule.
-    pub enclave: Arc<Enclave>,
+    pub enclave: Arc<dyn Door>,
 }
 
 /// Why a signer did not start.

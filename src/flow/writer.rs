@@ -390,7 +390,7 @@ impl Writer {
             digest: open.row.digest.clone(),
             value: self.ledger.treasury.value(request.amount, self.context.asset),
             request,
-            payload: self.payloads.remove(&id).map(|p| p.as_bytes().to_vec()),
+            payload: self.payloads.remove(&id).map(Payload::into_bytes),
         });
     }
 

@@ -17,4 +17,5 @@ mod story;
 mod thief;
 mod transactions;
 mod travel_rule;
+mod wall;
 mod world;

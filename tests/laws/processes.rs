@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, RwLock};
@@ -19,6 +20,7 @@ use countersign::bitcoin::Branch;
 use countersign::bitcoin::consensus::verify_bytes;
 use countersign::cosigner::{RemoteCosigner, RemoteLimits};
 use countersign::desk::*;
+use countersign::enclave::wall::{self, Inside, Launch, Outside};
 use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
 use countersign::evidence::{Body, ChainFact};
@@ -34,6 +36,7 @@ use countersign::store::{Store, StoreUrl, Table};
 use countersign::wire::channel::ChannelOrder;
 use countersign::wire::v1;
 use countersign::withdrawal::*;
+use rustix::process::{Pid, Signal, kill_process};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
@@ -66,6 +69,42 @@ fn a_process_that_is_a_party_when_it_is_told_to_be_one() {
             other => panic!("{other} is no party"),
         }
     });
+}
+
+const ENCLAVE: &str = "processes::a_process_that_is_the_signers_enclave_when_a_signer_starts_it";
+
+/// The body of the signer's enclave, shut in as the program's is. Its environment is empty: what it needs stands behind `--skip`.
+#[test]
+fn a_process_that_is_the_signers_enclave_when_a_signer_starts_it() {
+    let Ok(line) = Inside::take() else { return };
+    let told: Vec<String> = std::env::args().skip_while(|arg| arg != "--skip").collect();
+    let [_, folder, _, relay] = told.try_into().unwrap();
+    let folder = PathBuf::from(folder);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let settings = enclave_settings(&folder, &relay, listener.local_addr().unwrap());
+    wall::drop_rights().unwrap();
+    wall::confine(&settings.database).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::from_std(listener).unwrap();
+        let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+        let address = enclave.address();
+        let _ = line.serve(Arc::new(enclave), address).await;
+    });
+}
+
+/// How the signer starts its enclave: this program again.
+fn launch(folder: &Path) -> Launch {
+    let relay = std::env::var(RELAY_AT).unwrap();
+    let arguments =
+        [ENCLAVE, "--exact", "--test-threads=1", "--skip", folder.to_str().unwrap(), "--skip", &relay];
+    Launch {
+        program: std::env::current_exe().unwrap(),
+        arguments: arguments.map(Into::into).into(),
+        owner: None,
+        answer_wait: Duration::from_secs(6),
+    }
 }
 
 fn settings() -> PartySettings {
@@ -131,31 +170,30 @@ async fn be_cosigner(folder: &Path) {
     serve(folder, Role::Cosigner, Desks { cosign: Some(cosigner), ..Desks::default() }).await;
 }
 
-async fn be_signer(folder: &Path) {
+fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave::Settings {
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(file("relay-root.der"))).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let settings = enclave::Settings {
+    enclave::Settings {
         vasp: OWN_VASP,
         identity: key(OWN),
         data_key: DataKey::new(&[OWN; 32]),
         database: folder.join("enclave.db"),
         directory: [(ROBOT_VASP, key(ROBOT).verifying_key().to_bytes())].into(),
-        relay: RelayPin {
-            url: format!("https://{}", std::env::var(RELAY_AT).unwrap()),
-            key: key(RELAY).verifying_key().to_bytes(),
-        },
+        relay: RelayPin { url: format!("https://{relay}"), key: key(RELAY).verifying_key().to_bytes() },
         roots,
         tls: TlsIdentity {
             chain: vec![CertificateDer::from(file("enclave.der"))],
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(file("enclave.key"))),
         },
-        endpoint: format!("https://{}", listener.local_addr().unwrap()),
+        endpoint: format!("https://{address}"),
         limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
         now: machine_clock(),
-    };
-    let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+    }
+}
+
+async fn be_signer(folder: &Path) {
+    let enclave = Outside::start(launch(folder)).await.unwrap();
     let log = identity(0xa, "log");
     let parts = SignerParts {
         context: context(),
@@ -186,9 +224,12 @@ enum Victim {
     Signer,
     Cosigner,
     Both,
+    /// The signer's enclave alone; the signer starts it again by itself.
+    Enclave,
 }
 
 impl Victim {
+    /// Those who must be started again.
     const ALL: [Self; 3] = [Self::Signer, Self::Cosigner, Self::Both];
 
     fn parties(self) -> &'static [Role] {
@@ -196,6 +237,7 @@ impl Victim {
             Self::Signer => &[Role::Signer],
             Self::Cosigner => &[Role::Cosigner],
             Self::Both => &[Role::Cosigner, Role::Signer],
+            Self::Enclave => &[],
         }
     }
 }
@@ -228,6 +270,10 @@ impl Running {
 
     /// SIGKILL: no handler runs, nothing is flushed.
     fn kill(&mut self, victim: Victim) {
+        if victim == Victim::Enclave {
+            let enclaves = self.signer.as_ref().map(|signer| children(signer.id())).unwrap_or_default();
+            enclaves.iter().for_each(|pid| kill_process(*pid, Signal::KILL).unwrap_or(()));
+        }
         for role in victim.parties() {
             if let Some(mut child) = self.of(*role).take() {
                 child.kill().unwrap();
@@ -235,6 +281,15 @@ impl Running {
             }
         }
     }
+}
+
+/// The processes that this one has started.
+fn children(parent: u32) -> Vec<Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    let of = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
+    let listed: Vec<String> = tasks.map(|task| of(task.unwrap().path())).collect();
+    let pids = listed.iter().flat_map(|list| list.split_whitespace()).map(|pid| pid.parse().unwrap());
+    pids.map(|pid| Pid::from_raw(pid).unwrap()).collect()
 }
 
 impl Drop for Running {
@@ -623,4 +678,54 @@ async fn killed_at_any_stage_and_started_again_each_request_is_paid_once_in_the_
     assert!(booked.iter().all(|r| r.state != "reserved"), "something is still under way");
     let signed: BTreeSet<String> = cast.signed().await.into_iter().map(|row| row.txid).collect();
     assert_eq!(signed, txids);
+}
+
+/// When the enclave is killed: before it is asked, while it asks, and after it has answered.
+fn blows_on_the_enclave() -> Vec<Moment> {
+    let mut chance = Chance(20_261_122);
+    let mut moments =
+        vec![Moment::Asked, Moment::BeforeTheCosigner, Moment::AfterTheCosigner, Moment::Released];
+    moments.extend((0..16).map(|round| Moment::After(if round < 2 { 0 } else { chance.below(60) })));
+    moments
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_killed_at_any_stage_loses_no_verification_and_each_request_is_paid_once() {
+    let cast = Cast::new().await;
+    let signer = cast.line.running.lock().unwrap().signer.as_ref().unwrap().id();
+    let mut paid: Vec<(WithdrawalOrder, WithdrawalView)> = Vec::new();
+    for (number, moment) in blows_on_the_enclave().into_iter().enumerate() {
+        let number = u64::try_from(number).unwrap();
+        let request = cast.world.request(&format!("e{number}"), TAYLOR, 1_600_000 + number);
+        let id = WithdrawalId::of(&request.organisation, &request.request_id);
+        let order = order(&request, ("Robbins", "Taylor"));
+        *cast.line.blow.lock().unwrap() = Some((moment, Victim::Enclave));
+        if moment == Moment::After(0) {
+            cast.line.strike(moment);
+        }
+        let asking = cast.ask_and_forget(&order);
+        match moment {
+            Moment::After(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Moment::Asked => cast.until_known(id).await,
+            Moment::Released => asking.await.unwrap(),
+            Moment::BeforeTheCosigner | Moment::AfterTheCosigner => {
+                while cast.line.blow.lock().unwrap().is_some() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+        }
+        cast.line.strike(moment);
+        let view = cast.ask_until_released(&order).await;
+        judge(&view);
+        let again = cast.ask_until_released(&order).await;
+        assert_eq!(again.raw_transaction, view.raw_transaction, "{moment:?}");
+        paid.push((order, view));
+    }
+    // the signer lived through all of it, with an enclave
+    let alive = cast.line.running.lock().unwrap().signer.as_mut().unwrap().try_wait().unwrap().is_none();
+    assert!(alive && children(signer).len() <= 1);
+    let txids: BTreeSet<String> = paid.iter().map(|(_, view)| view.txid.clone().unwrap()).collect();
+    assert_eq!(txids.len(), paid.len(), "one transaction paid two requests");
+    let signed: BTreeSet<String> = cast.signed().await.into_iter().map(|row| row.txid).collect();
+    assert_eq!(signed, txids, "something else was signed");
 }

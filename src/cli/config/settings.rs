@@ -120,6 +120,8 @@ pub struct TrustPlaces {
 /// The travel rule's settings.
 #[derive(Debug, Clone)]
 pub struct EnclaveSettings {
+    /// The user its process runs as, where it is another than the signer's.
+    pub user: Option<String>,
     /// Its database.
     pub database: PathBuf,
     /// The key that seals it.
@@ -251,9 +253,10 @@ impl RelaySettings {
 
 fn enclave(table: typed::EnclaveTable, base: &Path) -> Result<EnclaveSettings, Problem> {
     Ok(EnclaveSettings {
+        user: table.user,
         database: base.join(table.database),
-        data_key: secret("enclave.data_key", table.data_key, base)?,
-        identity_key: secret("enclave.identity_key", table.identity_key, base)?,
+        data_key: key_file("enclave.data_key", table.data_key, base)?,
+        identity_key: key_file("enclave.identity_key", table.identity_key, base)?,
         listen: listener("enclave.listen", &table.listen)?,
         public_endpoint: https("enclave.public_endpoint", table.public_endpoint)?,
         tls: pem(table.tls, base),
@@ -360,6 +363,17 @@ fn secret(field: &str, table: typed::SecretTable, base: &Path) -> Result<Passphr
         (None, Some(number)) => Ok(PassphraseSource::Descriptor(number)),
         (Some(_), Some(_)) => Err(Problem::config(field, "has both file and descriptor", cure)),
         (None, None) => Err(Problem::config(field, "has neither file nor descriptor", cure)),
+    }
+}
+
+/// A key of the enclave's process, which reads it again whenever it is started again: a descriptor gives it once.
+fn key_file(field: &str, table: typed::SecretTable, base: &Path) -> Result<PassphraseSource, Problem> {
+    match secret(field, table, base)? {
+        PassphraseSource::Descriptor(_) => {
+            let problem = "is a descriptor, and the enclave's process inherits none";
+            Err(Problem::config(field, problem, "write { file = \"/path\" }"))
+        }
+        file => Ok(file),
     }
 }
 

@@ -150,6 +150,7 @@ tables! {
 
     /// The travel rule.
     EnclaveTable {
+        user: Option<String>,
         database: PathBuf,
         data_key: SecretTable,
         identity_key: SecretTable,

@@ -17,7 +17,8 @@ use crate::cli::problem::Problem;
 use crate::cosigner::{RemoteCosigner, RemoteLimits};
 use crate::desk::Role;
 use crate::enclave::wire::tls::Identity;
-use crate::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use crate::enclave::{self, DataKey, Door, Enclave, NoCustomers, RelayPin};
+use crate::evidence::Trust;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
@@ -39,7 +40,7 @@ pub fn signer(
     settings: &SignerSettings,
     beliefs: Beliefs,
     keys: Instance,
-    enclave: Arc<Enclave>,
+    enclave: Arc<dyn Door>,
 ) -> Result<SignerParts, Problem> {
     let files = &settings.cosigner_tls;
     let authorities = pki::read_certificates(&files.authority)?;
@@ -119,17 +120,12 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
     }
 }
 
-/// Starts the travel rule on a listener of its own.
-pub async fn enclave(
-    settings: &EnclaveSettings,
-    beliefs: &Beliefs,
-    listener: TcpListener,
-) -> Result<Enclave, Problem> {
-    let trust = &beliefs.trust;
+/// What the enclave runs on. Only its own process asks: this reads its keys.
+pub fn enclave_settings(settings: &EnclaveSettings, trust: &Trust) -> Result<enclave::Settings, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
     let data_key = load::hex_key("enclave.data_key", &settings.data_key)?;
     let active = trust.vasps().filter(|vasp| vasp.active);
-    let settings = enclave::Settings {
+    Ok(enclave::Settings {
         vasp: trust.vasp_id(),
         identity: keyfile::signing_key(&identity),
         data_key: DataKey::new(data_key.expose()),
@@ -147,7 +143,11 @@ pub async fn enclave(
             ..enclave::Limits::default()
         },
         now: machine_clock(),
-    };
+    })
+}
+
+/// Starts the travel rule on a listener of its own.
+pub async fn enclave(settings: enclave::Settings, listener: TcpListener) -> Result<Enclave, Problem> {
     // Asked about our own customers, it knows none: that side belongs to the exchange's own system.
     Ok(Enclave::start(settings, Arc::new(NoCustomers), listener).await?)
 }

@@ -158,7 +158,9 @@ async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         // Freed pages are overwritten: a deleted row leaves nothing behind in the file.
-        .pragma("secure_delete", "ON");
+        .pragma("secure_delete", "ON")
+        // What does not fit is sorted in memory: a temporary file would hold rows, and the enclave's process can make none.
+        .pragma("temp_store", "MEMORY");
     SqlitePoolOptions::new().max_connections(4).connect_with(options).await
 }
 

@@ -20,7 +20,7 @@ use crate::withdrawal::{Code, Invalid, Seconds};
 /// Longest payload, in bytes.
 pub const PAYLOAD_LEN_MAX: usize = 32 * 1024;
 
-const CURE: &str = "correct the element named here (IVMS101.2023, VerifyVASP spelling); sizes and codes are those of the standard";
+pub(super) const CURE: &str = "correct the element named here (IVMS101.2023, VerifyVASP spelling); sizes and codes are those of the standard";
 
 /// A transfer's persons, checked.
 #[derive(Debug, PartialEq, Eq)]

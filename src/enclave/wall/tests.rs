@@ -1,0 +1,98 @@
+//! Both halves of the wall in one process over a pair of sockets, and processes that are killed, shut in, and told nonsense.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lines;
+mod prison;
+mod processes;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::line::Line;
+use super::{Inside, Outside};
+use crate::enclave::backend::Working;
+use crate::enclave::{Door, EnclaveFault, Health, Kind, LookAsk, Looked, VerifyAsk, VerifyReply};
+use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
+
+const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
+
+/// An enclave that answers by what it is asked.
+struct Parrot;
+
+impl Door for Parrot {
+    fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
+        Box::pin(async move {
+            match ask.request_digest {
+                "slow" => tokio::time::sleep(Duration::from_millis(200)).await,
+                "never" => std::future::pending().await,
+                "die" => std::process::abort(),
+                "malformed" => {
+                    let no = Invalid::new(
+                        Code::IvmsMalformed,
+                        "payload",
+                        "`a.b` is wrong",
+                        crate::enclave::ivms::CURE,
+                    );
+                    return Err(no.into());
+                }
+                _ => {}
+            }
+            let fingerprint = ask.payload.map(|payload| [u8::try_from(payload.len() % 251).unwrap(); 32]);
+            let answer = ask.request_digest.strip_prefix("known ").map(|text| (text.to_owned(), [9; 64]));
+            Ok(Looked { fingerprint, answer })
+        })
+    }
+
+    fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
+        Box::pin(async move {
+            match ask.request_digest.as_str() {
+                "pending" => Ok(VerifyReply::Pending),
+                "expired" => Ok(VerifyReply::Expired),
+                "conflict" => Err(EnclaveFault::Conflict),
+                "unknown" => Err(EnclaveFault::VaspUnknown(ask.beneficiary_vasp)),
+                "full" => Err(EnclaveFault::QueueFull(7)),
+                "broken" => Err(EnclaveFault::Entropy),
+                _ => Ok(VerifyReply::Answered { answer_text: format!("{ask:?}"), signature: [8; 64] }),
+            }
+        })
+    }
+
+    fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
+        Box::pin(async { Ok(Health { database: true, relay: false, registered: true, waiting: 5 }) })
+    }
+}
+
+fn ask(digest: &str) -> VerifyAsk {
+    VerifyAsk {
+        request_text: "text\nof two lines\n".into(),
+        request_digest: digest.into(),
+        symbol: "BTC".into(),
+        network: "regtest".into(),
+        destination: "bcrt1q".into(),
+        amount: Amount::from_sat(5_000),
+        beneficiary_vasp: VaspId(7),
+        kind: Kind::User,
+        payload: Some(b"{}".to_vec()),
+        fresh_since: Some(Seconds(9)),
+    }
+}
+
+fn look<'a>(request_digest: &'a str, payload: Option<&'a [u8]>) -> LookAsk<'a> {
+    LookAsk { request_digest, payload }
+}
+
+/// The signer's half in front of a parrot.
+fn parrot() -> Outside {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    tokio::spawn(Inside::over(theirs).serve(Arc::new(Parrot), SocketAddr::from(ADDRESS)));
+    Outside::over(Line::open(ours).unwrap().0)
+}
+
+fn code<T>(told: Result<T, EnclaveFault>) -> Code {
+    told.err().expect("a fault").code()
+}

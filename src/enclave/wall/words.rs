@@ -1,0 +1,290 @@
+//! Owns the messages that pass the wall, and their translation to the words of the door. What comes back holds no persons.
+
+use std::net::SocketAddr;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::WallFault;
+use crate::enclave::answer::kind_of;
+use crate::enclave::door::Looked;
+use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply};
+use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
+
+/// How much of a text of the enclave's process is believed to be a text.
+const TEXT_LEN_MAX: usize = 500;
+/// The fields a fault may name; another one is called `payload`.
+const FIELDS: &[&str] =
+    &["request_digest", "symbol", "network", "destination", "amount", "asset", "beneficiary_vasp", "fee_max"];
+
+/// What the signer asks. The payload is the frame's body, and the only personal data that passes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(super) enum Asked {
+    Look {
+        digest: String,
+    },
+    Verify {
+        request_text: String,
+        request_digest: String,
+        symbol: String,
+        network: String,
+        destination: String,
+        amount: String,
+        beneficiary_vasp: String,
+        kind: String,
+        fresh_since: Option<u64>,
+    },
+    Health {},
+}
+
+impl Asked {
+    /// A question of the door. The payload is not in it.
+    pub(super) fn verify(ask: &VerifyAsk) -> Self {
+        Self::Verify {
+            request_text: ask.request_text.clone(),
+            request_digest: ask.request_digest.clone(),
+            symbol: ask.symbol.clone(),
+            network: ask.network.clone(),
+            destination: ask.destination.clone(),
+            amount: ask.amount.to_string(),
+            beneficiary_vasp: ask.beneficiary_vasp.to_string(),
+            kind: ask.kind.as_str().to_owned(),
+            fresh_since: ask.fresh_since.map(|since| since.0),
+        }
+    }
+
+    /// The question again, if it is one about a verification; nothing if a field of it cannot be.
+    pub(super) fn to_verify(&self, payload: Option<Vec<u8>>) -> Option<VerifyAsk> {
+        let Self::Verify {
+            request_text,
+            request_digest,
+            symbol,
+            network,
+            destination,
+            amount,
+            beneficiary_vasp,
+            kind,
+            fresh_since,
+        } = self
+        else {
+            return None;
+        };
+        Some(VerifyAsk {
+            request_text: request_text.clone(),
+            request_digest: request_digest.clone(),
+            symbol: symbol.clone(),
+            network: network.clone(),
+            destination: destination.clone(),
+            amount: Amount::parse("amount", amount).ok()?,
+            beneficiary_vasp: VaspId::parse(beneficiary_vasp).ok()?,
+            kind: kind_of(kind)?,
+            payload,
+            fresh_since: fresh_since.map(Seconds),
+        })
+    }
+}
+
+/// A VASP's signed answer.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignedAnswer {
+    text: String,
+    /// Hex.
+    signature: String,
+}
+
+/// What the enclave's process says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(super) enum Told {
+    /// It takes questions; its listener is there.
+    Ready {
+        address: SocketAddr,
+    },
+    /// It cannot work with what it was started with.
+    NotStarted {
+        code: Option<String>,
+        field: Option<String>,
+        text: String,
+        cure: String,
+    },
+    Looked {
+        fingerprint: Option<String>,
+        answer: Option<SignedAnswer>,
+    },
+    Answered {
+        answer: SignedAnswer,
+    },
+    Pending {},
+    Expired {},
+    Healthy {
+        database: bool,
+        relay: bool,
+        registered: bool,
+        waiting: u64,
+    },
+    Invalid {
+        code: String,
+        field: String,
+        problem: String,
+        cure: String,
+    },
+    VaspUnknown {
+        vasp: String,
+    },
+    Conflict {},
+    QueueFull {
+        waiting: u64,
+    },
+    Fault {
+        code: String,
+        text: String,
+        may_have_happened: bool,
+    },
+}
+
+impl SignedAnswer {
+    fn new(text: &str, signature: &[u8; 64]) -> Self {
+        Self { text: text.to_owned(), signature: HEXLOWER.encode(signature) }
+    }
+
+    fn read(self) -> Option<(String, [u8; 64])> {
+        Some((self.text, HEXLOWER.decode(self.signature.as_bytes()).ok()?.try_into().ok()?))
+    }
+}
+
+impl Told {
+    pub(super) fn looked(looked: &Result<Looked, EnclaveFault>) -> Self {
+        match looked {
+            Ok(Looked { fingerprint, answer }) => Self::Looked {
+                fingerprint: fingerprint.map(|print| HEXLOWER.encode(&print)),
+                answer: answer.as_ref().map(|(text, signature)| SignedAnswer::new(text, signature)),
+            },
+            Err(fault) => Self::fault(fault),
+        }
+    }
+
+    pub(super) fn verified(reply: &Result<VerifyReply, EnclaveFault>) -> Self {
+        match reply {
+            Ok(VerifyReply::Answered { answer_text, signature }) => {
+                Self::Answered { answer: SignedAnswer::new(answer_text, signature) }
+            }
+            Ok(VerifyReply::Pending) => Self::Pending {},
+            Ok(VerifyReply::Expired) => Self::Expired {},
+            Err(fault) => Self::fault(fault),
+        }
+    }
+
+    pub(super) fn healthy(health: &Result<Health, EnclaveFault>) -> Self {
+        match health {
+            Ok(Health { database, relay, registered, waiting }) => Self::Healthy {
+                database: *database,
+                relay: *relay,
+                registered: *registered,
+                waiting: *waiting,
+            },
+            Err(fault) => Self::fault(fault),
+        }
+    }
+
+    fn fault(fault: &EnclaveFault) -> Self {
+        let code = fault.code().as_str().to_owned();
+        match fault {
+            EnclaveFault::Invalid(no) => Self::Invalid {
+                code,
+                field: no.field.to_owned(),
+                problem: no.problem.clone(),
+                cure: no.cure.to_owned(),
+            },
+            EnclaveFault::VaspUnknown(vasp) => Self::VaspUnknown { vasp: vasp.to_string() },
+            EnclaveFault::Conflict => Self::Conflict {},
+            EnclaveFault::QueueFull(waiting) => Self::QueueFull { waiting: *waiting },
+            EnclaveFault::Database(_)
+            | EnclaveFault::Unknown
+            | EnclaveFault::State(_)
+            | EnclaveFault::NoAnswer
+            | EnclaveFault::RelayAway
+            | EnclaveFault::Config(_)
+            | EnclaveFault::Entropy
+            | EnclaveFault::Told { .. } => {
+                Self::Fault { code, text: fault.to_string(), may_have_happened: fault.may_have_happened() }
+            }
+        }
+    }
+
+    /// Nothing, if this is no answer to a look.
+    pub(super) fn to_looked(self) -> Option<Result<Looked, EnclaveFault>> {
+        let Self::Looked { fingerprint, answer } = self else { return self.to_fault().map(Err) };
+        let fingerprint = match fingerprint {
+            Some(hex) => Some(HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()?),
+            None => None,
+        };
+        let answer = match answer {
+            Some(answer) => Some(answer.read()?),
+            None => None,
+        };
+        Some(Ok(Looked { fingerprint, answer }))
+    }
+
+    /// Nothing, if this is no answer about a verification.
+    pub(super) fn to_reply(self) -> Option<Result<VerifyReply, EnclaveFault>> {
+        match self {
+            Self::Answered { answer } => {
+                let (answer_text, signature) = answer.read()?;
+                Some(Ok(VerifyReply::Answered { answer_text, signature }))
+            }
+            Self::Pending {} => Some(Ok(VerifyReply::Pending)),
+            Self::Expired {} => Some(Ok(VerifyReply::Expired)),
+            other => other.to_fault().map(Err),
+        }
+    }
+
+    /// Nothing, if this is no answer about its health.
+    pub(super) fn to_health(self) -> Option<Result<Health, EnclaveFault>> {
+        match self {
+            Self::Healthy { database, relay, registered, waiting } => {
+                Some(Ok(Health { database, relay, registered, waiting }))
+            }
+            other => other.to_fault().map(Err),
+        }
+    }
+
+    /// The first words of a process: where it listens, or why it does not.
+    pub(super) fn to_start(self) -> Result<SocketAddr, WallFault> {
+        match self {
+            Self::Ready { address } => Ok(address),
+            Self::NotStarted { code, field, text, cure } => Err(WallFault::NotStarted {
+                code: code.as_deref().and_then(Code::parse),
+                field: field.map(plain),
+                text: plain(text),
+                cure: plain(cure),
+            }),
+            _ => Err(WallFault::Garbled),
+        }
+    }
+
+    fn to_fault(self) -> Option<EnclaveFault> {
+        Some(match self {
+            Self::Invalid { code, field, problem, cure } => {
+                let code = Code::parse(&code)?;
+                let field = FIELDS.iter().find(|known| **known == field).copied().unwrap_or("payload");
+                let cures = crate::enclave::cures();
+                let cure = cures.into_iter().find(|known| **known == cure).unwrap_or(code.cure());
+                EnclaveFault::Invalid(Invalid::new(code, field, plain(problem), cure))
+            }
+            Self::VaspUnknown { vasp } => EnclaveFault::VaspUnknown(VaspId::parse(&vasp).ok()?),
+            Self::Conflict {} => EnclaveFault::Conflict,
+            Self::QueueFull { waiting } => EnclaveFault::QueueFull(waiting),
+            Self::Fault { code, text, may_have_happened } => {
+                EnclaveFault::Told { code: Code::parse(&code)?, text: plain(text), may_have_happened }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// One bounded line: what another process says ends in our log.
+fn plain(text: String) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect()
+}
