@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::WallFault;
@@ -26,8 +26,6 @@ use super::words::{Asked, Told};
 /// The pause before it is started again: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Who lived so many times as long as the pause before begins with the shortest pause again.
-const LIVED_WELL: u32 = 5;
 /// How long it may take to open its database.
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to finish once its line is closed.
@@ -90,7 +88,12 @@ enum End {
     /// It was told to.
     Stopped,
     /// By itself, or because nobody could speak with it any more.
-    Lost(String),
+    Lost {
+        /// How it was noticed.
+        why: String,
+        /// Whether it had answered anything.
+        served: bool,
+    },
 }
 
 impl Keeper {
@@ -98,12 +101,15 @@ impl Keeper {
         let mut first = Some(first);
         let mut pause = PAUSE_MIN;
         loop {
-            let begun = Instant::now();
             let ended = self.one_life(&mut first).await;
             self.lines.send_replace(None);
             let why = match ended {
                 Ok(End::Stopped) => return,
-                Ok(End::Lost(why)) => why,
+                Ok(End::Lost { why, served }) => {
+                    // Who was of use is missed at once; who never was may have to wait.
+                    pause = if served { PAUSE_MIN } else { pause };
+                    why
+                }
                 Err(fault) => match first.take() {
                     Some(first) => {
                         let _ = first.send(Err(fault));
@@ -112,9 +118,6 @@ impl Keeper {
                     None => fault.to_string(),
                 },
             };
-            if begun.elapsed() > pause * LIVED_WELL {
-                pause = PAUSE_MIN;
-            }
             tracing::error!(pause_ms = pause.as_millis(), "the enclave's process is away: {why}");
             tokio::select! {
                 () = sleep(pause) => {}
@@ -141,17 +144,17 @@ impl Keeper {
         if let Some(first) = first.take() {
             let _ = first.send(Ok(address));
         }
-        let ended = tokio::select! {
-            status = process.wait() => End::Lost(match status {
+        let why = tokio::select! {
+            status = process.wait() => Some(match status {
                 Ok(status) => format!("it ended with {status}"),
                 Err(error) => format!("it cannot be waited for: {error}"),
             }),
-            () = line.ended() => End::Lost("its line is over".into()),
-            () = unwell(&line) => End::Lost("it did not say how it is".into()),
-            () = self.stop.cancelled() => End::Stopped,
+            () = line.ended() => Some("its line is over".into()),
+            () = unwell(&line) => Some("it did not say how it is".into()),
+            () = self.stop.cancelled() => None,
         };
         end(&mut process, &line).await;
-        Ok(ended)
+        Ok(why.map_or(End::Stopped, |why| End::Lost { why, served: line.has_answered() }))
     }
 
     fn spawn(&self, socket: StdStream) -> Result<Child, WallFault> {
