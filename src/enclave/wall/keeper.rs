@@ -30,7 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to finish once its line is closed.
 const DRAIN_MAX: Duration = Duration::from_secs(15);
-/// How often it is asked how it is, and how long it may think about that.
+/// How often it is asked for nothing, and how long it may think about that.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
@@ -57,12 +57,14 @@ pub struct Launch {
 }
 
 type First = oneshot::Sender<Result<SocketAddr, WallFault>>;
+/// How the first start ended.
+pub(super) type FirstTold = oneshot::Receiver<Result<SocketAddr, WallFault>>;
 
 /// Begins to keep a process; the first one's start is told through the receiver, and if it fails there is no second.
 pub(super) fn keep(
     launch: Launch,
     stop: CancellationToken,
-) -> Result<(Standing, oneshot::Receiver<Result<SocketAddr, WallFault>>, JoinHandle<()>), WallFault> {
+) -> Result<(Standing, FirstTold, JoinHandle<()>), WallFault> {
     let (lines, standing) = watch::channel(None);
     let (first, told) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -150,7 +152,7 @@ impl Keeper {
                 Err(error) => format!("it cannot be waited for: {error}"),
             }),
             () = line.ended() => Some("its line is over".into()),
-            () = unwell(&line) => Some("it did not say how it is".into()),
+            () = unwell(&line) => Some("it answers nothing".into()),
             () = self.stop.cancelled() => None,
         };
         end(&mut process, &line).await;
@@ -187,7 +189,7 @@ impl Keeper {
             () = self.stop.cancelled() => return Err(WallFault::Silent),
         };
         match said {
-            Ok(told) => told.to_start(),
+            Ok(told) => told.into_start(),
             // The line broke: the end of the process says more.
             Err(_) => match timeout(PAUSE_MAX, process.wait()).await {
                 Ok(Ok(status)) => Err(WallFault::Ended(status)),
@@ -197,11 +199,12 @@ impl Keeper {
     }
 }
 
-/// Returns when it has not said for too long how it is.
+/// Returns when it has answered nothing for too long. The question needs no disk: a slow one is no reason to be killed.
 async fn unwell(line: &Line) {
+    let nothing = Asked::Look { digest: String::new() };
     loop {
         sleep(ASK_EVERY).await;
-        if timeout(ANSWER_MAX, line.ask(&Asked::Health {}, &[])).await.is_err() {
+        if timeout(ANSWER_MAX, line.ask(&nothing, &[])).await.is_err() {
             return;
         }
     }
