@@ -477,8 +477,8 @@ fn describe(page: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.clone().bin_name(name).render_long_help().to_string();
     let help: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
-    let inner: Vec<String> =
-        command.get_subcommands().map(|sub| sub.get_name().to_owned()).filter(|sub| sub != "help").collect();
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let inner: Vec<String> = shown.map(|sub| sub.get_name().to_owned()).filter(|sub| sub != "help").collect();
     for sub in inner {
         describe(page, command.find_subcommand_mut(&sub).unwrap(), &format!("{name} {sub}"));
     }

@@ -72,7 +72,7 @@ fn the_defaults_shown_in_the_examples_are_the_defaults() {
 /// Alternatives such as `url_file` are no defaults.
 fn is_default(line: &str) -> bool {
     let name = line.split(' ').next().unwrap_or_default();
-    !["url_file", "passphrase", "ca", "cert", "key"].contains(&name)
+    !["url_file", "passphrase", "user", "ca", "cert", "key"].contains(&name)
 }
 
 #[test]
@@ -145,6 +145,12 @@ fn every_mistake_is_told_by_the_fields_whole_name() {
             "public_endpoint = \"https://a/b\"",
             "enclave.public_endpoint",
             "no such address",
+        ),
+        (
+            "data_key = { file = \"/run/credentials/countersign-signer.service/enclave-data-key\" }",
+            "data_key = { descriptor = 3 }",
+            "enclave.data_key",
+            "inherits none",
         ),
         ("# answer_wait_ms = 6000", "answer_wait = 1", "enclave.limits.answer_wait", "not a field"),
         ("# queue_max = 4096", "queue_max = 0", "limits.queue_max", "zero"),

@@ -198,11 +198,17 @@ fn unwrap(raw: Raw) -> Result<Raw, Invalid> {
     Ok(inner)
 }
 
-fn read(bytes: &[u8]) -> Result<Raw, Invalid> {
-    if bytes.len() > PAYLOAD_LEN_MAX {
-        let problem = format!("is {} bytes long, the limit is {PAYLOAD_LEN_MAX}", bytes.len());
-        return Err(Invalid::new(Code::FieldTooLong, "payload", problem, CURE));
+/// Says no to a payload that is too long to be looked at.
+pub(super) fn check_len(bytes: &[u8]) -> Result<(), Invalid> {
+    if bytes.len() <= PAYLOAD_LEN_MAX {
+        return Ok(());
     }
+    let problem = format!("is {} bytes long, the limit is {PAYLOAD_LEN_MAX}", bytes.len());
+    Err(Invalid::new(Code::FieldTooLong, "payload", problem, CURE))
+}
+
+fn read(bytes: &[u8]) -> Result<Raw, Invalid> {
+    check_len(bytes)?;
     // The parser's own message may quote the payload, so it is not passed on; line and column are.
     serde_json::from_slice(bytes).map_err(|error: serde_json::Error| {
         let what = if error.to_string().starts_with(DUPLICATE) { DUPLICATE } else { "is not JSON" };

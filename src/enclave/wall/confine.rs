@@ -9,7 +9,7 @@ use landlock::{
     RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 use super::filter;
 
@@ -60,6 +60,11 @@ pub fn drop_rights() -> Result<(), ConfineFault> {
     let _ = setrlimit(Resource::Memlock, all);
     set_no_new_privs(true).map_err(ConfineFault::Rights)?;
     let none = CapabilitySet::empty();
+    let held = capabilities(None).map_err(ConfineFault::Rights)?;
+    if held.permitted.is_empty() && held.inheritable.is_empty() {
+        // Where there is nothing to give up, a unit's filter may well forbid the call.
+        return Ok(());
+    }
     let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
     set_capabilities(None, none).map_err(ConfineFault::Rights)
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::WallFault;
@@ -26,13 +26,11 @@ use super::words::{Asked, Told};
 /// The pause before it is started again: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Who lived so many times as long as the pause before begins with the shortest pause again.
-const LIVED_WELL: u32 = 5;
 /// How long it may take to open its database.
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to finish once its line is closed.
 const DRAIN_MAX: Duration = Duration::from_secs(15);
-/// How often it is asked how it is, and how long it may think about that.
+/// How often it is asked for nothing, and how long it may think about that.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
@@ -59,12 +57,14 @@ pub struct Launch {
 }
 
 type First = oneshot::Sender<Result<SocketAddr, WallFault>>;
+/// How the first start ended.
+pub(super) type FirstTold = oneshot::Receiver<Result<SocketAddr, WallFault>>;
 
 /// Begins to keep a process; the first one's start is told through the receiver, and if it fails there is no second.
 pub(super) fn keep(
     launch: Launch,
     stop: CancellationToken,
-) -> Result<(Standing, oneshot::Receiver<Result<SocketAddr, WallFault>>, JoinHandle<()>), WallFault> {
+) -> Result<(Standing, FirstTold, JoinHandle<()>), WallFault> {
     let (lines, standing) = watch::channel(None);
     let (first, told) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -90,7 +90,12 @@ enum End {
     /// It was told to.
     Stopped,
     /// By itself, or because nobody could speak with it any more.
-    Lost(String),
+    Lost {
+        /// How it was noticed.
+        why: String,
+        /// Whether it had answered anything.
+        served: bool,
+    },
 }
 
 impl Keeper {
@@ -98,12 +103,15 @@ impl Keeper {
         let mut first = Some(first);
         let mut pause = PAUSE_MIN;
         loop {
-            let begun = Instant::now();
             let ended = self.one_life(&mut first).await;
             self.lines.send_replace(None);
             let why = match ended {
                 Ok(End::Stopped) => return,
-                Ok(End::Lost(why)) => why,
+                Ok(End::Lost { why, served }) => {
+                    // Who was of use is missed at once; who never was may have to wait.
+                    pause = if served { PAUSE_MIN } else { pause };
+                    why
+                }
                 Err(fault) => match first.take() {
                     Some(first) => {
                         let _ = first.send(Err(fault));
@@ -112,9 +120,6 @@ impl Keeper {
                     None => fault.to_string(),
                 },
             };
-            if begun.elapsed() > pause * LIVED_WELL {
-                pause = PAUSE_MIN;
-            }
             tracing::error!(pause_ms = pause.as_millis(), "the enclave's process is away: {why}");
             tokio::select! {
                 () = sleep(pause) => {}
@@ -141,17 +146,17 @@ impl Keeper {
         if let Some(first) = first.take() {
             let _ = first.send(Ok(address));
         }
-        let ended = tokio::select! {
-            status = process.wait() => End::Lost(match status {
+        let why = tokio::select! {
+            status = process.wait() => Some(match status {
                 Ok(status) => format!("it ended with {status}"),
                 Err(error) => format!("it cannot be waited for: {error}"),
             }),
-            () = line.ended() => End::Lost("its line is over".into()),
-            () = unwell(&line) => End::Lost("it did not say how it is".into()),
-            () = self.stop.cancelled() => End::Stopped,
+            () = line.ended() => Some("its line is over".into()),
+            () = unwell(&line) => Some("it answers nothing".into()),
+            () = self.stop.cancelled() => None,
         };
         end(&mut process, &line).await;
-        Ok(ended)
+        Ok(why.map_or(End::Stopped, |why| End::Lost { why, served: line.has_answered() }))
     }
 
     fn spawn(&self, socket: StdStream) -> Result<Child, WallFault> {
@@ -184,7 +189,7 @@ impl Keeper {
             () = self.stop.cancelled() => return Err(WallFault::Silent),
         };
         match said {
-            Ok(told) => told.to_start(),
+            Ok(told) => told.into_start(),
             // The line broke: the end of the process says more.
             Err(_) => match timeout(PAUSE_MAX, process.wait()).await {
                 Ok(Ok(status)) => Err(WallFault::Ended(status)),
@@ -194,11 +199,12 @@ impl Keeper {
     }
 }
 
-/// Returns when it has not said for too long how it is.
+/// Returns when it has answered nothing for too long. The question needs no disk: a slow one is no reason to be killed.
 async fn unwell(line: &Line) {
+    let nothing = Asked::Look { digest: String::new() };
     loop {
         sleep(ASK_EVERY).await;
-        if timeout(ANSWER_MAX, line.ask(&Asked::Health {}, &[])).await.is_err() {
+        if timeout(ANSWER_MAX, line.ask(&nothing, &[])).await.is_err() {
             return;
         }
     }

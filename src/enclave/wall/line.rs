@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::BufReader;
@@ -30,6 +31,7 @@ pub(super) struct Line {
     socket: StdStream,
     pen: Pen,
     waiting: Mutex<Waiting>,
+    answered: AtomicBool,
     over: CancellationToken,
 }
 
@@ -67,7 +69,13 @@ impl Line {
         let (hello, said) = oneshot::channel();
         let waiting =
             Mutex::new(Waiting { next: HELLO + 1, calls: HashMap::from([(HELLO, hello)]), over: false });
-        let line = Arc::new(Self { socket, pen: Pen::new(write), waiting, over: CancellationToken::new() });
+        let line = Arc::new(Self {
+            socket,
+            pen: Pen::new(write),
+            waiting,
+            answered: AtomicBool::new(false),
+            over: CancellationToken::new(),
+        });
         let this = line.clone();
         tokio::spawn(async move {
             let ended = tokio::select! {
@@ -123,7 +131,10 @@ impl Line {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             match waiting.calls.remove(&frame.id) {
                 // Who asked may have gone away meanwhile.
-                Some(answer) => drop(answer.send(told)),
+                Some(answer) => {
+                    self.answered.fetch_or(frame.id != HELLO, Ordering::Relaxed);
+                    drop(answer.send(told));
+                }
                 None if frame.id < waiting.next => {}
                 None => return Err(frame::bad("an answer to no question")),
             }
@@ -144,6 +155,11 @@ impl Line {
     #[cfg(test)]
     pub(super) fn calls_waiting(&self) -> usize {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
+    }
+
+    /// Whether a question was answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Whether it is over.

@@ -16,7 +16,7 @@ use super::words::{Asked, Told};
 use super::{WallFault, frame};
 use crate::enclave::backend::Working;
 use crate::enclave::door::{Door, LookAsk, Looked};
-use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply};
+use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply, ivms};
 
 /// How long a call waits for a process that is being started again.
 const AWAY_MAX: Duration = Duration::from_millis(1_500);
@@ -79,6 +79,8 @@ impl Outside {
         time: Duration,
         read: impl Fn(Told) -> Option<Result<T, EnclaveFault>>,
     ) -> Result<T, EnclaveFault> {
+        // What is too long for a payload is too long for the wall.
+        ivms::check_len(payload)?;
         let until = Instant::now() + time;
         for last in [false, true] {
             let line = self.line().await?;
@@ -114,7 +116,7 @@ impl Door for Outside {
         Box::pin(async move {
             let asked = Asked::Look { digest: ask.request_digest.to_owned() };
             let payload = ask.payload.unwrap_or_default();
-            let looked: Looked = self.call((&asked, payload), LOOK_MAX, Told::to_looked).await?;
+            let looked: Looked = self.call((&asked, payload), LOOK_MAX, Told::into_looked).await?;
             if looked.fingerprint.is_some() == ask.payload.is_some() {
                 return Ok(looked);
             }
@@ -125,12 +127,12 @@ impl Door for Outside {
     fn verify(&self, mut ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
         Box::pin(async move {
             let payload = Zeroizing::new(ask.payload.take().unwrap_or_default());
-            self.call((&Asked::verify(&ask), &payload), self.verify_max, Told::to_reply).await
+            self.call((&Asked::verify(&ask), &payload), self.verify_max, Told::into_reply).await
         })
     }
 
     fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
-        Box::pin(self.call((&Asked::Health {}, &[]), LOOK_MAX, Told::to_health))
+        Box::pin(self.call((&Asked::Health {}, &[]), LOOK_MAX, Told::into_health))
     }
 }
 

@@ -214,8 +214,8 @@ impl Told {
     }
 
     /// Nothing, if this is no answer to a look.
-    pub(super) fn to_looked(self) -> Option<Result<Looked, EnclaveFault>> {
-        let Self::Looked { fingerprint, answer } = self else { return self.to_fault().map(Err) };
+    pub(super) fn into_looked(self) -> Option<Result<Looked, EnclaveFault>> {
+        let Self::Looked { fingerprint, answer } = self else { return self.into_fault().map(Err) };
         let fingerprint = match fingerprint {
             Some(hex) => Some(HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()?),
             None => None,
@@ -228,7 +228,7 @@ impl Told {
     }
 
     /// Nothing, if this is no answer about a verification.
-    pub(super) fn to_reply(self) -> Option<Result<VerifyReply, EnclaveFault>> {
+    pub(super) fn into_reply(self) -> Option<Result<VerifyReply, EnclaveFault>> {
         match self {
             Self::Answered { answer } => {
                 let (answer_text, signature) = answer.read()?;
@@ -236,22 +236,22 @@ impl Told {
             }
             Self::Pending {} => Some(Ok(VerifyReply::Pending)),
             Self::Expired {} => Some(Ok(VerifyReply::Expired)),
-            other => other.to_fault().map(Err),
+            other => other.into_fault().map(Err),
         }
     }
 
     /// Nothing, if this is no answer about its health.
-    pub(super) fn to_health(self) -> Option<Result<Health, EnclaveFault>> {
+    pub(super) fn into_health(self) -> Option<Result<Health, EnclaveFault>> {
         match self {
             Self::Healthy { database, relay, registered, waiting } => {
                 Some(Ok(Health { database, relay, registered, waiting }))
             }
-            other => other.to_fault().map(Err),
+            other => other.into_fault().map(Err),
         }
     }
 
     /// The first words of a process: where it listens, or why it does not.
-    pub(super) fn to_start(self) -> Result<SocketAddr, WallFault> {
+    pub(super) fn into_start(self) -> Result<SocketAddr, WallFault> {
         match self {
             Self::Ready { address } => Ok(address),
             Self::NotStarted { code, field, text, cure } => Err(WallFault::NotStarted {
@@ -264,7 +264,7 @@ impl Told {
         }
     }
 
-    fn to_fault(self) -> Option<EnclaveFault> {
+    fn into_fault(self) -> Option<EnclaveFault> {
         Some(match self {
             Self::Invalid { code, field, problem, cure } => {
                 let code = Code::parse(&code)?;

@@ -61,11 +61,13 @@ async fn a_slow_question_holds_up_no_other_and_none_gets_anothers_answer() {
 }
 
 #[tokio::test]
-async fn a_payload_above_the_bound_of_a_frame_does_not_pass_and_breaks_nothing() {
+async fn what_is_too_long_does_not_pass_and_breaks_nothing() {
     let door = parrot();
-    let payload = vec![b' '; frame::FRAME_LEN_MAX];
-    assert_eq!(code(door.look(look("big", Some(&payload))).await), Code::EnclaveUnavailable);
-    assert!(door.look(look("big", Some(&payload[..frame::FRAME_LEN_MAX - 500]))).await.is_ok());
+    let payload = vec![b' '; crate::enclave::ivms::PAYLOAD_LEN_MAX + 1];
+    assert_eq!(code(door.look(look("big", Some(&payload))).await), Code::FieldTooLong);
+    let long = VerifyAsk { request_text: "x".repeat(frame::FRAME_LEN_MAX), ..ask("yes") };
+    assert_eq!(code(door.verify(long).await), Code::EnclaveUnavailable);
+    assert!(door.look(look("big", Some(&payload[1..]))).await.is_ok());
 }
 
 /// Each is said by a process that has gone mad; none may be believed.
@@ -151,7 +153,7 @@ async fn a_closed_line_ends_the_enclaves_half_in_peace() {
     theirs.set_nonblocking(true).unwrap();
     let serving = tokio::spawn(Inside::over(theirs).serve(Arc::new(Parrot), SocketAddr::from(ADDRESS)));
     let (line, hello) = Line::open(ours).unwrap();
-    assert_eq!(hello.await.unwrap().to_start().unwrap(), SocketAddr::from(ADDRESS));
+    assert_eq!(hello.await.unwrap().into_start().unwrap(), SocketAddr::from(ADDRESS));
     line.end();
     serving.await.unwrap().unwrap();
 }
