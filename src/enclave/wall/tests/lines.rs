@@ -57,6 +57,7 @@ async fn a_slow_question_holds_up_no_other_and_none_gets_anothers_answer() {
         one.await.unwrap();
     }
     assert!(!slow.is_finished());
+    door.look(look("go", None)).await.unwrap();
     slow.await.unwrap();
 }
 
