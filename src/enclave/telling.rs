@@ -89,8 +89,11 @@ pub(super) async fn tell(
             Fate::Waiting => return Err(CallFault::Unreachable(way.to.to_string()).into()),
             Fate::Refused { error } => plain_code(error),
         };
+        if !["key_unknown", "unreadable"].contains(&&*error) {
+            return Err(Miss::Refused(error));
+        }
         room.db.peer_keys_forget(way.to).await?;
-        if left == 0 || !["key_unknown", "unreadable"].contains(&&*error) {
+        if left == 0 {
             return Err(Miss::Refused(error));
         }
     }
