@@ -91,6 +91,10 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
     let kept = match room.db.verification(Role::Beneficiary, &row).await? {
         Some(kept) => kept,
         None => {
+            // A uuid is the one verification's that was here first, whoever else names it.
+            if room.db.uuid_is_known(&parcel.uuid).await? {
+                return Err(Trouble::Refused("uuid_reused"));
+            }
             let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
             room.db.verification_insert(&judged, None).await?;
             // Of two deliveries at once the first one written counts.

@@ -226,12 +226,14 @@ fn check_required(codes: &[String]) -> Result<(), Invalid> {
     }
 }
 
+/// A uuid that names nothing here yet.
 async fn relay_uuid(room: &Room) -> Result<String, EnclaveFault> {
-    fresh_uuid(room).await.map_err(|miss| match miss {
+    let uuid = fresh_uuid(room).await.map_err(|miss| match miss {
         Miss::Fault(fault) => fault,
         miss => {
             tracing::warn!(%miss, "the relay gave no uuid");
             EnclaveFault::RelayAway
         }
-    })
+    })?;
+    if room.db.uuid_is_known(&uuid).await? { Err(EnclaveFault::RelayAway) } else { Ok(uuid) }
 }

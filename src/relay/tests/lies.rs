@@ -156,6 +156,23 @@ async fn a_report_is_taken_from_the_originator_alone_and_about_its_own_verificat
 }
 
 #[tokio::test]
+async fn a_uuid_that_names_a_verification_already_serves_no_other_vasp() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let uuid = verified(&two).await;
+    let to = (&two.robot, ROBOT);
+    let asked = json!({
+        "uuid": uuid, "kind": "account", "asset": "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1", "network": "regtest",
+        "destination": CHECKED, "amount": "1", "request_digest": "ab".repeat(32), "ivms101": "",
+    });
+    let third = identity_of(ROBOT.0);
+    let mut parcel = forged(&world, to, (ROBOT, &third), (&uuid, Direction::Request), asked).await;
+    parcel.kind = "account".into();
+    let fate: Fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
+    assert!(matches!(&fate, Fate::Refused { error } if error == "uuid_reused"), "{fate:?}");
+}
+
+#[tokio::test]
 async fn an_inquiry_is_answered_to_the_beneficiary_alone() {
     let world = World::new().await;
     let two = world.two().await;
