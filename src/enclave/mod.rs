@@ -13,6 +13,7 @@ mod database;
 mod door;
 mod inbound;
 pub mod ivms;
+mod judging;
 mod known;
 mod letter;
 pub mod name;
@@ -21,6 +22,7 @@ mod orders;
 mod originator;
 mod outbox;
 mod parcel;
+mod peer;
 mod record;
 mod reports;
 mod room;
@@ -28,6 +30,7 @@ pub mod seal;
 mod settings;
 mod telling;
 mod told;
+mod trying;
 mod vault;
 pub mod wire;
 
@@ -94,7 +97,7 @@ impl Enclave {
         let (room, tls) = Room::open(settings, backend).await?;
         let stop = CancellationToken::new();
         let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
-        let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
+        let work = stop.clone().run_until_cancelled_owned(trying::work(room.clone()));
         let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let tasks = vec![

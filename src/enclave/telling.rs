@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::EnclaveFault;
-use super::asking::{Miss, peer_key};
+use super::asking::Miss;
 use super::database::Standing;
 use super::ivms::Text;
 use super::letter::{SealedWord, Taken, Told, binding, check_signature, identifier, word_text};
 use super::parcel::sealed_letter;
+use super::peer::peer_key;
 use super::room::{CALL_TIME, Room};
 use super::seal::{self, Direction, Envelope};
 use super::wire::client::CallFault;
