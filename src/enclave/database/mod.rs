@@ -5,6 +5,7 @@ mod keys;
 mod records;
 mod rekey;
 mod reports;
+mod results;
 mod row;
 mod verifications;
 
