@@ -1,7 +1,9 @@
 //! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
 //!
-//! The door is [`Door`], with [`LookAsk`] and [`VerifyAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of another. The counterparty's side is asked through [`Backend`]. The enclave does
-//! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
+//! The signer's door is [`Door`], with [`LookAsk`] and [`VerifyAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of
+//! another. The exchange's own backend orders through [`UserOrder`], [`AccountOrder`] and [`ErrorReport`], and is asked and told through
+//! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
+//! what a VASP signed.
 
 mod answer;
 mod ask;

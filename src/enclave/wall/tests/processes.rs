@@ -54,6 +54,9 @@ fn child_hears_nobody() {
     });
 }
 
+/// One of these tests at a time: one of them kills every process that this one has started.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The processes that this one has started.
 fn children() -> Vec<Pid> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
@@ -69,6 +72,7 @@ fn children() -> Vec<Pid> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_comes_back_and_calls_only_waited() {
+    let _alone = ALONE.lock().await;
     let door = Arc::new(Outside::start(launch("child_is_an_enclave")).await.unwrap());
     assert_eq!(door.address(), SocketAddr::from(ADDRESS));
     for round in 0..3 {
@@ -77,7 +81,6 @@ async fn a_killed_process_comes_back_and_calls_only_waited() {
             async move { door.look(look("never", None)).await }
         });
         assert!(door.look(look("x", Some(b"y"))).await.is_ok());
-        // another test's child may be among them, which lives through it as well
         children().iter().for_each(|pid| kill_process(*pid, Signal::KILL).unwrap_or(()));
         let looked = door.look(look("known x", Some(b"y"))).await;
         assert!(looked.is_ok() || round > 0, "{looked:?}");
@@ -90,6 +93,7 @@ async fn a_killed_process_comes_back_and_calls_only_waited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_kills_the_process_gets_a_fault_and_the_next_one_an_answer() {
+    let _alone = ALONE.lock().await;
     let door = Outside::start(launch("child_is_an_enclave")).await.unwrap();
     assert_eq!(code(door.look(look("die", None)).await), Code::EnclaveUnavailable);
     while door.look(look("x", None)).await.is_err() {}
@@ -98,6 +102,7 @@ async fn a_question_that_kills_the_process_gets_a_fault_and_the_next_one_an_answ
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_a_process_that_answers_nobody() {
+    let _alone = ALONE.lock().await;
     let door = Outside::start(launch("child_is_an_enclave")).await.unwrap();
     let begun = std::time::Instant::now();
     door.stop().await;
@@ -106,6 +111,7 @@ async fn a_stop_ends_a_process_that_answers_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_process_lacks_is_said_by_the_signer() {
+    let _alone = ALONE.lock().await;
     let fault = Outside::start(launch("child_says_why_it_cannot_work")).await.err().unwrap();
     assert_eq!(fault.code(), Code::StoreMissing);
     let WallFault::NotStarted { field, text, cure, .. } = fault else { panic!("{fault}") };
@@ -117,6 +123,7 @@ async fn what_the_process_lacks_is_said_by_the_signer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_ends_before_it_is_ready_is_no_enclave() {
+    let _alone = ALONE.lock().await;
     let fault = Outside::start(launch("child_ends_without_a_word")).await.err().unwrap();
     assert!(matches!(fault, WallFault::Ended(status) if status.code() == Some(9)), "{fault}");
     let nowhere = Launch { program: "/nonexistent".into(), ..launch("") };
@@ -125,6 +132,7 @@ async fn a_process_that_ends_before_it_is_ready_is_no_enclave() {
 
 #[test]
 fn without_a_line_to_its_own_signer_there_is_no_enclave() {
+    let _alone = ALONE.blocking_lock();
     // as somebody would start it by hand: with nothing, with a pipe, with a socket of a stranger's
     let start = |input: std::process::Stdio| {
         let Launch { program, arguments, .. } = launch("child_is_an_enclave");
