@@ -15,6 +15,7 @@ impl Settings {
         line(&mut text, "ages.price_s", ages.price_s);
         line(&mut text, "ages.position_s", ages.position_s);
         line(&mut text, "ages.chain_s", ages.chain_s);
+        line(&mut text, "self_hosted_delay_s", self.self_hosted_delay_s);
         tiers(&mut text, "tiers", &self.tiers);
         for (asset, settings) in &self.assets {
             settings.canonical(asset, &mut text);

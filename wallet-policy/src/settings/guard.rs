@@ -17,6 +17,9 @@ pub struct Guard {
     /// The oldest that facts may be allowed to be.
     #[serde(default)]
     pub ages_max: Ages,
+    /// The shortest time for which a customer's own wallet must be known.
+    #[serde(default = "super::self_hosted_delay_s")]
+    pub self_hosted_delay_s_min: u64,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -64,12 +67,22 @@ impl Guard {
     /// The guard that these settings just pass: the next ones may be tighter and not looser.
     pub fn of(settings: &Settings) -> Self {
         let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s))).collect();
-        Self { ages_max: settings.ages, tiers_min: settings.tiers.clone(), assets }
+        Self {
+            ages_max: settings.ages,
+            self_hosted_delay_s_min: settings.self_hosted_delay_s,
+            tiers_min: settings.tiers.clone(),
+            assets,
+        }
     }
 
     /// Names the first setting that is looser than this guard.
     pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
         self.check_ages(&settings.ages)?;
+        if settings.self_hosted_delay_s < self.self_hosted_delay_s_min {
+            let (delay, min) = (settings.self_hosted_delay_s, self.self_hosted_delay_s_min);
+            let problem = format!("is {delay}, below the {min} the trust file pins");
+            return Err(SettingsError::new("self_hosted_delay_s", problem, CURE));
+        }
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
         for (asset, set) in &settings.assets {
