@@ -110,7 +110,7 @@ codes! {
         "split the call, or shorten it to the limit in the answer"
     Invalid SignatureMalformed "SIGNATURE_MALFORMED"
         "a signature cannot be read"
-        "send the 64 bytes of the Ed25519 signature, or the armored SSHSIG, as documented in docs/requests.md"
+        "send the 64 bytes of the Ed25519 signature, the armored SSHSIG, or the base64 of the BIP-322 witness, as docs/requests.md shows"
     Invalid StatementMalformed "STATEMENT_MALFORMED"
         "a statement cannot be read"
         "build the statement as docs/requests.md shows"
