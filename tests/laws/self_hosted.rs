@@ -186,6 +186,21 @@ async fn l03_an_exempt_withdrawal_still_needs_its_approvals_and_the_text_says_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l03_an_exempt_withdrawal_under_way_is_taken_up_after_a_crash() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let wallet = Wallet::new(41);
+    register(&world, &wallet).await;
+    world.later(DAY + 60);
+    restate(&world).await;
+    world.cut();
+    let held = world.ask(&to_wallet(&world, "r1", &wallet, 2_000_000), ("x", "y")).await.unwrap();
+    assert_eq!(codes(&held), ["COSIGNER_UNREACHABLE"]);
+    world.restart_signer().await;
+    world.mend();
+    world.until(held.id, |v| v.outcome == Outcome::Released).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l03_a_removed_wallet_is_refused_at_once_also_what_waits_for_it() {
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;
     let wallet = Wallet::new(41);

@@ -244,7 +244,7 @@ fn a_key_of_the_standard_makes_its_own_signature() {
     let signature = secp.sign_ecdsa(&Message::from(hash), &key.inner);
     let low = ecdsa::Signature::sighash_all(signature).to_vec();
     let public = public.to_bytes().to_vec();
-    assert_eq!(proof(&[low.clone(), public.clone()]), VECTORS[1].2, "RFC 6979 gives the vector's own bytes");
+    assert_eq!(proof(&[low.clone(), public.clone()]), VECTORS[3].2, "RFC 6979 gives the vector's own bytes");
     // the same signature with its other half is the same to the consensus rules, and no second spelling here
     let mut order = ::bitcoin::secp256k1::constants::CURVE_ORDER;
     let compact = signature.serialize_compact();
