@@ -76,6 +76,10 @@ kinds! {
     Coin "coin" "A coin was recorded, or changed its state."
         ["outpoint" "asset" "amount" "state"]
         ["script" "address" "branch" "index" "confirmations" "height" "txid" "reservation" "observer" "number"]
+    WalletRegistered "wallet_registered" "A customer's own wallet was registered; `challenge` names the registration."
+        ["challenge" "organisation" "asset" "address" "registration_digest" "effective_at"] ["customer" "proof_kind" "key"]
+    WalletRemoved "wallet_removed" "A registration of a customer's own wallet was removed."
+        ["challenge" "organisation" "removal_digest"] ["asset" "address" "key"]
     Alarm "alarm" "Something happened that people must look at."
         ["code"] ["subject" "withdrawal" "reservation" "txid" "origin" "size" "root" "detail"]
     Recovered "recovered" "After a start, an unfinished matter was brought to its end."

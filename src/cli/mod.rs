@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
-use self::client::{address, approvals, audit, observe, position, withdraw, withdrawals};
+use self::client::{address, approvals, audit, observe, position, wallet, withdraw, withdrawals};
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};
 
@@ -107,6 +107,9 @@ pub enum Command {
     /// Exchange: take a request back, as long as nothing is reserved for it
     #[command(after_help = CANCEL_HELP)]
     Cancel(withdraw::CancelArgs),
+    /// Exchange: customers' own self-hosted wallets, which are paid without a VASP's answer
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
     /// Show a withdrawal, or list those that match
     #[command(after_help = STATUS_HELP)]
     Status(withdrawals::StatusArgs),
@@ -281,6 +284,7 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Address(args) => address::run(&args).await,
         Command::Withdraw(args) => withdraw::run(&args).await,
         Command::Cancel(args) => withdraw::cancel(&args).await,
+        Command::Wallet(command) => wallet::run(&command).await,
         Command::Status(args) => withdrawals::status(&args).await,
         Command::Watch(args) => withdrawals::watch(&args, out).await,
         Command::Approvals(args) => approvals::list(&args).await,

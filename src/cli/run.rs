@@ -109,6 +109,7 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     let desks = Desks {
         withdrawals: Some(desk.clone()),
         addresses: Some(desk.clone()),
+        wallets: Some(desk.clone()),
         approvals: Some(desk.clone()),
         statements: Some(desk.clone()),
         positions: Some(desk.clone()),

@@ -507,6 +507,7 @@ fn every_command_teaches_by_an_example_and_parses_as_declared() {
             "countersign trust\n",
             "countersign pki\n",
             "countersign observe\n",
+            "countersign wallet\n",
             "countersign audit\n",
         ];
         let is_group = groups.iter().any(|group| section.starts_with(group));

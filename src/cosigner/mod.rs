@@ -9,10 +9,11 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::desk::{
-    AttestationOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, Recalled,
-    SignedText, StatementReceipt,
+    AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
+    HeadAnswer, Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
 };
 use crate::wire::channel::{ChannelFault, ChannelOrder, channel};
+use crate::wire::field::{required, time};
 use crate::wire::v1::cosigner_service_client::CosignerServiceClient;
 use crate::wire::{BATCH_LEN_MAX, cosign, status, v1};
 use crate::withdrawal::{Code, Finding, Invalid, ReservationId};
@@ -126,6 +127,27 @@ impl CosignDesk for RemoteCosigner {
             }
         }
         Ok(attestations)
+    }
+
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
+        let mut client = self.client.clone();
+        let request = self.request(v1::IssueWalletChallengeRequest { wallet: Some(order.into()) });
+        let answer = self.answer(client.issue_wallet_challenge(request)).await?;
+        read(required(answer.challenge, "challenge").and_then(TryInto::try_into))
+    }
+
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError> {
+        let mut client = self.client.clone();
+        let request = self.request(v1::RegisterWalletRequest { wallet: Some(evidence.into()) });
+        let answer = self.answer(client.register_wallet(request)).await?;
+        let effective_at = read(time(answer.effective_time, "effective_time"))?;
+        Ok(WalletReceipt { effective_at, log_index: answer.log_index })
+    }
+
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
+        let mut client = self.client.clone();
+        let request = self.request(v1::RemoveWalletRequest { removal: Some(removal.into()) });
+        self.answer(client.remove_wallet(request)).await.map(|_| ())
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

@@ -1,6 +1,6 @@
 //! What is handed over between the signer and the co-signer. Neither believes the other: everything here is verified.
 
-use super::{DeskError, SignedText, StatementReceipt};
+use super::{ChallengeOrder, DeskError, SignedText, StatementReceipt, WalletEvidence, WalletReceipt};
 use crate::withdrawal::{CustomerRef, Finding, Organisation, ReservationId, WithdrawalId};
 
 /// What the co-signer says of itself; the signer compares it with its own configuration at start.
@@ -40,6 +40,8 @@ pub struct AttestationOrder {
 pub enum ClearanceEvidence {
     /// The beneficiary VASP's signed `countersign verification-answer v1` text.
     Answer(SignedText),
+    /// The exchange's signed `countersign wallet-registration v1` text, which the co-signer knows for long enough.
+    Exempt(SignedText),
 }
 
 /// One withdrawal that a transaction pays, with everything needed to judge it.
@@ -148,6 +150,15 @@ pub trait CosignDesk: Send + Sync + 'static {
 
     /// Asks it to derive addresses and vouch for them; one signed attestation for each, in order.
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError>;
+
+    /// Asks it for a challenge, by which it knows later that a customer signed lately.
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError>;
+
+    /// Hands over a registration of a customer's own wallet; its delay begins when the co-signer first sees it.
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError>;
+
+    /// Hands over a removal.
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError>;
 
     /// Asks it to witness a head and to decide and sign what is recorded under it.
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError>;

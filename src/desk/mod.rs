@@ -12,6 +12,7 @@ pub mod audit;
 pub mod caller;
 pub mod cosign;
 pub mod statements;
+pub mod wallets;
 pub mod withdrawals;
 
 use futures_util::stream::BoxStream;
@@ -27,6 +28,7 @@ pub use cosign::{
 pub use statements::{
     AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
 };
+pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{
     Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };

@@ -39,7 +39,12 @@ pub enum TravelRule {
     Cleared,
     /// Below the threshold only the address was.
     AddressOnly,
+    /// Nobody was asked: the destination is the customer's own registered wallet.
+    Exempt,
 }
+
+/// What stands in the place of a VASP's name where there is none.
+pub const SELF_HOSTED_NAME: &str = "no VASP: the customer's own self-hosted wallet";
 
 impl TravelRule {
     /// The word in the text.
@@ -47,6 +52,7 @@ impl TravelRule {
         match self {
             Self::Cleared => "cleared",
             Self::AddressOnly => "address-only",
+            Self::Exempt => "exempt",
         }
     }
 }
@@ -56,7 +62,7 @@ impl TravelRule {
 pub struct ApprovalText {
     /// The withdrawal it is about.
     pub subject: Subject,
-    /// The VASP that holds the destination.
+    /// The VASP that holds the destination, if one does.
     pub beneficiary_vasp: VaspId,
     /// Its name in the trust file.
     pub beneficiary_vasp_name: String,
@@ -85,13 +91,11 @@ impl ApprovalText {
         expires_at: Seconds,
     ) -> Result<Self, NotProven> {
         let asked = request.request();
-        let vasp = trust.vasp(asked.beneficiary_vasp).ok_or_else(|| {
-            NotProven::refused(Code::TravelRuleVaspUnknown, format!("VASP {}", asked.beneficiary_vasp))
-        })?;
+        let name = vasp_name(asked.beneficiary_vasp, trust)?;
         Ok(Self {
             subject: Subject::of(asked),
             beneficiary_vasp: asked.beneficiary_vasp,
-            beneficiary_vasp_name: vasp.name.clone(),
+            beneficiary_vasp_name: name.to_owned(),
             travel_rule,
             fee_max: asked.fee_max,
             signer_policy: policies.signer,
@@ -138,7 +142,8 @@ impl ApprovalText {
             travel_rule: match reader.take("travel_rule")? {
                 "cleared" => TravelRule::Cleared,
                 "address-only" => TravelRule::AddressOnly,
-                _ => return Err(malformed("travel_rule", "is neither cleared nor address-only")),
+                "exempt" => TravelRule::Exempt,
+                _ => return Err(malformed("travel_rule", "is none of cleared, address-only, exempt")),
             },
             fee_max: field::amount("fee_max", reader.take("fee_max")?, asset)?,
             signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,
@@ -147,9 +152,22 @@ impl ApprovalText {
             expires_at: field::date("expires_at", reader.take("expires_at")?)?,
         };
         reader.close()?;
+        let is_exempt = approval.travel_rule == TravelRule::Exempt;
+        if is_exempt != approval.beneficiary_vasp.is_self_hosted() {
+            return Err(malformed("travel_rule", "is `exempt` exactly when there is no VASP"));
+        }
         same(text, &approval.render())?;
         Ok(approval)
     }
+}
+
+fn vasp_name(id: VaspId, trust: &Trust) -> Result<&str, NotProven> {
+    if id.is_self_hosted() {
+        return Ok(SELF_HOSTED_NAME);
+    }
+    let vasp = trust.vasp(id);
+    let unknown = || NotProven::refused(Code::TravelRuleVaspUnknown, format!("VASP {id}"));
+    vasp.map(|vasp| vasp.name.as_str()).ok_or_else(unknown)
 }
 
 /// The hashes of both parties' policies.

@@ -79,6 +79,11 @@ pub fn destination(text: &str) -> Result<String, Invalid> {
     graphic("destination", text)
 }
 
+/// A customer's own wallet address, under the name of its line; as [`destination`].
+pub fn wallet_address(text: &str) -> Result<String, Invalid> {
+    destination(text).map_err(|no| Invalid { field: "address", ..no })
+}
+
 /// Printable ASCII without a blank.
 pub fn graphic(field: &'static str, text: &str) -> Result<String, Invalid> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {

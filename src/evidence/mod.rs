@@ -4,7 +4,8 @@
 //! storage, and private keys; clients sign through a closure they bring along.
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
-//! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`clearance`] · [`approval`] · [`attestation`] · [`possession`].
+//! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
+//! [`wallet_registration`] · [`clearance`] · [`passage`] · [`approval`] · [`attestation`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -16,6 +17,7 @@ pub mod clearance;
 mod field;
 #[cfg(test)]
 pub mod fixture;
+pub mod passage;
 pub mod possession;
 pub mod quorum;
 pub mod rejection;
@@ -29,6 +31,8 @@ pub mod subject;
 mod tests;
 pub mod trust;
 pub mod trust_file;
+pub mod wallet_challenge;
+pub mod wallet_registration;
 
 use sha2::{Digest, Sha256};
 
@@ -40,6 +44,7 @@ pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
+pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};
@@ -52,6 +57,14 @@ pub use statement::{
 pub use subject::Subject;
 pub use trust::Trust;
 pub use trust_file::TrustContent;
+pub use wallet_challenge::{
+    VerifiedChallenge, WalletChallenge, WalletClaim, challenge_name, ownership_message, sign_challenge,
+    verify_challenge,
+};
+pub use wallet_registration::{
+    ProofKind, VerifiedRegistration, VerifiedRemoval, WalletRegistration, WalletRemoval, sign_registration,
+    sign_removal, verify_registration, verify_removal,
+};
 
 /// How far another party's clock may run ahead of ours before its time counts as the future, in seconds.
 pub const SKEW_S_MAX: u64 = 60;

@@ -93,7 +93,7 @@ impl Trust {
     fn read(text: &str, signers: BTreeSet<String>) -> Result<Self, Invalid> {
         let content = trust_file::parse(text)?;
         let mut keys = MachineKeys::default();
-        let vasp_id = field::vasp("vasp.id", &content.vasp.id)?;
+        let vasp_id = real_vasp("vasp.id", &content.vasp.id)?;
         check_value("vasp.name", &content.vasp.name, 256)?;
         let operators = content.operators.iter().map(read_operator).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -324,7 +324,7 @@ fn read_vasps(
 ) -> Result<BTreeMap<VaspId, Vasp>, Invalid> {
     let mut vasps = BTreeMap::new();
     for entry in &content.vasps {
-        let id = field::vasp("vasps.id", &entry.id)?;
+        let id = real_vasp("vasps.id", &entry.id)?;
         if id == own {
             let problem = "is our own id: nobody clears their own payments";
             return Err(Invalid::new(Code::FieldMalformed, "vasps.id", problem, CURE));
@@ -338,6 +338,20 @@ fn read_vasps(
         }
     }
     Ok(vasps)
+}
+
+/// A VASP's id. The one that stands for a self-hosted wallet is nobody's.
+fn real_vasp(field: &'static str, text: &str) -> Result<VaspId, Invalid> {
+    let id = field::vasp(field, text)?;
+    if id.is_self_hosted() {
+        return Err(Invalid::new(
+            Code::FieldMalformed,
+            field,
+            "is 0, which stands for a self-hosted wallet",
+            CURE,
+        ));
+    }
+    Ok(id)
 }
 
 fn twice(field: &'static str, what: &str) -> Invalid {

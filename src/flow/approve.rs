@@ -7,32 +7,24 @@ use super::withdraw::settle;
 use super::writer::Turn;
 use crate::audit::EntryKind;
 use crate::desk::{ApprovalGiven, DeskError, PendingApproval};
+use crate::evidence::Passage;
 use crate::evidence::Trust;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::request::VerifiedRequest;
-use crate::evidence::{AnswerKind, Clearance};
-use crate::evidence::{Approval, ApprovalText, PolicyHashes, TravelRule, verify_approval};
+use crate::evidence::{Approval, ApprovalText, PolicyHashes, verify_approval};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, Outcome, Seconds, WithdrawalId};
-
-/// How the travel rule was met, as operators are told.
-pub fn travel_rule(clearance: &Clearance) -> TravelRule {
-    match clearance.kind() {
-        AnswerKind::User => TravelRule::Cleared,
-        AnswerKind::Account => TravelRule::AddressOnly,
-    }
-}
 
 /// The text operators sign for a withdrawal, as either party builds it from what it has verified itself.
 pub fn text(
     trust: &Trust,
     request: &VerifiedRequest,
-    clearance: &Clearance,
+    clearance: &Passage,
     policies: PolicyHashes,
     wallet: &str,
     expires_at: Seconds,
 ) -> Result<ApprovalText, Finding> {
-    ApprovalText::of(request, trust, travel_rule(clearance), policies, wallet, expires_at)
+    ApprovalText::of(request, trust, clearance.travel_rule(), policies, wallet, expires_at)
         .map_err(|e| Finding::new(e.code(), e.to_string()))
 }
 

@@ -35,17 +35,17 @@ use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, Withdrawa
 
 /// The signer's counters.
 pub struct SignerDesk {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     commands: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     log: LogDesk,
     store: Arc<Store>,
     clearing: Clearing,
-    cosigner: Arc<dyn CosignDesk>,
+    pub(super) cosigner: Arc<dyn CosignDesk>,
     views: broadcast::Sender<Option<WithdrawalView>>,
 }
 
-fn refused(no: NotProven) -> DeskError {
+pub(super) fn refused(no: NotProven) -> DeskError {
     match no {
         NotProven::Unreadable(invalid) => DeskError::Invalid(invalid),
         NotProven::Refused(finding) => DeskError::Refused(finding),
@@ -66,7 +66,7 @@ impl SignerDesk {
     }
 
     /// Hands a command to the writer, or says that too much is waiting.
-    async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, DeskError> {
+    pub(super) async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, DeskError> {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(command(reply)).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => {
@@ -83,7 +83,7 @@ impl SignerDesk {
         answer.await.map_err(gone)?
     }
 
-    async fn question<T>(
+    pub(super) async fn question<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
     ) -> Result<T, DeskError> {
@@ -175,6 +175,29 @@ impl SignerDesk {
         })
     }
 
+    /// What the counterparty says of a withdrawal ahead of time.
+    async fn foreseen(
+        &self,
+        request: &VerifiedRequest,
+        order: &WithdrawalOrder,
+        now: Seconds,
+    ) -> Result<Outcome, DeskError> {
+        let ask = self.clear_ask(request, order).await?;
+        Ok(match self.clearing.verify(&ask).await {
+            Ok(VerifyReply::Answered { answer_text, signature }) => {
+                let answer = clear::answer(&ask, answer_text, signature);
+                prepared(&self.context, request, &answer, now)
+            }
+            Ok(VerifyReply::Pending) => {
+                held(Code::ClearancePending, "the beneficiary VASP has not answered yet")
+            }
+            Ok(VerifyReply::Expired) => {
+                Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
+            }
+            Err(fault) => return Err(clear::desk_error(fault)),
+        })
+    }
+
     async fn stored(&self, id: WithdrawalId) -> Result<Option<WithdrawalView>, DeskError> {
         let row = self.store.row(Table::Withdrawal, &id.to_string()).await;
         let row = row.map_err(|fault| JournalFault::from(fault).desk_error())?;
@@ -232,21 +255,11 @@ impl WithdrawalDesk for SignerDesk {
         if let Some(finding) = late {
             return Err(DeskError::Refused(finding));
         }
-        let ask = self.clear_ask(&request, &order).await?;
-        let now = self.context.now();
-        let reply = self.clearing.verify(&ask).await;
-        let outcome = match reply {
-            Ok(VerifyReply::Answered { answer_text, signature }) => {
-                let answer = clear::answer(&ask, answer_text, signature);
-                prepared(&self.context, &request, &answer, now)
-            }
-            Ok(VerifyReply::Pending) => {
-                held(Code::ClearancePending, "the beneficiary VASP has not answered yet")
-            }
-            Ok(VerifyReply::Expired) => {
-                Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
-            }
-            Err(fault) => return Err(clear::desk_error(fault)),
+        let (now, request) = (self.context.now(), Arc::new(request));
+        let outcome = if request.request().beneficiary_vasp.is_self_hosted() {
+            self.question(|to| Question::Exempt(request.clone(), to)).await?
+        } else {
+            self.foreseen(&request, &order, now).await?
         };
         Ok(WithdrawalView {
             id: request.id(),

@@ -8,7 +8,7 @@ use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, V
 
 use super::ledger::Treasury;
 use crate::evidence::approval::Approval;
-use crate::evidence::{AnswerKind, Clearance, Trust};
+use crate::evidence::{Passage, TravelRule, Trust};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
 
 /// What a party sees of its own wallet at one moment.
@@ -87,7 +87,7 @@ impl Sight<'_> {
         &self,
         request: &WithdrawalRequest,
         own_destination: bool,
-        clearance: Option<&Clearance>,
+        clearance: Option<&Passage>,
         approvals: &[&Approval],
         fee: FeeSeen,
     ) -> Result<Facts, Finding> {
@@ -104,10 +104,20 @@ impl Sight<'_> {
             organisation: request.organisation.to_string(),
             requester: request.organisation.to_string(),
             beneficiary_vasp: request.beneficiary_vasp.to_string(),
-            clearance: clearance.map_or(GivenClearance::Pending, given),
+            clearance: clearance.map_or(GivenClearance::Pending, |clearance| self.given(clearance)),
             approvals: approvals.iter().map(|a| approval(a)).collect(),
             ..facts
         })
+    }
+
+    /// An exemption does not grow old: it was found in force just now. The customer is our own, so the name is known.
+    fn given(&self, clearance: &Passage) -> GivenClearance {
+        let at = clearance.answer().map_or(self.now, |answer| answer.answered_at);
+        GivenClearance::Given {
+            at: PolicySeconds(at.0),
+            expires_at: PolicySeconds(clearance.expires_at().unwrap_or(self.now).plus(1).0),
+            named: clearance.travel_rule() != TravelRule::AddressOnly,
+        }
     }
 
     /// The facts of a sweep to the pinned cold descriptor.
@@ -119,14 +129,6 @@ impl Sight<'_> {
             request_max: None,
         };
         self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)
-    }
-}
-
-fn given(clearance: &Clearance) -> GivenClearance {
-    GivenClearance::Given {
-        at: PolicySeconds(clearance.answer().answered_at.0),
-        expires_at: PolicySeconds(clearance.expires_at().plus(1).0),
-        named: clearance.kind() == AnswerKind::User,
     }
 }
 

@@ -21,6 +21,8 @@ pub mod signer;
 pub mod statement;
 pub mod treasury;
 pub mod view;
+pub mod wallet;
+mod wallet_desk;
 pub mod withdraw;
 pub mod writer;
 
@@ -29,13 +31,13 @@ use tokio::sync::oneshot;
 use self::courier::Parcel;
 
 use crate::desk::{
-    AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WithdrawalView,
+    AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WalletView, WithdrawalView,
 };
 use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
-use crate::evidence::{VerifiedCancel, VerifiedRequest};
-use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
+use crate::evidence::{VerifiedCancel, VerifiedRegistration, VerifiedRemoval, VerifiedRequest};
+use crate::withdrawal::{Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
@@ -108,6 +110,22 @@ pub enum Command {
         /// Told the addresses, with or without attestation yet.
         reply: Reply<Vec<Allocated>>,
     },
+    /// A customer's own wallet is registered: verified here, and taken by the co-signer.
+    Register {
+        /// The evidence.
+        registration: Box<VerifiedRegistration>,
+        /// From when on the co-signer exempts it.
+        effective_at: Seconds,
+        /// Told when it is durable.
+        reply: Reply<WalletView>,
+    },
+    /// A registration is removed.
+    Remove {
+        /// The evidence.
+        removal: VerifiedRemoval,
+        /// Told when it is durable.
+        reply: Reply<WalletView>,
+    },
     /// The co-signer has attested addresses.
     Attested {
         /// Which, and its word.
@@ -170,6 +188,8 @@ impl Command {
             | Self::Cancel { .. }
             | Self::State { .. }
             | Self::Allocate { .. }
+            | Self::Register { .. }
+            | Self::Remove { .. }
             | Self::Attested { .. }
             | Self::CosignerSilent { .. }
             | Self::Tick => false,
@@ -189,6 +209,9 @@ impl Command {
                 let _ = reply.send(Err(error));
             }
             Self::Allocate { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Self::Register { reply, .. } | Self::Remove { reply, .. } => {
                 let _ = reply.send(Err(error));
             }
             Self::Attested { reply, .. } => {

@@ -12,7 +12,8 @@ use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{
-    self, AddressRow, ApprovalRow, CoinRow, Purpose, ReservationRow, StatementRow, WithdrawalRow,
+    self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
+    WithdrawalRow,
 };
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
@@ -23,7 +24,7 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
-use crate::evidence::{Clearance, NameMatch};
+use crate::evidence::{Clearance, NameMatch, Passage};
 use crate::store::{Row, Table};
 use crate::withdrawal::{Amount, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
@@ -38,6 +39,7 @@ pub struct Seen {
     accepted: Option<StatementRow>,
     undelivered: BTreeMap<String, StatementRow>,
     approvals: HashMap<String, Vec<ApprovalRow>>,
+    registrations: Vec<(String, RegistrationRow)>,
     swept: Vec<String>,
     broken: Option<JournalFault>,
 }
@@ -71,6 +73,9 @@ impl Seen {
             (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "undelivered") => {
                 self.undelivered.insert(key.to_owned(), rows::read(key, content).map_err(bad)?);
+            }
+            (Table::Registration, _) => {
+                self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
             }
             (Table::Approval, _) => {
                 let read: ApprovalRow = rows::read(key, content).map_err(bad)?;
@@ -107,6 +112,9 @@ pub async fn load(
     let mut effects = Vec::new();
     load_addresses(&mut ledger, seen.addresses)?;
     load_coins(&mut ledger, &seen.coins)?;
+    for (name, row) in seen.registrations {
+        ledger.registrations.take_back(&context.trust, name, row)?;
+    }
     load_facts(context, &mut ledger.treasury, seen.accepted.as_ref(), &seen.latest);
     for (key, row) in &seen.undelivered {
         if let Some(signed) = row.signed.signed_text() {
@@ -191,8 +199,9 @@ fn reopen(
 ) -> Result<Open, JournalFault> {
     let unreadable = || JournalFault::Unreadable(key.to_owned());
     let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
-    let clearance = row.answer.as_ref().and_then(rows::Signed::signed_text).and_then(|answer| {
-        // Whether names had to match was judged when it came. One that has grown old is asked for again.
+    let clearance = row.evidence.as_ref().and_then(rows::Signed::signed_text).and_then(|answer| {
+        // An exemption is found again when it is decided. Whether names had to match was judged when
+        // the answer came; one that has grown old is asked for again.
         let when = (context.now(), context.settings.clearance_age_s_max);
         let cleared = Clearance::from_answer(
             &answer.text,
@@ -203,7 +212,7 @@ fn reopen(
             when.1,
             NameMatch::NotRequired,
         );
-        cleared.ok()
+        cleared.ok().map(Passage::Cleared)
     });
     let mut open = Open {
         id,

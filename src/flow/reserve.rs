@@ -21,6 +21,7 @@ use crate::bitcoin::fee::FeeCaps;
 use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
 use crate::desk::{ClearanceEvidence, CosignPayment, SignedText};
+use crate::evidence::TravelRule;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
 
@@ -190,13 +191,15 @@ pub fn reserve_withdrawal(
 
 /// A withdrawal's evidence, for the co-signer to judge by itself.
 pub fn payment(open: &Open) -> CosignPayment {
+    let is_self_hosted = open.request.request().beneficiary_vasp.is_self_hosted();
+    let of = if is_self_hosted { ClearanceEvidence::Exempt } else { ClearanceEvidence::Answer };
     CosignPayment {
         request: SignedText {
             text: open.request.text().to_owned(),
             key_id: open.request.key_id().to_owned(),
             signature: *open.request.signature(),
         },
-        clearance: open.row.answer.as_ref().and_then(Signed::signed_text).map(ClearanceEvidence::Answer),
+        clearance: open.row.evidence.as_ref().and_then(Signed::signed_text).map(of),
         approvals: open.approvals.iter().map(|a| a.signature().to_owned()).collect(),
     }
 }
@@ -227,7 +230,7 @@ fn spend_sums(ledger: &mut Ledger, turn: &Turn, spend: Spend) -> Result<(), Find
 
 fn unnamed_value(context: &Context, ledger: &Ledger, id: WithdrawalId) -> Krw {
     let unnamed = ledger.open.get(&id).is_some_and(|open| {
-        open.clearance.as_ref().is_none_or(|c| c.kind() == crate::evidence::answer::AnswerKind::Account)
+        open.clearance.as_ref().is_none_or(|c| c.travel_rule() == TravelRule::AddressOnly)
     });
     let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.asset);
     if unnamed { value.unwrap_or_default() } else { Krw(0) }

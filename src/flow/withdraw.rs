@@ -16,13 +16,13 @@ use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
 use super::reserve::{self, Picked};
 use super::writer::Turn;
-use super::{Command, Effect, approve};
+use super::{Command, Effect, approve, wallet};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
-use crate::evidence::Clearance;
 use crate::evidence::NotProven;
 use crate::evidence::approval::Approval;
+use crate::evidence::{Clearance, Passage};
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
@@ -216,7 +216,7 @@ pub fn answered(
         name_match,
     );
     match proved {
-        Ok(clearance) => clear(open, turn, clearance, &answer),
+        Ok(clearance) => clear(open, turn, Passage::Cleared(clearance)),
         Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
             turn.effects.push(Effect::Clear(id));
         }
@@ -229,27 +229,31 @@ pub fn answered(
     ledger.ripen(&id);
 }
 
-fn clear(open: &mut Open, turn: &mut Turn, clearance: Clearance, answer: &SignedText) {
+/// A clearance came: it is written down, and kept with its evidence.
+pub fn clear(open: &mut Open, turn: &mut Turn, clearance: Passage) {
+    let said = clearance.answer().map_or(clearance.travel_rule().as_str(), |answer| answer.kind.as_str());
+    let uuid = clearance.uuid().map(|uuid| uuid.to_string()).unwrap_or_default();
+    let expires_at = clearance.expires_at().map(|at| at.0.to_string()).unwrap_or_default();
     open.log_index = turn.draft.entry(
         EntryKind::Cleared,
         &[
             ("withdrawal", &open.id),
-            ("clearance", &clearance.kind().as_str()),
+            ("clearance", &said),
             ("evidence", &hex(&crate::evidence::digest(clearance.text()))),
             ("request_digest", &open.row.digest),
-            ("uuid", &clearance.uuid()),
-            ("vasp", &clearance.answer().beneficiary_vasp),
-            ("expires_at", &clearance.expires_at().0),
+            ("uuid", &uuid),
+            ("vasp", &open.request.request().beneficiary_vasp),
+            ("expires_at", &expires_at),
         ],
     );
     open.row.set_stage(Stage::Cleared);
-    open.row.answer = Some(Signed {
-        text: answer.text.clone(),
-        key_id: answer.key_id.clone(),
-        signature: hex(&answer.signature),
+    open.row.evidence = Some(Signed {
+        text: clearance.text().to_owned(),
+        key_id: clearance.key_id(),
+        signature: hex(clearance.signature()),
     });
     // An approval names how the travel rule was met; met otherwise, it is another text.
-    if open.clearance.as_ref().is_some_and(|old| old.kind() != clearance.kind()) {
+    if open.clearance.as_ref().is_some_and(|old| old.travel_rule() != clearance.travel_rule()) {
         open.approvals.clear();
     }
     open.clearance = Some(clearance);
@@ -329,6 +333,9 @@ pub fn write_rows(ledger: &Ledger, turn: &mut Turn) {
 
 fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId) {
     let now = turn.draft.now();
+    if let Err(outcome) = wallet::exempt(context, ledger, turn, id) {
+        return settle_by_id(ledger, turn, id, outcome);
+    }
     if let Some(open) = ledger.open.get_mut(&id) {
         approve::take_up(context, open, now);
     }

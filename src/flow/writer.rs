@@ -17,12 +17,13 @@ use super::ledger::journal::{Draft, Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
-use super::{Allocated, Command, Effect, Reply, address, approve, clear, treasury, view};
+use super::{Allocated, Command, Effect, Reply, address, approve, clear, treasury, view, wallet};
 use crate::audit::EntryKind;
-use crate::desk::{DeskError, Payload, StatementReceipt, WithdrawalView};
+use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
+use crate::evidence::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Krw, Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Krw, Organisation, Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
@@ -110,6 +111,12 @@ pub enum Question {
     LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
     /// What an amount is worth at the price that stands.
     Value(Amount, oneshot::Sender<Option<Krw>>),
+    /// A registration of a customer's own wallet, by its name.
+    Wallet(String, oneshot::Sender<Option<WalletView>>),
+    /// The registrations, all or those of one organisation.
+    Wallets(Option<Organisation>, oneshot::Sender<Vec<WalletView>>),
+    /// Whether a withdrawal to the customer's own wallet would be exempt now.
+    Exempt(Arc<VerifiedRequest>, oneshot::Sender<Outcome>),
     /// Where the asset stands.
     Position(oneshot::Sender<crate::desk::AssetPosition>),
 }
@@ -191,7 +198,10 @@ impl Writer {
                 let asked = withdraw::ask(context, ledger, turn, (*request, late), (payload, answer));
                 match asked {
                     Ok(id) => {
-                        let asks = ledger.open.get(&id).is_some_and(|open| open.clearance.is_none());
+                        let asks = ledger.open.get(&id).is_some_and(|open| {
+                            open.clearance.is_none()
+                                && !open.request.request().beneficiary_vasp.is_self_hosted()
+                        });
                         if let Some(personal) = personal.filter(|p| asks && !p.is_empty()) {
                             self.payloads.insert(id, personal);
                         }
@@ -221,6 +231,14 @@ impl Writer {
             Command::Allocate { orders, reply } => {
                 let allocated = address::allocate(context, ledger, turn, &orders);
                 turn.tell::<Vec<Allocated>>(reply, allocated);
+            }
+            Command::Register { registration, effective_at, reply } => {
+                let taken = wallet::register(context, ledger, turn, (*registration, effective_at));
+                turn.tell(reply, taken.map_err(DeskError::Refused));
+            }
+            Command::Remove { removal, reply } => {
+                let removed = wallet::remove(context, ledger, turn, &removal);
+                turn.tell(reply, removed.map_err(DeskError::Refused));
             }
             Command::Attested { attested, reply } => {
                 address::attested(ledger, turn, attested);
@@ -384,6 +402,10 @@ impl Writer {
     fn clear(&mut self, id: WithdrawalId) {
         let Some(open) = self.ledger.open.get(&id) else { return };
         let request = open.request.request().clone();
+        // Nobody holds a self-hosted wallet who could be asked.
+        if request.beneficiary_vasp.is_self_hosted() {
+            return;
+        }
         self.hands.clearing.start(clear::ClearAsk {
             id,
             text: open.request.text().to_owned(),
@@ -414,6 +436,16 @@ impl Writer {
             }
             Question::Value(amount, to) => {
                 let _ = to.send(self.ledger.treasury.value(amount, self.context.asset));
+            }
+            Question::Wallet(name, to) => {
+                let found = self.ledger.registrations.named(&name);
+                let _ = to.send(found.and_then(|found| wallet::view(&self.context, &name, found).ok()));
+            }
+            Question::Wallets(organisation, to) => {
+                let _ = to.send(wallet::views(&self.context, &self.ledger, organisation.as_ref()));
+            }
+            Question::Exempt(request, to) => {
+                let _ = to.send(wallet::foretell(&self.context, &self.ledger, &request));
             }
             Question::Position(to) => {
                 let _ = to.send(treasury::position(&self.context, &self.ledger, self.context.now()));

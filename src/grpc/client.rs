@@ -13,7 +13,8 @@ use crate::wire::status::{CURE, DOMAIN, MAY_HAVE_HAPPENED, causes, never_connect
 use crate::wire::v1::{
     address_service_client::AddressServiceClient, approval_service_client::ApprovalServiceClient,
     audit_service_client::AuditServiceClient, position_service_client::PositionServiceClient,
-    statement_service_client::StatementServiceClient, withdrawal_service_client::WithdrawalServiceClient,
+    statement_service_client::StatementServiceClient, wallet_service_client::WalletServiceClient,
+    withdrawal_service_client::WithdrawalServiceClient,
 };
 
 /// Where to connect, and with which files.
@@ -71,6 +72,11 @@ impl Client {
     /// The client of `AddressService`.
     pub fn addresses(&self) -> AddressServiceClient<Channel> {
         AddressServiceClient::new(self.channel())
+    }
+
+    /// The client of `WalletService`.
+    pub fn wallets(&self) -> WalletServiceClient<Channel> {
+        WalletServiceClient::new(self.channel())
     }
 
     /// The client of `ApprovalService`.

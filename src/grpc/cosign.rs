@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::caller;
 use crate::desk::{AttestationOrder, CosignDesk, SignedText};
 use crate::wire::cosign::{recalled_to_wire, reservations, statement_answer_to_wire};
-use crate::wire::field::batch;
+use crate::wire::field::{batch, required, time_to_wire};
 use crate::wire::v1;
 use crate::wire::v1::cosigner_service_server::CosignerService;
 
@@ -48,6 +48,37 @@ impl CosignerService for Cosign {
         let attestations = self.0.attest_addresses(orders).await?;
         let attestations = attestations.into_iter().map(Into::into).collect();
         Ok(Response::new(v1::AttestAddressesResponse { attestations }))
+    }
+
+    async fn issue_wallet_challenge(
+        &self,
+        request: Request<v1::IssueWalletChallengeRequest>,
+    ) -> Result<Response<v1::IssueWalletChallengeResponse>, Status> {
+        caller(&request)?;
+        let order = required(request.into_inner().wallet, "wallet")?.try_into()?;
+        let challenge = Some(self.0.challenge(order).await?.into());
+        Ok(Response::new(v1::IssueWalletChallengeResponse { challenge }))
+    }
+
+    async fn register_wallet(
+        &self,
+        request: Request<v1::RegisterWalletRequest>,
+    ) -> Result<Response<v1::RegisterWalletResponse>, Status> {
+        caller(&request)?;
+        let evidence = required(request.into_inner().wallet, "wallet")?.try_into()?;
+        let receipt = self.0.register(evidence).await?;
+        let effective_time = Some(time_to_wire(receipt.effective_at));
+        Ok(Response::new(v1::RegisterWalletResponse { effective_time, log_index: receipt.log_index }))
+    }
+
+    async fn remove_wallet(
+        &self,
+        request: Request<v1::RemoveWalletRequest>,
+    ) -> Result<Response<v1::RemoveWalletResponse>, Status> {
+        caller(&request)?;
+        let removal = required(request.into_inner().removal, "removal")?.try_into()?;
+        self.0.remove(removal).await?;
+        Ok(Response::new(v1::RemoveWalletResponse {}))
     }
 
     async fn countersign(

@@ -15,6 +15,7 @@ pub mod incoming;
 pub mod roles;
 pub mod server;
 pub mod statements;
+pub mod wallets;
 pub mod withdrawals;
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.WithdrawalService/CancelWithdrawal", &[Exchange]),
     call("/countersign.v1.AddressService/CreateAddress", &[Exchange]),
     stream("/countersign.v1.AddressService/BatchCreateAddresses", &[Exchange]),
+    call("/countersign.v1.WalletService/CreateWalletChallenge", &[Exchange]),
+    call("/countersign.v1.WalletService/CreateWalletRegistration", &[Exchange]),
+    call("/countersign.v1.WalletService/GetWalletRegistration", READERS),
+    call("/countersign.v1.WalletService/ListWalletRegistrations", READERS),
+    call("/countersign.v1.WalletService/DeleteWalletRegistration", &[Exchange]),
     call("/countersign.v1.ApprovalService/ListApprovals", &[Operator]),
     call("/countersign.v1.ApprovalService/ApproveWithdrawal", &[Operator]),
     call("/countersign.v1.ApprovalService/RejectWithdrawal", &[Operator]),
@@ -56,6 +61,9 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.CosignerService/GetCosignerStatus", &[Signer]),
     call("/countersign.v1.CosignerService/SubmitStatements", &[Signer]),
     call("/countersign.v1.CosignerService/AttestAddresses", &[Signer]),
+    call("/countersign.v1.CosignerService/IssueWalletChallenge", &[Signer]),
+    call("/countersign.v1.CosignerService/RegisterWallet", &[Signer]),
+    call("/countersign.v1.CosignerService/RemoveWallet", &[Signer]),
     call("/countersign.v1.CosignerService/Countersign", &[Signer]),
     call("/countersign.v1.CosignerService/RecallReservations", &[Signer]),
     call(HEALTH_CHECK, EVERYONE),
@@ -129,6 +137,9 @@ mod tests {
             let only = |role: Role| assert_eq!(method.roles, [role], "{}", method.path);
             match method.path.rsplit('/').next().unwrap() {
                 "CreateWithdrawal" | "PrepareWithdrawal" | "CancelWithdrawal" | "CreateAddress" => {
+                    only(Exchange)
+                }
+                "CreateWalletChallenge" | "CreateWalletRegistration" | "DeleteWalletRegistration" => {
                     only(Exchange)
                 }
                 "ApproveWithdrawal" | "RejectWithdrawal" => only(Operator),

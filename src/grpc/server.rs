@@ -17,16 +17,16 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
-use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, statements, withdrawals};
+use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, statements, wallets, withdrawals};
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WithdrawalDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
     position_service_server::PositionServiceServer, statement_service_server::StatementServiceServer,
-    withdrawal_service_server::WithdrawalServiceServer,
+    wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
 };
 
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -39,6 +39,8 @@ pub struct Desks {
     pub withdrawals: Option<Arc<dyn WithdrawalDesk>>,
     /// For `AddressService`.
     pub addresses: Option<Arc<dyn AddressDesk>>,
+    /// For `WalletService`.
+    pub wallets: Option<Arc<dyn WalletDesk>>,
     /// For `ApprovalService`.
     pub approvals: Option<Arc<dyn ApprovalDesk>>,
     /// For `StatementService`.
@@ -136,6 +138,10 @@ impl Server {
         if let Some(desk) = desks.addresses.clone() {
             let service = addresses::Addresses { desk, message_bytes_max: limit };
             offer.add(AddressServiceServer::new(service).max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.wallets.clone() {
+            let service = WalletServiceServer::new(wallets::Wallets(desk));
+            offer.add(service.max_decoding_message_size(limit));
         }
         if let Some(desk) = desks.approvals.clone() {
             let service = ApprovalServiceServer::new(approvals::Approvals(desk));

@@ -44,6 +44,8 @@ tables! {
     Statement, "statement";
     /// Approvals and rejections of operators (signer).
     Approval, "approval";
+    /// Customers' own wallets, registered and removed (both).
+    Registration, "registration";
     /// Settings, markers and counters (both).
     Setting, "setting";
     /// Requests that were decided, by organisation and request id (co-signer).

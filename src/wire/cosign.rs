@@ -162,6 +162,7 @@ impl From<CosignPayment> for v1::CountersignPayment {
             request: Some(payment.request.into()),
             clearance: payment.clearance.map(|evidence| match evidence {
                 ClearanceEvidence::Answer(signed) => Clearance::VerificationAnswer(signed.into()),
+                ClearanceEvidence::Exempt(signed) => Clearance::WalletRegistration(signed.into()),
             }),
             approvals: payment.approvals,
         }
@@ -178,6 +179,9 @@ impl TryFrom<v1::CountersignPayment> for CosignPayment {
         let clearance = match wire.clearance {
             Some(Clearance::VerificationAnswer(signed)) => {
                 Some(ClearanceEvidence::Answer(signed.try_into()?))
+            }
+            Some(Clearance::WalletRegistration(signed)) => {
+                Some(ClearanceEvidence::Exempt(signed.try_into()?))
             }
             None => None,
         };
@@ -297,6 +301,8 @@ mod tests {
             clearance: Some(ClearanceEvidence::Answer(signed("a\n"))),
             approvals: vec!["-----BEGIN SSH SIGNATURE-----".into()],
         };
+        let exempt =
+            CosignPayment { clearance: Some(ClearanceEvidence::Exempt(signed("w\n"))), ..payment.clone() };
         let bare = CosignPayment { clearance: None, approvals: Vec::new(), ..payment.clone() };
         let item = |n, payments| CosignItem {
             reservation: reservation(n),
@@ -311,7 +317,7 @@ mod tests {
             old_size: 3,
             consistency: vec![[8; 32]],
             policy: "ab".repeat(32),
-            items: vec![item(1, vec![payment, bare]), item(2, Vec::new())],
+            items: vec![item(1, vec![payment, exempt, bare]), item(2, Vec::new())],
         };
         assert_eq!(CosignOrder::try_from(v1::CountersignRequest::from(order.clone())), Ok(order));
     }

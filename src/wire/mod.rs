@@ -10,6 +10,7 @@ pub mod cosign;
 pub mod field;
 pub mod statements;
 pub mod status;
+pub mod wallets;
 pub mod withdrawals;
 
 /// The generated types of `proto/countersign/v1`.

@@ -150,6 +150,14 @@ impl ReservationId {
 pub struct VaspId(pub u64);
 
 impl VaspId {
+    /// No VASP: the destination is the customer's own self-hosted wallet (law L3). No VASP may have this id.
+    pub const SELF_HOSTED: Self = Self(0);
+
+    /// Whether it stands for the customer's own self-hosted wallet.
+    pub const fn is_self_hosted(self) -> bool {
+        self.0 == Self::SELF_HOSTED.0
+    }
+
     /// Reads the decimal form; leading zeros and signs are refused so that each VASP has one spelling.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.parse::<u64>().ok().filter(|n| n.to_string() == text).map(Self).ok_or_else(|| {

@@ -19,7 +19,7 @@ pub struct WithdrawalRequest {
     pub amount: Amount,
     /// The most the network fee may be for this payment, in base units.
     pub fee_max: Amount,
-    /// The VASP that holds the destination.
+    /// The VASP that holds the destination; [`VaspId::SELF_HOSTED`] for the customer's own wallet.
     pub beneficiary_vasp: VaspId,
     /// When the exchange signed.
     pub asked_at: Seconds,

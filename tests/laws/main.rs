@@ -12,6 +12,7 @@ mod parties;
 mod policy;
 mod processes;
 mod requests;
+mod self_hosted;
 mod share;
 mod story;
 mod thief;

@@ -345,6 +345,18 @@ impl CosignDesk for Line {
         self.there()?.attest_addresses(orders).await
     }
 
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
+        self.there()?.challenge(order).await
+    }
+
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError> {
+        self.there()?.register(evidence).await
+    }
+
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
+        self.there()?.remove(removal).await
+    }
+
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         // a head without transactions is not what the blow waits for
         if !order.items.is_empty() {

@@ -120,6 +120,15 @@ impl CosignDesk for Tap {
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         self.there()?.attest_addresses(orders).await
     }
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
+        self.there()?.challenge(order).await
+    }
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError> {
+        self.there()?.register(evidence).await
+    }
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
+        self.there()?.remove(removal).await
+    }
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         let there = self.there()?;
         if order.items.is_empty() && !self.idle_heads.load(Ordering::Relaxed) {

@@ -5,6 +5,7 @@ mod coins;
 mod descriptors;
 mod destinations;
 mod end_to_end;
+mod messages;
 mod psbts;
 mod scene;
 mod selections;

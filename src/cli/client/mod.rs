@@ -8,5 +8,6 @@ pub mod observe;
 pub mod position;
 pub mod record;
 pub mod view;
+pub mod wallet;
 pub mod withdraw;
 pub mod withdrawals;

@@ -65,7 +65,7 @@ pub struct WithdrawArgs {
     /// The most the network fee may be, in base units
     #[arg(long, value_name = "UNITS")]
     pub fee_max: Option<String>,
-    /// The VASP that holds the destination
+    /// The VASP that holds the destination; 0 for the customer's own registered wallet
     #[arg(long, value_name = "ID")]
     pub beneficiary_vasp: Option<String>,
     /// Originator and beneficiary as IVMS101 JSON
@@ -173,7 +173,8 @@ fn payload(args: &WithdrawArgs, in_file: Option<Value>) -> Result<Vec<u8>, Probl
     }
 }
 
-fn request_key(
+/// The request key, and its id in the trust file.
+pub fn request_key(
     args: &RequestKeyArgs,
     profile: &Profile,
 ) -> Result<(ed25519_dalek::SigningKey, String), Problem> {

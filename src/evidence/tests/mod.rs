@@ -9,3 +9,4 @@ mod statements;
 mod texts;
 mod trusts;
 mod vectors;
+mod wallets;

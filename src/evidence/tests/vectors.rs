@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
+use super::wallets;
 use crate::evidence::fixture::*;
 use crate::evidence::{self, *};
 use crate::withdrawal::*;
@@ -100,6 +101,26 @@ fn vectors() -> Vec<(String, Value)> {
             }),
         ),
         ("invalid".into(), invalid()),
+        machine("wallet-challenge", ATTESTATION, wallets::signed_challenge()),
+        (
+            "wallet-ownership".into(),
+            json!({
+                "text": wallets::message(),
+                "digest": HEXLOWER.encode(&digest(&wallets::message())),
+                "private_key": wallets::WIF,
+                "proof": wallets::prove(&wallets::message()),
+            }),
+        ),
+        machine(
+            "wallet-registration",
+            EXCHANGE,
+            sign_registration(&wallets::registration(), ed25519(&key(EXCHANGE))).unwrap(),
+        ),
+        machine(
+            "wallet-removal",
+            EXCHANGE,
+            sign_removal(&wallets::removal(), ed25519(&key(EXCHANGE))).unwrap(),
+        ),
     ];
     for statement in statements() {
         let name = format!("statement-{}", statement.body.kind().as_str());
@@ -155,7 +176,8 @@ fn shown(vector: &Value) -> String {
     let field = |name: &str| vector[name].as_str().map(str::to_owned);
     let mut out = String::new();
     if let Some(text) = field("text") {
-        out += &format!("```text\n{text}```\n\n");
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        out += &format!("```text\n{text}{end}```\n\n");
     }
     for name in [
         "digest",
@@ -169,6 +191,8 @@ fn shown(vector: &Value) -> String {
         "salt",
         "payload",
         "commitment",
+        "private_key",
+        "proof",
     ] {
         match field(name) {
             Some(value) if value.contains('\n') => out += &format!("- {name}:\n\n```text\n{value}```\n"),
@@ -215,6 +239,7 @@ fn code_page_and_vector_files_say_the_same() {
 fn the_page_names_every_key_of_every_text() {
     let page = read(&root().join("docs/requests.md"));
     use evidence::{answer, approval_text, attestation, cancel, possession, rejection, request, statement};
+    use evidence::{wallet_challenge, wallet_registration};
     for form in [
         &request::REQUEST,
         &cancel::CANCEL,
@@ -224,6 +249,10 @@ fn the_page_names_every_key_of_every_text() {
         &approval_text::APPROVAL,
         &rejection::REJECTION,
         &possession::POSSESSION,
+        &wallet_challenge::CHALLENGE,
+        &wallet_challenge::OWNERSHIP,
+        &wallet_registration::REGISTRATION,
+        &wallet_registration::REMOVAL,
     ] {
         assert!(page.contains(&format!("`{}`", form.heading)), "{}", form.heading);
         for key in form.keys {
@@ -252,6 +281,18 @@ fn the_vector_files_open_the_doors() {
     assert_eq!(clear(&answer).unwrap().withdrawal(), request.id());
     assert_eq!(clear(&load("answer-denied")).unwrap_err().code(), Code::TravelRuleDenied);
     assert_eq!(clear(&load("answer-account")).unwrap_err().code(), Code::NoClearance);
+    let (given, registered) = (load("wallet-challenge"), load("wallet-registration"));
+    let challenge =
+        verify_challenge(&of(&given, "text"), &signature(&given), trust.attestation_key()).unwrap();
+    assert_eq!(challenge.message(), of(&load("wallet-ownership"), "text"));
+    let (text, signed) = (of(&registered, "text"), signature(&registered));
+    let owns = |said: &WalletRegistration, message: &str| {
+        assert_eq!(said.proof, of(&load("wallet-ownership"), "proof"));
+        let address = crate::bitcoin::Destination::parse(&said.claim.address, Network::Mainnet).unwrap();
+        assert_eq!(crate::bitcoin::verify_message(&address, message, &said.proof), Ok(()));
+        Ok(())
+    };
+    assert!(verify_registration((&text, "2026-a", &signed), challenge, &trust, (NOW, AGE), owns).is_ok());
     let approval = load("withdrawal-approval");
     let expected = ApprovalText::parse(&of(&approval, "text")).unwrap();
     assert!(verify_approval(&expected, &of(&approval, "signature"), &trust, NOW).is_ok());

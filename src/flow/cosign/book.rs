@@ -71,18 +71,20 @@ impl Party {
         let anchor = inputs.first().cloned();
         for payment in &proven.payments {
             let id = payment.request.id();
-            let uuid = payment.clearance.uuid().to_string();
+            let uuid = payment.clearance.uuid().map(|uuid| uuid.to_string());
             let known = past.requests.get(&id).and_then(|r| r.anchor.clone());
             let seen = SeenRequestRow {
                 digest: data_encoding::HEXLOWER.encode(payment.request.digest()),
                 anchor: known.or_else(|| anchor.clone()),
                 reservation: Some(proven.reservation.to_string()),
-                uuid: Some(uuid.clone()),
+                uuid: uuid.clone(),
             };
             draft.row(Table::SeenRequest, id.to_string(), "seen", now, rows::write(&seen));
-            draft.row(Table::UsedVerification, uuid.clone(), "used", now, id.to_string());
             past.requests.insert(id, seen);
-            past.uuids.insert(uuid, id.to_string());
+            if let Some(uuid) = uuid {
+                draft.row(Table::UsedVerification, uuid.clone(), "used", now, id.to_string());
+                past.uuids.insert(uuid, id.to_string());
+            }
         }
         draft.row(Table::SignedReservation, proven.reservation.to_string(), "signed", now, rows::write(&row));
         past.reservations.insert(proven.reservation, row.clone());

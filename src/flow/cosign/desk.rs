@@ -10,8 +10,8 @@ use tracing::error;
 use super::party::Party;
 use crate::audit::{LogKey, WitnessKey};
 use crate::desk::{
-    AttestationOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError, Recalled, SignedText,
-    StatementReceipt,
+    AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
+    Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
 };
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::LogView;
@@ -91,6 +91,20 @@ impl CosignDesk for Cosigner {
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         let party = self.0.clone();
         self.finish(async move { party.attest_addresses(orders).await }).await
+    }
+
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
+        self.0.challenge(order).await
+    }
+
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.register(evidence).await }).await
+    }
+
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.remove(removal).await }).await
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

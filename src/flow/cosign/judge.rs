@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::{CHANGE_AHEAD_MAX, Past, State};
+use super::wallets;
 use crate::audit::Accepted;
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
 use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
-use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal};
+use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal, SignedText};
 use crate::evidence::NotProven;
 use crate::evidence::request::{VerifiedRequest, verify_request};
-use crate::evidence::{AnswerKind, Clearance};
 use crate::evidence::{Approval, PolicyHashes, verify_approval};
+use crate::evidence::{Clearance, Passage, TravelRule};
 use crate::flow::approve;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, judge};
@@ -30,7 +31,7 @@ pub struct ProvenPayment {
     /// The exchange's request.
     pub request: VerifiedRequest,
     /// The travel rule's yes.
-    pub clearance: Clearance,
+    pub clearance: Passage,
     /// The operators' yeses.
     pub approvals: Vec<Approval>,
 }
@@ -136,15 +137,14 @@ fn prove_payment(
         let detail = format!("`{}` is not the asset of this wallet", request.request().asset);
         return Err(no(id, Finding::new(Code::AssetUnknown, detail)));
     }
-    let Some(ClearanceEvidence::Answer(answer)) = &payment.clearance else {
-        return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given")));
+    let clearance = match &payment.clearance {
+        Some(ClearanceEvidence::Answer(answer)) => answered(context, state, answer, &request, now),
+        Some(ClearanceEvidence::Exempt(registration)) => {
+            wallets::exempt(context, state, registration, &request, now).map(Passage::Exempt)
+        }
+        None => return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given"))),
     };
-    let value = state.treasury.value(request.request().amount, context.asset);
-    let name_match = context.needs_name(value, request.request().beneficiary_vasp, now);
-    let when = (now, settings.clearance_age_s_max);
-    let clearance =
-        Clearance::from_answer(&answer.text, &answer.signature, trust, &request, when.0, when.1, name_match)
-            .map_err(|e| refused(id, e))?;
+    let clearance = clearance.map_err(|e| refused(id, e))?;
     let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
     let policies = PolicyHashes { signer: signer_policy, cosigner: context.policy.hash() };
     let wallet = context.wallet.fingerprint();
@@ -157,6 +157,24 @@ fn prove_payment(
         }
     }
     Ok(ProvenPayment { request, clearance, approvals })
+}
+
+/// The clearance by a counterparty's answer; the co-signer's own price says whether a name must have matched.
+fn answered(
+    context: &Context,
+    state: &State,
+    answer: &SignedText,
+    request: &VerifiedRequest,
+    now: Seconds,
+) -> Result<Passage, NotProven> {
+    let settings = &context.settings;
+    let asked = request.request();
+    let value = state.treasury.value(asked.amount, context.asset);
+    let name_match = context.needs_name(value, asked.beneficiary_vasp, now);
+    let when = (now, settings.clearance_age_s_max);
+    let (text, signature) = (&answer.text, &answer.signature);
+    Clearance::from_answer(text, signature, &context.trust, request, when.0, when.1, name_match)
+        .map(Passage::Cleared)
 }
 
 fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal> {
@@ -237,7 +255,7 @@ pub fn decide(
                 weigh(context, state, &sight, payment, (fee, before))?;
                 let amount = payment.request.request().amount;
                 leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
-                if payment.clearance.kind() == AnswerKind::Account {
+                if payment.clearance.travel_rule() == TravelRule::AddressOnly {
                     let value = state.treasury.value(amount, context.asset).unwrap_or_default();
                     unnamed = Krw(unnamed.0.saturating_add(value.0));
                 }
@@ -275,7 +293,7 @@ fn each_once(payments: &[ProvenPayment]) -> Result<(), Refusal> {
         if !ids.insert(id) {
             return Err(no(Some(id), Finding::new(Code::RequestIdReused, "paid twice by one transaction")));
         }
-        if !uuids.insert(payment.clearance.uuid()) {
+        if payment.clearance.uuid().is_some_and(|uuid| !uuids.insert(uuid)) {
             let detail = "one verification for two payments of one transaction";
             return Err(no(Some(id), Finding::new(Code::EvidenceUsed, detail)));
         }
@@ -286,8 +304,9 @@ fn each_once(payments: &[ProvenPayment]) -> Result<(), Refusal> {
 /// Each request once, each verification once, each withdrawal on one anchor.
 fn once(past: &Past, proven: &Proven, payment: &ProvenPayment) -> Result<(), Refusal> {
     let id = payment.request.id();
-    let uuid = payment.clearance.uuid().to_string();
-    if past.uuids.get(&uuid).is_some_and(|used_by| *used_by != id.to_string()) {
+    let uuid = payment.clearance.uuid().map(|uuid| uuid.to_string());
+    let used_by = uuid.as_ref().and_then(|uuid| past.uuids.get(uuid));
+    if let (Some(uuid), Some(_)) = (&uuid, used_by.filter(|used_by| **used_by != id.to_string())) {
         return Err(no(
             Some(id),
             Finding::new(Code::EvidenceUsed, format!("verification {uuid} was used up")),

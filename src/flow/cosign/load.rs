@@ -10,7 +10,7 @@ use crate::bitcoin::Branch;
 use crate::flow::context::Context;
 use crate::flow::ledger::coins::Coins;
 use crate::flow::ledger::journal::JournalFault;
-use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, StatementRow};
+use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
@@ -30,6 +30,7 @@ pub struct Seen {
     accepted: Option<StatementRow>,
     signed: Vec<(u64, CosignedRow)>,
     swept: Vec<String>,
+    registrations: Vec<(String, RegistrationRow)>,
     witnessed: Option<Head>,
     stopped: Option<Finding>,
     broken: Option<JournalFault>,
@@ -57,6 +58,9 @@ impl Seen {
             (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
             (Table::SignedReservation, "signed") => {
                 self.signed.push((row.log_index(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Registration, _) => {
+                self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
             }
             (Table::Setting, "counted") => self.swept.extend(key.strip_prefix("swept/").map(str::to_owned)),
             (Table::Setting, "stopped") => self.stopped = Some(Finding::new(Code::LogForked, content)),
@@ -97,6 +101,9 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
         state.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
     }
     load_facts(context, &mut state.treasury, seen.accepted.as_ref(), &seen.latest);
+    for (name, row) in seen.registrations {
+        state.registrations.take_back(&context.trust, name, row)?;
+    }
     let mut signed = seen.signed;
     signed.sort_by_key(|(log_index, row)| (row.at, *log_index));
     for (_, row) in signed {

@@ -13,5 +13,6 @@ pub mod load;
 mod party;
 mod question;
 pub mod state;
+mod wallets;
 
 pub use desk::Cosigner;

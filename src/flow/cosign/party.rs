@@ -100,7 +100,7 @@ impl Party {
 }
 
 /// After a fork only people go on.
-fn refuse_if_stopped(core: &Core) -> Result<(), DeskError> {
+pub(super) fn refuse_if_stopped(core: &Core) -> Result<(), DeskError> {
     match &core.state.stopped {
         Some(stopped) => Err(DeskError::nothing_happened(Code::LogForked, stopped.detail.clone())),
         None => Ok(()),

@@ -81,7 +81,7 @@ impl Party {
             Some(crate::desk::ClearanceEvidence::Answer(answer)) => {
                 crate::evidence::answer::parse_answer(&answer.text).ok()
             }
-            None => None,
+            Some(crate::desk::ClearanceEvidence::Exempt(_)) | None => None,
         });
         let keys: Vec<String> = answers.map(|a| a.uuid.to_string()).collect();
         for row in journal.rows(Table::UsedVerification, &keys).await? {

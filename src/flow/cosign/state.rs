@@ -8,8 +8,8 @@ use ::bitcoin::{OutPoint, Script, ScriptBuf};
 use crate::audit::{Head, NodeHash, Witnessed};
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
-use crate::flow::ledger::Treasury;
 use crate::flow::ledger::rows::{AddressRow, CosignedRow, SeenRequestRow};
+use crate::flow::ledger::{Registrations, Treasury};
 use crate::flow::statement::OwnScripts;
 use crate::withdrawal::{Amount, Finding, Invalid, ReservationId, WithdrawalId};
 
@@ -104,6 +104,8 @@ pub struct State {
     pub scripts: Scripts,
     /// Addresses by customer key.
     pub addresses: Attested,
+    /// Customers' own wallets, as it has seen them itself.
+    pub registrations: Registrations,
     /// The signer's head it has witnessed last.
     pub witnessed: Option<Head>,
     /// Why it no longer signs: a fork was seen. Only people can end it.

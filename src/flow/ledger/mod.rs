@@ -4,6 +4,7 @@
 pub mod coins;
 pub mod facts;
 pub mod journal;
+pub mod registrations;
 pub mod rows;
 pub mod treasury;
 
@@ -12,12 +13,13 @@ use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
 
+pub use self::registrations::Registrations;
 pub use self::treasury::{Sums, SweepInFlight, Treasury};
 
 use self::coins::CoinState;
 use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
-use crate::evidence::Clearance;
+use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
 use crate::withdrawal::{Amount, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
@@ -33,7 +35,7 @@ pub struct Open {
     /// The exchange's verified request.
     pub request: Arc<VerifiedRequest>,
     /// The travel rule's yes.
-    pub clearance: Option<Clearance>,
+    pub clearance: Option<Passage>,
     /// The operators' verified yeses.
     pub approvals: Vec<Approval>,
     /// Yeses read from the store whose text could not be rebuilt yet: armored, not verified, worth nothing till then.
@@ -174,6 +176,8 @@ pub struct Ledger {
     pub reservations: HashMap<ReservationId, OpenReservation>,
     /// The addresses.
     pub addresses: Addresses,
+    /// Customers' own wallets.
+    pub registrations: Registrations,
     /// Coins, facts and sums.
     pub treasury: Treasury,
     /// Next index on the cold wallet's branch 0.

@@ -100,8 +100,8 @@ pub struct WithdrawalRow {
     pub findings: Vec<FindingRow>,
     /// When this party wrote it down.
     pub asked_at: u64,
-    /// The counterparty's signed answer.
-    pub answer: Option<Signed>,
+    /// The counterparty's signed answer, or the registration of the customer's own wallet.
+    pub evidence: Option<Signed>,
     /// The reservation in force.
     pub reservation: Option<String>,
     /// The input every transaction for it spends (law L17), once the co-signer has signed.
@@ -149,7 +149,7 @@ impl WithdrawalRow {
             outcome: "moving".to_owned(),
             findings: Vec::new(),
             asked_at: now.0,
-            answer: None,
+            evidence: None,
             reservation: None,
             anchor: None,
             released: None,
@@ -481,5 +481,30 @@ impl SpentRow {
         let script = wallet.script(Branch::of_number(self.branch)?, self.index).ok()?;
         let outpoint = self.outpoint.parse().ok()?;
         Some(OwnCoin { outpoint, amount_sat: self.amount_sat, script: std::sync::Arc::new(script) })
+    }
+}
+
+/// One registration of a customer's own wallet. Its key is the name of its challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationRow {
+    /// The exchange's signed registration.
+    pub registration: Signed,
+    /// The co-signer's signed challenge.
+    pub challenge: Signed,
+    /// When this party first saw it.
+    pub first_seen: u64,
+    /// The co-signer's own time for it (signer only).
+    pub cosigner_effective_at: Option<u64>,
+    /// The exchange's signed removal.
+    pub removal: Option<Signed>,
+    /// When this party took that.
+    pub removed_at: Option<u64>,
+}
+
+impl RegistrationRow {
+    /// The state column.
+    pub fn state(&self) -> &'static str {
+        if self.removal.is_some() { "removed" } else { "registered" }
     }
 }

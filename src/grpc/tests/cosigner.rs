@@ -7,12 +7,12 @@ use super::desks::Pretend;
 use super::{Running, VALID, identity, start_as};
 use crate::cosigner::{RemoteCosigner, RemoteLimits};
 use crate::desk::{
-    AttestationOrder, CosignDesk, CosignItem, CosignOrder, DeskError, HeadAnswer, ItemVerdict, Recalled,
-    Role, SignedText,
+    AttestationOrder, ChallengeOrder, CosignDesk, CosignItem, CosignOrder, DeskError, HeadAnswer,
+    ItemVerdict, Recalled, Role, SignedText, WalletEvidence,
 };
 use crate::pki;
 use crate::wire::channel::ChannelOrder;
-use crate::withdrawal::{Code, CustomerRef, Organisation, ReservationId};
+use crate::withdrawal::{Asset, Code, CustomerRef, Network, Organisation, ReservationId};
 
 async fn start() -> Running {
     start_as(Role::Cosigner, Limits::default(), Pretend::default()).await
@@ -49,6 +49,24 @@ fn order(checkpoint: &str) -> CosignOrder {
         policy: "ab".repeat(32),
         items: vec![item(1), item(2)],
     }
+}
+
+#[tokio::test]
+async fn a_wallet_passes_through_the_door_as_it_is() {
+    let running = start().await;
+    let door = door(&running);
+    let asked = ChallengeOrder {
+        organisation: Organisation::parse("x").unwrap(),
+        customer_ref: CustomerRef::parse("c").unwrap(),
+        asset: Asset::Bitcoin(Network::Signet),
+        address: "tb1q".into(),
+    };
+    assert_eq!(door.challenge(asked.clone()).await, running.desk.challenge(asked).await);
+    let text = |text: &str| SignedText { text: text.into(), key_id: "k".into(), signature: [7; 64] };
+    let evidence = WalletEvidence { registration: text("r"), challenge: text("c") };
+    assert_eq!(door.register(evidence.clone()).await, running.desk.register(evidence).await);
+    assert_eq!(door.remove(text("known")).await, Ok(()));
+    assert_eq!(door.remove(text("unknown")).await.unwrap_err().code(), Code::WalletNotRegistered);
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, AttestationOrder, AuditDesk, AuditEntry, Caller,
-    CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, ItemVerdict,
-    Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt, WithdrawalDesk, WithdrawalFilter,
-    WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
+    HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
+    WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,
@@ -212,6 +213,22 @@ impl CosignDesk for Pretend {
             signature: [5; 64],
         };
         Ok(orders.into_iter().map(attest).collect())
+    }
+
+    async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
+        Ok(SignedText { text: format!("for {}", order.address), key_id: "a".into(), signature: [6; 64] })
+    }
+
+    async fn register(&self, evidence: WalletEvidence) -> Result<WalletReceipt, DeskError> {
+        let length = u64::try_from(evidence.registration.text.len()).unwrap_or(0);
+        Ok(WalletReceipt { effective_at: Seconds(86_400), log_index: length })
+    }
+
+    async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
+        match removal.text.as_str() {
+            "unknown" => Err(DeskError::Refused(Finding::new(Code::WalletNotRegistered, "none"))),
+            _ => Ok(()),
+        }
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

@@ -19,6 +19,7 @@ impl Settings {
         for step in self.travel_rule.lines() {
             line(&mut text, "travel_rule.step", step);
         }
+        line(&mut text, "self_hosted_delay_s", self.self_hosted_delay_s);
         tiers(&mut text, "tiers", &self.tiers);
         for (asset, settings) in &self.assets {
             settings.canonical(asset, &mut text);

@@ -21,6 +21,9 @@ pub struct Guard {
     /// The highest thresholds of the travel rule; Korea's law where nothing is said.
     #[serde(default)]
     pub travel_rule_max: Thresholds,
+    /// The shortest time for which a customer's own wallet must be known.
+    #[serde(default = "super::self_hosted_delay_s")]
+    pub self_hosted_delay_s_min: u64,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -71,6 +74,7 @@ impl Guard {
         Self {
             ages_max: settings.ages,
             travel_rule_max: settings.travel_rule.clone(),
+            self_hosted_delay_s_min: settings.self_hosted_delay_s,
             tiers_min: settings.tiers.clone(),
             assets,
         }
@@ -85,6 +89,11 @@ impl Guard {
                 at.0
             );
             return Err(SettingsError::new("travel_rule", problem, CURE));
+        }
+        if settings.self_hosted_delay_s < self.self_hosted_delay_s_min {
+            let (delay, min) = (settings.self_hosted_delay_s, self.self_hosted_delay_s_min);
+            let problem = format!("is {delay}, below the {min} the trust file pins");
+            return Err(SettingsError::new("self_hosted_delay_s", problem, CURE));
         }
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;

@@ -27,11 +27,19 @@ pub struct Settings {
     /// From which value on a name must be matched; Korea's law where nothing is said.
     #[serde(default)]
     pub travel_rule: Thresholds,
+    /// How long a customer's own wallet is known before it may be paid without a VASP's answer, in seconds (L3).
+    #[serde(default = "self_hosted_delay_s")]
+    pub self_hosted_delay_s: u64,
     /// Tiers of approval for every asset.
     #[serde(default)]
     pub tiers: Vec<Tier>,
     /// Each asset that may leave, by its CAIP-19 id.
     pub assets: BTreeMap<String, AssetSettings>,
+}
+
+/// A day.
+pub(crate) const fn self_hosted_delay_s() -> u64 {
+    86_400
 }
 
 /// How old facts may be, in seconds.

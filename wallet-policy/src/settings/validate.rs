@@ -6,6 +6,9 @@ use crate::tiers::{Tier, TierError, Tiers};
 const PRICE_MOVE_BP_LIMIT: u32 = 10_000;
 const SETTLE_S_LIMIT: u64 = 86_400;
 const AGE_S_LIMIT: u64 = 604_800;
+/// Without a delay worth the name, whoever steals the request key empties the wallet at once.
+const DELAY_S_MIN: u64 = 3_600;
+const DELAY_S_LIMIT: u64 = 2_592_000;
 const TEXT_LIMIT: usize = 200;
 
 impl Settings {
@@ -16,6 +19,13 @@ impl Settings {
             let cure = "write each step with jurisdiction, from (RFC 3339) and floor_krw, and name your own";
             SettingsError::new("travel_rule", no.to_string(), cure)
         })?;
+        if !(DELAY_S_MIN..=DELAY_S_LIMIT).contains(&self.self_hosted_delay_s) {
+            return Err(SettingsError::new(
+                "self_hosted_delay_s",
+                format!("is {}", self.self_hosted_delay_s),
+                "set a number of seconds from 3600 (an hour) to 2592000 (30 days)",
+            ));
+        }
         checked_tiers("tiers", &self.tiers)?;
         if self.assets.is_empty() {
             return Err(SettingsError::new("assets", "is empty", "set at least one asset with its limits"));

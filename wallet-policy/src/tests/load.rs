@@ -362,3 +362,16 @@ fn only_a_looser_policy_voids_approvals() {
     assert!(!changed(|s| asset(s).allow = Some(vec![])));
     assert!(load(&[PERMIT_ALL], settings()).unwrap().loosens(&old));
 }
+
+#[test]
+fn the_delay_of_a_self_hosted_wallet_is_never_below_an_hour_nor_below_its_guard() {
+    let with = |delay| Settings { self_hosted_delay_s: delay, ..settings() };
+    assert_eq!(settings().self_hosted_delay_s, 86_400, "a day where nothing is said");
+    for delay in [0, 3_599, 2_592_001] {
+        assert_eq!(with(delay).validate().unwrap_err().field, "self_hosted_delay_s");
+    }
+    let guard = Guard::of(&settings());
+    assert_eq!(guard.check(&with(86_399)).unwrap_err().field, "self_hosted_delay_s");
+    assert_eq!(guard.check(&with(86_401)), Ok(()));
+    assert_ne!(with(86_401).canonical(), settings().canonical(), "the policy's hash names it");
+}
