@@ -1,6 +1,7 @@
 //! Owns the list of system calls that the enclave's process may make. What is not on it fails; what only an intruder wants kills.
 //!
-//! Measured with `strace -f -c` over a start, verifications by both sides, a renewal of names and a stop.
+//! Measured with `strace -ff` over a play of the sandbox, from start to stop; to that comes what the C library looks names up with, which
+//! no test here does, and what the other processor calls by another name.
 
 use std::collections::BTreeMap;
 
