@@ -3,6 +3,7 @@
 //! The door is [`Enclave`] with [`VerifyAsk`] and [`VerifyReply`]; the counterparty's side is asked through [`Backend`]. The enclave does
 //! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
 
+pub mod allow;
 mod answer;
 mod ask;
 mod asking;
@@ -11,6 +12,7 @@ mod backend;
 mod beneficiary;
 mod database;
 mod door;
+pub mod exchange;
 mod inbound;
 pub mod ivms;
 mod known;
