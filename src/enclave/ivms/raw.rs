@@ -79,6 +79,14 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Raw::Truth(truth))
     }
 
+    fn visit_i64<E>(self, number: i64) -> Result<Raw, E> {
+        Ok(Raw::Number(Text::new(number.to_string())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Raw, E> {
+        Ok(Raw::Number(Text::new(number.to_string())))
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Raw, E> {
         Ok(Raw::Text(Text::new(text.to_owned())))
     }
