@@ -92,6 +92,9 @@ pub enum Command {
     /// Run the co-signer: key B; it decides again, by itself
     #[command(after_help = COSIGNER_HELP)]
     Cosigner(run::ServiceArgs),
+    /// Run the travel-rule module alone, without a signer
+    #[command(after_help = ENCLAVE_HELP)]
+    Enclave(run::EnclaveArgs),
     /// Run a relay: carries sealed travel-rule parcels between enclaves
     #[command(after_help = RELAY_HELP)]
     Relay(run::ServiceArgs),
@@ -156,6 +159,16 @@ Examples:
   countersign cosigner --config /etc/countersign-cosigner/cosigner.toml
 
 Runs on another machine than the signer, under other people. deploy/cosigner.example.toml shows every field.";
+
+const ENCLAVE_HELP: &str = "\
+Examples:
+  countersign enclave --config enclave.toml --check
+  countersign enclave --config enclave.toml
+  countersign enclave --from-env                             (VEGA_* and COUNTERSIGN_ENCLAVE_* variables)
+  countersign enclave --from-env --config enclave.toml       (each value in one of the two; in both it is refused)
+
+Holds no key to coins. deploy/enclave.example.toml shows every field, docs/travel-rule.md every variable and every call.
+Its database and keys are made once: countersign init --role enclave.";
 
 const RELAY_HELP: &str = "\
 Examples:
@@ -263,6 +276,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
     match command {
         Command::Signer(args) => run::signer(&args, out),
         Command::Cosigner(args) => run::cosigner(&args, out),
+        Command::Enclave(args) => run::enclave(&args, out),
         Command::Relay(args) => run::relay(&args, out),
         Command::Descriptor(command) => descriptor::run(&command),
         Command::Trust(command) => trust::run(&command),
@@ -291,6 +305,7 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         | Command::Pki(_)
         | Command::Signer(_)
         | Command::Cosigner(_)
+        | Command::Enclave(_)
         | Command::Relay(_) => Err(Problem::of(Code::Internal, "the command has no answer of this kind")),
     }
 }

@@ -1,6 +1,7 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
-mod assemble;
+pub(super) mod assemble;
+mod standalone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct ServiceArgs {
     #[arg(long)]
     pub check: bool,
 }
+
+pub use self::standalone::{EnclaveArgs, enclave};
 
 /// Runs the signer.
 pub fn signer(args: &ServiceArgs, out: Out) -> Result<Answer, Problem> {
@@ -98,22 +101,29 @@ async fn stand_signer(settings: SignerSettings, out: Out) -> Result<Answer, Prob
     let parts = assemble::signer_keys(party, &beliefs)?;
     let (listener, address) = listen("listen", party.listen).await?;
     let (travel_rule, travel_rule_address) = listen("enclave.listen", settings.enclave.listen).await?;
-    let enclave = Arc::new(assemble::enclave(&settings.enclave, &beliefs, travel_rule).await?);
+    settings.enclave.notices().iter().for_each(|notice| warn!("{notice}"));
+    let enclave = Arc::new(assemble::enclave(&settings.enclave, &beliefs.trust, travel_rule).await?);
+    let desk = standalone::open_desk(&settings.enclave, &beliefs.trust, enclave.clone()).await?;
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
     let signer = Signer::start(assemble::signer(&settings, beliefs, parts, enclave.clone())?).await?;
-    let desk = signer.desk();
+    let party_desk = signer.desk();
     let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        positions: Some(desk.clone()),
-        audit: Some(desk),
+        withdrawals: Some(party_desk.clone()),
+        addresses: Some(party_desk.clone()),
+        approvals: Some(party_desk.clone()),
+        statements: Some(party_desk.clone()),
+        positions: Some(party_desk.clone()),
+        audit: Some(party_desk),
         cosign: None,
     };
-    ready(out, "signer", &[("grpc", address), ("travel_rule", travel_rule_address)]);
+    let mut listeners = vec![("grpc", address), ("travel_rule", travel_rule_address)];
+    listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));
+    ready(out, "signer", &listeners);
     let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
     signer.stop().await;
+    if let Some(desk) = desk {
+        desk.stop().await;
+    }
     if let Some(enclave) = Arc::into_inner(enclave) {
         enclave.stop().await;
     }

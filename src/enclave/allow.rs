@@ -98,7 +98,11 @@ impl Resolve for Reach {
             let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|a| this.admits(a.ip()));
             if !bad.is_empty() {
                 let refused: Vec<IpAddr> = bad.iter().map(SocketAddr::ip).collect();
-                tracing::warn!(host = name.as_str(), ?refused, "a name leads to addresses that may not be called");
+                tracing::warn!(
+                    host = name.as_str(),
+                    ?refused,
+                    "a name leads to addresses that may not be called"
+                );
             }
             match good.is_empty() {
                 true => Err("no address of this name may be called".into()),
@@ -121,7 +125,9 @@ mod tests {
     fn addresses_and_networks_are_let_through_and_nobody_else() {
         let list = list(&["192.0.2.7", "10.1.0.0/16", "2001:db8::/32", " ::1 "]).unwrap();
         let admits = |address: &str| list.admits(address.parse().unwrap());
-        for good in ["192.0.2.7", "10.1.255.255", "2001:db8:1::5", "::1", "::ffff:192.0.2.7", "::ffff:10.1.0.1"] {
+        for good in
+            ["192.0.2.7", "10.1.255.255", "2001:db8:1::5", "::1", "::ffff:192.0.2.7", "::ffff:10.1.0.1"]
+        {
             assert!(admits(good), "{good}");
         }
         for bad in ["192.0.2.8", "10.2.0.0", "2001:db9::1", "::2", "127.0.0.1", "0.0.0.0"] {
@@ -137,7 +143,10 @@ mod tests {
             (&["192.0.2.7:443"], "`192.0.2.7:443` is no address: names are not allowed in this list"),
             (&["192.0.2.0/33"], "`192.0.2.0/33` is no address: names are not allowed in this list"),
             (&["10.1.2.3/8"], "`10.1.2.3/8` has bits outside its prefix; the network is `10.0.0.0/8`"),
-            (&["192.0.2.7", "0.0.0.0/0"], "`0.0.0.0/0` lets everybody through; leave the whole list out to mean that"),
+            (
+                &["192.0.2.7", "0.0.0.0/0"],
+                "`0.0.0.0/0` lets everybody through; leave the whole list out to mean that",
+            ),
             (&["::/0"], "`::/0` lets everybody through; leave the whole list out to mean that"),
             (&[], "is empty and would let nobody through"),
         ];
@@ -149,7 +158,9 @@ mod tests {
 
     #[test]
     fn inner_means_this_machine_and_private_networks() {
-        for good in ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+        for good in
+            ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
+        {
             assert!(is_inner(good.parse().unwrap()), "{good}");
         }
         for bad in ["8.8.8.8", "172.32.0.1", "0.0.0.0", "169.254.169.254", "2001:db8::1", "::", "fe80::1"] {

@@ -89,7 +89,12 @@ impl Enclave {
         let address = listener.local_addr().map_err(|e| EnclaveFault::Config(e.to_string()))?;
         let (room, tls) = Room::open(settings, backend).await?;
         let stop = CancellationToken::new();
-        let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
+        let guests = wire::tls::Guests {
+            allow: room.limits.relay_allow.clone(),
+            keepalive: room.limits.keepalive.max(wire::tls::QUIET_TIME),
+        };
+        let router = inbound::router(room.clone());
+        let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
         let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let tasks = vec![

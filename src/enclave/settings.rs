@@ -7,8 +7,9 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use rustls::RootCertStore;
 
+use super::allow::AllowList;
 use super::wire::key::KeyType;
-use super::wire::tls::Identity;
+use super::wire::tls::{Identity, QUIET_TIME};
 use super::{Clock, DataKey, EnclaveFault};
 use crate::withdrawal::VaspId;
 
@@ -73,6 +74,10 @@ pub struct Limits {
     pub user_time: Duration,
     /// How long the own backend may take over an address.
     pub account_time: Duration,
+    /// The relay's addresses, both as a caller and as the called, where they are listed.
+    pub relay_allow: Option<AllowList>,
+    /// How long an unused connection of the public listener is kept; at least [`QUIET_TIME`], as the relay expects.
+    pub keepalive: Duration,
 }
 
 impl Default for Limits {
@@ -87,6 +92,8 @@ impl Default for Limits {
             at_once_max: 128,
             user_time: Duration::from_secs(5),
             account_time: Duration::from_secs(1),
+            relay_allow: None,
+            keepalive: QUIET_TIME,
         }
     }
 }

@@ -95,10 +95,14 @@ async fn a_well_backend_is_believed() {
     assert_eq!(said(&account(&backend, "bc1q-x").await), (Decision::Denied, Reason::UnknownAddress));
 
     assert_eq!(backend.transaction_status(UUID).await.unwrap().status, TransferStatus::Pending);
-    let sent = json!({ "verificationUuid": UUID, "transactionStatus": "CONFIRMED", "txHash": "ab", "vout": 1 });
+    let sent =
+        json!({ "verificationUuid": UUID, "transactionStatus": "CONFIRMED", "txHash": "ab", "vout": 1 });
     python.set_transfer(&sent).await;
     let sent = backend.transaction_status(UUID).await.unwrap();
-    assert_eq!((sent.status, sent.tx_hash.as_deref(), sent.vout.as_deref()), (TransferStatus::Confirmed, Some("ab"), Some("1")));
+    assert_eq!(
+        (sent.status, sent.tx_hash.as_deref(), sent.vout.as_deref()),
+        (TransferStatus::Confirmed, Some("ab"), Some("1"))
+    );
 
     assert!(backend.callback(CallbackKind::TxReport, r#"{"txHash":"ab"}"#).await);
     let told = json!({ "callbackType": "TX_REPORT", "data": { "txHash": "ab" } });
@@ -123,7 +127,10 @@ async fn no_broken_backend_says_yes() {
         assert_eq!(taken, ["garbage", "stranger"].contains(&mood), "{mood}");
     }
     let seen = python.told("seen").await;
-    assert!(seen.iter().all(|call| !call["path"].as_str().unwrap().starts_with("/well")), "no redirect is followed");
+    assert!(
+        seen.iter().all(|call| !call["path"].as_str().unwrap().starts_with("/well")),
+        "no redirect is followed"
+    );
     let calls = seen.len();
     assert_eq!(calls, 7 * 4 - 2, "nothing is asked twice");
 }
@@ -158,11 +165,16 @@ async fn the_token_travels_in_the_header_that_was_set_and_in_no_other() {
         let backend = backend(&python, "well", auth.clone());
         assert_eq!(said(&account(&backend, "bc1q-checked").await).0, Decision::Verified, "{args:?}");
         let place = Place::parse(&python.url("well/decrypt"), None).unwrap();
-        assert!(data_key::unwrapped(&line(auth), &place, "arn:aws:kms:x").await.is_ok(), "the key's call is no exception");
+        assert!(
+            data_key::unwrapped(&line(auth), &place, "arn:aws:kms:x").await.is_ok(),
+            "the key's call is no exception"
+        );
         for call in python.told("seen").await {
             let header = |name: &str| {
                 let all = call["headers"].as_object().unwrap();
-                all.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str().unwrap().to_owned())
+                all.iter()
+                    .find(|(n, _)| n.eq_ignore_ascii_case(name))
+                    .map(|(_, v)| v.as_str().unwrap().to_owned())
             };
             for name in ["Authorization", "X-Api-Key"] {
                 let wanted = expected.as_ref().filter(|(n, _)| *n == name).map(|(_, value)| value.clone());
@@ -173,7 +185,11 @@ async fn the_token_travels_in_the_header_that_was_set_and_in_no_other() {
     }
     let Some(python) = PythonBackend::start(&["--token", TOKEN]) else { return };
     let stranger = backend(&python, "well", Some(Auth::new("another", None).unwrap()));
-    assert_eq!(said(&account(&stranger, "bc1q-checked").await), ERROR, "a backend that lets us not in says no yes");
+    assert_eq!(
+        said(&account(&stranger, "bc1q-checked").await),
+        ERROR,
+        "a backend that lets us not in says no yes"
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ fn python() -> Option<OsString> {
     }
     let required = std::env::var_os("COUNTERSIGN_REQUIRE_PYTHON").is_some_and(|value| value == "1");
     assert!(!required, "COUNTERSIGN_REQUIRE_PYTHON=1, but there is no Python");
-    let loud = "\n*** SKIPPED: the Python backend: there is no python3, and COUNTERSIGN_PYTHON names none ***\n\n";
+    let loud =
+        "\n*** SKIPPED: the Python backend: there is no python3, and COUNTERSIGN_PYTHON names none ***\n\n";
     std::io::stderr().write_all(loud.as_bytes()).unwrap();
     None
 }

@@ -1,5 +1,6 @@
 //! Puts a party together from its settings: keys, beliefs, the line to the other party, the travel rule.
 
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -10,14 +11,22 @@ use super::keystore_of;
 use crate::bitcoin::KeySlot;
 use crate::cli::config::SignerSettings;
 use crate::cli::config::load::{self, Beliefs};
-use crate::cli::config::settings::{EnclaveSettings, PartyPlaces};
+use crate::cli::config::settings::PartyPlaces;
+use crate::cli::config::travel_rule::{
+    DataKeySource, EnclaveSettings, ExchangeSettings, ListenerSettings, text_of,
+};
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::cosigner::{RemoteCosigner, RemoteLimits};
 use crate::desk::Role;
-use crate::enclave::wire::tls::Identity;
-use crate::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use crate::enclave::exchange::auth::OwnToken;
+use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
+use crate::enclave::exchange::data_key::{self, DataKeyFault};
+use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
+use crate::enclave::wire::tls::{self, Identity};
+use crate::enclave::{self, Backend, DataKey, Enclave, NoCustomers, RelayPin};
+use crate::evidence::Trust;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
@@ -25,6 +34,9 @@ use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
 use crate::withdrawal::Asset;
+
+/// How much longer than the line itself the enclave waits for it.
+const LINE_GRACE: Duration = Duration::from_millis(500);
 
 /// The signer's keys, checked against what it believes.
 pub fn signer_keys(party: &PartyPlaces, beliefs: &Beliefs) -> Result<Instance, Problem> {
@@ -123,34 +135,131 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
 /// Starts the travel rule on a listener of its own.
 pub async fn enclave(
     settings: &EnclaveSettings,
-    beliefs: &Beliefs,
+    trust: &Trust,
     listener: TcpListener,
 ) -> Result<Enclave, Problem> {
-    let trust = &beliefs.trust;
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
-    let data_key = load::hex_key("enclave.data_key", &settings.data_key)?;
+    let line = settings.exchange.as_ref().map(line).transpose()?;
+    let data_key = data_key(&settings.data_key, line.as_ref()).await?;
+    let backend = backend(settings, line);
     let active = trust.vasps().filter(|vasp| vasp.active);
     let settings = enclave::Settings {
         vasp: trust.vasp_id(),
         identity: keyfile::signing_key(&identity),
-        data_key: DataKey::new(data_key.expose()),
+        data_key,
         database: settings.database.clone(),
         directory: active.map(|vasp| (vasp.id, vasp.identity_key.to_bytes())).collect(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,
         endpoint: settings.public_endpoint.clone(),
-        limits: enclave::Limits {
-            answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
-            expiry_s: settings.expiry_s,
-            waiting_max: settings.waiting_max,
-            at_once_max: settings.at_once_max,
-            ..enclave::Limits::default()
-        },
+        limits: limits(settings),
         now: machine_clock(),
     };
-    // Asked about our own customers, it knows none: that side belongs to the exchange's own system.
-    Ok(Enclave::start(settings, Arc::new(NoCustomers), listener).await?)
+    Ok(Enclave::start(settings, backend, listener).await?)
+}
+
+fn limits(settings: &EnclaveSettings) -> enclave::Limits {
+    let listener = settings.exchange.as_ref().and_then(|exchange| exchange.listener.as_ref());
+    let limits = enclave::Limits::default();
+    enclave::Limits {
+        key_ttl_s: settings.key_ttl.as_secs(),
+        answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
+        expiry_s: settings.expiry_s,
+        waiting_max: settings.waiting_max,
+        at_once_max: settings.at_once_max,
+        // The line to the backend keeps the documented times; it answers ERROR before the enclave gives up on it.
+        user_time: USER_TIME + LINE_GRACE,
+        account_time: SHORT_TIME + LINE_GRACE,
+        relay_allow: settings.relay_allow.clone(),
+        keepalive: listener.map_or(limits.keepalive, |listener| listener.keepalive),
+        ..limits
+    }
+}
+
+/// Who answers for our own customers; without a backend nobody is known.
+fn backend(settings: &EnclaveSettings, line: Option<Line>) -> Arc<dyn Backend> {
+    match settings.exchange.as_ref().zip(line) {
+        Some((exchange, line)) => Arc::new(HttpBackend::new(line, exchange.places.clone(), machine_clock())),
+        None => Arc::new(NoCustomers),
+    }
+}
+
+/// The way to the exchange's backend.
+pub fn line(exchange: &ExchangeSettings) -> Result<Line, Problem> {
+    let roots =
+        exchange.authority.as_deref().map(|path| roots_of("enclave.exchange.ca", path)).transpose()?;
+    let auth = match &exchange.token {
+        None => None,
+        Some(token) => {
+            let field = "enclave.exchange.token";
+            let auth = Auth::new(&token.read(field)?, exchange.token_header.as_deref());
+            let cure = "write a token of visible ASCII characters without blanks";
+            Some(auth.map_err(|no| Problem::config(field, no.to_string(), cure))?)
+        }
+    };
+    let line = Line::new(roots.unwrap_or_else(RootCertStore::empty), auth, exchange.allow.clone());
+    line.map_err(|fault| {
+        Problem::config("enclave.exchange", fault.to_string(), "correct the exchange's settings")
+    })
+}
+
+/// What the private listener needs: its token, and its certificate where it has one. The two sides' tokens differ.
+pub fn private(
+    listener: &ListenerSettings,
+    exchange: &ExchangeSettings,
+) -> Result<(OwnToken, Option<Arc<rustls::ServerConfig>>), Problem> {
+    let field = "enclave.exchange.listener.token";
+    let text = text_of(field, &listener.token)?;
+    let cure = "write at least 32 random characters, such as 32 bytes in hex";
+    let token = OwnToken::new(&text).map_err(|no| Problem::config(field, no.to_string(), cure))?;
+    if let Some(other) = &exchange.token
+        && *other.read("enclave.exchange.token")? == *text
+    {
+        let cure = "make a token of its own for each direction";
+        return Err(Problem::config(field, "is the token of enclave.exchange.token as well", cure));
+    }
+    let tls = listener.tls.as_ref().map(|(certificate, key)| {
+        let identity = pki::read_identity(certificate, key)?;
+        let field = "enclave.exchange.listener.tls";
+        let tls = tls::server_config(Identity { chain: identity.chain, key: identity.key });
+        tls.map_err(|error| Problem::config(field, error.to_string(), "name a certificate and its key"))
+    });
+    Ok((token, tls.transpose()?))
+}
+
+async fn data_key(source: &DataKeySource, line: Option<&Line>) -> Result<DataKey, Problem> {
+    let field = "enclave.encryption_key";
+    match source {
+        DataKeySource::Hex(place) => {
+            load::hex_key("enclave.data_key", place).map(|key| DataKey::new(key.expose()))
+        }
+        DataKeySource::Plain(secret) => data_key::plain(&secret.read(field)?).map_err(no_data_key),
+        DataKeySource::Wrapped(secret, place) => {
+            let line = line.ok_or_else(|| no_data_key(LineFault::Setup.into()))?;
+            data_key::unwrapped(line, place, &secret.read(field)?).await.map_err(no_data_key)
+        }
+    }
+}
+
+/// Why there is no data key, and what to set.
+pub fn no_data_key(fault: DataKeyFault) -> Problem {
+    let (field, cure) = match fault {
+        DataKeyFault::Input | DataKeyFault::NotBase64 | DataKeyFault::Length(_) => (
+            "enclave.encryption_key",
+            "set it (VEGA_ENCRYPTION_KEY_BASE64) to base64 of 32 random bytes, or set decrypt_url (VEGA_DECRYPT_API_ENDPOINT) to \
+             the service that turns it into them",
+        ),
+        DataKeyFault::Service(_)
+        | DataKeyFault::NoOutput
+        | DataKeyFault::OutputNotBase64
+        | DataKeyFault::OutputLength(_) => (
+            "enclave.decrypt_url",
+            "set it (VEGA_DECRYPT_API_ENDPOINT) to a service that answers {\"outputKey\": base64 of 32 bytes} to \
+             {\"inputKey\": …}; it gets the same token as every other call",
+        ),
+    };
+    Problem::config(field, fault.to_string(), cure)
 }
 
 /// The certificate of a listener that asks for none.
@@ -161,11 +270,15 @@ pub fn server_identity(files: &PemFiles) -> Result<Identity, Problem> {
 
 /// The roots that the other side's certificate must lead to.
 pub fn roots(files: &PemFiles) -> Result<RootCertStore, Problem> {
+    roots_of("tls.ca", &files.authority)
+}
+
+fn roots_of(field: &str, path: &Path) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
-    for authority in pki::read_certificates(&files.authority)? {
+    for authority in pki::read_certificates(path)? {
         roots
             .add(authority)
-            .map_err(|error| Problem::config("tls.ca", error.to_string(), "name a CA's certificate"))?;
+            .map_err(|error| Problem::config(field, error.to_string(), "name a CA's certificate"))?;
     }
     Ok(roots)
 }

@@ -46,7 +46,12 @@ struct UserHead<'a> {
 enum AssetHead<'a> {
     Told(&'a AssetInfo),
     #[serde(rename_all = "camelCase")]
-    Known { symbol: &'a str, network: &'a str, amount: String, is_exceeding_threshold: bool },
+    Known {
+        symbol: &'a str,
+        network: &'a str,
+        amount: String,
+        is_exceeding_threshold: bool,
+    },
 }
 
 /// The decimals of an asset the enclave knows by its ticker.

@@ -133,7 +133,15 @@ mod tests {
         };
         let good = format!("Bearer {secret}");
         assert!(admits(&[&good]) && admits(&[&good.replace("Bearer", "bearer")]));
-        for bad in ["", "Bearer", "Bearer ", secret, &format!("Basic {secret}"), &format!("{good}0"), &good.replace("ef", "fe")] {
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            secret,
+            &format!("Basic {secret}"),
+            &format!("{good}0"),
+            &good.replace("ef", "fe"),
+        ] {
             assert!(!admits(&[bad]), "{bad}");
         }
         assert!(!admits(&[]) && !admits(&[&good, &good]), "one header, once");

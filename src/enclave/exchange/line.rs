@@ -110,7 +110,11 @@ pub struct Line {
 
 impl Line {
     /// A line that believes these roots, shows this token and calls only these addresses.
-    pub fn new(roots: RootCertStore, auth: Option<Auth>, allow: Option<AllowList>) -> Result<Self, LineFault> {
+    pub fn new(
+        roots: RootCertStore,
+        auth: Option<Auth>,
+        allow: Option<AllowList>,
+    ) -> Result<Self, LineFault> {
         let client = |inner_only| {
             let tls = tls::client_config(roots.clone()).map_err(|_| LineFault::Setup)?;
             reqwest::Client::builder()

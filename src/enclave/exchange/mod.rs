@@ -4,11 +4,16 @@
 //! `listener`, `asked` and `told` (what the exchange asks of us, and what it is told). No withdrawals, no policy, no keys to coins.
 
 mod answers;
+mod asked;
 pub mod auth;
 pub mod client;
 pub mod data_key;
+mod errors;
 mod fields;
 pub mod line;
+pub mod listener;
+mod query;
+mod told;
 
 pub use self::auth::{Auth, AuthFault};
 pub use self::client::{HttpBackend, Places};

@@ -22,7 +22,11 @@ fn payload() -> Payload {
     Payload::parse(both.to_string().as_bytes(), NOW).unwrap()
 }
 
-fn question<'a>(payload: Option<&'a Payload>, info: Option<&'a AssetInfo>, required: &'a [String]) -> Question<'a> {
+fn question<'a>(
+    payload: Option<&'a Payload>,
+    info: Option<&'a AssetInfo>,
+    required: &'a [String],
+) -> Question<'a> {
     Question {
         uuid: UUID,
         originating_vasp: VaspId(u64::MAX),
@@ -94,7 +98,8 @@ fn user(answer: &Value) -> Result<(Decision, Reason, Option<String>), LineFault>
 
 #[test]
 fn a_yes_about_a_person_is_a_whole_answer_or_none() {
-    let good = json!({ "result": "VERIFIED", "reason": "OK", "version": "1.0", "ivms101": beneficiary("bc1q") });
+    let good =
+        json!({ "result": "VERIFIED", "reason": "OK", "version": "1.0", "ivms101": beneficiary("bc1q") });
     assert_eq!(user(&good), Ok((Decision::Verified, Reason::Ok, None)));
     let with = |key: &str, value: Value| {
         let mut other = good.clone();
@@ -134,7 +139,8 @@ fn a_yes_about_a_person_is_a_whole_answer_or_none() {
     ] {
         assert_eq!(user(&no).err(), Some(LineFault::Malformed(field)), "{no}");
     }
-    for no in ["", "<html>", "{\"result\":\"VERIFIED\"", "{\"result\":\"VERIFIED\",\"result\":\"VERIFIED\"}"] {
+    for no in ["", "<html>", "{\"result\":\"VERIFIED\"", "{\"result\":\"VERIFIED\",\"result\":\"VERIFIED\"}"]
+    {
         assert_eq!(user_answer(no.as_bytes(), NOW).err(), Some(LineFault::Malformed("body")), "{no}");
     }
 }
@@ -149,13 +155,23 @@ fn another_address_given_back_is_passed_on_as_it_is() {
 #[test]
 fn a_no_needs_no_persons_and_keeps_its_message() {
     let table = [
-        (json!({ "result": "DENIED", "reason": "LACK-OF-INFORMATION", "message": "NATURAL_PERSON_NATIONALITY" }),
-            (Decision::Denied, Reason::LackOfInformation, Some("NATURAL_PERSON_NATIONALITY".to_owned()))),
-        (json!({ "result": "DENIED", "reason": "SOMETHING-NEW" }), (Decision::Denied, Reason::UndefinedError, None)),
+        (
+            json!({ "result": "DENIED", "reason": "LACK-OF-INFORMATION", "message": "NATURAL_PERSON_NATIONALITY" }),
+            (Decision::Denied, Reason::LackOfInformation, Some("NATURAL_PERSON_NATIONALITY".to_owned())),
+        ),
+        (
+            json!({ "result": "DENIED", "reason": "SOMETHING-NEW" }),
+            (Decision::Denied, Reason::UndefinedError, None),
+        ),
         (json!({ "result": "DENIED" }), (Decision::Denied, Reason::UndefinedError, None)),
-        (json!({ "result": "DENIED", "reason": "REQUEST-TIMEOUT" }), (Decision::Denied, Reason::UndefinedError, None)),
-        (json!({ "result": "DENIED", "reason": "MISMATCHED-NAME", "ivms101": beneficiary("bc1q") }),
-            (Decision::Denied, Reason::MismatchedName, None)),
+        (
+            json!({ "result": "DENIED", "reason": "REQUEST-TIMEOUT" }),
+            (Decision::Denied, Reason::UndefinedError, None),
+        ),
+        (
+            json!({ "result": "DENIED", "reason": "MISMATCHED-NAME", "ivms101": beneficiary("bc1q") }),
+            (Decision::Denied, Reason::MismatchedName, None),
+        ),
         (json!({ "result": "UNKNOWN" }), (Decision::Denied, Reason::UnknownAddress, None)),
         (json!({ "result": "ERROR", "reason": "OK" }), (Decision::Error, Reason::UndefinedError, None)),
         (json!({ "result": "PENDING" }), (Decision::Error, Reason::UndefinedError, None)),
@@ -175,10 +191,17 @@ fn an_address_is_answered_in_either_spelling() {
     let at = "2026-01-31T00:00:00Z";
     let yes = json!({ "accountVerificationResult": "VERIFIED", "verifiedAt": at });
     assert_eq!(account(yes), Ok((Decision::Verified, Reason::Ok)));
-    assert_eq!(account(json!({ "result": "VERIFIED", "reason": "OK" })), Ok((Decision::Verified, Reason::Ok)));
+    assert_eq!(
+        account(json!({ "result": "VERIFIED", "reason": "OK" })),
+        Ok((Decision::Verified, Reason::Ok))
+    );
     let no = json!({ "accountVerificationResult": "DENIED", "reason": "UNKNOWN-ADDRESS", "verifiedAt": at });
     assert_eq!(account(no), Ok((Decision::Denied, Reason::UnknownAddress)));
-    for bad in [json!({}), json!({ "accountVerificationResult": "OK" }), json!({ "accountVerificationResult": null })] {
+    for bad in [
+        json!({}),
+        json!({ "accountVerificationResult": "OK" }),
+        json!({ "accountVerificationResult": null }),
+    ] {
         assert_eq!(account(bad.clone()), Err(()), "{bad}");
     }
 }
@@ -186,11 +209,14 @@ fn an_address_is_answered_in_either_spelling() {
 #[test]
 fn a_transfer_is_the_one_that_was_asked_about() {
     let read = |answer: Value| transaction_answer(answer.to_string().as_bytes(), UUID);
-    let mined = read(json!({ "verificationUuid": UUID, "transactionStatus": "WAIT-CONFIRM", "txHash": "ab", "vout": 1 }));
+    let mined = read(
+        json!({ "verificationUuid": UUID, "transactionStatus": "WAIT-CONFIRM", "txHash": "ab", "vout": 1 }),
+    );
     let expected =
         Transfer { status: TransferStatus::WaitConfirm, tx_hash: Some("ab".into()), vout: Some("1".into()) };
     assert_eq!(mined, Ok(expected));
-    let waiting = read(json!({ "verificationUuid": UUID, "transactionStatus": "PENDING", "txHash": "", "vout": null }));
+    let waiting =
+        read(json!({ "verificationUuid": UUID, "transactionStatus": "PENDING", "txHash": "", "vout": null }));
     assert_eq!(waiting, Ok(Transfer { status: TransferStatus::Pending, tx_hash: None, vout: None }));
     for bad in [
         json!({ "verificationUuid": "5f0c2d4e-7c1b-4a8e-9d51-2b6a0d3a9f11", "transactionStatus": "CONFIRMED" }),

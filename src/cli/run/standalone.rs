@@ -1,0 +1,106 @@
+//! The enclave that stands alone, so that an exchange can meet the travel rule with this module and nothing else; and the private
+//! listener, which the signer opens in the same way.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{assemble, listen, protect, ready, serve, speak, stop_signal};
+use crate::cli::answer::{Answer, Out};
+use crate::cli::config::environment::Variables;
+use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load};
+use crate::cli::problem::{Exit, Problem};
+use crate::enclave::Enclave;
+use crate::enclave::exchange::listener;
+use crate::enclave::wire::tls::Guests;
+use crate::evidence::Trust;
+use crate::flow::context::machine_clock;
+
+/// What the enclave takes.
+#[derive(Debug, Args)]
+pub struct EnclaveArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", required_unless_present = "from_env")]
+    pub config: Option<PathBuf>,
+    /// Read the documented VEGA_* variables, and COUNTERSIGN_ENCLAVE_* for what they have no name for
+    #[arg(long)]
+    pub from_env: bool,
+    /// Validate the configuration and everything it names, say so part by part, and exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Runs an enclave without a signer.
+pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
+    let variables = Variables::of_process();
+    let overlooked = if args.from_env { String::new() } else { variables.names().join(", ") };
+    let mut settings = config::enclave(args.config.as_deref(), args.from_env.then_some(variables))?;
+    if !overlooked.is_empty() {
+        settings.notices.push(format!("set and not read, since --from-env was not given: {overlooked}"));
+    }
+    if args.check {
+        return Ok(check::enclave(&settings));
+    }
+    protect(settings.memory_lock)?;
+    speak(&settings.tracing)?;
+    serve(stand(settings, out))
+}
+
+async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
+    settings.notices.iter().for_each(|notice| warn!("{notice}"));
+    let trust = load::trust(&settings.trust)?;
+    let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
+    let enclave = Arc::new(assemble::enclave(&settings.enclave, &trust, listener).await?);
+    let desk = open_desk(&settings.enclave, &trust, enclave.clone()).await?;
+    let mut listeners = vec![("travel_rule", address)];
+    listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));
+    let stopped = stop_signal()?;
+    ready(out, "enclave", &listeners);
+    stopped.await;
+    if let Some(desk) = desk {
+        desk.stop().await;
+    }
+    if let Some(enclave) = Arc::into_inner(enclave) {
+        enclave.stop().await;
+    }
+    Ok(Answer::silent(Exit::Ok))
+}
+
+/// The open private listener.
+pub(super) struct Desk {
+    /// Where it is.
+    pub(super) address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Desk {
+    /// Takes nothing new, and lets open requests finish for a while.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// Opens the private listener, if the settings have one.
+pub(super) async fn open_desk(
+    settings: &EnclaveSettings,
+    trust: &Trust,
+    enclave: Arc<Enclave>,
+) -> Result<Option<Desk>, Problem> {
+    let Some(exchange) = &settings.exchange else { return Ok(None) };
+    let Some(own) = &exchange.listener else { return Ok(None) };
+    let (token, tls) = assemble::private(own, exchange)?;
+    let (listener, address) = listen("enclave.exchange.listener.listen", own.listen).await?;
+    let stop = CancellationToken::new();
+    let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive };
+    let names = trust.vasps().map(|vasp| (vasp.id, vasp.name.clone())).collect();
+    let standing = listener::Standing { listener, guests, tls, token, names, now: machine_clock() };
+    let serving = listener::serve(enclave, standing, stop.clone());
+    Ok(Some(Desk { address, stop, task: tokio::spawn(serving) }))
+}
