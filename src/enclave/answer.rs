@@ -5,6 +5,9 @@ pub use crate::evidence::{AnswerKind as Kind, AnswerResult as Decision};
 use crate::evidence::answer::{REASON_OK, parse_answer};
 use crate::withdrawal::Seconds;
 
+/// Longest message beside a reason, in bytes.
+const MESSAGE_LEN_MAX: usize = 1024;
+
 /// Why, in the network's codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -82,6 +85,12 @@ impl Reason {
 /// Reads the word of a kind.
 pub(super) fn kind_of(text: &str) -> Option<Kind> {
     [Kind::User, Kind::Account].into_iter().find(|kind| kind.as_str() == text)
+}
+
+/// A message as it may be kept and passed on: bounded, and in plain characters.
+pub(super) fn plain_message(text: String) -> Option<String> {
+    let plain = !text.is_empty() && text.len() <= MESSAGE_LEN_MAX && !text.chars().any(char::is_control);
+    plain.then_some(text)
 }
 
 /// When a kept answer was given; one that cannot be read is as old as can be.

@@ -3,25 +3,23 @@
 use std::sync::PoisonError;
 
 use axum::http::Method;
-use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::Signer;
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::Decision;
-use super::database::{Signed, Verification};
-use super::ivms::{Beneficiary, Payload, Text};
-use super::letter::{
-    Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
-};
-use super::room::{CALL_TIME, Room, entropy};
-use super::seal::{self, Direction, Envelope, pad};
+use super::answer::{Decision, plain_message};
+use super::database::{Origin, Signed, Verification};
+use super::ivms::{Beneficiary, Text};
+use super::letter::{Asked, SealedReply, binding, check_signature, identifier, is_uuid};
+use super::parcel::sealed_letter;
+use super::room::{CALL_TIME, Room};
+use super::seal::{self, Direction, Envelope};
 use super::wire::client::CallFault;
 use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
-use crate::withdrawal::{Seconds, VaspId};
+use crate::withdrawal::VaspId;
 
 const UUIDS_AHEAD: usize = 32;
 
@@ -51,11 +49,23 @@ impl From<super::database::DatabaseFault> for Miss {
     }
 }
 
-/// Sends the envelope (again) and reads what has become of it. A refused envelope is sealed anew, once in a try.
-pub(super) async fn exchange(
-    room: &Room,
-    v: &mut Verification,
-) -> Result<Option<(Signed, Zeroizing<Vec<u8>>)>, Miss> {
+/// A reply that is believed.
+pub(super) struct Given {
+    pub(super) answer: Signed,
+    /// The whole reply, as it is kept.
+    pub(super) plain: Zeroizing<Vec<u8>>,
+    pub(super) decision: Decision,
+    pub(super) reason: String,
+    pub(super) message: Option<String>,
+    /// The beneficiary as its VASP knows it; empty if it was not given.
+    pub(super) beneficiary: Text,
+    /// Whether that one has the address that was asked about.
+    pub(super) matched: bool,
+}
+
+/// Sends the envelope (again) and reads what has become of it. What is refused, or an order's unreadable reply, is sealed anew, once
+/// in a try.
+pub(super) async fn exchange(room: &Room, v: &mut Verification) -> Result<Option<Given>, Miss> {
     let mut left = 2;
     loop {
         left -= 1;
@@ -64,15 +74,32 @@ pub(super) async fn exchange(
         let path = format!("/v1/verifications?wait_ms={}", room.limits.answer_wait.as_millis());
         let again = match room.relay::<_, Fate>(Method::POST, &path, time, &parcel).await {
             Ok(Fate::Waiting) => return Ok(None),
-            Ok(Fate::Answered { envelope }) => return opened(room, v, &parcel, &envelope).await.map(Some),
+            Ok(Fate::Answered { envelope }) => match opened(room, v, &parcel, &envelope).await {
+                Ok(given) => return Ok(Some(given)),
+                Err(miss @ Miss::Reply(_)) => {
+                    // The relay would give the same bytes again.
+                    forget(room, v.uuid.as_deref()).await;
+                    renew(room, v).await?;
+                    if left == 0 || v.origin != Origin::Order {
+                        return Err(miss);
+                    }
+                    continue;
+                }
+                Err(miss) => return Err(miss),
+            },
             Ok(Fate::Refused { error }) => Miss::Refused(plain_code(error)),
             Err(fault) if fault.is("uuid_unknown") => {
-                // The relay has started anew: none of the uuids it gave is good any more.
+                // Another relay: none of the uuids the other one gave is good any more.
                 room.uuids.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 fault.into()
             }
+            // It still carries what was sealed before.
+            Err(fault) if fault.is("uuid_reused") && v.origin == Origin::Order => fault.into(),
             Err(fault) => return Err(fault.into()),
         };
+        if v.origin == Origin::Order {
+            forget(room, v.uuid.as_deref()).await;
+        }
         renew(room, v).await?;
         if left == 0 {
             return Err(again);
@@ -80,16 +107,13 @@ pub(super) async fn exchange(
     }
 }
 
-/// Lets go of uuid, envelope and the counterparty's cached keys: one of them is not good any more.
+/// Lets go of envelope, the counterparty's cached keys, and the uuid unless it was promised: one of them is not good any more.
 async fn renew(room: &Room, v: &mut Verification) -> Result<(), Miss> {
-    room.db.verification_sent(&v.row_key, None).await?;
-    room.db.peer_keys_forget(vasp(v)?).await?;
-    (v.uuid, v.envelope) = (None, None);
+    let uuid = v.uuid.take().filter(|_| v.origin == Origin::Order);
+    room.db.verification_sent(&v.row_key, uuid.as_deref(), None).await?;
+    room.db.peer_keys_forget(v.counterparty()).await?;
+    (v.uuid, v.envelope) = (uuid, None);
     Ok(())
-}
-
-fn vasp(v: &Verification) -> Result<VaspId, EnclaveFault> {
-    Ok(VaspId::parse(&v.counterparty)?)
 }
 
 /// The parcel of a verification: the one sent before, or a new one, kept before it leaves.
@@ -98,20 +122,23 @@ async fn parcel(room: &Room, v: &mut Verification) -> Result<Parcel, Miss> {
     let (key_type, uuid, envelope) = match v.uuid.clone().zip(sealed) {
         Some((uuid, (key_type, envelope))) => (key_type, uuid, envelope),
         None => {
-            let (to, uuid) = (vasp(v)?, fresh_uuid(room).await?);
-            let key_type = room.limits.key_type;
+            let uuid = match v.uuid.clone() {
+                Some(uuid) => uuid,
+                None => fresh_uuid(room).await?,
+            };
+            let (to, key_type) = (v.counterparty(), v.key_type);
             let key =
                 peer_key(room, to, (key_type, &identifier(key_type, to, &v.destination, &uuid))).await?;
             let envelope = sealed_request(room, v, &uuid, &key).await?;
             let text = envelope_text(&envelope, key_type)?;
-            room.db.verification_sent(&v.row_key, Some((&uuid, &text))).await?;
+            room.db.verification_sent(&v.row_key, Some(&uuid), Some(&text)).await?;
             (v.uuid, v.envelope) = (Some(uuid.clone()), Some(text));
             (key_type.as_str().to_owned(), uuid, envelope)
         }
     };
     Ok(Parcel {
         from: room.vasp.to_string(),
-        to: v.counterparty.clone(),
+        to: v.counterparty().to_string(),
         uuid,
         kind: v.kind.clone(),
         key_type,
@@ -126,8 +153,7 @@ fn envelope_text(envelope: &Envelope, key_type: KeyType) -> Result<String, Miss>
 /// Seals a verification that is not written down yet, if uuid and key are here: it is then written once instead of twice.
 /// Whatever is missing is fetched later, by [`exchange`].
 pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
-    let key_type = room.limits.key_type;
-    let Ok(to) = vasp(v) else { return };
+    let (to, key_type) = (v.counterparty(), v.key_type);
     // A key for one verification is never here before its uuid was chosen.
     let purpose = identifier(key_type, to, &v.destination, "");
     let Ok(Some(key)) = cached_key(room, to, (key_type, &purpose)).await else { return };
@@ -139,23 +165,13 @@ pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
 }
 
 async fn sealed_request(room: &Room, v: &Verification, uuid: &str, key: &[u8; 32]) -> Result<Envelope, Miss> {
-    let (to, key_type) = (vasp(v)?, room.limits.key_type);
-    let ours = identifier(key_type, room.vasp, &v.destination, uuid);
-    let reply_key = room.own_key((key_type, &ours), room.vasp).await?;
-    let reply_key = room.signed_key((key_type, &ours), &reply_key.public);
-    let asked = asked(v, uuid)?;
-    let binding = binding(Direction::Request, uuid, room.vasp, to, key_type);
-    let signature = room.identity.sign(&request_text(binding, asked.as_str(), &reply_key)).to_bytes();
-    let request = SealedRequest { asked, reply_key, signature: BASE64.encode(&signature) };
-    let plain = Zeroizing::new(serde_json::to_string(&request).map_err(|_| CallFault::Unreadable)?);
-    seal::seal(key, binding, pad(plain).as_bytes(), entropy()?)
-        .map_err(|_| Miss::Reply("the key seals nothing"))
+    let way = (Direction::Request, v.key_type);
+    let sealed = sealed_letter(room, (v.counterparty(), key), way, (uuid, &v.destination), asked(v, uuid)?);
+    sealed.await?.map_err(|_| Miss::Reply("the key seals nothing"))
 }
 
 /// What is asked, as JSON. The same for the same verification and uuid: the counterparty knows a repetition by it.
 fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
-    let ivms101 =
-        v.ivms.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
     let asked = Asked {
         uuid: uuid.to_owned(),
         kind: v.kind.clone(),
@@ -164,9 +180,20 @@ fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
         destination: v.destination.clone(),
         amount: v.amount.clone(),
         request_digest: v.request_digest.clone(),
-        ivms101,
+        ivms101: payload_text(v),
+        asset_info: v.asset_info.clone(),
+        required: v.required.clone(),
     };
     Ok(Text::new(serde_json::to_string(&asked).map_err(|_| CallFault::Unreadable)?))
+}
+
+/// The canonical payload of originator and beneficiary; empty if nobody is named.
+fn payload_text(v: &Verification) -> String {
+    match (&v.originator, &v.beneficiary) {
+        (Some(o), Some(b)) => format!("{{\"beneficiary\":{},\"originator\":{}}}", b.as_str(), o.as_str()),
+        (None, Some(b)) => format!("{{\"beneficiary\":{}}}", b.as_str()),
+        (_, None) => String::new(),
+    }
 }
 
 /// The counterparty's key from the cache, while it is young. Its signature is checked all the same.
@@ -183,7 +210,7 @@ async fn cached_key(
 }
 
 /// The counterparty's key: from the cache, otherwise asked for.
-async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
+pub(super) async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
     let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
     let now = (room.now)();
     if let Some(public) = cached_key(room, vasp, purpose).await? {
@@ -205,7 +232,7 @@ async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result
     Ok(public)
 }
 
-async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
+pub(super) async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
     if let Some(uuid) = uuid_at_hand(room) {
         return Ok(uuid);
     }
@@ -221,28 +248,9 @@ fn uuid_at_hand(room: &Room) -> Option<String> {
 }
 
 /// Opens a reply and believes it only if every field is what was asked, under the pinned signature.
-async fn opened(
-    room: &Room,
-    v: &mut Verification,
-    parcel: &Parcel,
-    envelope: &Envelope,
-) -> Result<(Signed, Zeroizing<Vec<u8>>), Miss> {
-    let result = open_reply(room, v, parcel, envelope).await;
-    if let Err(Miss::Reply(_)) = &result {
-        // The relay would give the same bytes again: ask anew under another uuid.
-        forget(room, v).await;
-        renew(room, v).await?;
-    }
-    result
-}
-
-async fn open_reply(
-    room: &Room,
-    v: &Verification,
-    parcel: &Parcel,
-    envelope: &Envelope,
-) -> Result<(Signed, Zeroizing<Vec<u8>>), Miss> {
-    let (from, key_type) = (vasp(v)?, KeyType::parse(&parcel.key_type).ok_or(Miss::Reply("no key type"))?);
+async fn opened(room: &Room, v: &Verification, parcel: &Parcel, envelope: &Envelope) -> Result<Given, Miss> {
+    let (from, key_type) =
+        (v.counterparty(), KeyType::parse(&parcel.key_type).ok_or(Miss::Reply("no key type"))?);
     let own =
         room.db.own_key_named(&envelope.key_id).await?.ok_or(Miss::Reply("sealed to no key of ours"))?;
     let binding = binding(Direction::Reply, &parcel.uuid, from, room.vasp, key_type);
@@ -252,52 +260,68 @@ async fn open_reply(
     let identity = room.peers.get(&from).ok_or(EnclaveFault::VaspUnknown(from))?;
     let signature = check_signature(identity, reply.answer.as_bytes(), &reply.signature);
     let signature = signature.ok_or(Miss::Reply("the answer's signature does not hold"))?;
-    check_answer(room, v, &parcel.uuid, &reply).map_err(Miss::Reply)?;
-    Ok((Signed { text: reply.answer, signature }, plain))
+    let answer = check_answer(room, v, &parcel.uuid, &reply).map_err(Miss::Reply)?;
+    let matched = is_matched(room, v, reply.ivms101.as_str()).map_err(Miss::Reply)?;
+    if !matched && v.origin != Origin::Order {
+        return Err(Miss::Reply("the beneficiary given back has another address"));
+    }
+    Ok(Given {
+        answer: Signed { text: reply.answer, signature },
+        plain,
+        decision: answer.result,
+        reason: answer.reason,
+        message: reply.message.and_then(plain_message),
+        beneficiary: reply.ivms101,
+        matched,
+    })
 }
 
-/// Every field against what was asked; the persons given back must be for the same address.
-fn check_answer(room: &Room, v: &Verification, uuid: &str, reply: &SealedReply) -> Result<(), &'static str> {
+/// Every field against what was asked.
+fn check_answer(
+    room: &Room,
+    v: &Verification,
+    uuid: &str,
+    reply: &SealedReply,
+) -> Result<VerificationAnswer, &'static str> {
     let answer = parse_answer(&reply.answer).map_err(|_| "the answer is not in canonical form")?;
     let now = (room.now)();
     let same = [
         (answer.uuid.hyphenated().to_string() == uuid, "the answer is for another uuid"),
         (answer.kind.as_str() == v.kind, "the answer is of another kind"),
         (answer.originating_vasp == room.vasp, "the answer is for another VASP"),
-        (answer.beneficiary_vasp.to_string() == v.counterparty, "the answer is from another VASP"),
+        (answer.beneficiary_vasp == v.counterparty(), "the answer is from another VASP"),
         (answer.asset.to_string() == v.asset, "the answer is for another asset"),
         (answer.network.as_str() == v.network, "the answer is for another network"),
         (answer.destination == v.destination, "the answer is for another address"),
         (answer.amount.to_string() == v.amount, "the answer is for another amount"),
         (HEXLOWER.encode(&answer.request_digest) == v.request_digest, "the answer is for another request"),
-        (answer.answered_at.plus(SKEW_MAX_S) >= v.created_at, "the answer is older than the request"),
+        (answer.answered_at.plus(SKEW_MAX_S) >= v.asked_at, "the answer is older than the request"),
         (answer.answered_at <= now.plus(SKEW_MAX_S), "the answer is from the future"),
-        (is_committed(v, &answer, &reply.salt, now), "the answer is about another person"),
+        (is_committed(v, &answer, &reply.salt), "the answer is about another person"),
     ];
     if let Some((_, problem)) = same.into_iter().find(|(same, _)| !same) {
         return Err(problem);
     }
-    let given = reply.ivms101.as_str();
+    Ok(answer)
+}
+
+/// Whether the beneficiary that came back, if one did, has the address that was asked about.
+fn is_matched(room: &Room, v: &Verification, given: &str) -> Result<bool, &'static str> {
     if given.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    let beneficiary =
-        Beneficiary::parse(given.as_bytes(), now).map_err(|_| "the beneficiary given back is malformed")?;
-    if beneficiary.account() == v.destination {
-        Ok(())
-    } else {
-        Err("the beneficiary given back has another address")
-    }
+    let given = Beneficiary::parse(given.as_bytes(), (room.now)());
+    let given = given.map_err(|_| "the beneficiary given back is malformed")?;
+    Ok(given.account() == v.destination)
 }
 
 /// Whether the commitment in the answer is to the very beneficiary that was asked about.
-fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str, now: Seconds) -> bool {
-    let (Some(payload), Some(committed)) = (v.ivms.as_ref(), answer.commitment) else {
-        return v.ivms.is_none() && answer.commitment.is_none();
+fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str) -> bool {
+    let (Some(person), Some(committed)) = (v.beneficiary.as_ref(), answer.commitment) else {
+        return v.beneficiary.is_none() && answer.commitment.is_none();
     };
     let salt = HEXLOWER.decode(salt.as_bytes()).ok().and_then(|s| <[u8; 32]>::try_from(s).ok());
-    let person = Payload::parse(payload, now).ok().map(|p| p.beneficiary_canonical());
-    salt.zip(person).is_some_and(|(salt, person)| {
+    salt.is_some_and(|salt| {
         // A VASP that could not read the payload says no about nobody; a yes about a person names the person.
         committed == commitment(&salt, person.as_bytes())
             || (answer.result != Decision::Verified && committed == commitment(&salt, b""))
@@ -305,8 +329,8 @@ fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str, now: 
 }
 
 /// Tells the relay that it need not keep the parcel; if that gets lost, the parcel expires there.
-pub(super) async fn forget(room: &Room, v: &Verification) {
-    if let Some(uuid) = &v.uuid {
+pub(super) async fn forget(room: &Room, uuid: Option<&str>) {
+    if let Some(uuid) = uuid {
         let path = format!("/v1/verifications/{uuid}");
         let _ = room.relay::<_, Value>(Method::DELETE, &path, CALL_TIME, &Value::Null).await;
     }

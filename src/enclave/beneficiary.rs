@@ -9,13 +9,13 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::{Decision, Kind, Reason, kind_of};
+use super::answer::{Decision, Kind, Reason, kind_of, plain_message};
+use super::asset_info::AssetInfo;
 use super::backend::{Question, Verdict};
-use super::database::{Role, Signed, State, Verification};
-use super::ivms::{Payload, Text};
-use super::letter::{
-    Asked, SealedReply, SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
-};
+use super::database::{Origin, Role, Settled, Signed, State, Verification};
+use super::ivms::{Beneficiary, Payload, Text, are_required_codes};
+use super::letter::{Asked, SealedReply, binding, is_uuid};
+use super::parcel::{Letter, Trouble, known};
 use super::room::{Room, entropy};
 use super::seal::{self, Direction, pad};
 use super::wire::key::{KeyType, SignedKey};
@@ -29,6 +29,8 @@ use crate::withdrawal::{Amount, Asset, Invalid, Network, VaspId};
 struct Kept {
     salt: String,
     ivms101: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 /// Gives a public key out, made now if need be. Errors are codes of `docs/relay.md`.
@@ -73,31 +75,9 @@ pub(super) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
     }
 }
 
-/// What of a parcel may be logged whoever wrote it: its uuid if it is one, and its sender's id if that is a peer's.
-fn known<'a>(room: &Room, parcel: &'a Parcel) -> (Option<&'a str>, Option<u64>) {
-    let uuid = Some(parcel.uuid.as_str()).filter(|uuid| is_uuid(uuid));
-    let from = VaspId::parse(&parcel.from).ok().filter(|from| room.peers.contains_key(from));
-    (uuid, from.map(|from| from.0))
-}
-
-/// Why a parcel gets no answer now.
-enum Trouble {
-    /// Never will.
-    Refused(&'static str),
-    /// Something broke here; the relay brings it again.
-    Fault(EnclaveFault),
-}
-
-impl<E: Into<EnclaveFault>> From<E> for Trouble {
-    fn from(fault: E) -> Self {
-        Self::Fault(fault.into())
-    }
-}
-
 /// A request that was opened, with the originating VASP's signature verified.
 struct Opened {
-    from: VaspId,
-    key_type: KeyType,
+    letter: Letter,
     asked: Asked,
     /// The answer as it stands before anybody was asked: it could be signed.
     draft: VerificationAnswer,
@@ -107,12 +87,12 @@ struct Opened {
 
 async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
     let opened = open(room, parcel).await?;
-    let row = format!("{}:{}", opened.from, parcel.uuid);
+    let row = format!("{}:{}", opened.letter.from, parcel.uuid);
     let kept = match room.db.verification(Role::Beneficiary, &row).await? {
         Some(kept) => kept,
         None => {
             let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
-            room.db.verification_insert(&judged).await?;
+            room.db.verification_insert(&judged, None).await?;
             // Of two deliveries at once the first one written counts.
             room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged)
         }
@@ -125,32 +105,30 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
 
 async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {
     let no = Trouble::Refused;
-    let from = VaspId::parse(&parcel.from).map_err(|_| no("vasp_unknown"))?;
-    let identity = room.peers.get(&from).ok_or(no("vasp_unknown"))?;
-    let key_type = KeyType::parse(&parcel.key_type).ok_or(no("malformed"))?;
-    if parcel.to != room.vasp.to_string() || !is_uuid(&parcel.uuid) {
-        return Err(no("malformed"));
-    }
-    let own = room.db.own_key_named(&parcel.envelope.key_id).await?.ok_or(no("key_unknown"))?;
-    let binding = binding(Direction::Request, &parcel.uuid, from, room.vasp, key_type);
-    let plain = seal::open(&own.private, binding, &parcel.envelope).map_err(|_| no("unreadable"))?;
-    let request: SealedRequest = serde_json::from_slice(&plain).map_err(|_| no("unreadable"))?;
-    let text = request_text(binding, request.asked.as_str(), &request.reply_key);
-    check_signature(identity, &text, &request.signature).ok_or(no("signature_invalid"))?;
-    let asked: Asked = serde_json::from_str(request.asked.as_str()).map_err(|_| no("unreadable"))?;
+    let letter = Letter::open(room, parcel, Direction::Request).await?;
+    let asked: Asked = serde_json::from_str(letter.asked.as_str()).map_err(|_| no("unreadable"))?;
     if asked.uuid != parcel.uuid || asked.kind != parcel.kind {
         return Err(no("mismatch"));
     }
-    let purpose = identifier(key_type, from, &asked.destination, &asked.uuid);
-    let reply_to = request.reply_key.verify(identity, from, (key_type, &purpose), (room.now)());
     Ok(Opened {
-        from,
-        key_type,
-        draft: draft(room, from, &asked).ok_or(no("malformed"))?,
-        digest: Sha256::digest(request.asked.as_str().as_bytes()).to_vec(),
-        reply_to: reply_to.map_err(|_| no("reply_key_invalid"))?,
+        draft: draft(room, letter.from, &asked)
+            .filter(|draft| is_sound(&asked, draft))
+            .ok_or(no("malformed"))?,
+        digest: Sha256::digest(letter.asked.as_str().as_bytes()).to_vec(),
+        reply_to: letter.reply_to(room, &asked.destination, &asked.uuid)?,
         asked,
+        letter,
     })
+}
+
+/// Whether asset, worth and codes of an order say what the rest of it says.
+fn is_sound(asked: &Asked, draft: &VerificationAnswer) -> bool {
+    let same = |info: &AssetInfo| {
+        let network = info.network.as_deref().is_none_or(|network| network == draft.network.as_str());
+        let amount = info.amount_of(draft.asset).is_ok_and(|amount| amount == draft.amount);
+        info.symbol == draft.asset.symbol() && network && amount && info.check_worth().is_ok()
+    };
+    are_required_codes(&asked.required) && asked.asset_info.as_ref().is_none_or(same)
 }
 
 /// The answer without a verdict, if everything that was asked may stand in one.
@@ -182,39 +160,80 @@ async fn judge(room: &Room, opened: &Opened, row: String) -> Result<Option<Verif
         "" => Ok(None),
         text => Payload::parse(text.as_bytes(), (room.now)()).map(Some),
     };
-    let person = person_of(&payload);
-    let verdict = match payload {
-        Err(_) => Verdict::denied(Reason::LackOfInformation),
-        Ok(None) if kind == Kind::User => Verdict::denied(Reason::LackOfInformation),
-        Ok(Some(payload)) if payload.account() != asked.destination => {
-            Verdict::denied(Reason::UnknownAddress)
-        }
-        Ok(payload) => match ask_backend(room, opened, payload).await {
-            Some(verdict) => verdict,
-            None => return Ok(None),
-        },
-    };
+    let persons = payload.as_ref().ok().and_then(Option::as_ref).map(Persons::of).unwrap_or_default();
+    let Some(verdict) = verdict(room, opened, payload).await else { return Ok(None) };
     // Who could not be read is committed to as nobody.
     let salt = entropy()?;
     let answer = VerificationAnswer {
-        commitment: (kind == Kind::User).then(|| commitment(&salt, person.as_bytes())),
+        commitment: (kind == Kind::User).then(|| commitment(&salt, persons.beneficiary.as_bytes())),
         result: verdict.decision,
         reason: verdict.reason.as_str().to_owned(),
         answered_at: (room.now)(),
         ..opened.draft.clone()
     };
     let salt = if kind == Kind::User { HEXLOWER.encode(&*salt) } else { String::new() };
-    Ok(Some(written(room, opened, row, &verdict, &answer, salt)?))
+    Ok(Some(written(room, opened, (row, persons), verdict, &answer, salt)?))
 }
 
-fn person_of(payload: &Result<Option<Payload>, Invalid>) -> Zeroizing<String> {
-    let payload = payload.as_ref().ok().and_then(Option::as_ref);
-    payload.map(Payload::beneficiary_canonical).unwrap_or_default()
+/// The persons of a request as they are kept.
+#[derive(Default)]
+struct Persons {
+    originator: Zeroizing<String>,
+    originator_account: String,
+    beneficiary: Zeroizing<String>,
+}
+
+impl Persons {
+    fn of(payload: &Payload) -> Self {
+        Self {
+            originator: payload.originator_canonical(),
+            originator_account: payload.originator_account().to_owned(),
+            beneficiary: payload.beneficiary_canonical(),
+        }
+    }
+}
+
+/// The verdict that may be signed; `None` if the backend takes longer than it may.
+async fn verdict(room: &Room, opened: &Opened, payload: Result<Option<Payload>, Invalid>) -> Option<Verdict> {
+    let (asked, kind) = (&opened.asked, opened.draft.kind);
+    let named = match &payload {
+        Ok(Some(payload)) => payload.beneficiaries(),
+        _ => Vec::new(),
+    };
+    let exceeding = asked.asset_info.as_ref().is_some_and(|info| info.is_exceeding_threshold);
+    let lack = || Verdict::denied(Reason::LackOfInformation);
+    match payload {
+        Err(_) => Some(lack()),
+        Ok(None) if kind == Kind::User => Some(lack()),
+        Ok(Some(payload)) if payload.account() != asked.destination => {
+            Some(Verdict::denied(Reason::UnknownAddress).with_message(&asked.destination))
+        }
+        Ok(Some(_)) if exceeding && named.is_empty() => Some(lack().with_message("NATURAL_PERSON_NAME")),
+        Ok(payload) => {
+            let is_legal = named.first().is_some_and(|person| person.is_legal);
+            Some(supplied(ask_backend(room, opened, payload).await?, asked, is_legal))
+        }
+    }
+}
+
+/// A yes stays one only if everything that was required comes with it; nothing else does.
+fn supplied(verdict: Verdict, asked: &Asked, is_legal: bool) -> Verdict {
+    if verdict.decision != Decision::Verified || asked.required.is_empty() {
+        return verdict;
+    }
+    let beneficiary = verdict.beneficiary.unwrap_or_else(|| Beneficiary::of_account(&asked.destination));
+    let missing = beneficiary.missing(&asked.required, is_legal);
+    if missing.is_empty() {
+        Verdict { beneficiary: Some(beneficiary.cut_to(&asked.required)), ..Verdict::verified(None) }
+    } else {
+        Verdict::denied(Reason::UnavailableInformation).with_message(missing.join(","))
+    }
 }
 
 /// In a task of its own, so that a backend that panics takes nothing with it: the answer is then ERROR.
 async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> Option<Verdict> {
     let (backend, draft, symbol) = (room.backend.clone(), opened.draft.clone(), opened.draft.asset.symbol());
+    let (asset_info, required) = (opened.asked.asset_info.clone(), opened.asked.required.clone());
     let time = match draft.kind {
         Kind::User => room.limits.user_time,
         Kind::Account => room.limits.account_time,
@@ -228,8 +247,8 @@ async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> 
             destination: &draft.destination,
             amount: draft.amount,
             payload: payload.as_ref(),
-            asset_info: None,
-            required: &[],
+            asset_info: asset_info.as_ref(),
+            required: &required,
         };
         match draft.kind {
             Kind::User => backend.verify_user(&question).await,
@@ -249,36 +268,56 @@ async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> 
 fn written(
     room: &Room,
     opened: &Opened,
-    row_key: String,
-    verdict: &Verdict,
+    (row_key, persons): (String, Persons),
+    verdict: Verdict,
     answer: &VerificationAnswer,
     salt: String,
 ) -> Result<Verification, EnclaveFault> {
     let (asked, now) = (&opened.asked, answer.answered_at);
     let signed = sign_answer(answer, ed25519(&room.identity))?;
     let given = verdict.beneficiary.as_ref().filter(|_| verdict.decision == Decision::Verified);
-    let kept =
-        Kept { salt, ivms101: Text::new(given.map(|b| b.canonical().to_string()).unwrap_or_default()) };
+    let ivms101 = Text::new(given.map(|b| b.canonical().to_string()).unwrap_or_default());
+    let message = verdict.message.and_then(plain_message);
+    let kept = Kept { salt, ivms101, message: message.clone() };
     let kept =
         serde_json::to_vec(&kept).map(Zeroizing::new).map_err(|e| EnclaveFault::Config(e.to_string()))?;
+    let some = |text: Zeroizing<String>| Some(text).filter(|text| !text.is_empty());
+    let asset = answer.asset;
     Ok(Verification {
         role: Role::Beneficiary,
         row_key,
+        origin: Origin::Inbound,
         uuid: Some(asked.uuid.clone()),
         state: State::Answered,
         kind: asked.kind.clone(),
-        counterparty: opened.from.to_string(),
+        key_type: opened.letter.key_type,
+        originating_vasp: opened.letter.from,
+        beneficiary_vasp: room.vasp,
+        symbol: asset.symbol().to_owned(),
         asset: asked.asset.clone(),
         network: asked.network.clone(),
         destination: asked.destination.clone(),
         amount: asked.amount.clone(),
+        coins: match &asked.asset_info {
+            Some(info) => info.amount.clone(),
+            None => answer.amount.in_coin(asset.decimals()),
+        },
+        asset_info: asked.asset_info.clone(),
+        required: asked.required.clone(),
+        originator_account: persons.originator_account,
         request_digest: asked.request_digest.clone(),
         fingerprint: opened.digest.clone(),
-        ivms: (!asked.ivms101.is_empty()).then(|| Zeroizing::new(asked.ivms101.clone().into_bytes())),
+        originator: some(persons.originator),
+        beneficiary: some(persons.beneficiary),
         reply: Some(kept),
         envelope: None,
         answer: Some(Signed { text: signed.text, signature: signed.signature }),
-        created_at: now,
+        settled: Settled {
+            result: verdict.decision.into(),
+            reason: Some(verdict.reason.as_str().to_owned()),
+            message,
+        },
+        asked_at: now,
         expires_at: now,
         next_try_at: now,
         tries: 0,
@@ -294,9 +333,11 @@ fn seal_reply(room: &Room, opened: &Opened, kept: &Verification) -> Result<Fate,
         signature: BASE64.encode(&answer.signature),
         salt: own.salt,
         ivms101: own.ivms101,
+        message: own.message,
     };
     let plain = pad(Zeroizing::new(serde_json::to_string(&reply).map_err(|_| broken())?));
-    let binding = binding(Direction::Reply, &opened.asked.uuid, room.vasp, opened.from, opened.key_type);
+    let binding =
+        binding(Direction::Reply, &opened.asked.uuid, room.vasp, opened.letter.from, opened.letter.key_type);
     let envelope = seal::seal(&opened.reply_to, binding, plain.as_bytes(), entropy()?);
     Ok(Fate::Answered { envelope: envelope.map_err(|_| Trouble::Refused("reply_key_invalid"))? })
 }

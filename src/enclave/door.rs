@@ -1,8 +1,9 @@
 //! Owns the door for the exchange's own backend: the documented calls beside [`Enclave::verify`], and what follows a yes.
 
-use super::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspListed};
+use super::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
 use super::record::{Page, Record, Search};
-use super::{Enclave, EnclaveFault, Transfer};
+use super::reports::Of;
+use super::{Enclave, EnclaveFault, Transfer, orders, reports, telling};
 use crate::withdrawal::VaspId;
 
 impl Enclave {
@@ -12,27 +13,26 @@ impl Enclave {
     /// Errors: [`EnclaveFault::Invalid`], [`EnclaveFault::VaspUnknown`], [`EnclaveFault::QueueFull`], and [`EnclaveFault::RelayAway`]
     /// where the relay has no uuid for it.
     pub async fn order_user(&self, order: UserOrder) -> Result<Ordered, EnclaveFault> {
-        let _ = order;
-        Err(EnclaveFault::RelayAway)
+        orders::order_user(&self.room, order).await
     }
 
     /// Asks whether an address is one of the other VASP's, and waits a bounded time for the answer.
     ///
     /// Errors: as [`Enclave::order_user`], and [`EnclaveFault::NoAnswer`] (`REQUEST-TIMEOUT`) where nobody answers in time.
     pub async fn order_account(&self, order: AccountOrder) -> Result<AccountReply, EnclaveFault> {
-        let _ = order;
-        Err(EnclaveFault::NoAnswer)
+        orders::order_account(&self.room, order).await
     }
 
     /// The record of a verification, of either role, however it was born.
     pub async fn verification(&self, uuid: &str) -> Result<Option<Record>, EnclaveFault> {
-        let _ = uuid;
-        Ok(None)
+        Ok(self.room.db.record(uuid).await?)
     }
 
     /// Searches the records. Errors: [`EnclaveFault::Invalid`] where page or rows per page are out of range.
     pub async fn search(&self, search: &Search) -> Result<Page, EnclaveFault> {
-        Ok(Page { count: 0, page: search.page, rpp: search.rpp, records: Vec::new() })
+        search.check()?;
+        let (count, records) = self.room.db.records(search).await?;
+        Ok(Page { count, page: search.page, rpp: search.rpp, records })
     }
 
     /// Reports the transaction of a verified transfer: written down here, and told the other side until it has it.
@@ -40,8 +40,7 @@ impl Enclave {
     /// The same report again changes nothing. Another transaction may be reported while the last is not known to be final.
     /// Errors: [`EnclaveFault::Unknown`], [`EnclaveFault::State`], [`EnclaveFault::Invalid`].
     pub async fn report_tx(&self, uuid: &str, tx_hash: &str, vout: Option<&str>) -> Result<(), EnclaveFault> {
-        let _ = (uuid, tx_hash, vout);
-        Err(EnclaveFault::Unknown)
+        reports::report_tx(&self.room, Of::Uuid(uuid), tx_hash, vout).await
     }
 
     /// The same for a withdrawal, by the digest (hex) of its request.
@@ -51,16 +50,14 @@ impl Enclave {
         tx_hash: &str,
         vout: Option<&str>,
     ) -> Result<(), EnclaveFault> {
-        let _ = (request_digest, tx_hash, vout);
-        Err(EnclaveFault::Unknown)
+        reports::report_tx(&self.room, Of::Digest(request_digest), tx_hash, vout).await
     }
 
     /// Reports that a verified transfer will finally not happen: its record is `ERROR` from now on, here and on the other side.
     ///
     /// The same report again changes nothing. Errors: as [`Enclave::report_tx`].
     pub async fn report_error(&self, uuid: &str, report: &ErrorReport) -> Result<(), EnclaveFault> {
-        let _ = (uuid, report);
-        Err(EnclaveFault::Unknown)
+        reports::report_error(&self.room, Of::Uuid(uuid), report).await
     }
 
     /// The same for a withdrawal, by the digest (hex) of its request.
@@ -69,21 +66,26 @@ impl Enclave {
         request_digest: &str,
         report: &ErrorReport,
     ) -> Result<(), EnclaveFault> {
-        let _ = (request_digest, report);
-        Err(EnclaveFault::Unknown)
+        reports::report_error(&self.room, Of::Digest(request_digest), report).await
     }
 
     /// Asks the sending VASP how far the transfer of a verification has come that this VASP was asked about.
     ///
     /// Errors: [`EnclaveFault::Unknown`], and [`EnclaveFault::NoAnswer`] where nobody answers in time.
     pub async fn inquire(&self, uuid: &str) -> Result<Transfer, EnclaveFault> {
-        let _ = uuid;
-        Err(EnclaveFault::Unknown)
+        reports::inquire(&self.room, uuid).await
     }
 
     /// The VASPs that can be asked, with the relay's word on whether they are there.
     pub async fn vasps(&self) -> Vec<VaspListed> {
-        Vec::new()
+        let up = telling::is_up(&self.room).await;
+        let health = |vasp: &VaspId| {
+            let name = vasp.to_string();
+            if up.contains(&(name, true)) { VaspHealth::Up } else { VaspHealth::Down }
+        };
+        let mut others: Vec<VaspId> = self.room.peers.keys().copied().filter(|v| *v != self.vasp()).collect();
+        others.sort_unstable();
+        others.into_iter().map(|vasp| VaspListed { vasp, health: health(&vasp) }).collect()
     }
 
     /// The own id.

@@ -10,11 +10,11 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 
-use super::beneficiary;
 use super::room::Room;
 use super::wire::key::SignedKey;
 use super::wire::signed::Denied;
 use super::wire::{BODY_LEN_MAX, Failure, Fate, KeyAsked, Parcel};
+use super::{beneficiary, told};
 
 /// The routes of `docs/relay.md`, "what an enclave serves".
 pub(super) fn router(room: Arc<Room>) -> Router {
@@ -22,6 +22,7 @@ pub(super) fn router(room: Arc<Room>) -> Router {
         .route("/health", get(health))
         .route("/v1/inbound/keys", post(keys))
         .route("/v1/inbound/verifications", post(verifications))
+        .route("/v1/inbound/reports", post(reports))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .with_state(room)
 }
@@ -55,6 +56,18 @@ async fn verifications(
     let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
     let _place = place(&room)?;
     Ok(Json(beneficiary::receive(&room, &parcel).await))
+}
+
+async fn reports(
+    With(room): With<Arc<Room>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Fate>, Failed> {
+    let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
+    let _place = place(&room)?;
+    Ok(Json(told::receive(&room, &parcel).await))
 }
 
 /// One of the bounded places for what the relay brings.

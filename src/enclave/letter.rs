@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::asset_info::AssetInfo;
 use super::ivms::Text;
 use super::seal::{Binding, Direction};
 use super::wire::key::{KeyType, SignedKey};
@@ -25,6 +26,13 @@ pub(super) struct Asked {
     pub(super) request_digest: String,
     /// The canonical IVMS101 text, or empty.
     pub(super) ivms101: String,
+    /// Asset and worth as they were ordered.
+    #[zeroize(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asset_info: Option<AssetInfo>,
+    /// Which parts of the beneficiary are needed; all that there are, if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) required: Vec<String>,
 }
 
 /// The plaintext of a request envelope.
@@ -49,6 +57,93 @@ pub(super) struct SealedReply {
     pub(super) salt: String,
     /// The canonical beneficiary, or empty.
     pub(super) ivms101: Text,
+    /// The reason's parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
+}
+
+/// What follows a verification, inside the seal and under the originating VASP's signature.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Told {
+    pub(super) uuid: String,
+    /// Grows from report to report of one verification.
+    pub(super) number: u64,
+    pub(super) report: Report,
+}
+
+/// What is reported.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Report {
+    /// The transaction.
+    Tx {
+        tx_hash: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vout: Option<String>,
+    },
+    /// That the transfer will finally not happen.
+    Error {
+        result: String,
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+}
+
+/// The receipt for a report.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Taken {
+    /// The number of the last report taken.
+    pub(super) number: u64,
+}
+
+/// What an inquiry asks.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inquired {
+    pub(super) uuid: String,
+    pub(super) asked_at: u64,
+}
+
+/// What is said to an inquiry.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Status {
+    pub(super) status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tx_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) vout: Option<String>,
+}
+
+/// The plaintext of the reply to a report or an inquiry.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SealedWord {
+    /// [`Taken`] or [`Status`] as JSON.
+    pub(super) said: String,
+    /// Ed25519 of the answering VASP over [`word_text`], base64.
+    pub(super) signature: String,
+}
+
+/// What who answers a report or an inquiry signs: what the envelope is bound to, what it was told, and what it says.
+pub(super) fn word_text(binding: Binding<'_>, asked: &str, said: &str) -> Vec<u8> {
+    let digest = |text: &str| HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
+    let mut text = b"countersign report-reply v1\n".to_vec();
+    text.extend(binding.bytes());
+    text.extend(format!("asked: {}\nsaid: {}\n", digest(asked), digest(said)).into_bytes());
+    text
+}
+
+/// The digest that stands in the place of a withdrawal's where the exchange's backend ordered the verification. No withdrawal request
+/// has it: none begins with this heading.
+pub(super) fn order_digest(uuid: &str, from: VaspId, to: VaspId) -> String {
+    let text = format!(
+        "countersign verification-order v1\nuuid: {uuid}\noriginating_vasp: {from}\nbeneficiary_vasp: {to}\n"
+    );
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 /// What the originating VASP signs: everything the envelope is bound to, what is asked, and where the reply goes.

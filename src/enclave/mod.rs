@@ -19,11 +19,17 @@ mod known;
 mod letter;
 pub mod name;
 mod order;
+mod orders;
 mod originator;
+mod outbox;
+mod parcel;
 mod record;
+mod reports;
 mod room;
 pub mod seal;
 mod settings;
+mod telling;
+mod told;
 mod vault;
 pub mod wire;
 
@@ -96,10 +102,12 @@ impl Enclave {
         let router = inbound::router(room.clone());
         let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
         let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
+        let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let tasks = vec![
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
+            tokio::spawn(async move { tell.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),
         ];
         Ok(Self { room, address, stop, tasks })

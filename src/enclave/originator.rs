@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::{Kind, answered_at, kind_of};
+use super::answer::{Kind, Reason, answered_at, kind_of};
 use super::ask::{VerifyAsk, VerifyReply};
-use super::asking::{exchange, forget, seal_at_hand};
-use super::database::{Role, Signed, State, Verification};
+use super::asking::{Given, Miss, exchange, forget, seal_at_hand};
+use super::database::{Origin, Role, Settled, Signed, State, Verification};
 use super::ivms::Payload;
 use super::known::Known;
+use super::outbox::{callback_of, wake};
 use super::room::{CALL_TIME, Room};
 use super::wire::Endpoint;
 use crate::withdrawal::{Asset, Code, Invalid, Seconds};
@@ -95,7 +96,7 @@ fn covers(kept: &Verification, kind: Kind) -> bool {
 /// Whether a kept answer was given too long ago. One that was asked for just now is not asked for again: the counterparty's clock is
 /// behind ours, and it would say the same.
 fn is_old(kept: &Verification, since: Option<Seconds>, now: Seconds) -> bool {
-    let settled = now.since(kept.created_at).is_some_and(|age| age >= RENEW_AGAIN_S);
+    let settled = now.since(kept.asked_at).is_some_and(|age| age >= RENEW_AGAIN_S);
     kept.state == State::Answered && settled && !is_fresh(kept, since)
 }
 
@@ -132,25 +133,35 @@ fn prepare(
 ) -> Result<Verification, EnclaveFault> {
     let canonical = check_payload(ask, payload)?;
     let asked = Zeroizing::new(format!("{}\n{}\n{}", ask.kind.as_str(), ask.request_digest, *canonical));
-    let send = ask.kind == Kind::User;
+    let named = payload.filter(|_| ask.kind == Kind::User);
     Ok(Verification {
         role: Role::Originator,
         row_key: ask.request_digest.clone(),
+        origin: Origin::Withdrawal,
         uuid: None,
         state: State::Waiting,
         kind: ask.kind.as_str().to_owned(),
-        counterparty: ask.beneficiary_vasp.to_string(),
+        key_type: room.limits.key_type,
+        originating_vasp: room.vasp,
+        beneficiary_vasp: ask.beneficiary_vasp,
+        symbol: asset.symbol().to_owned(),
         asset: asset.to_string(),
         network: ask.network.clone(),
         destination: ask.destination.clone(),
         amount: ask.amount.to_string(),
+        coins: ask.amount.in_coin(asset.decimals()),
+        asset_info: None,
+        required: Vec::new(),
+        originator_account: named.map(|p| p.originator_account().to_owned()).unwrap_or_default(),
         request_digest: ask.request_digest.clone(),
         fingerprint: room.db.vault().fingerprint(&asked).to_vec(),
-        ivms: send.then(|| Zeroizing::new(canonical.as_bytes().to_vec())),
+        originator: named.map(Payload::originator_canonical).filter(|text| !text.is_empty()),
+        beneficiary: named.map(Payload::beneficiary_canonical),
         reply: None,
         envelope: None,
         answer: None,
-        created_at: now,
+        settled: Settled::waiting(),
+        asked_at: now,
         expires_at: now.plus(room.limits.expiry_s),
         next_try_at: now,
         tries: 0,
@@ -180,20 +191,20 @@ fn check_payload(ask: &VerifyAsk, payload: Option<&Payload>) -> Result<Zeroizing
 async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, EnclaveFault> {
     check_bound(room).await?;
     seal_at_hand(room, &mut fresh).await;
-    if room.db.verification_insert(&fresh).await? {
+    if room.db.verification_insert(&fresh, None).await? {
         return Ok(fresh);
     }
     // Asked twice at the same moment: the first one written counts.
     Ok(room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh))
 }
 
-async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
+pub(super) async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
     let waiting = room.db.verifications_waiting().await?;
     if waiting >= room.limits.waiting_max { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
 }
 
 /// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
-fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
+pub(super) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
     let mut trying = room.trying.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(done) = trying.get(key).filter(|done| done.has_changed().is_ok()) {
         return done.clone();
@@ -211,7 +222,7 @@ fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
         let _ = over.send(());
         // After those who wait were told: it is no business of theirs.
         if let Some(v) = answered {
-            forget(&room, &v).await;
+            forget(&room, v.uuid.as_deref()).await;
         }
         drop(place);
     });
@@ -224,21 +235,52 @@ async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, Enclave
     let Some(mut v) = kept.filter(|v| v.state == State::Waiting) else { return Ok(None) };
     let now = (room.now)();
     if now >= v.expires_at {
-        room.db.verification_expired(key).await?;
+        end(room, &v, &Settled::denied(Reason::RequestTimeout), now).await?;
         return Ok(None);
     }
     match exchange(room, &mut v).await {
-        Ok(Some((answer, reply))) => {
-            if room.db.verification_answered(&v, &answer, &reply).await? {
-                room.known.keep(key, &answer);
-            }
-            return Ok(Some(v));
-        }
+        Ok(Some(given)) => return keep(room, v, &given).await.map(Some),
         Ok(None) => {}
+        // An order is told that its answer cannot be read; a withdrawal is asked about again.
+        Err(Miss::Reply(problem)) if v.origin == Origin::Order => {
+            tracing::warn!(request = key, problem, "a verification was answered unreadably");
+            end(room, &v, &Settled::error(), now).await?;
+            return Ok(None);
+        }
         Err(miss) => tracing::warn!(request = key, %miss, "a verification brought no answer"),
     }
     put_off(room, &v, now).await?;
     Ok(None)
+}
+
+/// Keeps a believed answer, and writes down that the backend is to be told if it ordered the verification.
+async fn keep(room: &Room, v: Verification, given: &Given) -> Result<Verification, EnclaveFault> {
+    let now = (room.now)();
+    if !given.matched {
+        end(room, &v, &Settled::denied(Reason::BeneficiaryAccountNotMatched), now).await?;
+        return Ok(v);
+    }
+    let settled = Settled {
+        result: given.decision.into(),
+        reason: Some(given.reason.clone()),
+        message: given.message.clone(),
+    };
+    let callback = callback_of(&v, &settled, given.beneficiary.as_str());
+    let kept = (&given.answer, &given.plain);
+    let first = room.db.verification_answered(&v, kept, &settled, callback.as_ref(), now).await?;
+    if first && v.origin == Origin::Withdrawal {
+        room.known.keep(&v.row_key, &given.answer);
+    }
+    wake(room, callback.is_some());
+    Ok(v)
+}
+
+/// Ends a verification that will not be answered.
+async fn end(room: &Room, v: &Verification, settled: &Settled, now: Seconds) -> Result<(), EnclaveFault> {
+    let callback = callback_of(v, settled, "");
+    room.db.verification_ended(&v.row_key, settled, callback.as_ref(), now).await?;
+    wake(room, callback.is_some());
+    Ok(())
 }
 
 /// Doubles the pause each time, up to the bound.

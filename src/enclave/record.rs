@@ -4,9 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::answer::Kind;
+use super::answer::{Decision, Kind};
 use super::asset_info::AssetInfo;
-use crate::withdrawal::{Seconds, VaspId};
+use crate::withdrawal::{Code, Invalid, Seconds, VaspId};
 
 /// Most records on one page.
 pub const RPP_MAX: u32 = 100;
@@ -22,6 +22,16 @@ pub enum Outcome {
     Denied,
     /// It could not be found out, or a verified transfer was taken back.
     Error,
+}
+
+impl From<Decision> for Outcome {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Verified => Self::Verified,
+            Decision::Denied => Self::Denied,
+            Decision::Error => Self::Error,
+        }
+    }
 }
 
 impl Outcome {
@@ -173,6 +183,22 @@ impl Default for Search {
             page: 1,
             rpp: 10,
         }
+    }
+}
+
+impl Search {
+    /// Says no to a page that cannot be.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let no = |field, problem: String| {
+            Err(Invalid::new(Code::FieldMalformed, field, problem, "count pages from 1"))
+        };
+        if self.page == 0 {
+            return no("page", "is zero".to_owned());
+        }
+        if !(1..=RPP_MAX).contains(&self.rpp) {
+            return no("rpp", format!("is not between 1 and {RPP_MAX}"));
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::Method;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use zeroize::Zeroizing;
 
 use super::allow::Reach;
@@ -53,6 +53,8 @@ pub(super) struct Room {
     pub(super) places: Arc<Semaphore>,
     pub(super) inbound_places: Semaphore,
     pub(super) registered: AtomicBool,
+    /// Wakes the worker of the outbox.
+    pub(super) told: Notify,
     relay_answers: AtomicBool,
     relay_url: String,
     client: Client,
@@ -97,6 +99,7 @@ impl Room {
             inbound_places: Semaphore::new(settings.limits.at_once_max),
             limits: settings.limits,
             registered: AtomicBool::new(false),
+            told: Notify::new(),
             relay_answers: AtomicBool::new(false),
             relay_url: settings.relay.url,
             client,
@@ -117,6 +120,12 @@ impl Room {
         let answers = !matches!(answer, Err(CallFault::Unreachable(_)));
         self.relay_answers.store(answers, Ordering::Relaxed);
         answer
+    }
+
+    /// Asks the relay for something without sending a message.
+    pub(super) async fn relay_ask<A: DeserializeOwned>(&self, path: &str) -> Result<A, CallFault> {
+        let call = Call { to: RELAY, base: &self.relay_url, method: Method::GET, path, time: CALL_TIME };
+        self.client.ask(call).await
     }
 
     /// How it is.

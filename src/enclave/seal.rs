@@ -64,6 +64,14 @@ pub enum Direction {
     Request,
     /// Back to it.
     Reply,
+    /// From the originating VASP, what followed.
+    Report,
+    /// Back to it.
+    Receipt,
+    /// From the beneficiary VASP, how far a transfer has come.
+    Inquiry,
+    /// Back to it.
+    Status,
 }
 
 /// What an envelope is bound to: it opens under nothing else.
@@ -87,6 +95,10 @@ impl Binding<'_> {
         let direction = match self.direction {
             Direction::Request => "request",
             Direction::Reply => "reply",
+            Direction::Report => "report",
+            Direction::Receipt => "receipt",
+            Direction::Inquiry => "inquiry",
+            Direction::Status => "status",
         };
         format!(
             "countersign envelope v1\nsuite: {SUITE}\ndirection: {direction}\nuuid: {}\nfrom: {}\nto: {}\nkey_type: {}\n",

@@ -11,7 +11,7 @@ use super::allow::AllowList;
 use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
 use super::{Clock, DataKey, EnclaveFault};
-use crate::withdrawal::VaspId;
+use crate::withdrawal::{Asset, Network, VaspId};
 
 /// Shortest life of a cached key, in seconds, as the network documents it.
 const KEY_TTL_S_MIN: u64 = 600;
@@ -72,12 +72,20 @@ pub struct Limits {
     pub at_once_max: usize,
     /// How long the own backend may take over a person.
     pub user_time: Duration,
-    /// How long the own backend may take over an address.
+    /// How long the own backend may take over an address, a transfer's status or a callback.
     pub account_time: Duration,
     /// The relay's addresses, both as a caller and as the called, where they are listed.
     pub relay_allow: Option<AllowList>,
     /// How long an unused connection of the public listener is kept; at least [`QUIET_TIME`], as the relay expects.
     pub keepalive: Duration,
+    /// How long an ordered account verification, or an inquiry, may take altogether.
+    pub order_time: Duration,
+    /// The assets that may be ordered; where the ticker alone names one of them, its network need not be given.
+    pub assets: Vec<Asset>,
+    /// The longest pause between two tries to tell the other side, or the own backend, something, in seconds.
+    pub tell_pause_s_max: u64,
+    /// How long the other side, or the own backend, is told something before that is given up, in seconds.
+    pub tell_s_max: u64,
 }
 
 impl Default for Limits {
@@ -94,6 +102,10 @@ impl Default for Limits {
             account_time: Duration::from_secs(1),
             relay_allow: None,
             keepalive: QUIET_TIME,
+            order_time: Duration::from_secs(5),
+            assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
+            tell_pause_s_max: 600,
+            tell_s_max: 86_400,
         }
     }
 }

@@ -90,6 +90,7 @@ mod tests {
     use ed25519_dalek::SigningKey;
     use rustls::RootCertStore;
 
+    use super::super::mark::Marker;
     use super::super::{Config, Limits, Member};
     use super::*;
     use crate::enclave::seal::Envelope;
@@ -105,14 +106,15 @@ mod tests {
             endpoint: None,
         };
         let limits = Limits { calls_per_member_max: 1, ..Limits::default() };
-        let state = State::new(Config { members: vec![member("1"), member("2")], limits });
+        let state =
+            State::new(Config { members: vec![member("1"), member("2")], limits }, Marker::new(&[1; 32]));
         let now: Clock = Arc::new(|| Seconds(1));
         let client = Client::new(RootCertStore::empty(), Sender::new("relay".into(), key, now.clone()));
         Courier { state: Arc::new(state), client: client.unwrap(), now }
     }
 
     fn taken_in(state: &State) -> Arc<Carried> {
-        let uuid = state.give_uuids("1", 1, Seconds(1)).unwrap().remove(0);
+        let uuid = state.give_uuids("1", 1).remove(0);
         let envelope =
             Envelope { suite: "s".into(), key_id: "k".into(), enc: "e".into(), ciphertext: "c".into() };
         let (kind, key_type) = ("user".into(), "PerVasp".into());

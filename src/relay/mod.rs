@@ -4,6 +4,7 @@
 
 mod config;
 mod deliver;
+mod mark;
 pub mod robot;
 mod serve;
 mod state;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, ConfigFault, is_endpoint};
 use super::deliver::Courier;
+use super::mark::Marker;
 use super::state::{Mood, State};
 use crate::enclave::Clock;
 use crate::enclave::wire::client::{CallFault, Client};
@@ -73,8 +74,9 @@ pub async fn serve(
 ) -> Result<(), RelayFault> {
     let gate = Gate::new(NAME.to_owned(), config.keys()?, standing.now.clone());
     let tls = tls::server_config(standing.tls)?;
+    let marker = Marker::new(standing.key.as_bytes());
     let sender = Sender::new(NAME.to_owned(), standing.key, standing.now.clone());
-    let state = Arc::new(State::new(config));
+    let state = Arc::new(State::new(config, marker));
     let client = Client::new(standing.roots, sender)?;
     let courier = Arc::new(Courier { state: state.clone(), client, now: standing.now.clone() });
     let watching = courier.clone();
@@ -95,6 +97,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/keys", post(keys))
         .route("/v1/verifications", post(verifications))
         .route("/v1/verifications/{uuid}", delete(done))
+        .route("/v1/reports", post(reports))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .with_state(desk)
 }
@@ -159,9 +162,7 @@ async fn uuids(
     if !(1..=UUIDS_MAX).contains(&admitted.message.count) {
         return Err(failure(StatusCode::BAD_REQUEST, "malformed"));
     }
-    let given = desk.state.give_uuids(&admitted.from, admitted.message.count, (desk.now)());
-    let uuids = given.map_err(|error| failure(StatusCode::SERVICE_UNAVAILABLE, error))?;
-    Ok(Json(UuidsGiven { uuids }))
+    Ok(Json(UuidsGiven { uuids: desk.state.give_uuids(&admitted.from, admitted.message.count) }))
 }
 
 async fn keys(
@@ -212,6 +213,32 @@ async fn verifications(
     let wait = Duration::from_millis(patience.wait_ms.min(WAIT_MS_MAX));
     let _ = tokio::time::timeout(wait, fate.wait_for(|fate| !matches!(fate, Fate::Waiting))).await;
     Ok(Json(fate.borrow().clone()))
+}
+
+/// Hands a report or an inquiry through while its sender waits; keeps nothing of it.
+async fn reports(
+    With(desk): With<Arc<Desk>>,
+    (method, uri, headers, body): Asked,
+) -> Result<Json<Fate>, Failed> {
+    let admitted: Admitted<Parcel> = desk.admit(&method, &uri, &headers, &body)?;
+    let parcel = admitted.message;
+    if parcel.from != admitted.from || !desk.state.is_member(&parcel.to) {
+        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
+    }
+    // The uuid is the originating VASP's: it reports, and is inquired of.
+    let owner = match parcel.kind.as_str() {
+        "report" => &parcel.from,
+        "inquiry" => &parcel.to,
+        _ => return Err(failure(StatusCode::BAD_REQUEST, "malformed")),
+    };
+    if !desk.state.is_uuid_of(owner, &parcel.uuid) {
+        return Err(failure(StatusCode::CONFLICT, "uuid_unknown"));
+    }
+    match desk.courier.call::<_, Fate>(&parcel.to, "/v1/inbound/reports", &parcel).await {
+        Ok(fate) => Ok(Json(fate)),
+        Err(CallFault::Refused { status: 503, .. }) => Ok(Json(Fate::Waiting)),
+        Err(_) => Err(failure(StatusCode::BAD_GATEWAY, "unreachable")),
+    }
 }
 
 async fn done(

@@ -1,4 +1,4 @@
-//! Owns what the relay holds in memory: endpoints, given-out uuids, parcels on their way. Everything is bounded and expires.
+//! Owns what the relay holds in memory: endpoints, and parcels on their way. Everything is bounded and expires.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
+use super::mark::Marker;
 use crate::enclave::wire::{Fate, Parcel};
 use crate::withdrawal::Seconds;
-
-/// Uuids given out and not yet used, for one member.
-const UUIDS_OPEN_MAX: usize = 10_000;
 
 /// How an enclave answered last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ type Key = (String, String);
 pub(super) struct State {
     config: Config,
     seats: HashMap<String, Seat>,
-    uuids: Mutex<HashMap<Key, Seconds>>,
+    marker: Marker,
     parcels: Mutex<HashMap<Key, Arc<Carried>>>,
 }
 
@@ -61,7 +59,7 @@ struct Seat {
 pub(super) type No = &'static str;
 
 impl State {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, marker: Marker) -> Self {
         let seat = |allowed: &Option<String>| Seat {
             allowed: allowed.clone(),
             endpoint: Mutex::default(),
@@ -69,7 +67,7 @@ impl State {
             calls: Arc::new(Semaphore::new(config.limits.calls_per_member_max)),
         };
         let seats = config.members.iter().map(|m| (m.vasp.clone(), seat(&m.endpoint))).collect();
-        Self { seats, config, uuids: Mutex::default(), parcels: Mutex::default() }
+        Self { seats, config, marker, parcels: Mutex::default() }
     }
 
     pub(super) fn limits(&self) -> &super::Limits {
@@ -111,15 +109,13 @@ impl State {
     }
 
     /// Gives out uuids to a member.
-    pub(super) fn give_uuids(&self, vasp: &str, count: usize, now: Seconds) -> Result<Vec<String>, No> {
-        let mut open = lock(&self.uuids);
-        if open.keys().filter(|(owner, _)| owner == vasp).count() + count > UUIDS_OPEN_MAX {
-            return Err("busy");
-        }
-        let until = now.plus(self.config.limits.parcel_expiry_s);
-        let fresh: Vec<String> = (0..count).map(|_| uuid::Uuid::new_v4().to_string()).collect();
-        open.extend(fresh.iter().map(|uuid| ((vasp.to_owned(), uuid.clone()), until)));
-        Ok(fresh)
+    pub(super) fn give_uuids(&self, vasp: &str, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.marker.give(vasp)).collect()
+    }
+
+    /// Whether a uuid was given to that member.
+    pub(super) fn is_uuid_of(&self, vasp: &str, uuid: &str) -> bool {
+        self.marker.is_of(vasp, uuid)
     }
 
     /// Takes a parcel in, or finds the one taken in before. Says whether it is new.
@@ -135,7 +131,9 @@ impl State {
         {
             return Err("busy");
         }
-        lock(&self.uuids).remove(&key).ok_or("uuid_unknown")?;
+        if !self.is_uuid_of(&key.0, &key.1) {
+            return Err("uuid_unknown");
+        }
         let expires_at = now.plus(self.config.limits.parcel_expiry_s);
         let (fate, dropped) = (watch::Sender::new(Fate::Waiting), CancellationToken::new());
         let carried = Arc::new(Carried { parcel, fate, expires_at, dropped });
@@ -156,7 +154,6 @@ impl State {
     pub(super) fn expire(&self, now: Seconds) {
         let gone = lock(&self.parcels).extract_if(|_, carried| carried.expires_at <= now).collect::<Vec<_>>();
         gone.iter().for_each(|(_, carried)| carried.dropped.cancel());
-        lock(&self.uuids).retain(|_, until| *until > now);
     }
 }
 

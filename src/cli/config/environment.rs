@@ -108,6 +108,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("VEGA_REFINITIV_WCO_API_SECRET", "", Refused(SCREENING)),
     ("VEGA_REFINITIV_WCO_GROUP_ID", "", Refused(SCREENING)),
     ("COUNTERSIGN_ENCLAVE_DATABASE", "enclave.database", Text),
+    ("COUNTERSIGN_ENCLAVE_NETWORKS", "enclave.networks", List),
     ("COUNTERSIGN_ENCLAVE_IDENTITY_KEY_FILE", "enclave.identity_key.file", Text),
     ("COUNTERSIGN_ENCLAVE_TLS_CA", "enclave.tls.ca", Text),
     ("COUNTERSIGN_ENCLAVE_TLS_CERT", "enclave.tls.cert", Text),

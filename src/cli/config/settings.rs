@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
-use super::travel_rule::{EnclaveSettings, Given};
+use super::travel_rule::EnclaveSettings;
 use super::typed;
 use crate::cli::problem::Problem;
 use crate::keys::PassphraseSource;
@@ -185,7 +185,7 @@ impl SignerSettings {
         Ok(Self {
             cosigner: host_and_port("cosigner.address", file.cosigner.address)?,
             cosigner_tls: file.cosigner.tls.map_or_else(|| party.tls.clone(), |own| pem(own, base)),
-            enclave: EnclaveSettings::new(file.enclave, base, &Given::default())?,
+            enclave: EnclaveSettings::of_signer(file.enclave, base, party.network)?,
             create_wait: Duration::from_millis(limits.create_wait_ms),
             retry: Duration::from_millis(above_zero("limits.retry_ms", limits.retry_ms)?),
             open_max: above_zero("limits.open_max", limits.open_max)?,

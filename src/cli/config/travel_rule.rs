@@ -17,6 +17,7 @@ use crate::enclave::exchange::auth::header_name;
 use crate::enclave::exchange::{Place, Places};
 use crate::keys::PassphraseSource;
 use crate::pki::PemFiles;
+use crate::withdrawal::{Asset, Network};
 
 /// Five years, two leap days among them: Korean law keeps travel-rule records that long (Act on Specified Financial Information, art. 5-4).
 pub const RETENTION_DAYS_MIN: u32 = 5 * 365 + 2;
@@ -63,6 +64,8 @@ pub struct EnclaveSettings {
     pub relay_allow: Option<AllowList>,
     /// The exchange's own backend; without one nobody is known here.
     pub exchange: Option<ExchangeSettings>,
+    /// What can be sent and received.
+    pub assets: Vec<Asset>,
     /// How long records are kept; for ever where it is not set.
     pub retention_days: Option<u32>,
     /// How long a counterparty's key is kept.
@@ -185,6 +188,16 @@ impl StandaloneSettings {
 }
 
 impl EnclaveSettings {
+    /// The travel rule within a signer, which has one network and no variables.
+    pub fn of_signer(table: typed::EnclaveTable, base: &Path, network: Network) -> Result<Self, Problem> {
+        if table.networks.is_some() {
+            let cure = "leave it out: the signer's own network is the one";
+            return Err(Problem::config("enclave.networks", "is for an enclave that stands alone", cure));
+        }
+        let settings = Self::new(table, base, &Given::default())?;
+        Ok(Self { assets: vec![Asset::Bitcoin(network)], ..settings })
+    }
+
     /// Checks what was typed; `base` is the folder from which paths count.
     pub fn new(table: typed::EnclaveTable, base: &Path, given: &Given) -> Result<Self, Problem> {
         let relay_allow = allow("enclave.relay.allow", table.relay.allow.as_deref())?;
@@ -204,6 +217,7 @@ impl EnclaveSettings {
             relay_key: key("enclave.relay.key", &table.relay.key)?,
             relay_allow,
             exchange,
+            assets: assets(table.networks.as_deref())?,
             retention_days: retention(table.retention_days)?,
             key_ttl: key_ttl(table.limits.key_ttl_ms)?,
             answer_wait: Duration::from_millis(table.limits.answer_wait_ms),
@@ -394,6 +408,18 @@ fn given_secret(
     let cure = "write { file = \"/path\" } or { descriptor = 3 }; variables are read with --from-env, by their documented names";
     text.map(|text| Secret::Given(text.clone()))
         .ok_or_else(|| Problem::config(field, "names a variable, which is not for this file to do", cure))
+}
+
+/// Bitcoin on its main network, where nothing else is said.
+fn assets(networks: Option<&[String]>) -> Result<Vec<Asset>, Problem> {
+    let field = "enclave.networks";
+    let Some(networks) = networks else { return Ok(vec![Asset::Bitcoin(Network::Mainnet)]) };
+    if networks.is_empty() {
+        return Err(Problem::config(field, "is empty", "name a network, or leave it out for mainnet"));
+    }
+    let read = |text: &String| Network::parse(text).map(Asset::Bitcoin);
+    let assets = networks.iter().map(read).collect::<Result<Vec<_>, _>>();
+    assets.map_err(|no| Problem::config(field, no.problem, no.cure))
 }
 
 fn retention(days: Option<u32>) -> Result<Option<u32>, Problem> {

@@ -165,6 +165,7 @@ tables! {
         encryption_key: Option<GivenTable>,
         decrypt_url: Option<String>,
         retention_days: Option<u32>,
+        networks: Option<Vec<String>>,
         exchange: Option<ExchangeTable>,
         identity_key: SecretTable,
         listen: String,

@@ -171,6 +171,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
         // The line to the backend keeps the documented times; it answers ERROR before the enclave gives up on it.
         user_time: USER_TIME + LINE_GRACE,
         account_time: SHORT_TIME + LINE_GRACE,
+        assets: settings.assets.clone(),
         relay_allow: settings.relay_allow.clone(),
         keepalive: listener.map_or(limits.keepalive, |listener| listener.keepalive),
         ..limits

@@ -1,6 +1,10 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
+mod commands;
 mod keys;
+mod records;
+mod reports;
+mod row;
 mod verifications;
 
 use std::fs::{File, OpenOptions};
@@ -9,11 +13,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub(super) use self::commands::{Command, NewCommand};
 pub(super) use self::keys::OwnKey;
-pub(super) use self::verifications::{Role, Signed, State, Verification};
+pub(super) use self::reports::{Standing, Written};
+pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
 use super::vault::{Vault, VaultFault};
 use crate::withdrawal::Seconds;
 
@@ -22,9 +28,9 @@ CREATE TABLE data_key (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     check_value BLOB NOT NULL
 ) STRICT;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 ";
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +104,11 @@ impl Database {
         sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.pool).await.is_ok()
     }
 
+    /// Begins a transaction that writes: it waits for its turn at once, and never finds in the middle that it has none.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+
     /// Flushes and closes.
     pub(super) async fn close(&self) {
         self.pool.close().await;
@@ -134,7 +145,7 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    for tables in [keys::SCHEMA, verifications::SCHEMA, SCHEMA] {
+    for tables in [keys::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA, SCHEMA] {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
     Ok(())
@@ -202,7 +213,7 @@ mod tests {
         let path = dir.path().join("enclave.db");
         Database::create(&path).await.unwrap();
         let db = Database::open(&path, vault(1)).await.unwrap();
-        db.verification_expired("wakes the files beside it").await.unwrap();
+        db.peer_keys_forget(crate::withdrawal::VaspId(1)).await.unwrap();
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let entry = entry.unwrap();
             assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");

@@ -1,150 +1,148 @@
-//! The table of verifications, both sides of them. Persons stand in it sealed.
+//! The table of verifications, both sides of them: what asking writes down. Persons stand in it sealed.
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
-use super::super::vault::{Place, VaultFault};
-use super::{Database, DatabaseFault, signed, unsigned};
+use super::commands::NewCommand;
+use super::row::{Role, Settled, Signed, State, Verification, read_answer, row_place};
+use super::{Database, DatabaseFault, signed};
 use crate::withdrawal::Seconds;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE verifications (
+    verification_id INTEGER PRIMARY KEY,
     role TEXT NOT NULL,
     row_key TEXT NOT NULL,
     verification_uuid TEXT,
+    sent_uuid TEXT,
+    origin TEXT NOT NULL,
     state TEXT NOT NULL,
     kind TEXT NOT NULL,
-    counterparty TEXT NOT NULL,
-    asset TEXT NOT NULL,
+    key_type TEXT NOT NULL,
+    result TEXT NOT NULL DEFAULT 'WAIT',
+    reason TEXT,
+    message BLOB,
     network TEXT NOT NULL,
-    destination TEXT NOT NULL,
+    symbol TEXT NOT NULL,
     amount TEXT NOT NULL,
+    trade_price TEXT,
+    trade_currency TEXT,
+    trade_iso_datetime TEXT,
+    is_exceeding_threshold INTEGER NOT NULL DEFAULT 1,
+    required_beneficiary_info TEXT NOT NULL DEFAULT '',
+    asset TEXT NOT NULL,
+    units TEXT NOT NULL,
+    tx_hash TEXT,
+    vout TEXT,
+    transfer_status TEXT,
+    report_number INTEGER NOT NULL DEFAULT 0,
+    originating_vasp_id TEXT NOT NULL,
+    beneficiary_vasp_id TEXT NOT NULL,
+    originator_account_number TEXT NOT NULL,
+    beneficiary_account_number TEXT NOT NULL,
+    ivms101_originator BLOB,
+    ivms101_originating_vasp BLOB,
+    ivms101_beneficiary BLOB,
+    ivms101_beneficiary_vasp BLOB,
+    reply BLOB,
     request_digest TEXT NOT NULL,
     fingerprint BLOB NOT NULL,
-    ivms101 BLOB,
-    reply_ivms101 BLOB,
     envelope TEXT,
     answer_text TEXT,
     answer_signature BLOB,
+    verified_at INTEGER,
+    ordered_at INTEGER,
     created_at INTEGER NOT NULL,
+    asked_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     next_try_at INTEGER NOT NULL,
     tries INTEGER NOT NULL,
-    PRIMARY KEY (role, row_key)
+    UNIQUE (role, row_key)
 ) STRICT;
 CREATE INDEX verifications_due ON verifications (role, state, next_try_at);
+CREATE INDEX verifications_uuid ON verifications (verification_uuid);
+CREATE INDEX idx_verifications_created_at ON verifications (created_at);
+CREATE INDEX verifications_originator ON verifications (originator_account_number);
+CREATE INDEX verifications_beneficiary ON verifications (beneficiary_account_number);
+CREATE INDEX verifications_tx ON verifications (tx_hash) WHERE tx_hash IS NOT NULL;
+CREATE TABLE former_uuids (
+    verification_uuid TEXT PRIMARY KEY,
+    row_key TEXT NOT NULL
+) STRICT;
 ";
 
-/// Which side of a verification a row is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Role {
-    Originator,
-    Beneficiary,
-}
-
-impl Role {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Originator => "originator",
-            Self::Beneficiary => "beneficiary",
-        }
-    }
-}
-
-/// How far a verification has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum State {
-    Waiting,
-    Answered,
-    Expired,
-}
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Answered => "answered",
-            Self::Expired => "expired",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Answered, Self::Expired].into_iter().find(|s| s.as_str() == text)
-    }
-}
-
-/// An answer with its signature.
-pub(in super::super) struct Signed {
-    pub(in super::super) text: String,
-    pub(in super::super) signature: [u8; 64],
-}
-
-/// One verification. `row_key` is the request digest for the originator, `from:uuid` for the beneficiary.
-pub(in super::super) struct Verification {
-    pub(in super::super) role: Role,
-    pub(in super::super) row_key: String,
-    pub(in super::super) uuid: Option<String>,
-    pub(in super::super) state: State,
-    pub(in super::super) kind: String,
-    pub(in super::super) counterparty: String,
-    pub(in super::super) asset: String,
-    pub(in super::super) network: String,
-    pub(in super::super) destination: String,
-    pub(in super::super) amount: String,
-    pub(in super::super) request_digest: String,
-    /// The keyed hash of what was asked, personal data included.
-    pub(in super::super) fingerprint: Vec<u8>,
-    /// The canonical payload; sealed on disk.
-    pub(in super::super) ivms: Option<Zeroizing<Vec<u8>>>,
-    /// What came back, or what this side gave back; sealed on disk.
-    pub(in super::super) reply: Option<Zeroizing<Vec<u8>>>,
-    pub(in super::super) envelope: Option<String>,
-    pub(in super::super) answer: Option<Signed>,
-    pub(in super::super) created_at: Seconds,
-    pub(in super::super) expires_at: Seconds,
-    pub(in super::super) next_try_at: Seconds,
-    pub(in super::super) tries: u32,
-}
+const INSERT: &str = "\
+INSERT INTO verifications (role, row_key, verification_uuid, sent_uuid, origin, state, kind, key_type, result, reason, message, \
+network, symbol, amount, trade_price, trade_currency, trade_iso_datetime, is_exceeding_threshold, required_beneficiary_info, \
+asset, units, originating_vasp_id, beneficiary_vasp_id, originator_account_number, beneficiary_account_number, \
+ivms101_originator, ivms101_beneficiary, reply, request_digest, fingerprint, envelope, answer_text, answer_signature, \
+verified_at, created_at, asked_at, expires_at, next_try_at, tries) \
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (role, row_key) DO NOTHING";
 
 impl Database {
-    /// Writes a verification down unless there is one by that key; says whether it did.
+    /// Writes a verification down unless there is one by that key, with what the backend is to be told; says whether it did.
     pub(in super::super) async fn verification_insert(
         &self,
         v: &Verification,
+        callback: Option<&NewCommand>,
     ) -> Result<bool, DatabaseFault> {
-        let ivms = self.seal_some(v, "ivms101", v.ivms.as_ref())?;
-        let reply = self.seal_some(v, "reply_ivms101", v.reply.as_ref())?;
-        let done = sqlx::query(
-            "INSERT INTO verifications (role, row_key, verification_uuid, state, kind, counterparty, asset, network, \
-             destination, amount, request_digest, fingerprint, ivms101, reply_ivms101, envelope, answer_text, \
-             answer_signature, created_at, expires_at, next_try_at, tries) \
-             VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (role, row_key) DO NOTHING",
-        )
-        .bind(v.role.as_str())
-        .bind(&v.row_key)
-        .bind(&v.uuid)
-        .bind(v.state.as_str())
-        .bind(&v.kind)
-        .bind(&v.counterparty)
-        .bind(&v.asset)
-        .bind(&v.network)
-        .bind(&v.destination)
-        .bind(&v.amount)
-        .bind(&v.request_digest)
-        .bind(&v.fingerprint)
-        .bind(ivms)
-        .bind(reply)
-        .bind(&v.envelope)
-        .bind(v.answer.as_ref().map(|a| a.text.as_str()))
-        .bind(v.answer.as_ref().map(|a| a.signature.to_vec()))
-        .bind(signed(v.created_at))
-        .bind(signed(v.expires_at))
-        .bind(signed(v.next_try_at))
-        .bind(i64::from(v.tries))
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        let row = row_place(v.role, &v.row_key);
+        let info = v.asset_info.as_ref();
+        let settled_at = (v.state != State::Waiting).then(|| signed(v.asked_at));
+        let query = sqlx::query(INSERT)
+            .bind(v.role.as_str())
+            .bind(&v.row_key)
+            .bind(&v.uuid)
+            .bind(&v.uuid)
+            .bind(v.origin.as_str())
+            .bind(v.state.as_str())
+            .bind(&v.kind)
+            .bind(v.key_type.as_str())
+            .bind(v.settled.result.as_str())
+            .bind(&v.settled.reason)
+            .bind(self.seal_some(&row, "message", v.settled.message.as_ref().map(String::as_bytes))?)
+            .bind(&v.network)
+            .bind(&v.symbol)
+            .bind(&v.coins)
+            .bind(info.map(|i| i.trade_price.as_str()))
+            .bind(info.map(|i| i.trade_currency.as_str()))
+            .bind(info.map(|i| i.trade_iso_datetime.as_str()))
+            .bind(info.map_or(v.kind == "user", |i| i.is_exceeding_threshold))
+            .bind(v.required.join(","))
+            .bind(&v.asset)
+            .bind(&v.amount)
+            .bind(v.originating_vasp.to_string())
+            .bind(v.beneficiary_vasp.to_string())
+            .bind(&v.originator_account)
+            .bind(&v.destination)
+            .bind(self.seal_some(&row, "ivms101_originator", v.originator.as_ref().map(|t| t.as_bytes()))?)
+            .bind(self.seal_some(
+                &row,
+                "ivms101_beneficiary",
+                v.beneficiary.as_ref().map(|t| t.as_bytes()),
+            )?)
+            .bind(self.seal_some(&row, "reply", v.reply.as_ref().map(|b| b.as_slice()))?)
+            .bind(&v.request_digest)
+            .bind(&v.fingerprint)
+            .bind(&v.envelope)
+            .bind(v.answer.as_ref().map(|a| a.text.as_str()))
+            .bind(v.answer.as_ref().map(|a| a.signature.to_vec()))
+            .bind(settled_at)
+            .bind(signed(v.asked_at))
+            .bind(signed(v.asked_at))
+            .bind(signed(v.expires_at))
+            .bind(signed(v.next_try_at))
+            .bind(i64::from(v.tries));
+        let Some(callback) = callback else {
+            return Ok(query.execute(&self.pool).await?.rows_affected() == 1);
+        };
+        let mut both = self.begin().await?;
+        let done = query.execute(&mut *both).await?.rows_affected() == 1;
+        if done {
+            self.command_insert(&mut both, callback, v.asked_at).await?;
+        }
+        both.commit().await?;
+        Ok(done)
     }
 
     /// Reads a verification.
@@ -181,17 +179,20 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Notes under which uuid a waiting verification is about to be sent (or, with `None`, that it must be sealed anew).
+    /// Notes under which uuid and as what a waiting verification is about to be sent; without an envelope it must be sealed anew.
     pub(in super::super) async fn verification_sent(
         &self,
         key: &str,
-        sent: Option<(&str, &str)>,
+        uuid: Option<&str>,
+        envelope: Option<&str>,
     ) -> Result<(), DatabaseFault> {
+        // A record has the uuid of its answer; until there is one, the uuid under which it is asked.
         let query = sqlx::query(
-            "UPDATE verifications SET verification_uuid = ?, envelope = ? \
-             WHERE role = 'originator' AND row_key = ? AND state = 'waiting'",
+            "UPDATE verifications SET sent_uuid = ?1, envelope = ?2, \
+             verification_uuid = CASE WHEN answer_text IS NULL THEN ?1 ELSE verification_uuid END \
+             WHERE role = 'originator' AND row_key = ?3 AND state = 'waiting'",
         );
-        query.bind(sent.map(|s| s.0)).bind(sent.map(|s| s.1)).bind(key).execute(&self.pool).await?;
+        query.bind(uuid).bind(envelope).bind(key).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -211,40 +212,49 @@ impl Database {
     }
 
     /// Asks anew about an answered verification: it waits again, under no uuid yet. Its answer stays until there is a newer one.
-    /// Whoever saw another answer than the one kept (by its uuid) renews nothing.
+    /// Whoever saw another answer than the one kept (by its uuid) renews nothing. The uuid of before still finds its record.
     pub(in super::super) async fn verification_renewed(
         &self,
         v: &Verification,
         now: Seconds,
         expires_at: Seconds,
     ) -> Result<(), DatabaseFault> {
+        let mut both = self.begin().await?;
         let query = sqlx::query(
-            "UPDATE verifications SET state = 'waiting', verification_uuid = NULL, envelope = NULL, created_at = ?, \
+            "UPDATE verifications SET state = 'waiting', sent_uuid = NULL, envelope = NULL, asked_at = ?, \
              expires_at = ?, next_try_at = ?, tries = 0 \
-             WHERE role = 'originator' AND row_key = ? AND state = 'answered' AND verification_uuid IS ?",
+             WHERE role = 'originator' AND row_key = ? AND state = 'answered' AND sent_uuid IS ?",
         );
         let query = query.bind(signed(now)).bind(signed(expires_at)).bind(signed(now));
-        query.bind(&v.row_key).bind(&v.uuid).execute(&self.pool).await?;
-        Ok(())
+        query.bind(&v.row_key).bind(&v.uuid).execute(&mut *both).await?;
+        let former = sqlx::query(
+            "INSERT INTO former_uuids (verification_uuid, row_key) VALUES (?,?) ON CONFLICT DO NOTHING",
+        );
+        if let Some(uuid) = &v.uuid {
+            former.bind(uuid).bind(&v.row_key).execute(&mut *both).await?;
+        }
+        Ok(both.commit().await?)
     }
 
-    /// The answer kept for a request digest.
+    /// The answer kept for a withdrawal's request digest.
     pub(in super::super) async fn answer(&self, digest: &str) -> Result<Option<Signed>, DatabaseFault> {
         let query = sqlx::query(
-            "SELECT answer_text, answer_signature FROM verifications WHERE role = 'originator' AND row_key = ?",
+            "SELECT answer_text, answer_signature FROM verifications \
+             WHERE role = 'originator' AND row_key = ? AND origin = 'withdrawal'",
         );
         let row = query.bind(digest).fetch_optional(&self.pool).await?;
         Ok(row.map(|row| read_answer(&row)).transpose()?.flatten())
     }
 
-    /// The newest answers with their request digests, the newest first.
+    /// The newest answers about withdrawals with their request digests, the newest first.
     pub(in super::super) async fn answers(
         &self,
         most: usize,
     ) -> Result<Vec<(String, Signed)>, DatabaseFault> {
         let query = sqlx::query(
             "SELECT row_key, answer_text, answer_signature FROM verifications \
-             WHERE role = 'originator' AND answer_text IS NOT NULL ORDER BY rowid DESC LIMIT ?",
+             WHERE role = 'originator' AND origin = 'withdrawal' AND answer_text IS NOT NULL \
+             ORDER BY verification_id DESC LIMIT ?",
         );
         let rows = query.bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(&self.pool).await?;
         let mut answers = Vec::with_capacity(rows.len());
@@ -255,93 +265,65 @@ impl Database {
         Ok(answers)
     }
 
-    /// Keeps the answer to a waiting verification, in place of an older one; says whether it still waited.
+    /// Keeps the answer to a waiting verification, in place of an older one, with what the backend is to be told; says whether it
+    /// still waited.
     pub(in super::super) async fn verification_answered(
         &self,
         v: &Verification,
-        answer: &Signed,
-        reply: &Zeroizing<Vec<u8>>,
+        (answer, reply): (&Signed, &Zeroizing<Vec<u8>>),
+        settled: &Settled,
+        callback: Option<&NewCommand>,
+        now: Seconds,
     ) -> Result<bool, DatabaseFault> {
-        let reply = self.seal_some(v, "reply_ivms101", Some(reply))?;
+        let row = row_place(v.role, &v.row_key);
         let query = sqlx::query(
-            "UPDATE verifications SET state = 'answered', answer_text = ?, answer_signature = ?, reply_ivms101 = ?, \
-             envelope = NULL WHERE role = 'originator' AND row_key = ? AND state = 'waiting'",
-        );
-        let query = query.bind(&answer.text).bind(answer.signature.to_vec()).bind(reply).bind(&v.row_key);
-        Ok(query.execute(&self.pool).await?.rows_affected() == 1)
-    }
-
-    /// Gives up on a waiting verification.
-    pub(in super::super) async fn verification_expired(&self, key: &str) -> Result<(), DatabaseFault> {
-        let query = sqlx::query(
-            "UPDATE verifications SET state = 'expired', envelope = NULL \
+            "UPDATE verifications SET state = 'answered', answer_text = ?, answer_signature = ?, reply = ?, result = ?, reason = ?, \
+             message = ?, verified_at = ?, verification_uuid = sent_uuid, envelope = NULL \
              WHERE role = 'originator' AND row_key = ? AND state = 'waiting'",
         );
-        query.bind(key).execute(&self.pool).await?;
-        Ok(())
+        let query = query
+            .bind(&answer.text)
+            .bind(answer.signature.to_vec())
+            .bind(self.seal_some(&row, "reply", Some(reply.as_slice()))?)
+            .bind(settled.result.as_str())
+            .bind(&settled.reason)
+            .bind(self.seal_some(&row, "message", settled.message.as_ref().map(String::as_bytes))?)
+            .bind(signed(now))
+            .bind(&v.row_key);
+        let Some(callback) = callback else {
+            return Ok(query.execute(&self.pool).await?.rows_affected() == 1);
+        };
+        let mut both = self.begin().await?;
+        let done = query.execute(&mut *both).await?.rows_affected() == 1;
+        if done {
+            self.command_insert(&mut both, callback, now).await?;
+        }
+        both.commit().await?;
+        Ok(done)
     }
 
-    fn seal_some(
+    /// Ends a waiting verification without an answer, with what the backend is to be told. An older answer stays what it was.
+    pub(in super::super) async fn verification_ended(
         &self,
-        v: &Verification,
-        column: &'static str,
-        value: Option<&Zeroizing<Vec<u8>>>,
-    ) -> Result<Option<Vec<u8>>, VaultFault> {
-        let row = row_place(v.role, &v.row_key);
-        value.map(|plain| self.vault.seal(place(column, &row), plain)).transpose()
-    }
-
-    fn open_some(
-        &self,
-        row: &SqliteRow,
-        column: &'static str,
         key: &str,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, DatabaseFault> {
-        let sealed: Option<Vec<u8>> = row.try_get(column)?;
-        Ok(sealed.map(|sealed| self.vault.open(place(column, key), &sealed)).transpose()?)
+        settled: &Settled,
+        callback: Option<&NewCommand>,
+        now: Seconds,
+    ) -> Result<bool, DatabaseFault> {
+        let mut both = self.begin().await?;
+        let query = sqlx::query(
+            "UPDATE verifications SET state = 'expired', envelope = NULL, \
+             result = CASE WHEN answer_text IS NULL THEN ?1 ELSE result END, \
+             reason = CASE WHEN answer_text IS NULL THEN ?2 ELSE reason END, \
+             verified_at = CASE WHEN answer_text IS NULL THEN ?3 ELSE verified_at END \
+             WHERE role = 'originator' AND row_key = ?4 AND state = 'waiting'",
+        );
+        let query = query.bind(settled.result.as_str()).bind(&settled.reason).bind(signed(now)).bind(key);
+        let done = query.execute(&mut *both).await?.rows_affected() == 1;
+        if let Some(callback) = callback.filter(|_| done) {
+            self.command_insert(&mut both, callback, now).await?;
+        }
+        both.commit().await?;
+        Ok(done)
     }
-
-    fn read(&self, role: Role, row: &SqliteRow) -> Result<Verification, DatabaseFault> {
-        let row_key: String = row.try_get("row_key")?;
-        let sealed_under = row_place(role, &row_key);
-        let state: String = row.try_get("state")?;
-        let tries: i64 = row.try_get("tries")?;
-        Ok(Verification {
-            role,
-            uuid: row.try_get("verification_uuid")?,
-            state: State::parse(&state).ok_or(VaultFault::Unreadable("state"))?,
-            kind: row.try_get("kind")?,
-            counterparty: row.try_get("counterparty")?,
-            asset: row.try_get("asset")?,
-            network: row.try_get("network")?,
-            destination: row.try_get("destination")?,
-            amount: row.try_get("amount")?,
-            request_digest: row.try_get("request_digest")?,
-            fingerprint: row.try_get("fingerprint")?,
-            ivms: self.open_some(row, "ivms101", &sealed_under)?,
-            reply: self.open_some(row, "reply_ivms101", &sealed_under)?,
-            envelope: row.try_get("envelope")?,
-            answer: read_answer(row)?,
-            created_at: unsigned(row.try_get("created_at")?),
-            expires_at: unsigned(row.try_get("expires_at")?),
-            next_try_at: unsigned(row.try_get("next_try_at")?),
-            tries: u32::try_from(tries).unwrap_or(u32::MAX),
-            row_key,
-        })
-    }
-}
-
-fn read_answer(row: &SqliteRow) -> Result<Option<Signed>, sqlx::Error> {
-    let text: Option<String> = row.try_get("answer_text")?;
-    let signature: Option<Vec<u8>> = row.try_get("answer_signature")?;
-    let signature = signature.and_then(|s| s.try_into().ok());
-    Ok(text.zip(signature).map(|(text, signature)| Signed { text, signature }))
-}
-
-fn place<'a>(column: &'static str, row: &'a str) -> Place<'a> {
-    Place { table: "verifications", column, row }
-}
-
-fn row_place(role: Role, key: &str) -> String {
-    format!("{}:{key}", role.as_str())
 }

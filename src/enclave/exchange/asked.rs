@@ -13,6 +13,7 @@ use crate::withdrawal::{Code, Invalid, Seconds, VaspId};
 const SYMBOL_LEN_MAX: usize = 16;
 const NETWORK_LEN_MAX: usize = 128;
 const NUMBER_LEN_MAX: usize = 128;
+const DECIMAL_LEN_MAX: usize = 64;
 const REASON_LEN_MAX: usize = 256;
 const MESSAGE_LEN_MAX: usize = 1024;
 /// All codes of `requiredBeneficiaryInfo` together are shorter.
@@ -35,7 +36,7 @@ pub(super) fn user_order(bytes: &[u8], now: Seconds) -> Result<UserOrder, Wrong>
     let required = required(&mut body)?;
     let payload = payload(body.object(&["payload"])?, now)?;
     body.end()?;
-    payload.demand_persons().map_err(ivms)?;
+    payload.demand_order(asset_info.is_exceeding_threshold).map_err(ivms)?;
     Ok(UserOrder { key_type, beneficiary_vasp, asset_info, required, payload: bytes_of(&payload)? })
 }
 
@@ -174,7 +175,7 @@ fn is_utc(text: &str) -> bool {
 
 /// Digits with at most one point among them, as they are passed on: nothing is rounded.
 fn decimal(fields: &mut Fields, name: &'static str) -> Result<String, Wrong> {
-    let text = plain(fields, name, NUMBER_LEN_MAX)?;
+    let text = plain(fields, name, DECIMAL_LEN_MAX)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0')) {

@@ -14,7 +14,7 @@ use self::element::{Element, Problem, fit};
 use self::raw::DUPLICATE;
 pub(super) use self::raw::Raw;
 pub use self::raw::Text;
-pub use self::required::REQUIRED_CODES;
+pub use self::required::{REQUIRED_CODES, are_required_codes};
 use self::rules::{Side, check_party};
 use crate::withdrawal::{Code, Invalid, Seconds};
 
@@ -94,6 +94,31 @@ impl Payload {
     /// The canonical bytes of the beneficiary alone.
     pub fn beneficiary_canonical(&self) -> Zeroizing<String> {
         self.root.member("beneficiary").map(canonical).unwrap_or_default()
+    }
+
+    /// The canonical bytes of the originator alone; empty if there is none.
+    pub fn originator_canonical(&self) -> Zeroizing<String> {
+        self.root.member("originator").map(canonical).unwrap_or_default()
+    }
+
+    /// The originator's account; empty if it was not given.
+    pub fn originator_account(&self) -> &str {
+        self.root.member("originator").and_then(account).unwrap_or_default()
+    }
+
+    /// Says no unless the originator names persons and account, and the beneficiary persons where names are compared.
+    pub fn demand_order(&self, needs_names: bool) -> Result<(), Invalid> {
+        let absent = |path| Err(invalid(Problem::at(path, "is missing")));
+        if self.root.member("originator").is_none() {
+            return absent("originator");
+        }
+        if self.originator_account().is_empty() {
+            return absent("originator.accountNumber");
+        }
+        if needs_names && self.beneficiaries().is_empty() {
+            return absent("beneficiary.beneficiaryPersons");
+        }
+        Ok(())
     }
 
     /// The beneficiary's account: the address to be paid.

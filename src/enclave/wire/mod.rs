@@ -66,17 +66,17 @@ pub struct KeyAsked {
     pub identifier: String,
 }
 
-/// `POST /v1/verifications`, and `POST /v1/inbound/verifications`.
+/// `POST /v1/verifications` and `POST /v1/reports`, and the same below `/v1/inbound`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parcel {
-    /// The originating VASP.
+    /// Who sealed it: the originating VASP, but for an inquiry.
     pub from: String,
-    /// The beneficiary VASP.
+    /// Who opens it.
     pub to: String,
     /// One of the uuids given to the originating VASP.
     pub uuid: String,
-    /// `user` (queued and retried) or `account` (tried once, at once).
+    /// `user` (queued and retried) or `account` (tried once, at once); of a report, `report` or `inquiry` (tried once, at once).
     pub kind: String,
     /// How the beneficiary's key was chosen.
     pub key_type: String,

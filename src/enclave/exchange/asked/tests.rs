@@ -93,7 +93,7 @@ fn every_wrong_field_of_an_order_is_named_and_no_value_is_repeated() {
         ("/assetInfo/amount", json!("-1"), "assetInfo.amount", "INVALID-PARAMETER"),
         ("/assetInfo/amount", json!("0.000"), "assetInfo.amount", "INVALID-PARAMETER"),
         ("/assetInfo/amount", json!("1."), "assetInfo.amount", "INVALID-PARAMETER"),
-        ("/assetInfo/amount", json!("9".repeat(129)), "assetInfo.amount", "PARAMETER-TOO-LONG"),
+        ("/assetInfo/amount", json!("9".repeat(65)), "assetInfo.amount", "PARAMETER-TOO-LONG"),
         (
             "/assetInfo/isExceedingThreshold",
             Value::Null,

@@ -1,0 +1,171 @@
+//! The table of commands: what is to be told to the own backend or to another VASP, until it has been heard or a day has passed.
+//!
+//! A command is written in the transaction of what it tells about. Its body stands sealed, and is wiped once it was heard. The commands
+//! of one lane are delivered one after another, in the order of their numbers.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use zeroize::Zeroizing;
+
+use super::super::vault::Place;
+use super::{Database, DatabaseFault, signed, unsigned};
+use crate::withdrawal::Seconds;
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE commands (
+    command_id INTEGER PRIMARY KEY,
+    command_type TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    command_body BLOB,
+    status TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    next_try_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    fetched_at INTEGER,
+    finished_at INTEGER,
+    UNIQUE (lane, number)
+) STRICT;
+CREATE INDEX commands_due ON commands (status, command_id);
+CREATE INDEX commands_finished ON commands (status, finished_at);
+CREATE INDEX commands_fetched ON commands (status, fetched_at, created_at);
+";
+
+/// A command to be written down.
+pub(in super::super) struct NewCommand {
+    /// What is told.
+    pub(in super::super) kind: &'static str,
+    /// What must not be told at the same time.
+    pub(in super::super) lane: String,
+    /// Its place in the lane.
+    pub(in super::super) number: u64,
+    /// What is told; may hold persons.
+    pub(in super::super) body: Zeroizing<String>,
+}
+
+/// A command to be delivered.
+pub(in super::super) struct Command {
+    pub(in super::super) id: i64,
+    pub(in super::super) kind: String,
+    pub(in super::super) body: Zeroizing<Vec<u8>>,
+    pub(in super::super) tries: u32,
+    pub(in super::super) created_at: Seconds,
+}
+
+/// How long one try may take before it counts as lost, in seconds.
+const STUCK_S: u64 = 120;
+
+/// The first of each lane that is due, or that somebody took and never brought back.
+const DUE: &str = "\
+SELECT command_id FROM commands AS c WHERE ((status = 'CREATED' AND next_try_at <= ?1) OR (status = 'PROCESSING' AND fetched_at <= ?2)) AND NOT EXISTS (\
+SELECT 1 FROM commands AS e WHERE e.lane = c.lane AND e.number < c.number AND e.status IN ('CREATED', 'PROCESSING')) \
+ORDER BY command_id LIMIT ?3";
+
+impl Database {
+    /// Writes a command down within a transaction; the same number in the same lane is the same command.
+    pub(super) async fn command_insert(
+        &self,
+        within: &mut SqliteConnection,
+        command: &NewCommand,
+        now: Seconds,
+    ) -> Result<(), DatabaseFault> {
+        let number = i64::try_from(command.number).unwrap_or(i64::MAX);
+        let row = body_row(&command.lane, number);
+        let body = self.vault.seal(body_place(&row), command.body.as_bytes())?;
+        let query = sqlx::query(
+            "INSERT INTO commands (command_type, lane, number, command_body, status, tries, next_try_at, created_at) \
+             VALUES (?,?,?,?,'CREATED',0,?,?) ON CONFLICT (lane, number) DO NOTHING",
+        );
+        let query = query.bind(command.kind).bind(&command.lane).bind(number).bind(body);
+        query.bind(signed(now)).bind(signed(now)).execute(within).await?;
+        Ok(())
+    }
+
+    /// Takes commands that are due, at most one of each lane.
+    pub(in super::super) async fn commands_fetch(
+        &self,
+        now: Seconds,
+        most: usize,
+    ) -> Result<Vec<Command>, DatabaseFault> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let stuck = signed(Seconds(now.0.saturating_sub(STUCK_S)));
+        let due = sqlx::query_scalar(DUE).bind(signed(now)).bind(stuck).bind(most);
+        let due: Vec<i64> = due.fetch_all(&self.pool).await?;
+        let mut fetched = Vec::with_capacity(due.len());
+        for id in due {
+            let query = sqlx::query(
+                "UPDATE commands SET status = 'PROCESSING', fetched_at = ? \
+                 WHERE command_id = ? AND (status = 'CREATED' OR (status = 'PROCESSING' AND fetched_at <= ?)) RETURNING *",
+            );
+            let query = query.bind(signed(now)).bind(id).bind(stuck);
+            if let Some(row) = query.fetch_optional(&self.pool).await? {
+                fetched.push(self.read_command(id, &row)?);
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// A command was heard: its body is wiped.
+    pub(in super::super) async fn command_done(&self, id: i64, now: Seconds) -> Result<(), DatabaseFault> {
+        self.command_finished(id, "DONE", now).await
+    }
+
+    /// A command is given up; its body is wiped.
+    pub(in super::super) async fn command_failed(&self, id: i64, now: Seconds) -> Result<(), DatabaseFault> {
+        self.command_finished(id, "ERROR", now).await
+    }
+
+    async fn command_finished(&self, id: i64, status: &str, now: Seconds) -> Result<(), DatabaseFault> {
+        let query = sqlx::query(
+            "UPDATE commands SET status = ?, finished_at = ?, command_body = NULL WHERE command_id = ? AND status = 'PROCESSING'",
+        );
+        query.bind(status).bind(signed(now)).bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Puts a command off.
+    pub(in super::super) async fn command_put_off(
+        &self,
+        id: i64,
+        tries: u32,
+        until: Seconds,
+    ) -> Result<(), DatabaseFault> {
+        let query = sqlx::query(
+            "UPDATE commands SET status = 'CREATED', tries = ?, next_try_at = ? \
+             WHERE command_id = ? AND status = 'PROCESSING'",
+        );
+        query.bind(i64::from(tries)).bind(signed(until)).bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// At the start: what was under way when the last one stopped is taken up again, and what was finished before `since` is let go.
+    pub(in super::super) async fn commands_recover(&self, since: Seconds) -> Result<(), DatabaseFault> {
+        sqlx::query("UPDATE commands SET status = 'CREATED' WHERE status = 'PROCESSING'")
+            .execute(&self.pool)
+            .await?;
+        let old = sqlx::query("DELETE FROM commands WHERE status IN ('DONE', 'ERROR') AND finished_at < ?");
+        old.bind(signed(since)).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    fn read_command(&self, id: i64, row: &SqliteRow) -> Result<Command, DatabaseFault> {
+        let lane: String = row.try_get("lane")?;
+        let sealed: Vec<u8> = row.try_get("command_body")?;
+        let tries: i64 = row.try_get("tries")?;
+        Ok(Command {
+            id,
+            kind: row.try_get("command_type")?,
+            body: self.vault.open(body_place(&body_row(&lane, row.try_get("number")?)), &sealed)?,
+            tries: u32::try_from(tries).unwrap_or(u32::MAX),
+            created_at: unsigned(row.try_get("created_at")?),
+        })
+    }
+}
+
+fn body_row(lane: &str, number: i64) -> String {
+    format!("{lane}/{number}")
+}
+
+fn body_place(row: &str) -> Place<'_> {
+    Place { table: "commands", column: "command_body", row }
+}

@@ -1,0 +1,237 @@
+//! Owns taking an order of the exchange's own backend: read it, name its asset, write it down, have it asked.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::EnclaveFault;
+use super::answer::{Decision, Kind, Reason};
+use super::asking::{Given, Miss, exchange, forget, fresh_uuid};
+use super::asset_info::AssetInfo;
+use super::database::{Origin, Role, Settled, Signed, State, Verification};
+use super::ivms::{Payload, are_required_codes};
+use super::letter::order_digest;
+use super::order::{AccountOrder, AccountReply, Ordered, UserOrder};
+use super::originator::{check_bound, try_now};
+use super::outbox::{callback_of, wake};
+use super::record::Outcome;
+use super::room::Room;
+use super::wire::key::KeyType;
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
+
+/// An account is asked about without an amount; an answer has one, and this is it.
+const NO_AMOUNT: Amount = Amount::from_units(1);
+
+/// See [`super::Enclave::order_user`].
+pub(super) async fn order_user(room: &Arc<Room>, order: UserOrder) -> Result<Ordered, EnclaveFault> {
+    check_vasp(room, order.beneficiary_vasp)?;
+    check_required(&order.required)?;
+    order.asset_info.check_worth()?;
+    let now = (room.now)();
+    let payload = Payload::parse(&order.payload, now)?;
+    payload.demand_order(order.asset_info.is_exceeding_threshold)?;
+    let asset = asset_of(room, &order.asset_info.symbol, order.asset_info.network.as_deref());
+    let amount = asset.as_ref().map(|asset| order.asset_info.amount_of(*asset)).unwrap_or(Ok(NO_AMOUNT))?;
+    check_bound(room).await?;
+    let uuid = relay_uuid(room).await?;
+    let ask = Ask {
+        kind: Kind::User,
+        key_type: order.key_type,
+        to: order.beneficiary_vasp,
+        asset,
+        amount,
+        asset_info: Some(order.asset_info),
+        required: order.required,
+    };
+    let v = laid_out(room, ask, &payload, uuid.clone(), now);
+    let callback = if v.state == State::Waiting { None } else { callback_of(&v, &v.settled, "") };
+    room.db.verification_insert(&v, callback.as_ref()).await?;
+    if v.state == State::Waiting {
+        drop(try_now(room, &v.row_key));
+    }
+    wake(room, callback.is_some());
+    Ok(Ordered { uuid, created_at: now })
+}
+
+/// See [`super::Enclave::order_account`].
+pub(super) async fn order_account(
+    room: &Arc<Room>,
+    order: AccountOrder,
+) -> Result<AccountReply, EnclaveFault> {
+    check_vasp(room, order.beneficiary_vasp)?;
+    let now = (room.now)();
+    let payload = Payload::parse(&order.payload, now)?;
+    let asset = asset_of(room, &order.symbol, order.network.as_deref());
+    let ask = Ask {
+        kind: Kind::Account,
+        key_type: order.key_type,
+        to: order.beneficiary_vasp,
+        asset,
+        amount: NO_AMOUNT,
+        asset_info: None,
+        required: Vec::new(),
+    };
+    let mut v = laid_out(room, ask, &payload, relay_uuid(room).await?, now);
+    if v.state == State::Waiting {
+        (v.settled, v.answer, v.reply) = asked_once(room, &mut v).await?;
+        v.state = if v.answer.is_some() { State::Answered } else { State::Expired };
+        v.envelope = None;
+    }
+    v.asked_at = (room.now)();
+    room.db.verification_insert(&v, None).await?;
+    let reason = v.settled.reason.as_deref().and_then(Reason::parse);
+    match (v.settled.result, reason) {
+        (_, Some(Reason::RequestTimeout)) => Err(EnclaveFault::NoAnswer),
+        (Outcome::Verified, _) => Ok(AccountReply { verified: true, reason: None, verified_at: v.asked_at }),
+        (_, reason) => {
+            let reason = Some(reason.unwrap_or(Reason::UndefinedError));
+            Ok(AccountReply { verified: false, reason, verified_at: v.asked_at })
+        }
+    }
+}
+
+type Kept = (Settled, Option<Signed>, Option<Zeroizing<Vec<u8>>>);
+
+/// Asks within the time that a caller waits; what is not answered then is over.
+async fn asked_once(room: &Arc<Room>, v: &mut Verification) -> Result<Kept, EnclaveFault> {
+    let asked = async {
+        let _place = room.places.acquire().await;
+        exchange(room, v).await
+    };
+    let outcome = timeout(room.limits.order_time, asked).await;
+    let (settled, given) = match outcome {
+        Err(_) | Ok(Ok(None) | Err(Miss::Call(_))) => (Settled::denied(Reason::RequestTimeout), None),
+        Ok(Ok(Some(given))) if !given.matched => {
+            (Settled::denied(Reason::BeneficiaryAccountNotMatched), None)
+        }
+        Ok(Ok(Some(given))) => (settled(&given), Some(given)),
+        Ok(Err(Miss::Fault(fault))) => return Err(fault),
+        Ok(Err(miss)) => {
+            tracing::warn!(%miss, "an account verification brought no answer");
+            (Settled::error(), None)
+        }
+    };
+    let (room, v) = (room.clone(), v.uuid.clone());
+    tokio::spawn(async move { forget(&room, v.as_deref()).await });
+    let (answer, reply) = given.map(|given| (given.answer, given.plain)).unzip();
+    Ok((settled, answer, reply))
+}
+
+fn settled(given: &Given) -> Settled {
+    let result = match given.decision {
+        Decision::Verified => Outcome::Verified,
+        Decision::Denied => Outcome::Denied,
+        Decision::Error => Outcome::Error,
+    };
+    Settled { result, reason: Some(given.reason.clone()), message: given.message.clone() }
+}
+
+/// What is to be asked.
+struct Ask {
+    kind: Kind,
+    key_type: KeyType,
+    to: VaspId,
+    asset: Result<Asset, Settled>,
+    amount: Amount,
+    asset_info: Option<AssetInfo>,
+    required: Vec<String>,
+}
+
+/// The row of an order; denied already if its asset is not known.
+fn laid_out(room: &Room, ask: Ask, payload: &Payload, uuid: String, now: Seconds) -> Verification {
+    let digest = order_digest(&uuid, room.vasp, ask.to);
+    let given = ask.asset_info.as_ref();
+    let (state, settled) = match &ask.asset {
+        Ok(_) => (State::Waiting, Settled::waiting()),
+        Err(denied) => (State::Expired, denied.clone()),
+    };
+    let asset = ask.asset.ok();
+    let symbol = given.map_or_else(|| asset.map(Asset::symbol).unwrap_or_default(), |info| &info.symbol);
+    let network = match asset {
+        Some(asset) => asset.network().as_str().to_owned(),
+        None => given.and_then(|info| info.network.clone()).unwrap_or_default(),
+    };
+    let named = ask.kind == Kind::User;
+    Verification {
+        role: Role::Originator,
+        row_key: digest.clone(),
+        origin: Origin::Order,
+        uuid: Some(uuid),
+        state,
+        kind: ask.kind.as_str().to_owned(),
+        key_type: ask.key_type,
+        originating_vasp: room.vasp,
+        beneficiary_vasp: ask.to,
+        symbol: symbol.to_owned(),
+        asset: asset.map(|asset| asset.to_string()).unwrap_or_default(),
+        network: network.clone(),
+        destination: payload.account().to_owned(),
+        amount: ask.amount.to_string(),
+        coins: given.map(|info| info.amount.clone()).unwrap_or_default(),
+        fingerprint: room.db.vault().fingerprint(&digest).to_vec(),
+        request_digest: digest,
+        asset_info: ask.asset_info.map(|info| AssetInfo { network: Some(network), ..info }),
+        required: ask.required,
+        originator_account: if named { payload.originator_account().to_owned() } else { String::new() },
+        originator: named.then(|| payload.originator_canonical()),
+        beneficiary: named.then(|| payload.beneficiary_canonical()),
+        reply: None,
+        envelope: None,
+        answer: None,
+        settled,
+        asked_at: now,
+        expires_at: now.plus(room.limits.expiry_s),
+        next_try_at: now,
+        tries: 0,
+    }
+}
+
+/// The asset of that ticker on that network, or on the only one it is known on; otherwise what its record says.
+fn asset_of(room: &Room, symbol: &str, network: Option<&str>) -> Result<Asset, Settled> {
+    let denied = |reason, what: &str| {
+        let message = what.chars().filter(|c| !c.is_control()).take(64).collect();
+        Err(Settled { message: Some(message), ..Settled::denied(reason) })
+    };
+    let of_symbol: Vec<Asset> =
+        room.limits.assets.iter().copied().filter(|asset| asset.symbol() == symbol).collect();
+    let network = network.filter(|network| !network.is_empty());
+    match (&*of_symbol, network) {
+        ([], _) => denied(Reason::UnknownSymbol, symbol),
+        ([only], None) => Ok(*only),
+        (_, None) => denied(Reason::UnknownNetwork, "-"),
+        (several, Some(network)) => {
+            let named = several.iter().find(|asset| asset.network().as_str() == network);
+            named.copied().map_or_else(|| denied(Reason::UnknownNetwork, network), Ok)
+        }
+    }
+}
+
+fn check_vasp(room: &Room, vasp: VaspId) -> Result<(), EnclaveFault> {
+    let asked = vasp != room.vasp && room.peers.contains_key(&vasp);
+    if asked { Ok(()) } else { Err(EnclaveFault::VaspUnknown(vasp)) }
+}
+
+fn check_required(codes: &[String]) -> Result<(), Invalid> {
+    let no = |code, problem| {
+        let cure = "name each code of docs/relay.md section 7 that is needed, once";
+        Err(Invalid::new(code, "requiredBeneficiaryInfo", problem, cure))
+    };
+    match codes {
+        [] => no(Code::FieldMissing, "names nothing"),
+        codes if !are_required_codes(codes) => {
+            no(Code::FieldMalformed, "holds an unknown code, or one twice")
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn relay_uuid(room: &Room) -> Result<String, EnclaveFault> {
+    fresh_uuid(room).await.map_err(|miss| match miss {
+        Miss::Fault(fault) => fault,
+        miss => {
+            tracing::warn!(%miss, "the relay gave no uuid");
+            EnclaveFault::RelayAway
+        }
+    })
+}
