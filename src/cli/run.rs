@@ -102,8 +102,9 @@ async fn stand_signer(settings: SignerSettings, out: Out) -> Result<Answer, Prob
     let (listener, address) = listen("listen", party.listen).await?;
     let (travel_rule, travel_rule_address) = listen("enclave.listen", settings.enclave.listen).await?;
     settings.enclave.notices().iter().for_each(|notice| warn!("{notice}"));
-    let enclave = Arc::new(assemble::enclave(&settings.enclave, &beliefs.trust, travel_rule).await?);
-    let desk = standalone::open_desk(&settings.enclave, &beliefs.trust, enclave.clone()).await?;
+    let known = assemble::Known::of(beliefs.trust.vasp_id(), beliefs.trust.vasps());
+    let enclave = Arc::new(assemble::enclave(&settings.enclave, &known, travel_rule).await?);
+    let desk = standalone::open_desk(&settings.enclave, known, enclave.clone()).await?;
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
     let signer = Signer::start(assemble::signer(&settings, beliefs, parts, enclave.clone())?).await?;
     let party_desk = signer.desk();

@@ -13,6 +13,7 @@ pub mod attestation;
 pub mod cancel;
 pub mod canonical;
 pub mod clearance;
+pub mod directory;
 mod field;
 #[cfg(test)]
 pub mod fixture;
@@ -40,6 +41,7 @@ pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
+pub use directory::Directory;
 pub use possession::PossessionText;
 pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};

@@ -63,11 +63,11 @@ pub fn signer(settings: &SignerSettings) -> Answer {
 /// Checks the settings of an enclave that stands alone. The service that unwraps the data key is not called.
 pub fn enclave(settings: &StandaloneSettings) -> Answer {
     let mut checks = Checks::default();
-    let trust = load::trust(&settings.trust);
-    let known = |trust: &crate::evidence::Trust| {
-        format!("VASP {}, {} others", trust.vasp_id(), trust.vasps().filter(|vasp| vasp.active).count())
+    let known = |known: crate::evidence::Directory| {
+        let others = known.vasps().filter(|vasp| vasp.active).count();
+        format!("version {}: VASP {}, {others} others", known.version(), known.vasp_id())
     };
-    checks.add("trust file", trust.as_ref().map(known).map_err(Clone::clone));
+    checks.add("trust file", load::directory(&settings.trust).map(known));
     travel_rule(&mut checks, &settings.enclave);
     settings.notices.iter().for_each(|notice| checks.add("notice", Ok(notice.clone())));
     checks.answer()

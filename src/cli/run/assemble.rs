@@ -1,5 +1,6 @@
 //! Puts a party together from its settings: keys, beliefs, the line to the other party, the travel rule.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -26,14 +27,14 @@ use crate::enclave::exchange::data_key::{self, DataKeyFault};
 use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
 use crate::enclave::wire::tls::{self, Identity};
 use crate::enclave::{self, Backend, DataKey, Enclave, NoCustomers, RelayPin};
-use crate::evidence::Trust;
+use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
-use crate::withdrawal::Asset;
+use crate::withdrawal::{Asset, VaspId};
 
 /// How much longer than the line itself the enclave waits for it.
 const LINE_GRACE: Duration = Duration::from_millis(500);
@@ -132,23 +133,42 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
     }
 }
 
+/// Who is who in the travel-rule network.
+pub struct Known {
+    own: VaspId,
+    keys: BTreeMap<VaspId, [u8; 32]>,
+    /// Their names.
+    pub names: BTreeMap<VaspId, String>,
+}
+
+impl Known {
+    /// The own id, and those of the others that are active.
+    pub fn of<'a>(own: VaspId, vasps: impl Iterator<Item = &'a Vasp>) -> Self {
+        let (mut keys, mut names) = (BTreeMap::new(), BTreeMap::new());
+        for vasp in vasps.filter(|vasp| vasp.active) {
+            keys.insert(vasp.id, vasp.identity_key.to_bytes());
+            names.insert(vasp.id, vasp.name.clone());
+        }
+        Self { own, keys, names }
+    }
+}
+
 /// Starts the travel rule on a listener of its own.
 pub async fn enclave(
     settings: &EnclaveSettings,
-    trust: &Trust,
+    known: &Known,
     listener: TcpListener,
 ) -> Result<Enclave, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
     let line = settings.exchange.as_ref().map(line).transpose()?;
     let data_key = data_key(&settings.data_key, line.as_ref()).await?;
     let backend = backend(settings, line);
-    let active = trust.vasps().filter(|vasp| vasp.active);
     let settings = enclave::Settings {
-        vasp: trust.vasp_id(),
+        vasp: known.own,
         identity: keyfile::signing_key(&identity),
         data_key,
         database: settings.database.clone(),
-        directory: active.map(|vasp| (vasp.id, vasp.identity_key.to_bytes())).collect(),
+        directory: known.keys.clone(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,

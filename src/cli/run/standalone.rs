@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::assemble::Known;
 use super::{assemble, listen, protect, ready, serve, speak, stop_signal};
 use crate::cli::answer::{Answer, Out};
 use crate::cli::config::environment::Variables;
@@ -18,7 +19,6 @@ use crate::cli::problem::{Exit, Problem};
 use crate::enclave::Enclave;
 use crate::enclave::exchange::listener;
 use crate::enclave::wire::tls::Guests;
-use crate::evidence::Trust;
 use crate::flow::context::machine_clock;
 
 /// What the enclave takes.
@@ -53,10 +53,11 @@ pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
 
 async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
     settings.notices.iter().for_each(|notice| warn!("{notice}"));
-    let trust = load::trust(&settings.trust)?;
+    let directory = load::directory(&settings.trust)?;
+    let known = Known::of(directory.vasp_id(), directory.vasps());
     let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
-    let enclave = Arc::new(assemble::enclave(&settings.enclave, &trust, listener).await?);
-    let desk = open_desk(&settings.enclave, &trust, enclave.clone()).await?;
+    let enclave = Arc::new(assemble::enclave(&settings.enclave, &known, listener).await?);
+    let desk = open_desk(&settings.enclave, known, enclave.clone()).await?;
     let mut listeners = vec![("travel_rule", address)];
     listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));
     let stopped = stop_signal()?;
@@ -90,7 +91,7 @@ impl Desk {
 /// Opens the private listener, if the settings have one.
 pub(super) async fn open_desk(
     settings: &EnclaveSettings,
-    trust: &Trust,
+    known: Known,
     enclave: Arc<Enclave>,
 ) -> Result<Option<Desk>, Problem> {
     let Some(exchange) = &settings.exchange else { return Ok(None) };
@@ -99,8 +100,8 @@ pub(super) async fn open_desk(
     let (listener, address) = listen("enclave.exchange.listener.listen", own.listen).await?;
     let stop = CancellationToken::new();
     let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive };
-    let names = trust.vasps().map(|vasp| (vasp.id, vasp.name.clone())).collect();
-    let standing = listener::Standing { listener, guests, tls, token, names, now: machine_clock() };
+    let standing =
+        listener::Standing { listener, guests, tls, token, names: known.names, now: machine_clock() };
     let serving = listener::serve(enclave, standing, stop.clone());
     Ok(Some(Desk { address, stop, task: tokio::spawn(serving) }))
 }
