@@ -6,4 +6,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod backend;
+#[path = "../parties/mod.rs"]
+mod parties;
 mod play;
+mod two_enclaves;
+mod world;

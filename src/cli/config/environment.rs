@@ -35,6 +35,7 @@ enum Form {
     /// A port of the public listener.
     Port,
     Level,
+    Truth,
     /// The travel rule must be among the protocols.
     Mode,
     /// Known, and of no use here: what replaces it.
@@ -43,7 +44,7 @@ enum Form {
     Refused(&'static str),
 }
 
-use Form::{Level, List, Mode, Number, People, Port, Refused, Secret, Text, Unused};
+use Form::{Level, List, Mode, Number, People, Port, Refused, Secret, Text, Truth, Unused};
 
 const MILLISECONDS: &str = "write a whole number of milliseconds";
 const SQLITE: &str = "enclave.database names the SQLite file";
@@ -109,6 +110,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("VEGA_REFINITIV_WCO_GROUP_ID", "", Refused(SCREENING)),
     ("COUNTERSIGN_ENCLAVE_DATABASE", "enclave.database", Text),
     ("COUNTERSIGN_ENCLAVE_NETWORKS", "enclave.networks", List),
+    ("COUNTERSIGN_ENCLAVE_MEMORY_LOCK", "memory_lock", Truth),
     ("COUNTERSIGN_ENCLAVE_IDENTITY_KEY_FILE", "enclave.identity_key.file", Text),
     ("COUNTERSIGN_ENCLAVE_TLS_CA", "enclave.tls.ca", Text),
     ("COUNTERSIGN_ENCLAVE_TLS_CERT", "enclave.tls.cert", Text),
@@ -240,6 +242,10 @@ fn read_value(name: &str, form: Form, text: &str) -> Result<Value, Problem> {
         }
         List => Value::Array(list(',').map(|entry| Value::String(entry.to_owned())).collect()),
         People => Value::Array(list(';').map(|entry| person(name, entry)).collect::<Result<_, _>>()?),
+        Truth => match text {
+            "true" | "false" => Value::Boolean(text == "true"),
+            _ => return Err(Problem::config(name, "is neither true nor false", "write true or false")),
+        },
         Level => Value::String(level(name, text)?.to_owned()),
         _ => Value::String(text.to_owned()),
     })
