@@ -42,13 +42,19 @@ async fn flows(from: &Exchange, to: &Exchange, own: u64, other: u64) {
     assert_eq!(from.get("/v1/vasps/self").await, json!({ "vaspId": own.to_string() }));
     let listed = from.get("/v1/vasps?protocol=ALL").await["vasps"][0].clone();
     assert_eq!((&listed["vaspId"], &listed["health"]), (&json!(other.to_string()), &json!("UP")), "{listed}");
-    assert_eq!((&listed["vaspName"], &listed["vaspStatus"]), (&json!("The Other"), &json!("VERIFIED-MEMBER")));
+    assert_eq!(
+        (&listed["vaspName"], &listed["vaspStatus"]),
+        (&json!("The Other"), &json!("VERIFIED-MEMBER"))
+    );
     assert_eq!(from.get("/v1/vasps?protocol=CODE").await, json!({ "vasps": [] }));
 
     let yes = from.post("/v1/verifications/account", &account(other, "bc1q-checked")).await;
     assert_eq!(yes["accountVerificationResult"], "VERIFIED", "{yes}");
     let no = from.post("/v1/verifications/account", &account(other, "bc1q-nobody")).await;
-    assert_eq!((&no["accountVerificationResult"], &no["reason"]), (&json!("DENIED"), &json!("UNKNOWN-ADDRESS")));
+    assert_eq!(
+        (&no["accountVerificationResult"], &no["reason"]),
+        (&json!("DENIED"), &json!("UNKNOWN-ADDRESS"))
+    );
 
     for (name, address, reason) in [
         (["Robbins", "Tailor"], "bc1q-checked", "MISMATCHED-NAME"),
@@ -74,16 +80,28 @@ async fn flows(from: &Exchange, to: &Exchange, own: u64, other: u64) {
     // Coins came before their report: the receiver asks, and the sender's backend answers.
     from.backend.set_transfer(&json!({ "verificationUuid": uuid, "transactionStatus": "PROCESSING", "txHash": "0xAb", "vout": 1 })).await;
     let asked = to.post("/v1/verifications/tx/inquiry", &json!({ "verificationUuid": uuid })).await;
-    assert_eq!(asked, json!({ "verificationUuid": uuid, "transactionStatus": "PROCESSING", "txHash": "0xAb", "vout": "1" }));
+    assert_eq!(
+        asked,
+        json!({ "verificationUuid": uuid, "transactionStatus": "PROCESSING", "txHash": "0xAb", "vout": "1" })
+    );
 
     let report = json!({ "verificationUuid": uuid, "txHash": "0xAb", "vout": 1 });
     assert_eq!(from.post("/v1/verifications/tx", &report).await, json!({ "result": true }));
     assert_eq!(to.told("TX_REPORT", &uuid).await["txHash"], "0xAb");
-    assert_eq!(from.post("/v1/verifications/tx", &report).await, json!({ "result": true }), "the same again changes nothing");
+    assert_eq!(
+        from.post("/v1/verifications/tx", &report).await,
+        json!({ "result": true }),
+        "the same again changes nothing"
+    );
     let found = to.get("/v1/verifications?txHash=0xAb&actionType=RECEIVE&rpp=5").await;
-    assert_eq!((&found["count"], &found["verifications"][0]["verificationUuid"]), (&json!(1), &json!(uuid)), "{found}");
+    assert_eq!(
+        (&found["count"], &found["verifications"][0]["verificationUuid"]),
+        (&json!(1), &json!(uuid)),
+        "{found}"
+    );
 
-    let cancel = json!({ "verificationUuid": uuid, "result": "ERROR", "reason": "USER-CANCELED", "message": "-" });
+    let cancel =
+        json!({ "verificationUuid": uuid, "result": "ERROR", "reason": "USER-CANCELED", "message": "-" });
     assert_eq!(from.post("/v1/verifications/error", &cancel).await, json!({ "result": true }));
     assert_eq!(to.told("ERROR_REPORT", &uuid).await["reason"], "USER-CANCELED");
     for side in [from, to] {
@@ -100,7 +118,9 @@ async fn two_exchanges_verify_each_others_customers_in_both_directions() {
     fences(&world).await;
     for exchange in [&world.ours, &world.theirs] {
         let log = std::fs::read_to_string(&exchange.enclave.log).unwrap();
-        for word in ["Robbins", "Gildong", "Ethan", "bc1q-checked", OWN_TOKEN, "a-token-of-the-exchange", "AAECAwQ"] {
+        for word in
+            ["Robbins", "Gildong", "Ethan", "bc1q-checked", OWN_TOKEN, "a-token-of-the-exchange", "AAECAwQ"]
+        {
             assert!(!log.contains(word), "the log shows `{word}`");
         }
     }
@@ -122,10 +142,34 @@ async fn refusals(exchange: &Exchange) {
         (&get, "/v1/verifications/account/x".into(), Value::Null, 404, "NOT-FOUND"),
         (&Method::PUT, "/v1/verifications".into(), json!({}), 405, "METHOD-NOT-ALLOWED"),
         (&post, "/v1/verifications/tx".into(), json!({}), 400, "MISSING-VERIFICATION-UUID"),
-        (&post, "/v1/verifications/tx".into(), json!({ "verificationUuid": unknown, "txHash": "ab" }), 404, "VERIFICATION-NOT-FOUND"),
-        (&post, "/v1/verifications/error".into(), json!({ "verificationUuid": unknown, "result": "ERROR", "reason": "X" }), 404, "VERIFICATION-NOT-FOUND"),
-        (&post, "/v1/verifications/tx/inquiry".into(), json!({ "verificationUuid": unknown }), 404, "VERIFICATION-NOT-FOUND"),
-        (&post, "/v1/verifications".into(), order(7, "PerVasp", "bc1q", ["Robbins", "Taylor"]), 400, "UNKNOWN-VASP"),
+        (
+            &post,
+            "/v1/verifications/tx".into(),
+            json!({ "verificationUuid": unknown, "txHash": "ab" }),
+            404,
+            "VERIFICATION-NOT-FOUND",
+        ),
+        (
+            &post,
+            "/v1/verifications/error".into(),
+            json!({ "verificationUuid": unknown, "result": "ERROR", "reason": "X" }),
+            404,
+            "VERIFICATION-NOT-FOUND",
+        ),
+        (
+            &post,
+            "/v1/verifications/tx/inquiry".into(),
+            json!({ "verificationUuid": unknown }),
+            404,
+            "VERIFICATION-NOT-FOUND",
+        ),
+        (
+            &post,
+            "/v1/verifications".into(),
+            order(7, "PerVasp", "bc1q", ["Robbins", "Taylor"]),
+            400,
+            "UNKNOWN-VASP",
+        ),
         (&post, "/v1/verifications/account".into(), account(7, "bc1q"), 400, "UNKNOWN-VASP"),
         (&post, "/v1/verifications".into(), json!({ "beneficiaryVaspId": "7" }), 400, "MISSING-PARAMETER"),
         (&post, "/v1/verifications".into(), json!("x".repeat(70_000)), 413, "BODY-TOO-LARGE"),
@@ -135,7 +179,10 @@ async fn refusals(exchange: &Exchange) {
         let sent = Some(&body).filter(|body| !body.is_null());
         let (said, answer) = exchange.ask(method.clone(), &path, sent).await;
         assert_eq!((said.as_u16(), &answer["code"]), (status, &json!(code)), "{method} {path}: {answer}");
-        assert!(answer["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("Robbins")), "{answer}");
+        assert!(
+            answer["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("Robbins")),
+            "{answer}"
+        );
     }
 }
 
@@ -157,9 +204,19 @@ async fn fences(world: &World) {
 
     let ca = std::fs::read(world.dir.path().join("ca.pem")).unwrap();
     let ca = reqwest::Certificate::from_pem(&ca).unwrap();
-    let outside = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).timeout(Duration::from_secs(5)).build().unwrap();
+    let outside = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([ca])
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
     for path in ["/v1/vasps", "/v1/verifications", "/v1/vasps/self"] {
-        let answer = outside.get(format!("{}{path}", world.ours.public)).bearer_auth(OWN_TOKEN).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "the public side knows nothing of the private one");
+        let answer =
+            outside.get(format!("{}{path}", world.ours.public)).bearer_auth(OWN_TOKEN).send().await.unwrap();
+        assert_eq!(
+            answer.status(),
+            StatusCode::NOT_FOUND,
+            "the public side knows nothing of the private one"
+        );
     }
 }

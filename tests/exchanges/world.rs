@@ -99,14 +99,18 @@ impl Exchange {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let log = std::fs::read_to_string(&self.enclave.log).unwrap();
-        panic!("{uuid} never became {result}: {}\n{log}", self.get(&format!("/v1/verifications/{uuid}")).await);
+        panic!(
+            "{uuid} never became {result}: {}\n{log}",
+            self.get(&format!("/v1/verifications/{uuid}")).await
+        );
     }
 
     /// Waits until the backend was told this of that verification.
     pub async fn told(&self, kind: &str, uuid: &str) -> Value {
         for _ in 0..200 {
             let all = self.backend.told("callbacks").await;
-            let mine = |told: &&Value| told["callbackType"] == kind && told["data"]["verificationUuid"] == uuid;
+            let mine =
+                |told: &&Value| told["callbackType"] == kind && told["data"]["verificationUuid"] == uuid;
             if let Some(told) = all.iter().find(mine) {
                 return told["data"].clone();
             }
@@ -196,11 +200,14 @@ fn papers(dir: &Path) {
     let ca = Issuer::new(params, key);
     for name in ["ours", "theirs", "relay"] {
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+        let leaf =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
         write(&dir.join(format!("{name}.pem")), &leaf.pem());
         write(&dir.join(format!("{name}.tls")), &key.serialize_pem());
     }
-    for (name, own, other, seed) in [("ours", OWN_VASP, ROBOT_VASP, ROBOT), ("theirs", ROBOT_VASP, OWN_VASP, OWN)] {
+    for (name, own, other, seed) in
+        [("ours", OWN_VASP, ROBOT_VASP, ROBOT), ("theirs", ROBOT_VASP, OWN_VASP, OWN)]
+    {
         let key = public(seed);
         let text = format!(
             "version = 1\n[vasp]\nid = \"{own}\"\nname = \"{name}\"\n\
@@ -212,7 +219,8 @@ fn papers(dir: &Path) {
             write(&dir.join(format!("{name}.directory.{person}.sig")), &signature);
         }
         let mut init = countersign();
-        init.args(["init", "--role", "enclave", "--existing", "--enclave-identity-key"]).arg(dir.join(format!("{name}.key")));
+        init.args(["init", "--role", "enclave", "--existing", "--enclave-identity-key"])
+            .arg(dir.join(format!("{name}.key")));
         init.arg("--enclave-database").arg(dir.join(format!("{name}.db")));
         if name == "ours" {
             init.arg("--enclave-data-key").arg(dir.join("ours.data"));
@@ -245,7 +253,8 @@ fn from_file(dir: &Path, relay_url: &str, port: u16, backend: &PythonBackend) ->
         people().iter().map(|(name, key)| format!("{{ name = \"{name}\", key = {} }}", json!(key))).collect();
     let (people, relay_key, [first, second, _]) = (people.join(", "), public(RELAY), QUORUM);
     let url = |call: &str| backend.url(&format!("well/{call}"));
-    let (user, account, transaction, callback) = (url("user"), url("account"), url("transaction"), url("callback"));
+    let (user, account, transaction, callback) =
+        (url("user"), url("account"), url("transaction"), url("callback"));
     let text = format!(
         r#"memory_lock = false
 [trust]
@@ -292,7 +301,12 @@ filter = "debug"
 }
 
 /// The variables of the other exchange.
-pub fn variables(dir: &Path, relay_url: &str, port: u16, backend: &PythonBackend) -> Vec<(&'static str, String)> {
+pub fn variables(
+    dir: &Path,
+    relay_url: &str,
+    port: u16,
+    backend: &PythonBackend,
+) -> Vec<(&'static str, String)> {
     let at = |name: &str| dir.join(name).display().to_string();
     let url = |call: &str| backend.url(&format!("well/{call}"));
     let people: Vec<String> = people().iter().map(|(name, key)| format!("{name}={key}")).collect();
