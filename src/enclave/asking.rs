@@ -11,17 +11,15 @@ use super::EnclaveFault;
 use super::answer::{Decision, plain_message};
 use super::database::{Origin, Signed, Verification};
 use super::ivms::{Beneficiary, Text};
-use super::letter::{Asked, SealedReply, binding, check_signature, identifier, is_uuid};
+use super::letter::{Asked, SealedReply, binding, check_signature, identifier};
 use super::parcel::sealed_letter;
+use super::peer::{cached_key, fresh_uuid, peer_key, uuid_at_hand};
 use super::room::{CALL_TIME, Room};
 use super::seal::{self, Direction, Envelope};
 use super::wire::client::CallFault;
-use super::wire::key::{KeyType, SKEW_MAX_S, SignedKey};
-use super::wire::{Fate, KeyAsked, Parcel, UuidsAsked, UuidsGiven, plain_code};
+use super::wire::key::{KeyType, SKEW_MAX_S};
+use super::wire::{Fate, Parcel, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
-use crate::withdrawal::VaspId;
-
-const UUIDS_AHEAD: usize = 32;
 
 /// Why a try brought no answer. Holds codes only.
 #[derive(Debug, thiserror::Error)]
@@ -194,57 +192,6 @@ fn payload_text(v: &Verification) -> String {
         (None, Some(b)) => format!("{{\"beneficiary\":{}}}", b.as_str()),
         (_, None) => String::new(),
     }
-}
-
-/// The counterparty's key from the cache, while it is young. Its signature is checked all the same.
-async fn cached_key(
-    room: &Room,
-    vasp: VaspId,
-    purpose: (KeyType, &str),
-) -> Result<Option<[u8; 32]>, EnclaveFault> {
-    let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
-    let now = (room.now)();
-    let Some((key, at)) = room.db.peer_key(vasp, purpose).await? else { return Ok(None) };
-    let young = now.since(at).is_some_and(|age| age < room.limits.key_ttl_s);
-    Ok(key.verify(identity, vasp, purpose, now).ok().filter(|_| young))
-}
-
-/// The counterparty's key: from the cache, otherwise asked for.
-pub(super) async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<[u8; 32], Miss> {
-    let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
-    let now = (room.now)();
-    if let Some(public) = cached_key(room, vasp, purpose).await? {
-        return Ok(public);
-    }
-    let asked = KeyAsked {
-        from: room.vasp.to_string(),
-        to: vasp.to_string(),
-        key_type: purpose.0.as_str().to_owned(),
-        identifier: purpose.1.to_owned(),
-    };
-    let key: SignedKey = room.relay(Method::POST, "/v1/keys", CALL_TIME, &asked).await?;
-    let public = key.verify(identity, vasp, purpose, now)?;
-    if purpose.0 != KeyType::PerVerification
-        && let Ok(text) = serde_json::to_string(&key)
-    {
-        room.db.peer_key_put(vasp, purpose, &text, now).await?;
-    }
-    Ok(public)
-}
-
-pub(super) async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
-    if let Some(uuid) = uuid_at_hand(room) {
-        return Ok(uuid);
-    }
-    let given: UuidsGiven =
-        room.relay(Method::POST, "/v1/uuids", CALL_TIME, &UuidsAsked { count: UUIDS_AHEAD }).await?;
-    let good = given.uuids.into_iter().filter(|uuid| is_uuid(uuid)).take(UUIDS_AHEAD);
-    room.uuids.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
-    uuid_at_hand(room).ok_or(Miss::Reply("the relay gave no uuid"))
-}
-
-fn uuid_at_hand(room: &Room) -> Option<String> {
-    room.uuids.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 /// Opens a reply and believes it only if every field is what was asked, under the pinned signature.

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 use super::EnclaveFault;
 use super::answer::{Decision, Kind, Reason, kind_of, plain_message};
 use super::asset_info::AssetInfo;
-use super::backend::{Question, Verdict};
+use super::backend::Verdict;
 use super::database::{Origin, Role, Settled, Signed, State, Verification};
-use super::ivms::{Beneficiary, Payload, Text, are_required_codes};
+use super::ivms::{Payload, Text, are_required_codes};
+use super::judging::verdict;
 use super::letter::{Asked, SealedReply, binding, is_uuid};
 use super::parcel::{Letter, Trouble, known};
 use super::room::{Room, entropy};
@@ -22,7 +23,7 @@ use super::wire::key::{KeyType, SignedKey};
 use super::wire::{Fate, KeyAsked, Parcel};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer, render_answer};
 use crate::evidence::{ed25519, sign_answer};
-use crate::withdrawal::{Amount, Asset, Invalid, Network, VaspId};
+use crate::withdrawal::{Amount, Asset, Network, VaspId};
 
 /// What the beneficiary keeps beside the answer.
 #[derive(Serialize, Deserialize)]
@@ -91,6 +92,10 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
     let kept = match room.db.verification(Role::Beneficiary, &row).await? {
         Some(kept) => kept,
         None => {
+            // A uuid is the one verification's that was here first, whoever else names it.
+            if room.db.uuid_is_known(&parcel.uuid).await? {
+                return Err(Trouble::Refused("uuid_reused"));
+            }
             let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
             room.db.verification_insert(&judged, None).await?;
             // Of two deliveries at once the first one written counts.
@@ -161,7 +166,7 @@ async fn judge(room: &Room, opened: &Opened, row: String) -> Result<Option<Verif
         text => Payload::parse(text.as_bytes(), (room.now)()).map(Some),
     };
     let persons = payload.as_ref().ok().and_then(Option::as_ref).map(Persons::of).unwrap_or_default();
-    let Some(verdict) = verdict(room, opened, payload).await else { return Ok(None) };
+    let Some(verdict) = verdict(room, (asked, &opened.draft), payload).await else { return Ok(None) };
     // Who could not be read is committed to as nobody.
     let salt = entropy()?;
     let answer = VerificationAnswer {
@@ -190,78 +195,6 @@ impl Persons {
             originator_account: payload.originator_account().to_owned(),
             beneficiary: payload.beneficiary_canonical(),
         }
-    }
-}
-
-/// The verdict that may be signed; `None` if the backend takes longer than it may.
-async fn verdict(room: &Room, opened: &Opened, payload: Result<Option<Payload>, Invalid>) -> Option<Verdict> {
-    let (asked, kind) = (&opened.asked, opened.draft.kind);
-    let named = match &payload {
-        Ok(Some(payload)) => payload.beneficiaries(),
-        _ => Vec::new(),
-    };
-    let exceeding = asked.asset_info.as_ref().is_some_and(|info| info.is_exceeding_threshold);
-    let lack = || Verdict::denied(Reason::LackOfInformation);
-    match payload {
-        Err(_) => Some(lack()),
-        Ok(None) if kind == Kind::User => Some(lack()),
-        Ok(Some(payload)) if payload.account() != asked.destination => {
-            Some(Verdict::denied(Reason::UnknownAddress).with_message(&asked.destination))
-        }
-        Ok(Some(_)) if exceeding && named.is_empty() => Some(lack().with_message("NATURAL_PERSON_NAME")),
-        Ok(payload) => {
-            let is_legal = named.first().is_some_and(|person| person.is_legal);
-            Some(supplied(ask_backend(room, opened, payload).await?, asked, is_legal))
-        }
-    }
-}
-
-/// A yes stays one only if everything that was required comes with it; nothing else does.
-fn supplied(verdict: Verdict, asked: &Asked, is_legal: bool) -> Verdict {
-    if verdict.decision != Decision::Verified || asked.required.is_empty() {
-        return verdict;
-    }
-    let beneficiary = verdict.beneficiary.unwrap_or_else(|| Beneficiary::of_account(&asked.destination));
-    let missing = beneficiary.missing(&asked.required, is_legal);
-    if missing.is_empty() {
-        Verdict { beneficiary: Some(beneficiary.cut_to(&asked.required)), ..Verdict::verified(None) }
-    } else {
-        Verdict::denied(Reason::UnavailableInformation).with_message(missing.join(","))
-    }
-}
-
-/// In a task of its own, so that a backend that panics takes nothing with it: the answer is then ERROR.
-async fn ask_backend(room: &Room, opened: &Opened, payload: Option<Payload>) -> Option<Verdict> {
-    let (backend, draft, symbol) = (room.backend.clone(), opened.draft.clone(), opened.draft.asset.symbol());
-    let (asset_info, required) = (opened.asked.asset_info.clone(), opened.asked.required.clone());
-    let time = match draft.kind {
-        Kind::User => room.limits.user_time,
-        Kind::Account => room.limits.account_time,
-    };
-    let judging = async move {
-        let question = Question {
-            uuid: &draft.uuid.hyphenated().to_string(),
-            originating_vasp: draft.originating_vasp,
-            symbol,
-            network: draft.network.as_str(),
-            destination: &draft.destination,
-            amount: draft.amount,
-            payload: payload.as_ref(),
-            asset_info: asset_info.as_ref(),
-            required: &required,
-        };
-        match draft.kind {
-            Kind::User => backend.verify_user(&question).await,
-            Kind::Account => backend.verify_account(&question).await,
-        }
-    };
-    match tokio::spawn(tokio::time::timeout(time, judging)).await {
-        Ok(verdict) => verdict.ok().map(Verdict::sound),
-        Err(broken) if broken.is_panic() => {
-            tracing::error!(uuid = opened.asked.uuid, "the backend broke over a verification");
-            Some(Verdict::error())
-        }
-        Err(_) => None,
     }
 }
 

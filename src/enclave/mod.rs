@@ -15,6 +15,7 @@ mod door;
 pub mod exchange;
 mod inbound;
 pub mod ivms;
+mod judging;
 mod known;
 mod letter;
 pub mod name;
@@ -23,6 +24,7 @@ mod orders;
 mod originator;
 mod outbox;
 mod parcel;
+mod peer;
 mod record;
 mod reports;
 mod room;
@@ -30,6 +32,7 @@ pub mod seal;
 mod settings;
 mod telling;
 mod told;
+mod trying;
 mod vault;
 pub mod wire;
 
@@ -101,7 +104,7 @@ impl Enclave {
         };
         let router = inbound::router(room.clone());
         let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
-        let work = stop.clone().run_until_cancelled_owned(originator::work(room.clone()));
+        let work = stop.clone().run_until_cancelled_owned(trying::work(room.clone()));
         let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let tasks = vec![

@@ -6,17 +6,19 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::EnclaveFault;
-use super::answer::{Decision, Kind, Reason};
-use super::asking::{Given, Miss, exchange, forget, fresh_uuid};
+use super::answer::{Kind, Reason};
+use super::asking::{Given, Miss, exchange, forget};
 use super::asset_info::AssetInfo;
 use super::database::{Origin, Role, Settled, Signed, State, Verification};
 use super::ivms::{Payload, are_required_codes};
 use super::letter::order_digest;
 use super::order::{AccountOrder, AccountReply, Ordered, UserOrder};
-use super::originator::{check_bound, try_now};
+use super::originator::check_bound;
 use super::outbox::{callback_of, wake};
+use super::peer::fresh_uuid;
 use super::record::Outcome;
 use super::room::Room;
+use super::trying::try_now;
 use super::wire::key::KeyType;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
 
@@ -119,12 +121,11 @@ async fn asked_once(room: &Arc<Room>, v: &mut Verification) -> Result<Kept, Encl
 }
 
 fn settled(given: &Given) -> Settled {
-    let result = match given.decision {
-        Decision::Verified => Outcome::Verified,
-        Decision::Denied => Outcome::Denied,
-        Decision::Error => Outcome::Error,
-    };
-    Settled { result, reason: Some(given.reason.clone()), message: given.message.clone() }
+    Settled {
+        result: given.decision.into(),
+        reason: Some(given.reason.clone()),
+        message: given.message.clone(),
+    }
 }
 
 /// What is to be asked.
@@ -226,12 +227,14 @@ fn check_required(codes: &[String]) -> Result<(), Invalid> {
     }
 }
 
+/// A uuid that names nothing here yet.
 async fn relay_uuid(room: &Room) -> Result<String, EnclaveFault> {
-    fresh_uuid(room).await.map_err(|miss| match miss {
+    let uuid = fresh_uuid(room).await.map_err(|miss| match miss {
         Miss::Fault(fault) => fault,
         miss => {
             tracing::warn!(%miss, "the relay gave no uuid");
             EnclaveFault::RelayAway
         }
-    })
+    })?;
+    if room.db.uuid_is_known(&uuid).await? { Err(EnclaveFault::RelayAway) } else { Ok(uuid) }
 }

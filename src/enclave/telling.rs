@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::EnclaveFault;
-use super::asking::{Miss, peer_key};
+use super::asking::Miss;
 use super::database::Standing;
 use super::ivms::Text;
 use super::letter::{SealedWord, Taken, Told, binding, check_signature, identifier, word_text};
 use super::parcel::sealed_letter;
+use super::peer::peer_key;
 use super::room::{CALL_TIME, Room};
 use super::seal::{self, Direction, Envelope};
 use super::wire::client::CallFault;
@@ -89,8 +90,11 @@ pub(super) async fn tell(
             Fate::Waiting => return Err(CallFault::Unreachable(way.to.to_string()).into()),
             Fate::Refused { error } => plain_code(error),
         };
+        if !["key_unknown", "unreadable"].contains(&&*error) {
+            return Err(Miss::Refused(error));
+        }
         room.db.peer_keys_forget(way.to).await?;
-        if left == 0 || !["key_unknown", "unreadable"].contains(&&*error) {
+        if left == 0 {
             return Err(Miss::Refused(error));
         }
     }

@@ -3,7 +3,11 @@
 
 mod attacks;
 mod clearance;
+mod lies;
+mod lived;
+mod orders;
 mod renewal;
+mod reports;
 mod story;
 
 use std::collections::BTreeMap;

@@ -169,3 +169,87 @@ fn body_row(lane: &str, number: i64) -> String {
 fn body_place(row: &str) -> Place<'_> {
     Place { table: "commands", column: "command_body", row }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::super::vault::{DataKey, Vault};
+    use super::*;
+
+    async fn database(dir: &tempfile::TempDir) -> Database {
+        let path = dir.path().join("enclave.db");
+        if !path.exists() {
+            Database::create(&path).await.unwrap();
+        }
+        Database::open(&path, Vault::new(&DataKey::new(&[1; 32])).unwrap()).await.unwrap()
+    }
+
+    async fn put(db: &Database, lane: &str, number: u64) {
+        let body = Zeroizing::new(format!("{lane} {number}"));
+        let command = NewCommand { kind: "REPORT", lane: lane.into(), number, body };
+        let mut within = db.begin().await.unwrap();
+        db.command_insert(&mut within, &command, Seconds(1)).await.unwrap();
+        within.commit().await.unwrap();
+    }
+
+    async fn fetched(db: &Database, now: u64) -> Vec<(i64, String)> {
+        let commands = db.commands_fetch(Seconds(now), 10).await.unwrap();
+        commands.into_iter().map(|c| (c.id, String::from_utf8(c.body.to_vec()).unwrap())).collect()
+    }
+
+    fn bodies(commands: &[(i64, String)]) -> Vec<&str> {
+        commands.iter().map(|(_, body)| body.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_told_in_order_and_another_lane_does_not_wait_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = database(&dir).await;
+        for (lane, number) in [("a", 2), ("a", 1), ("b", 1), ("a", 1)] {
+            put(&db, lane, number).await;
+        }
+        let first = fetched(&db, 1).await;
+        assert_eq!(bodies(&first), ["a 1", "b 1"]);
+        assert!(fetched(&db, 1).await.is_empty(), "what is under way is not taken twice");
+        db.command_put_off(first.first().unwrap().0, 1, Seconds(5)).await.unwrap();
+        assert!(fetched(&db, 4).await.is_empty());
+        let again = fetched(&db, 5).await;
+        assert_eq!(bodies(&again), ["a 1"]);
+        db.command_done(again.first().unwrap().0, Seconds(6)).await.unwrap();
+        assert_eq!(bodies(&fetched(&db, 6).await), ["a 2"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_under_way_is_taken_up_at_the_next_start_or_when_it_takes_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = database(&dir).await;
+        put(&db, "a", 1).await;
+        assert_eq!(fetched(&db, 1).await.len(), 1);
+        db.close().await;
+        let db = database(&dir).await;
+        assert!(fetched(&db, 2).await.is_empty());
+        db.commands_recover(Seconds(0)).await.unwrap();
+        assert_eq!(bodies(&fetched(&db, 2).await), ["a 1"]);
+        assert!(fetched(&db, 1 + STUCK_S).await.is_empty());
+        assert_eq!(bodies(&fetched(&db, 2 + STUCK_S).await), ["a 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_finished_command_has_no_body_and_is_let_go_after_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = database(&dir).await;
+        put(&db, "a", 1).await;
+        put(&db, "b", 1).await;
+        for (n, (id, _)) in fetched(&db, 1).await.into_iter().enumerate() {
+            match n {
+                0 => db.command_done(id, Seconds(10)).await.unwrap(),
+                _ => db.command_failed(id, Seconds(20)).await.unwrap(),
+            }
+        }
+        let left = "SELECT count(*) FROM commands WHERE command_body IS NULL";
+        let count = || async { sqlx::query_scalar::<_, i64>(left).fetch_one(&db.pool).await.unwrap() };
+        assert_eq!(count().await, 2);
+        db.commands_recover(Seconds(15)).await.unwrap();
+        assert_eq!(count().await, 1);
+    }
+}

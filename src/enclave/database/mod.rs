@@ -4,6 +4,7 @@ mod commands;
 mod keys;
 mod records;
 mod reports;
+mod results;
 mod row;
 mod verifications;
 

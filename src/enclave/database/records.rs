@@ -30,6 +30,15 @@ impl Database {
         row.map(|row| self.read_record(&row)).transpose()
     }
 
+    /// Whether a verification has that uuid, or had it once.
+    pub(in super::super) async fn uuid_is_known(&self, uuid: &str) -> Result<bool, DatabaseFault> {
+        let query = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM verifications WHERE verification_uuid = ?1) \
+             OR EXISTS (SELECT 1 FROM former_uuids WHERE verification_uuid = ?1)",
+        );
+        Ok(query.bind(uuid).fetch_one(&self.pool).await?)
+    }
+
     /// How many there are, and one page of them, the newest first. What has no uuid yet is known to nobody else and is not shown.
     pub(in super::super) async fn records(
         &self,

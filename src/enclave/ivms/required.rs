@@ -190,3 +190,110 @@ fn cut_offices(legal: &mut Element, head: bool, branches: bool) {
     }
     members.retain(|(_, member)| !matches!(member, Element::List(items) if items.is_empty()));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::withdrawal::Seconds;
+
+    const NAME: &str = r#""name":{"nameIdentifier":[{"primaryIdentifier":"KIM","nameIdentifierType":"LEGL"}],
+        "localNameIdentifier":[{"primaryIdentifier":"김","nameIdentifierType":"LEGL"}]}"#;
+    const OFFICE: &str = r#"{"addressType":"BIZZ","addressLine":["1 Street"],"country":"KR"}"#;
+
+    fn beneficiary(persons: &str) -> Beneficiary {
+        let text = format!(r#"{{"accountNumber":["a"],"beneficiaryPersons":[{persons}]}}"#);
+        Beneficiary::parse(text.as_bytes(), Seconds(1_700_000_000)).unwrap()
+    }
+
+    fn natural() -> Beneficiary {
+        beneficiary(&format!(
+            r#"{{"naturalPerson":{{{NAME},"geographicAddress":[{OFFICE}],"nationality":"KR","countryOfResidence":"KR",
+            "customerIdentification":"7","dateAndPlaceOfBirth":{{"dateOfBirth":"1990-01-31","placeOfBirth":"Seoul"}},
+            "nationalIdentification":{{"nationalIdentifier":"1","nationalIdentifierType":"CCPT"}}}}}}"#
+        ))
+    }
+
+    fn legal() -> Beneficiary {
+        let name =
+            |what: &str| format!(r#""{what}":[{{"legalPersonName":"Studio","nameIdentifierType":"LEGL"}}]"#);
+        beneficiary(&format!(
+            r#"{{"legalPerson":{{"name":{{{},{}}},"geographicAddress":[{OFFICE},{OFFICE}],"customerIdentification":"7",
+            "countryOfRegistration":"KR","dateOfIncorporation":"2020-01-01",
+            "nationalIdentification":{{"nationalIdentifier":"1","nationalIdentifierType":"RAID","registrationAuthority":"RA000657"}}}}}},
+            {{"naturalPerson":{{{NAME},"nationality":"KR","dateAndPlaceOfBirth":{{"dateOfBirth":"1990-01-31","placeOfBirth":"Seoul"}}}}}}"#,
+            name("nameIdentifier"),
+            name("localNameIdentifier"),
+        ))
+    }
+
+    fn bare(is_legal: bool) -> Beneficiary {
+        let name = r#""name":{"nameIdentifier":[{"primaryIdentifier":"KIM","nameIdentifierType":"LEGL"}]}"#;
+        let company = r#""name":{"nameIdentifier":[{"legalPersonName":"Studio","legalPersonNameIdentifierType":"LEGL"}]}"#;
+        match is_legal {
+            true => beneficiary(&format!(r#"{{"legalPerson":{{{company}}}}}"#)),
+            false => beneficiary(&format!(r#"{{"naturalPerson":{{{name}}}}}"#)),
+        }
+    }
+
+    fn one(code: &str) -> Vec<String> {
+        vec![code.to_owned()]
+    }
+
+    #[test]
+    fn every_code_is_known_and_each_may_be_named_once() {
+        let all = REQUIRED_CODES.map(str::to_owned).to_vec();
+        assert!(are_required_codes(&all) && are_required_codes(&[]));
+        assert!(!are_required_codes(&one("NAME")));
+        assert!(!are_required_codes(&[one("ACCOUNT_NUMBER"), one("ACCOUNT_NUMBER")].concat()));
+    }
+
+    #[test]
+    fn nothing_is_missing_of_a_full_person_and_every_code_of_a_bare_one_is_named() {
+        let all = REQUIRED_CODES.map(str::to_owned).to_vec();
+        assert!(natural().missing(&all, false).is_empty());
+        assert!(legal().missing(&all, true).is_empty());
+        assert_eq!(
+            bare(false).missing(&all, false),
+            REQUIRED_CODES
+                .into_iter()
+                .filter(|c| c.contains("NATURAL") && *c != "NATURAL_PERSON_NAME")
+                .collect::<Vec<_>>()
+        );
+        let company =
+            |c: &&str| !c.contains("NATURAL") && !["ACCOUNT_NUMBER", "LEGAL_PERSON_NAME"].contains(c);
+        assert_eq!(
+            bare(true).missing(&all, true),
+            REQUIRED_CODES.into_iter().filter(company).collect::<Vec<_>>()
+        );
+        let nobody = Beneficiary::of_account("a");
+        assert_eq!(nobody.missing(&one("NATURAL_PERSON_NAME"), false), ["NATURAL_PERSON_NAME"]);
+        assert_eq!(nobody.missing(&one("LEGAL_PERSON_NAME"), true), ["LEGAL_PERSON_NAME"]);
+        assert!(nobody.missing(&one("ACCOUNT_NUMBER"), false).is_empty());
+    }
+
+    /// What is cut to one code supplies that code, and of the other codes only the names without which there is no person.
+    #[test]
+    fn what_is_given_back_supplies_what_was_required_and_nothing_else() {
+        let names =
+            ["ACCOUNT_NUMBER", "NATURAL_PERSON_NAME", "LEGAL_PERSON_NAME", "CORPORATE_REPRESENTATIVE_NAME"];
+        for (full, is_legal) in [(natural as fn() -> Beneficiary, false), (legal, true)] {
+            for code in REQUIRED_CODES {
+                let cut = full().cut_to(&one(code));
+                let again = Beneficiary::parse(cut.canonical().as_bytes(), Seconds(1_700_000_000)).unwrap();
+                assert_eq!(again, cut, "{code}");
+                // Cut to a branch alone, it stands in the head office's place.
+                if code == "BRANCH_OFFICE_GEOGRAPHIC_ADDRESS" {
+                    continue;
+                }
+                assert!(cut.missing(&one(code), is_legal).is_empty(), "{code}");
+                for other in REQUIRED_CODES.into_iter().filter(|o| *o != code && !names.contains(o)) {
+                    let about_him = other.contains("NATURAL") != is_legal;
+                    assert_eq!(about_him, cut.missing(&one(other), is_legal) == [other], "{code} {other}");
+                }
+            }
+        }
+        let account = natural().cut_to(&one("ACCOUNT_NUMBER"));
+        assert_eq!(account.canonical().as_str(), r#"{"accountNumber":["a"]}"#);
+    }
+}

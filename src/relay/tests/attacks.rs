@@ -20,10 +20,10 @@ use crate::enclave::wire::signed::Sender;
 use crate::enclave::wire::{Fate, KeyAsked, Parcel, tls};
 
 /// What a relay of ours does with a request: path and body in, status and message out.
-type Behaviour = Arc<dyn Fn(&str, Value) -> (StatusCode, Value) + Send + Sync>;
+pub(super) type Behaviour = Arc<dyn Fn(&str, Value) -> (StatusCode, Value) + Send + Sync>;
 
 /// A relay that does as the test says; it remembers what it saw.
-async fn lying_relay(world: &World, behaviour: Behaviour) -> Arc<Mutex<Vec<(String, Value)>>> {
+pub(super) async fn lying_relay(world: &World, behaviour: Behaviour) -> Arc<Mutex<Vec<(String, Value)>>> {
     let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
     let notes = seen.clone();
     let answer = move |method: Method, uri: axum::extract::OriginalUri, body: Bytes| async move {
@@ -43,16 +43,16 @@ fn uuids() -> Value {
     json!({"uuids": (0..8).map(|_| uuid::Uuid::new_v4().to_string()).collect::<Vec<_>>()})
 }
 
-fn now() -> Seconds {
+pub(super) fn now() -> Seconds {
     clock()()
 }
 
 /// The counterparty's key pair in these tests.
-fn their_key() -> seal::KeyPair {
+pub(super) fn their_key() -> seal::KeyPair {
     seal::KeyPair::derive(&Zeroizing::new([5; 32]))
 }
 
-fn their_statement(by: &SigningKey) -> Value {
+pub(super) fn their_statement(by: &SigningKey) -> Value {
     let purpose = (KeyType::PerVasp, &*ROBOT.to_string());
     serde_json::to_value(SignedKey::sign(by, ROBOT, purpose, &their_key().public, now())).unwrap()
 }
@@ -133,7 +133,7 @@ async fn twisted(
 
 /// A log that a test reads.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -150,14 +150,14 @@ impl Log {
     /// Takes what this thread logs until the guard is dropped.
     ///
     /// With one listener alone, `tracing` asks the thread that comes to a line first, which may be another test's; hence the second.
-    fn listen(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
+    pub(super) fn listen(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
         let log = self.clone();
         let second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
         let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
         (tracing::subscriber::set_default(lines.finish()), second)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -326,7 +326,7 @@ async fn a_relay_that_swaps_keys_gets_nothing() {
 }
 
 /// The relay's own client, as a test drives it against an enclave.
-fn as_relay(world: &World) -> Client {
+pub(super) fn as_relay(world: &World) -> Client {
     Client::new(world.roots.clone(), Sender::new("relay".into(), relay_key(), clock())).unwrap()
 }
 

@@ -296,7 +296,7 @@ async fn personal_data_is_in_no_file_no_answer_and_no_error() {
     }
 }
 
-fn contains(bytes: &[u8], text: &str) -> bool {
+pub(super) fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -1,0 +1,115 @@
+//! Owns trying: one try at a verification that waits, what is kept of it, and the worker that takes up what is due.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::EnclaveFault;
+use super::answer::Reason;
+use super::asking::{Given, Miss, exchange, forget};
+use super::database::{Origin, Role, Settled, State, Verification};
+use super::outbox::{callback_of, wake};
+use super::room::Room;
+use crate::withdrawal::Seconds;
+
+const TICK: Duration = Duration::from_millis(500);
+
+/// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
+pub(super) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
+    let mut trying = room.trying.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(done) = trying.get(key).filter(|done| done.has_changed().is_ok()) {
+        return done.clone();
+    }
+    let (over, done) = watch::channel(());
+    trying.insert(key.to_owned(), done.clone());
+    let (room, key) = (room.clone(), key.to_owned());
+    tokio::spawn(async move {
+        let place = room.places.clone().acquire_owned().await;
+        let answered = attempt(&room, &key).await.unwrap_or_else(|fault| {
+            tracing::error!(request = key, %fault, "a verification could not be tried");
+            None
+        });
+        room.trying.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let _ = over.send(());
+        // After those who wait were told: it is no business of theirs.
+        if let Some(v) = answered {
+            forget(&room, v.uuid.as_deref()).await;
+        }
+        drop(place);
+    });
+    done
+}
+
+/// One try: ends with an answer kept (and the verification given back), the verification put off, or expired.
+async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, EnclaveFault> {
+    let kept = room.db.verification(Role::Originator, key).await?;
+    let Some(mut v) = kept.filter(|v| v.state == State::Waiting) else { return Ok(None) };
+    let now = (room.now)();
+    if now >= v.expires_at {
+        end(room, &v, &Settled::denied(Reason::RequestTimeout), now).await?;
+        return Ok(None);
+    }
+    match exchange(room, &mut v).await {
+        Ok(Some(given)) => return keep(room, v, &given).await.map(Some),
+        Ok(None) => {}
+        // An order is told that its answer cannot be read; a withdrawal is asked about again.
+        Err(Miss::Reply(problem)) if v.origin == Origin::Order => {
+            tracing::warn!(request = key, problem, "a verification was answered unreadably");
+            end(room, &v, &Settled::error(), now).await?;
+            return Ok(None);
+        }
+        Err(miss) => tracing::warn!(request = key, %miss, "a verification brought no answer"),
+    }
+    put_off(room, &v, now).await?;
+    Ok(None)
+}
+
+/// Keeps a believed answer, and writes down that the backend is to be told if it ordered the verification.
+async fn keep(room: &Room, v: Verification, given: &Given) -> Result<Verification, EnclaveFault> {
+    let now = (room.now)();
+    if !given.matched {
+        end(room, &v, &Settled::denied(Reason::BeneficiaryAccountNotMatched), now).await?;
+        return Ok(v);
+    }
+    let settled = Settled {
+        result: given.decision.into(),
+        reason: Some(given.reason.clone()),
+        message: given.message.clone(),
+    };
+    let callback = callback_of(&v, &settled, given.beneficiary.as_str());
+    let kept = (&given.answer, &given.plain);
+    let first = room.db.verification_answered(&v, kept, &settled, callback.as_ref(), now).await?;
+    if first && v.origin == Origin::Withdrawal {
+        room.known.keep(&v.row_key, &given.answer);
+    }
+    wake(room, callback.is_some());
+    Ok(v)
+}
+
+/// Ends a verification that will not be answered.
+async fn end(room: &Room, v: &Verification, settled: &Settled, now: Seconds) -> Result<(), EnclaveFault> {
+    let callback = callback_of(v, settled, "");
+    room.db.verification_ended(&v.row_key, settled, callback.as_ref(), now).await?;
+    wake(room, callback.is_some());
+    Ok(())
+}
+
+/// Doubles the pause each time, up to the bound.
+async fn put_off(room: &Room, v: &Verification, now: Seconds) -> Result<(), EnclaveFault> {
+    let tries = v.tries.saturating_add(1);
+    let pause = 1u64.checked_shl(v.tries.min(16)).unwrap_or(u64::MAX).min(room.limits.retry_s_max.max(1));
+    Ok(room.db.verification_put_off(&v.row_key, tries, now.plus(pause)).await?)
+}
+
+/// Takes up what is due, for ever.
+pub(super) async fn work(room: Arc<Room>) {
+    loop {
+        let most = u32::try_from(room.limits.at_once_max).unwrap_or(u32::MAX);
+        match room.db.verifications_due((room.now)(), most).await {
+            Ok(due) => due.iter().for_each(|key| drop(try_now(&room, key))),
+            Err(fault) => tracing::error!(%fault, "the enclave's database does not answer"),
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
