@@ -27,6 +27,7 @@ mod parcel;
 mod peer;
 mod record;
 mod reports;
+mod retention;
 mod room;
 pub mod seal;
 mod settings;
@@ -106,11 +107,13 @@ impl Enclave {
         let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
         let work = stop.clone().run_until_cancelled_owned(trying::work(room.clone()));
         let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
+        let forget = stop.clone().run_until_cancelled_owned(retention::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let tasks = vec![
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
             tokio::spawn(async move { tell.await.unwrap_or_default() }),
+            tokio::spawn(async move { forget.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),
         ];
         Ok(Self { room, address, stop, tasks })

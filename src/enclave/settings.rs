@@ -78,6 +78,8 @@ pub struct Limits {
     pub relay_allow: Option<AllowList>,
     /// How long an unused connection of the public listener is kept; at least [`QUIET_TIME`], as the relay expects.
     pub keepalive: Duration,
+    /// How long a verification is kept, in seconds; for ever without a number.
+    pub kept_s: Option<u64>,
     /// How long an ordered account verification, or an inquiry, may take altogether.
     pub order_time: Duration,
     /// The assets that may be ordered; where the ticker alone names one of them, its network need not be given.
@@ -102,6 +104,7 @@ impl Default for Limits {
             account_time: Duration::from_secs(1),
             relay_allow: None,
             keepalive: QUIET_TIME,
+            kept_s: None,
             order_time: Duration::from_secs(5),
             assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
             tell_pause_s_max: 600,

@@ -192,6 +192,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
         user_time: USER_TIME + LINE_GRACE,
         account_time: SHORT_TIME + LINE_GRACE,
         assets: settings.assets.clone(),
+        kept_s: settings.retention_days.map(|days| u64::from(days) * 86_400),
         relay_allow: settings.relay_allow.clone(),
         keepalive: listener.map_or(limits.keepalive, |listener| listener.keepalive),
         ..limits

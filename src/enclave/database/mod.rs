@@ -5,6 +5,7 @@ mod keys;
 mod records;
 mod reports;
 mod results;
+mod retention;
 mod row;
 mod verifications;
 
