@@ -38,7 +38,8 @@ impl Enclave {
     /// Reports the transaction of a verified transfer: written down here, and told the other side until it has it.
     ///
     /// The same report again changes nothing. Another transaction may be reported while the last is not known to be final.
-    /// Errors: [`EnclaveFault::Unknown`], [`EnclaveFault::State`], [`EnclaveFault::Invalid`].
+    /// Errors: [`EnclaveFault::Unknown`], [`EnclaveFault::Invalid`], and [`EnclaveFault::State`] where it is not verified (there is
+    /// nobody to tell) or its last transaction is final.
     pub async fn report_tx(&self, uuid: &str, tx_hash: &str, vout: Option<&str>) -> Result<(), EnclaveFault> {
         reports::report_tx(&self.room, Of::Uuid(uuid), tx_hash, vout).await
     }

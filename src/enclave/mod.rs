@@ -1,7 +1,7 @@
 //! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
 //!
-//! The door is [`Enclave`] with [`VerifyAsk`] and [`VerifyReply`]; the counterparty's side is asked through [`Backend`]. The enclave does
-//! not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
+//! The door is [`Enclave`]: with [`VerifyAsk`] and [`VerifyReply`] for withdrawals, with [`UserOrder`], [`AccountOrder`], [`Record`] and
+//! [`ErrorReport`] for the exchange's own backend, which in turn is asked and told through [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back what a VASP signed.
 
 pub mod allow;
 mod answer;

@@ -173,6 +173,52 @@ async fn a_uuid_that_names_a_verification_already_serves_no_other_vasp() {
 }
 
 #[tokio::test]
+async fn what_an_order_says_twice_must_agree_and_a_large_one_names_somebody() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let (to, signer) = ((&two.robot, ROBOT), identity_of(EXCHANGE.0));
+    let unnamed = String::from_utf8(payload("", CHECKED)).unwrap();
+    let with = |uuid: &str, member: &str, value: Value| {
+        let mut info = serde_json::to_value(asset_info()).unwrap();
+        let required = if member == "required" { value.clone() } else { json!(["ACCOUNT_NUMBER"]) };
+        if member != "required" {
+            info[member] = value;
+        }
+        json!({
+            "uuid": uuid, "kind": "user", "asset": "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1", "network": "regtest",
+            "destination": CHECKED, "amount": "150000", "request_digest": "ab".repeat(32), "ivms101": unnamed,
+            "asset_info": info, "required": required,
+        })
+    };
+    for (member, value, expected) in [
+        ("symbol", json!("XRP"), "malformed"),
+        ("network", json!("mainnet"), "malformed"),
+        ("amount", json!("0.00150001"), "malformed"),
+        ("tradePrice", json!("much"), "malformed"),
+        ("required", json!(["SHOE_SIZE"]), "malformed"),
+        ("colour", json!("red"), "unreadable"),
+        ("tradeCurrency", json!("USD"), "answered"),
+    ] {
+        let uuid = uuid::Uuid::new_v4().to_string();
+        let asked = with(&uuid, member, value);
+        let mut parcel = forged(&world, to, (EXCHANGE, &signer), (&uuid, Direction::Request), asked).await;
+        parcel.kind = "user".into();
+        let fate: Fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
+        match fate {
+            Fate::Refused { error } => assert_eq!(error, expected, "{member}"),
+            fate => {
+                assert!(matches!(fate, Fate::Answered { .. }) && expected == "answered", "{member} {fate:?}")
+            }
+        }
+        let record = two.robot.verification(&uuid).await.unwrap();
+        assert_eq!(record.is_some(), expected == "answered", "{member}");
+        if let Some(record) = record {
+            assert_eq!(result(&record), (Outcome::Denied, "LACK-OF-INFORMATION", "NATURAL_PERSON_NAME"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_inquiry_is_answered_to_the_beneficiary_alone() {
     let world = World::new().await;
     let two = world.two().await;
