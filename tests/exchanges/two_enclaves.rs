@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::parties::{OWN_VASP, ROBOT_VASP};
 use super::play::client;
-use super::world::{Exchange, OWN_TOKEN, World};
+use super::world::{Exchange, OWN_TOKEN, World, variables};
 
 fn persons(name: [&str; 2]) -> Value {
     json!([{ "naturalPerson": {
@@ -218,5 +218,48 @@ async fn fences(world: &World) {
             StatusCode::NOT_FOUND,
             "the public side knows nothing of the private one"
         );
+    }
+}
+
+/// Runs the enclave from these variables until it ends by itself.
+fn refused(variables: &[(&'static str, String)], arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = super::world::countersign();
+    command.args(["enclave", "--from-env"]).args(arguments).envs(variables.iter().cloned());
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_cannot_be_meant_is_refused_by_the_variables_name() {
+    let Some(world) = World::new().await else { return };
+    let good = variables(world.dir.path(), "https://127.0.0.1:1", 1, &world.theirs.backend);
+    let (code, said) = refused(&good, &["--check"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("notice") && said.contains("it can start"), "{said}");
+    let with = |name: &'static str, value: Option<String>| {
+        let mut all: Vec<_> = good.iter().filter(|(known, _)| *known != name).cloned().collect();
+        all.extend(value.map(|value| (name, value)));
+        refused(&all, &[])
+    };
+    let decrypt = |mood: &str| Some(world.theirs.backend.url(&format!("{mood}/decrypt")));
+    for (name, value, word) in [
+        ("VEGA_ENCLAVE_PUBLIC_ENDPOINT", None, "missing"),
+        ("VEGA_PUBLIC_KEY_TTL", Some("599999".to_owned()), "600000"),
+        ("VEGA_VERIFICATION_RETENTION_DAYS", Some("one".to_owned()), "whole number"),
+        ("VEGA_DECRYPT_API_ENDPOINT", Some("http://127.0.0.1:2/decrypt".to_owned()), "does not answer"),
+        ("VEGA_DECRYPT_API_ENDPOINT", decrypt("broken"), "status 500"),
+        ("VEGA_DECRYPT_API_ENDPOINT", decrypt("garbage"), "no `outputKey`"),
+        ("VEGA_DECRYPT_API_ENDPOINT", None, "not base64"),
+    ] {
+        let (code, said) = with(name, value.clone());
+        assert_eq!(code, Some(2), "{name}={value:?}: {said}");
+        assert!(
+            said.contains(word) && said.contains("what to do: ") && said.contains(name),
+            "{name}={value:?}: {said}"
+        );
+        for secret in ["a-token-of-the-exchange", "arn:aws", OWN_TOKEN] {
+            assert!(!said.contains(secret), "{name}={value:?}: {said}");
+        }
     }
 }
