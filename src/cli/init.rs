@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Facts};
-use super::config::travel_rule::DataKeySource;
+use super::config::secrets::DataKeySource;
 use super::config::{self, load};
 use super::instance::{Instance, Witnessing};
 use super::problem::Problem;

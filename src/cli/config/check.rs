@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::secrets::DataKeySource;
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
-use super::travel_rule::{DataKeySource, EnclaveSettings, StandaloneSettings};
+use super::travel_rule::{EnclaveSettings, StandaloneSettings};
 use super::{load, sqlite_path};
 use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;

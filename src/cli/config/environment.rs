@@ -9,7 +9,8 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use super::read;
-use super::travel_rule::{Given, StandaloneSettings};
+use super::secrets::Given;
+use super::travel_rule::StandaloneSettings;
 use super::typed::EnclaveFile;
 use crate::cli::problem::Problem;
 

@@ -7,6 +7,7 @@ pub mod check;
 pub mod environment;
 pub mod load;
 pub mod read;
+pub mod secrets;
 pub mod settings;
 pub mod travel_rule;
 pub mod typed;
@@ -55,7 +56,7 @@ pub fn enclave(
         }
     };
     match variables {
-        None => StandaloneSettings::new(read::parse(&text, "")?, &base, &travel_rule::Given::default()),
+        None => StandaloneSettings::new(read::parse(&text, "")?, &base, &secrets::Given::default()),
         Some(variables) => variables.settings(&text, &base),
     }
 }

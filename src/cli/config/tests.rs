@@ -28,7 +28,7 @@ fn relay_of(text: &str) -> Result<RelaySettings, Problem> {
 }
 
 fn enclave_of(text: &str) -> Result<StandaloneSettings, Problem> {
-    StandaloneSettings::new(read::parse(text, "")?, Path::new("/etc/x"), &travel_rule::Given::default())
+    StandaloneSettings::new(read::parse(text, "")?, Path::new("/etc/x"), &secrets::Given::default())
 }
 
 #[test]

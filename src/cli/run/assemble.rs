@@ -12,10 +12,9 @@ use super::keystore_of;
 use crate::bitcoin::KeySlot;
 use crate::cli::config::SignerSettings;
 use crate::cli::config::load::{self, Beliefs};
+use crate::cli::config::secrets::{DataKeySource, text_of};
 use crate::cli::config::settings::PartyPlaces;
-use crate::cli::config::travel_rule::{
-    DataKeySource, EnclaveSettings, ExchangeSettings, ListenerSettings, text_of,
-};
+use crate::cli::config::travel_rule::{EnclaveSettings, ExchangeSettings, ListenerSettings};
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;

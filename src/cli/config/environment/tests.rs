@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::travel_rule::{DataKeySource, StandaloneSettings};
+use super::super::secrets::DataKeySource;
+use super::super::travel_rule::StandaloneSettings;
 use super::*;
 use crate::cli::problem::Exit;
 
