@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Facts};
+use super::config::secrets::DataKeySource;
 use super::config::{self, load};
 use super::instance::{Instance, Witnessing};
 use super::problem::Problem;
@@ -26,6 +27,8 @@ pub enum InitRole {
     Cosigner,
     /// Key C, or a key of the cold wallet: a keystore only, for an offline machine
     Vault,
+    /// The travel-rule database and its keys, for an enclave that stands alone
+    Enclave,
     /// The relay's Ed25519 key
     Relay,
     /// A VASP's identity key (Ed25519), where it is made apart from the signer
@@ -60,7 +63,7 @@ pub struct InitArgs {
     /// Whose things are made
     #[arg(long, value_enum)]
     pub role: InitRole,
-    /// Take network, places and passphrase from the service's own configuration file (signer, cosigner)
+    /// Take network, places and passphrase from the service's own configuration file (signer, cosigner, enclave)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// mainnet, testnet4, signet or regtest
@@ -99,13 +102,13 @@ pub struct InitArgs {
     /// What guessing the keystore's passphrase costs
     #[arg(long, value_enum, default_value = "standard")]
     pub cost: Cost,
-    /// Where the travel-rule database is to be (signer)
+    /// Where the travel-rule database is to be (signer, enclave)
     #[arg(long, value_name = "FILE")]
     pub enclave_database: Option<PathBuf>,
-    /// Where the key that seals it is to be (signer)
+    /// Where the key that seals it is to be (signer, enclave)
     #[arg(long, value_name = "FILE")]
     pub enclave_data_key: Option<PathBuf>,
-    /// Where our VASP's identity key is to be (signer)
+    /// Where our VASP's identity key is to be (signer, enclave)
     #[arg(long, value_name = "FILE")]
     pub enclave_identity_key: Option<PathBuf>,
     /// Where the Ed25519 key is to be (relay, vasp-identity, exchange, observer)
@@ -153,6 +156,7 @@ pub async fn run(args: InitArgs) -> Result<Answer, Problem> {
         InitRole::Signer => party(args, KeyRole::Signer).await,
         InitRole::Cosigner => party(args, KeyRole::Cosigner).await,
         InitRole::Vault => party(args, KeyRole::Vault).await,
+        InitRole::Enclave => enclave(args).await,
         InitRole::Relay => machine_key(&args, "relay", "goes into each member's [enclave.relay] key"),
         InitRole::VaspIdentity => {
             machine_key(&args, "vasp-identity", "goes into the trust files of other VASPs and to the relay")
@@ -200,14 +204,23 @@ struct Plan {
 
 struct EnclavePlan {
     database: PathBuf,
-    data_key: PathBuf,
+    /// Made here, unless the exchange brings the key itself.
+    data_key: Option<PathBuf>,
     identity_key: PathBuf,
 }
 
 impl EnclavePlan {
+    fn places(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut places = vec![("enclave database", self.database.clone())];
+        places.extend(self.data_key.iter().map(|path| ("enclave data key", path.clone())));
+        places.push(("enclave identity key", self.identity_key.clone()));
+        places
+    }
+
     /// A new data key would open nothing of a database that is there already.
     fn no_lost_key(&self) -> Result<(), Problem> {
-        if self.data_key.exists() || self.database.symlink_metadata().is_err() {
+        let there = self.data_key.as_ref().is_none_or(|path| path.exists());
+        if there || self.database.symlink_metadata().is_err() {
             return Ok(());
         }
         let problem = format!("is missing, and there is a database at `{}` already", self.database.display());
@@ -220,11 +233,14 @@ impl EnclavePlan {
     async fn make(&self, existing: bool) -> Result<String, Problem> {
         let identity = made_or_kept(&self.identity_key, "enclave identity key", existing)?;
         let field = "enclave data key";
-        made_or_kept(&self.data_key, field, existing)?;
+        if let Some(path) = &self.data_key {
+            made_or_kept(path, field, existing)?;
+        }
         if !(existing && self.database.exists()) {
             Enclave::create_database(&self.database).await?;
         }
-        let key = load::hex_key(field, &PassphraseSource::File(self.data_key.clone()))?;
+        let Some(path) = &self.data_key else { return Ok(identity) };
+        let key = load::hex_key(field, &PassphraseSource::File(path.clone()))?;
         let tried = Enclave::try_database(&self.database, &DataKey::new(key.expose())).await;
         tried.map_err(|fault| Problem::from(fault).at(field))?;
         Ok(identity)
@@ -240,7 +256,7 @@ impl Plan {
                 let enclave = settings.enclave;
                 let enclave = EnclavePlan {
                     database: enclave.database,
-                    data_key: file_of("enclave.data_key", enclave.data_key)?,
+                    data_key: data_key_file(enclave.data_key)?,
                     identity_key: file_of("enclave.identity_key", enclave.identity_key)?,
                 };
                 Self { enclave: Some(enclave), ..Self::of_config(role, settings.party)? }
@@ -285,7 +301,7 @@ impl Plan {
         let enclave = match role {
             KeyRole::Signer => Some(EnclavePlan {
                 database: args.enclave_database.clone().ok_or_else(|| wanted("--enclave-database"))?,
-                data_key: args.enclave_data_key.clone().ok_or_else(|| wanted("--enclave-data-key"))?,
+                data_key: Some(args.enclave_data_key.clone().ok_or_else(|| wanted("--enclave-data-key"))?),
                 identity_key: args
                     .enclave_identity_key
                     .clone()
@@ -314,18 +330,19 @@ impl Plan {
         }
         let mut places = vec![("keystore", self.keystore.clone())];
         places.extend(self.store.as_ref().and_then(config::sqlite_path).map(|path| ("store", path)));
-        if let Some(enclave) = &self.enclave {
-            places.push(("enclave database", enclave.database.clone()));
-            places.push(("enclave data key", enclave.data_key.clone()));
-            places.push(("enclave identity key", enclave.identity_key.clone()));
-        }
-        match places.into_iter().find(|(_, path)| path.symlink_metadata().is_ok()) {
-            None => Ok(()),
-            Some((what, path)) => {
-                let problem = format!("there is a file at `{}` already", path.display());
-                let cure = "nothing is ever overwritten: choose another place, or give --existing to keep it and make only what is missing";
-                Err(Problem::config(what, problem, cure))
-            }
+        places.extend(self.enclave.iter().flat_map(EnclavePlan::places));
+        free(places)
+    }
+}
+
+/// Says no if there is a file at one of the places.
+fn free(places: Vec<(&'static str, PathBuf)>) -> Result<(), Problem> {
+    match places.into_iter().find(|(_, path)| path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some((what, path)) => {
+            let problem = format!("there is a file at `{}` already", path.display());
+            let cure = "nothing is ever overwritten: choose another place, or give --existing to keep it and make only what is missing";
+            Err(Problem::config(what, problem, cure))
         }
     }
 }
@@ -339,6 +356,55 @@ fn file_of(field: &str, source: PassphraseSource) -> Result<PathBuf, Problem> {
             "make the key with --role vasp-identity and hand it over yourself, or name a file",
         )),
     }
+}
+
+/// The file of the data key, where `init` makes one.
+fn data_key_file(source: DataKeySource) -> Result<Option<PathBuf>, Problem> {
+    match source {
+        DataKeySource::Hex(source) => file_of("enclave.data_key", source).map(Some),
+        DataKeySource::Plain(_) | DataKeySource::Wrapped(..) => Ok(None),
+    }
+}
+
+/// Makes what an enclave needs that stands alone.
+async fn enclave(args: InitArgs) -> Result<Answer, Problem> {
+    let wanted =
+        |flag: &str| missing(flag, "name it, or give --config with the enclave's configuration file");
+    let plan = match &args.config {
+        Some(path) => {
+            let enclave = config::enclave(Some(path), None)?.enclave;
+            EnclavePlan {
+                database: enclave.database,
+                data_key: data_key_file(enclave.data_key)?,
+                identity_key: file_of("enclave.identity_key", enclave.identity_key)?,
+            }
+        }
+        None => EnclavePlan {
+            database: args.enclave_database.clone().ok_or_else(|| wanted("--enclave-database"))?,
+            data_key: args.enclave_data_key.clone(),
+            identity_key: args
+                .enclave_identity_key
+                .clone()
+                .ok_or_else(|| wanted("--enclave-identity-key"))?,
+        },
+    };
+    if args.existing {
+        plan.no_lost_key()?
+    } else {
+        free(plan.places())?
+    }
+    let identity = plan.make(args.existing).await?;
+    let facts = Facts::new()
+        .line("role", "enclave")
+        .line("enclave identity key", &identity)
+        .line("enclave database", plan.database.display());
+    Ok(Answer::ok(
+        json!({ "role": "enclave", "enclave_identity_key": identity, "enclave_database": plan.database }),
+        format!(
+            "{}The identity key goes into the trust files of other VASPs and to the relay.\n",
+            facts.text()
+        ),
+    ))
 }
 
 async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {

@@ -92,6 +92,9 @@ pub enum Command {
     /// Run the co-signer: key B; it decides again, by itself
     #[command(after_help = COSIGNER_HELP)]
     Cosigner(run::ServiceArgs),
+    /// Run the travel-rule module alone, without a signer
+    #[command(after_help = ENCLAVE_HELP)]
+    Enclave(run::EnclaveArgs),
     /// Run a relay: carries sealed travel-rule parcels between enclaves
     #[command(after_help = RELAY_HELP)]
     Relay(run::ServiceArgs),
@@ -162,6 +165,16 @@ Examples:
   countersign cosigner --config /etc/countersign-cosigner/cosigner.toml
 
 Runs on another machine than the signer, under other people. deploy/cosigner.example.toml shows every field.";
+
+const ENCLAVE_HELP: &str = "\
+Examples:
+  countersign enclave --config enclave.toml --check
+  countersign enclave --config enclave.toml
+  countersign enclave --from-env                             (VEGA_* and COUNTERSIGN_ENCLAVE_* variables)
+  countersign enclave --from-env --config enclave.toml       (each value in one of the two; in both it is refused)
+
+Holds no key to coins. deploy/enclave.example.toml shows every field, docs/travel-rule.md every variable and every call.
+Its database and keys are made once: countersign init --role enclave.";
 
 const RELAY_HELP: &str = "\
 Examples:
@@ -269,6 +282,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
     match command {
         Command::Signer(args) => run::signer(&args, out),
         Command::Cosigner(args) => run::cosigner(&args, out),
+        Command::Enclave(args) => run::enclave(&args, out),
         Command::Relay(args) => run::relay(&args, out),
         Command::EnclaveRoom(args) => run::enclave_room(&args),
         Command::Descriptor(command) => descriptor::run(&command),
@@ -299,10 +313,9 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         | Command::Pki(_)
         | Command::Signer(_)
         | Command::Cosigner(_)
-        | Command::Relay(_)
-        | Command::EnclaveRoom(_) => {
-            Err(Problem::of(Code::Internal, "the command has no answer of this kind"))
-        }
+        | Command::Enclave(_)
+        | Command::EnclaveRoom(_)
+        | Command::Relay(_) => Err(Problem::of(Code::Internal, "the command has no answer of this kind")),
     }
 }
 

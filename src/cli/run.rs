@@ -1,7 +1,8 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
-mod assemble;
+pub(super) mod assemble;
 mod room;
+mod standalone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub struct ServiceArgs {
     #[arg(long)]
     pub check: bool,
 }
+
+pub use self::standalone::{EnclaveArgs, enclave};
 
 /// Runs the signer.
 pub fn signer(args: &ServiceArgs, out: Out) -> Result<Answer, Problem> {

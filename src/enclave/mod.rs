@@ -5,6 +5,7 @@
 //! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
 //! what a VASP signed.
 
+pub mod allow;
 mod answer;
 mod ask;
 mod asking;
@@ -13,6 +14,7 @@ mod backend;
 mod beneficiary;
 mod database;
 mod door;
+pub mod exchange;
 mod inbound;
 pub mod ivms;
 mod judging;
@@ -28,6 +30,7 @@ mod parcel;
 mod peer;
 mod record;
 mod reports;
+mod retention;
 mod room;
 pub mod screen;
 pub mod seal;
@@ -107,9 +110,15 @@ impl Enclave {
         let address = listener.local_addr().map_err(|e| EnclaveFault::Config(e.to_string()))?;
         let (room, tls) = Room::open(settings, backend).await?;
         let stop = CancellationToken::new();
-        let serve = wire::tls::serve(listener, tls, inbound::router(room.clone()), stop.clone());
+        let guests = wire::tls::Guests {
+            allow: room.limits.relay_allow.clone(),
+            keepalive: room.limits.keepalive.max(wire::tls::QUIET_TIME),
+        };
+        let router = inbound::router(room.clone());
+        let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
         let work = stop.clone().run_until_cancelled_owned(trying::work(room.clone()));
         let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
+        let forget = stop.clone().run_until_cancelled_owned(retention::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
         let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
         let tasks = vec![
@@ -117,6 +126,7 @@ impl Enclave {
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
             tokio::spawn(async move { tell.await.unwrap_or_default() }),
+            tokio::spawn(async move { forget.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),
         ];
         Ok(Self { room, address, stop, tasks })

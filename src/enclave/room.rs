@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, Semaphore, watch};
 use zeroize::Zeroizing;
 
+use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
 use super::known::{Answers, KNOWN_MAX};
@@ -81,7 +82,8 @@ impl Room {
         let name = settings.vasp.to_string();
         let callers = HashMap::from([(RELAY.to_owned(), key(&settings.relay.key)?)]);
         let sender = Sender::new(name.clone(), settings.identity.clone(), settings.now.clone());
-        let client = Client::new(settings.roots, sender).map_err(|e| config(e.to_string()))?;
+        let reach = Reach { allow: settings.limits.relay_allow.clone(), inner_only: false };
+        let client = Client::reaching(settings.roots, sender, reach).map_err(|e| config(e.to_string()))?;
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
         let db = Database::open(&settings.database, vault).await?;
         // One more than are held, so that the memory learns that it does not hold all.

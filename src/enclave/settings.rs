@@ -7,9 +7,10 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use rustls::RootCertStore;
 
+use super::allow::AllowList;
 use super::seal::Suite;
 use super::wire::key::KeyType;
-use super::wire::tls::Identity;
+use super::wire::tls::{Identity, QUIET_TIME};
 use super::{Clock, DataKey, EnclaveFault};
 use crate::withdrawal::{Asset, Network, VaspId};
 
@@ -76,6 +77,12 @@ pub struct Limits {
     pub user_time: Duration,
     /// How long the own backend may take over an address, a transfer's status or a callback.
     pub account_time: Duration,
+    /// The relay's addresses, both as a caller and as the called, where they are listed.
+    pub relay_allow: Option<AllowList>,
+    /// How long an unused connection of the public listener is kept; at least [`QUIET_TIME`], as the relay expects.
+    pub keepalive: Duration,
+    /// How long a verification is kept, in seconds; for ever without a number.
+    pub kept_s: Option<u64>,
     /// How long an ordered account verification, or an inquiry, may take altogether.
     pub order_time: Duration,
     /// The assets that may be ordered; where the ticker alone names one of them, its network need not be given.
@@ -99,6 +106,9 @@ impl Default for Limits {
             at_once_max: 128,
             user_time: Duration::from_secs(5),
             account_time: Duration::from_secs(1),
+            relay_allow: None,
+            keepalive: QUIET_TIME,
+            kept_s: None,
             order_time: Duration::from_secs(5),
             assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
             tell_pause_s_max: 600,

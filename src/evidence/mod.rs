@@ -14,6 +14,7 @@ pub mod attestation;
 pub mod cancel;
 pub mod canonical;
 pub mod clearance;
+pub mod directory;
 mod field;
 #[cfg(test)]
 pub mod fixture;
@@ -44,6 +45,7 @@ pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
+pub use directory::Directory;
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;

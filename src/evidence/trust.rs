@@ -9,7 +9,7 @@ use ssh_key::public::KeyData;
 
 use super::canonical::check_value;
 use super::signature::read_public_key;
-use super::trust_file::{self, OperatorEntry, TRUST_SIZE_MAX, TrustContent, WalletEntry};
+use super::trust_file::{self, OperatorEntry, TRUST_SIZE_MAX, TrustContent, VaspEntry, WalletEntry};
 use super::{NotProven, Quorum, StatementKind, digest, field, sshsig};
 use crate::withdrawal::{Code, Finding, Invalid, Network, Organisation, Seconds, VaspId};
 
@@ -104,7 +104,7 @@ impl Trust {
             statement_keys: read_statement_keys(&content, &mut keys)?,
             operators,
             operator_keys: read_operator_keys(&content)?,
-            vasps: read_vasps(&content, vasp_id, &mut keys)?,
+            vasps: read_vasps(&content.vasps, vasp_id, &mut keys)?,
             digest: digest(text),
             text: text.to_owned(),
             content,
@@ -198,6 +198,11 @@ impl Trust {
         &self.operators
     }
 
+    /// The counterparty VASPs alone.
+    pub(super) fn into_vasps(self) -> BTreeMap<VaspId, Vasp> {
+        self.vasps
+    }
+
     /// A counterparty VASP, active or not.
     pub fn vasp(&self, id: VaspId) -> Option<&Vasp> {
         self.vasps.get(&id)
@@ -236,7 +241,7 @@ impl Trust {
 
 /// Every machine key serves one party in one role: a key that stands twice would let one speak for another.
 #[derive(Default)]
-struct MachineKeys(BTreeSet<[u8; 32]>);
+pub(super) struct MachineKeys(BTreeSet<[u8; 32]>);
 
 impl MachineKeys {
     fn read(&mut self, field: &'static str, text: &str) -> Result<VerifyingKey, Invalid> {
@@ -317,13 +322,13 @@ fn read_operator_keys(content: &TrustContent) -> Result<BTreeMap<KeyData, usize>
     Ok(keys)
 }
 
-fn read_vasps(
-    content: &TrustContent,
+pub(super) fn read_vasps(
+    entries: &[VaspEntry],
     own: VaspId,
     keys: &mut MachineKeys,
 ) -> Result<BTreeMap<VaspId, Vasp>, Invalid> {
     let mut vasps = BTreeMap::new();
-    for entry in &content.vasps {
+    for entry in entries {
         let id = real_vasp("vasps.id", &entry.id)?;
         if id == own {
             let problem = "is our own id: nobody clears their own payments";

@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::secrets::DataKeySource;
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
+use super::travel_rule::{EnclaveSettings, StandaloneSettings};
 use super::{load, sqlite_path};
 use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::Role;
+use crate::enclave::exchange::data_key::plain;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 
@@ -54,15 +57,51 @@ pub fn signer(settings: &SignerSettings) -> Answer {
     let mut checks = Checks::default();
     party(&mut checks, &settings.party, (Role::Signer, KeyRole::Signer));
     checks.add("certificate for the co-signer", role_certificate(&settings.cosigner_tls, Role::Signer));
-    let enclave = &settings.enclave;
+    travel_rule(&mut checks, &settings.enclave);
+    checks.answer()
+}
+
+/// Checks the settings of an enclave that stands alone. The service that unwraps the data key is not called.
+pub fn enclave(settings: &StandaloneSettings) -> Answer {
+    let mut checks = Checks::default();
+    let known = |known: crate::evidence::Directory| {
+        let others = known.vasps().filter(|vasp| vasp.active).count();
+        format!("version {}: VASP {}, {others} others", known.version(), known.vasp_id())
+    };
+    checks.add("trust file", load::directory(&settings.trust).map(known));
+    travel_rule(&mut checks, &settings.enclave);
+    settings.notices.iter().for_each(|notice| checks.add("notice", Ok(notice.clone())));
+    checks.answer()
+}
+
+fn travel_rule(checks: &mut Checks, enclave: &EnclaveSettings) {
     checks.add("enclave certificate", certificate(&enclave.tls));
     checks.add("enclave database", file_there(&enclave.database, "enclave.database"));
-    checks.add(
-        "enclave data key",
-        load::hex_key("enclave.data_key", &enclave.data_key).map(|_| "readable".into()),
-    );
-    checks.add("enclave identity key", identity(settings));
-    checks.answer()
+    checks.add("enclave data key", data_key(&enclave.data_key));
+    checks.add("enclave identity key", identity(enclave));
+    let Some(exchange) = &enclave.exchange else { return };
+    let line =
+        super::super::run::assemble::line(exchange).map(|_| "token and certificates are readable".into());
+    checks.add("exchange's backend", line);
+    if let Some(listener) = &exchange.listener {
+        let opened = super::super::run::assemble::private(listener, exchange);
+        checks.add("private listener", opened.map(|_| format!("would listen on {}", listener.listen)));
+    }
+}
+
+fn data_key(source: &DataKeySource) -> Result<String, Problem> {
+    match source {
+        DataKeySource::Hex(place) => load::hex_key("enclave.data_key", place).map(|_| "readable".into()),
+        DataKeySource::Plain(secret) => {
+            let text = secret.read("enclave.encryption_key")?;
+            plain(&text)
+                .map_err(super::super::run::assemble::no_data_key)
+                .map(|_| "readable, and not wrapped".into())
+        }
+        DataKeySource::Wrapped(secret, _) => {
+            secret.read("enclave.encryption_key").map(|_| "is unwrapped at the start (not asked now)".into())
+        }
+    }
 }
 
 /// Checks the co-signer's settings.
@@ -134,8 +173,8 @@ fn own_keys(
     Ok(format!("key {slot:?} of the wallet; log and trust file agree"))
 }
 
-fn identity(settings: &SignerSettings) -> Result<String, Problem> {
-    let key = load::hex_key("enclave.identity_key", &settings.enclave.identity_key)?;
+fn identity(enclave: &EnclaveSettings) -> Result<String, Problem> {
+    let key = load::hex_key("enclave.identity_key", &enclave.identity_key)?;
     Ok(format!("public key {}", crate::cli::keyfile::public_hex(&key)))
 }
 

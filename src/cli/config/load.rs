@@ -8,7 +8,7 @@ use wallet_policy::{Guard, Policy, Settings};
 use super::settings::{PartyPlaces, StorePlace, TrustPlaces};
 use crate::bitcoin::WalletDescriptor;
 use crate::cli::problem::Problem;
-use crate::evidence::{Quorum, Trust};
+use crate::evidence::{Directory, NotProven, Quorum, Trust};
 use crate::keys::{self, KeyRole, OpenKeystore, PassphraseSource, Secret32};
 use crate::store::StoreUrl;
 use crate::withdrawal::{Asset, Code};
@@ -47,15 +47,27 @@ fn read(field: &str, path: &Path) -> Result<String, Problem> {
     })
 }
 
+/// Opens who is who in the travel-rule network, with its signatures.
+pub fn directory(places: &TrustPlaces) -> Result<Directory, Problem> {
+    signed(places, Directory::open)
+}
+
 /// Opens a trust file with its signatures.
 pub fn trust(places: &TrustPlaces) -> Result<Trust, Problem> {
+    signed(places, |text, signatures, quorum| Trust::open(text, signatures, quorum, 0))
+}
+
+fn signed<T>(
+    places: &TrustPlaces,
+    open: impl FnOnce(&str, &[&str], &Quorum) -> Result<T, NotProven>,
+) -> Result<T, Problem> {
     let quorum = Quorum::new(places.threshold, &places.people)
         .map_err(|no| Problem::config("trust.quorum", no.problem, no.cure))?;
     let text = read("trust.file", &places.file)?;
     let signatures = places.signatures.iter().map(|path| read("trust.signatures", path));
     let signatures = signatures.collect::<Result<Vec<_>, _>>()?;
     let signatures: Vec<&str> = signatures.iter().map(String::as_str).collect();
-    Trust::open(&text, &signatures, &quorum, 0).map_err(|no| {
+    open(&text, &signatures, &quorum).map_err(|no| {
         let no = Problem::from(no);
         let field =
             no.field.clone().map_or_else(|| "trust.file".to_owned(), |inner| format!("trust.file: {inner}"));

@@ -4,12 +4,16 @@
 //! on, every field checked, every path absolute. [`load`] then opens what the settings name, and [`check`] tells of it.
 
 pub mod check;
+pub mod environment;
 pub mod load;
 pub mod read;
+pub mod secrets;
 pub mod settings;
+pub mod travel_rule;
 pub mod typed;
 
 pub use settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
+pub use travel_rule::{EnclaveSettings, StandaloneSettings};
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +41,24 @@ pub fn cosigner(path: &Path) -> Result<CosignerSettings, Problem> {
 pub fn relay(path: &Path) -> Result<RelaySettings, Problem> {
     let (text, base) = read::text(path)?;
     RelaySettings::new(read::parse(&text, "")?, &text, &base)
+}
+
+/// Reads the configuration of an enclave that stands alone: from a file, from the documented variables, or from both, each value
+/// in one of the two.
+pub fn enclave(
+    path: Option<&Path>,
+    variables: Option<environment::Variables>,
+) -> Result<StandaloneSettings, Problem> {
+    let (text, base) = match path {
+        Some(path) => read::text(path)?,
+        None => {
+            (String::new(), std::env::current_dir().map_err(|error| Problem::file(Path::new("."), &error))?)
+        }
+    };
+    match variables {
+        None => StandaloneSettings::new(read::parse(&text, "")?, &base, &secrets::Given::default()),
+        Some(variables) => variables.settings(&text, &base),
+    }
 }
 
 #[cfg(test)]

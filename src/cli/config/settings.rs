@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
+use super::travel_rule::EnclaveSettings;
 use super::typed;
 use crate::cli::problem::Problem;
 use crate::keys::PassphraseSource;
@@ -117,37 +118,6 @@ pub struct TrustPlaces {
     pub people: Vec<(String, String)>,
 }
 
-/// The travel rule's settings.
-#[derive(Debug, Clone)]
-pub struct EnclaveSettings {
-    /// The user its process runs as, where it is another than the signer's.
-    pub user: Option<String>,
-    /// Its database.
-    pub database: PathBuf,
-    /// The key that seals it.
-    pub data_key: PassphraseSource,
-    /// The VASP's identity key.
-    pub identity_key: PassphraseSource,
-    /// The listener that the relay calls.
-    pub listen: SocketAddr,
-    /// The same as the relay sees it.
-    pub public_endpoint: String,
-    /// Its certificate.
-    pub tls: PemFiles,
-    /// The relay's address.
-    pub relay_url: String,
-    /// The relay's key.
-    pub relay_key: [u8; 32],
-    /// How long one request waits for the counterparty.
-    pub answer_wait: Duration,
-    /// How long a verification is retried, in seconds.
-    pub expiry_s: u64,
-    /// How many may be open.
-    pub waiting_max: u64,
-    /// How many are tried at the same time.
-    pub at_once_max: usize,
-}
-
 /// The relay's settings.
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
@@ -212,7 +182,7 @@ impl SignerSettings {
         Ok(Self {
             cosigner: host_and_port("cosigner.address", file.cosigner.address)?,
             cosigner_tls: file.cosigner.tls.map_or_else(|| party.tls.clone(), |own| pem(own, base)),
-            enclave: enclave(file.enclave, base)?,
+            enclave: EnclaveSettings::of_signer(file.enclave, base, party.network)?,
             create_wait: Duration::from_millis(limits.create_wait_ms),
             retry: Duration::from_millis(above_zero("limits.retry_ms", limits.retry_ms)?),
             open_max: above_zero("limits.open_max", limits.open_max)?,
@@ -251,25 +221,7 @@ impl RelaySettings {
     }
 }
 
-fn enclave(table: typed::EnclaveTable, base: &Path) -> Result<EnclaveSettings, Problem> {
-    Ok(EnclaveSettings {
-        user: table.user,
-        database: base.join(table.database),
-        data_key: key_file("enclave.data_key", table.data_key, base)?,
-        identity_key: key_file("enclave.identity_key", table.identity_key, base)?,
-        listen: listener("enclave.listen", &table.listen)?,
-        public_endpoint: https("enclave.public_endpoint", table.public_endpoint)?,
-        tls: pem(table.tls, base),
-        relay_url: https("enclave.relay.url", table.relay.url)?,
-        relay_key: key("enclave.relay.key", &table.relay.key)?,
-        answer_wait: Duration::from_millis(table.limits.answer_wait_ms),
-        expiry_s: above_zero("enclave.limits.expiry_s", table.limits.expiry_s)?,
-        waiting_max: above_zero("enclave.limits.waiting_max", table.limits.waiting_max)?,
-        at_once_max: above_zero("enclave.limits.at_once_max", table.limits.at_once_max)?,
-    })
-}
-
-fn pem(table: typed::TlsTable, base: &Path) -> PemFiles {
+pub(super) fn pem(table: typed::TlsTable, base: &Path) -> PemFiles {
     PemFiles { authority: base.join(table.ca), certificate: base.join(table.cert), key: base.join(table.key) }
 }
 
@@ -277,7 +229,7 @@ fn network(text: &str) -> Result<Network, Problem> {
     Network::parse(text).map_err(|no| Problem::config("network", no.problem, no.cure))
 }
 
-fn listener(field: &str, text: &str) -> Result<SocketAddr, Problem> {
+pub(super) fn listener(field: &str, text: &str) -> Result<SocketAddr, Problem> {
     let cure = "write an IP address and a port, such as 10.20.0.5:7401 or [::1]:7401";
     text.parse().map_err(|_| Problem::config(field, format!("`{text}` is no address to listen on"), cure))
 }
@@ -291,7 +243,7 @@ fn host_and_port(field: &str, text: String) -> Result<String, Problem> {
     Err(Problem::config(field, format!("`{text}` is no host and port"), "write host:port without a scheme"))
 }
 
-fn https(field: &str, text: String) -> Result<String, Problem> {
+pub(super) fn https(field: &str, text: String) -> Result<String, Problem> {
     let rest = text.strip_prefix("https://").unwrap_or_default();
     if rest.is_empty() || rest.contains(['/', '?', '#', '@']) {
         let cure = "write https://, a host and, where needed, a port; no path, no user, no slash at the end";
@@ -300,7 +252,7 @@ fn https(field: &str, text: String) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn key(field: &str, text: &str) -> Result<[u8; 32], Problem> {
+pub(super) fn key(field: &str, text: &str) -> Result<[u8; 32], Problem> {
     HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         let cure = "write the public key as `countersign init` printed it";
         Problem::config(field, "is not 64 lower-case hex digits", cure)
@@ -356,7 +308,11 @@ fn has_password(url: &str) -> bool {
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
-fn secret(field: &str, table: typed::SecretTable, base: &Path) -> Result<PassphraseSource, Problem> {
+pub(super) fn secret(
+    field: &str,
+    table: typed::SecretTable,
+    base: &Path,
+) -> Result<PassphraseSource, Problem> {
     let cure = "write { file = \"/path\" } or { descriptor = 3 }";
     match (table.file, table.descriptor) {
         (Some(file), None) => Ok(PassphraseSource::File(base.join(file))),
@@ -366,18 +322,7 @@ fn secret(field: &str, table: typed::SecretTable, base: &Path) -> Result<Passphr
     }
 }
 
-/// A key of the enclave's process, which reads it again whenever it is started again: a descriptor gives it once.
-fn key_file(field: &str, table: typed::SecretTable, base: &Path) -> Result<PassphraseSource, Problem> {
-    match secret(field, table, base)? {
-        PassphraseSource::Descriptor(_) => {
-            let problem = "is a descriptor, and the enclave's process inherits none";
-            Err(Problem::config(field, problem, "write { file = \"/path\" }"))
-        }
-        file => Ok(file),
-    }
-}
-
-fn trust(table: typed::TrustTable, base: &Path) -> Result<TrustPlaces, Problem> {
+pub(super) fn trust(table: typed::TrustTable, base: &Path) -> Result<TrustPlaces, Problem> {
     let people: Vec<_> = table.quorum.people.into_iter().map(|person| (person.name, person.key)).collect();
     let names: std::collections::BTreeSet<&str> = people.iter().map(|(name, _)| name.as_str()).collect();
     if table.quorum.threshold == 0 || table.quorum.threshold > names.len() {
@@ -429,7 +374,7 @@ fn origin(text: String) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn above_zero<T: Copy + Default + PartialEq>(field: &str, number: T) -> Result<T, Problem> {
+pub(super) fn above_zero<T: Copy + Default + PartialEq>(field: &str, number: T) -> Result<T, Problem> {
     if number == T::default() {
         return Err(Problem::config(
             field,
@@ -440,7 +385,7 @@ fn above_zero<T: Copy + Default + PartialEq>(field: &str, number: T) -> Result<T
     Ok(number)
 }
 
-fn tracing(table: typed::TracingTable) -> Result<Tracing, Problem> {
+pub(super) fn tracing(table: typed::TracingTable) -> Result<Tracing, Problem> {
     let json = match table.format.as_str() {
         "json" => true,
         "text" => false,

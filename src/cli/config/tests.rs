@@ -27,6 +27,10 @@ fn relay_of(text: &str) -> Result<RelaySettings, Problem> {
     RelaySettings::new(read::parse(text, "")?, text, Path::new("/etc/x"))
 }
 
+fn enclave_of(text: &str) -> Result<StandaloneSettings, Problem> {
+    StandaloneSettings::new(read::parse(text, "")?, Path::new("/etc/x"), &secrets::Given::default())
+}
+
 #[test]
 fn the_example_files_are_what_the_program_reads() {
     let signer = signer(&example("signer.example.toml")).unwrap();
@@ -45,12 +49,116 @@ fn the_example_files_are_what_the_program_reads() {
     assert_eq!(cosigner.party.origin, "exchange.example/countersign/cosigner");
     let relay = relay(&example("relay.example.toml")).unwrap();
     assert_eq!(relay.config.members.len(), 2);
+    let enclave = enclave(Some(&example("enclave.example.toml")), None).unwrap();
+    assert_eq!(enclave.enclave.retention_days, Some(travel_rule::RETENTION_DAYS_MIN));
+    assert_eq!(enclave.notices, [""; 0], "the example is what we would run");
+}
+
+#[test]
+fn every_mistake_of_the_travel_rule_is_told_by_the_fields_whole_name() {
+    let text = text_of("enclave.example.toml");
+    let table: &[(&str, &str, &str, &str)] = &[
+        ("retention_days = 1827", "retention_days = 1826", "enclave.retention_days", "five years"),
+        ("retention_days = 1827", "retention_days = \"x\"", "enclave.retention_days", "invalid type"),
+        ("# key_ttl_ms = 1800000", "key_ttl_ms = 599999", "enclave.limits.key_ttl_ms", "600000"),
+        ("# networks = [\"mainnet\"]", "networks = [\"main\"]", "enclave.networks", "no network"),
+        (
+            "public_endpoint = \"https:",
+            "public_endpoint = \"http:",
+            "enclave.public_endpoint",
+            "no such address",
+        ),
+        (
+            "public_endpoint = \"https://travel-rule.exchange.example\"\n",
+            "",
+            "enclave.public_endpoint",
+            "missing",
+        ),
+        ("decrypt_url = \"https:", "decrypt_url = \"ftp:", "enclave.decrypt_url", "no http"),
+        ("encryption_key = {", "data_key = {", "enclave.decrypt_url", "without encryption_key"),
+        (
+            "encryption_key = {",
+            "data_key = { descriptor = 3 }\nencryption_key = {",
+            "enclave.encryption_key",
+            "beside",
+        ),
+        (
+            "encryption_key = { file = ",
+            "encryption_key = { variable = ",
+            "enclave.encryption_key",
+            "names a variable",
+        ),
+        ("\"203.0.113.7\"", "\"relay.example\"", "enclave.relay.allow", "names are not allowed"),
+        ("allow = [\"203.0.113.7\", \"203.0.113.8/31\"]", "allow = []", "enclave.relay.allow", "empty"),
+        (
+            "url = \"https://relay.example:7404\"",
+            "url = \"https://192.0.2.1:7404\"",
+            "enclave.relay.url",
+            "not in",
+        ),
+        (
+            "https://backend.inner.example/travel-rule/user",
+            "http://8.8.8.8/user",
+            "enclave.exchange.verify_user_url",
+            "plain http",
+        ),
+        (
+            "https://backend.inner.example/travel-rule/account",
+            "https://u:p@b/x",
+            "enclave.exchange.verify_account_url",
+            "user or password",
+        ),
+        (
+            "https://backend.inner.example/travel-rule/callback",
+            "https://192.0.2.9/x",
+            "enclave.exchange.callback_url",
+            "allow-list",
+        ),
+        ("ca = \"tls/inner-ca.pem\"\n", "", "enclave.exchange.ca", "missing"),
+        (
+            "token_header = \"X-Api-Key\"",
+            "token_header = \"Host\"",
+            "enclave.exchange.token_header",
+            "no name",
+        ),
+        (
+            "listen = \"10.20.0.6:21118\"",
+            "listen = \"0.0.0.0:21118\"",
+            "enclave.exchange.listener.listen",
+            "open to the world",
+        ),
+        ("# keepalive_ms = 5000", "keepalive_ms = 0", "enclave.exchange.listener.keepalive_ms", "zero"),
+        ("# keepalive_ms = 5000", "keepalive = 1", "enclave.exchange.listener.keepalive", "not a field"),
+    ];
+    for (from, to, field, word) in table {
+        assert!(text.contains(from), "{from}");
+        let problem = enclave_of(&text.replacen(from, to, 1)).err().unwrap_or_else(|| panic!("{to} passed"));
+        assert_eq!(problem.field.as_deref(), Some(*field), "{to}: {problem}");
+        assert!(problem.text.contains(word), "{to}: {problem}");
+        assert!(!problem.cure.is_empty() && problem.exit == Exit::Usage, "{to}: {problem}");
+    }
+    let (before, _) = text.split_once("# Your own backend").unwrap();
+    let without =
+        enclave_of(&before.replace("encryption_key", "data_key").replace("decrypt_url", "# decrypt_url"));
+    assert_eq!(without.unwrap_err().field.as_deref(), Some("enclave.exchange"));
+}
+
+#[test]
+fn a_signer_takes_the_same_tables() {
+    let exchange = text_of("enclave.example.toml");
+    let (_, exchange) = exchange.split_once("[enclave.exchange]").unwrap();
+    let (exchange, _) = exchange.split_once("# How long the other side").unwrap();
+    let text = format!("{}\n[enclave.exchange]{exchange}", text_of("signer.example.toml"));
+    assert!(signer_of(&text).unwrap().enclave.exchange.unwrap().listener.is_some());
+    let own = text.replacen("[enclave]\n", "[enclave]\nnetworks = [\"regtest\"]\n", 1);
+    assert_eq!(signer_of(&own).unwrap_err().field.as_deref(), Some("enclave.networks"));
 }
 
 /// A commented-out field shows its default: uncommented, nothing changes.
 #[test]
 fn the_defaults_shown_in_the_examples_are_the_defaults() {
-    for name in ["signer.example.toml", "cosigner.example.toml", "relay.example.toml"] {
+    for name in ["signer.example.toml", "cosigner.example.toml", "relay.example.toml", "enclave.example.toml"]
+    {
         let text = text_of(name);
         let shown: String = text
             .lines()
@@ -63,6 +171,7 @@ fn the_defaults_shown_in_the_examples_are_the_defaults() {
         let same = |text: &str| match name {
             "signer.example.toml" => format!("{:?}", signer_of(text).unwrap()),
             "cosigner.example.toml" => format!("{:?}", cosigner_of(text).unwrap()),
+            "enclave.example.toml" => format!("{:?}", enclave_of(text).unwrap()),
             _ => format!("{:?}", relay_of(text).unwrap()),
         };
         assert_eq!(same(&shown), same(&text), "{name}");

@@ -148,11 +148,26 @@ tables! {
         tls: Option<TlsTable>,
     }
 
+    /// The file of an enclave that stands alone.
+    EnclaveFile {
+        trust: TrustTable,
+        enclave: EnclaveTable,
+        #[serde(default)]
+        tracing: TracingTable,
+        #[serde(default = "locked")]
+        memory_lock: bool,
+    }
+
     /// The travel rule.
     EnclaveTable {
         user: Option<String>,
         database: PathBuf,
-        data_key: SecretTable,
+        data_key: Option<SecretTable>,
+        encryption_key: Option<GivenTable>,
+        decrypt_url: Option<String>,
+        retention_days: Option<u32>,
+        networks: Option<Vec<String>>,
+        exchange: Option<ExchangeTable>,
         identity_key: SecretTable,
         listen: String,
         public_endpoint: String,
@@ -166,12 +181,59 @@ tables! {
     RelayTable {
         url: String,
         key: String,
+        allow: Option<Vec<String>>,
     }
+
+    /// A secret that the documented variables may hold as well.
+    GivenTable {
+        file: Option<PathBuf>,
+        descriptor: Option<u32>,
+        variable: Option<String>,
+    }
+
+    /// The exchange's own backend.
+    ExchangeTable {
+        verify_user_url: String,
+        verify_account_url: String,
+        transaction_url: String,
+        callback_url: Option<String>,
+        token: Option<GivenTable>,
+        token_header: Option<String>,
+        ca: Option<PathBuf>,
+        allow: Option<Vec<String>>,
+        listener: Option<ListenerTable>,
+    }
+
+    /// The listener for the exchange's own backend.
+    ListenerTable {
+        listen: String,
+        token: SecretTable,
+        allow: Option<Vec<String>>,
+        #[serde(default = "keepalive")]
+        keepalive_ms: u64,
+        tls: Option<ServerTable>,
+    }
+
+    /// A server's certificate and key.
+    ServerTable {
+        cert: PathBuf,
+        key: PathBuf,
+    }
+}
+
+const fn locked() -> bool {
+    true
+}
+
+/// The network's default.
+const fn keepalive() -> u64 {
+    5_000
 }
 
 bounds! {
     /// Bounds of the travel rule.
     EnclaveLimits {
+        key_ttl_ms: u64 = 1_800_000,
         answer_wait_ms: u64 = 6_000,
         expiry_s: u64 = 86_400,
         waiting_max: u64 = 10_000,

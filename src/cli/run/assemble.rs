@@ -1,31 +1,41 @@
 //! Puts a party together from its settings: keys, beliefs, the line to the other party, the travel rule.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rustls::RootCertStore;
-use tokio::net::TcpListener;
 
 use super::keystore_of;
 use crate::bitcoin::KeySlot;
 use crate::cli::config::SignerSettings;
 use crate::cli::config::load::{self, Beliefs};
-use crate::cli::config::settings::{EnclaveSettings, PartyPlaces};
+use crate::cli::config::secrets::{DataKeySource, text_of};
+use crate::cli::config::settings::PartyPlaces;
+use crate::cli::config::travel_rule::{EnclaveSettings, ExchangeSettings, ListenerSettings};
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::cosigner::{RemoteCosigner, RemoteLimits};
 use crate::desk::Role;
-use crate::enclave::wire::tls::Identity;
-use crate::enclave::{self, DataKey, Door, Enclave, NoCustomers, RelayPin};
-use crate::evidence::Trust;
+use crate::enclave::exchange::auth::OwnToken;
+use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
+use crate::enclave::exchange::data_key::{self, DataKeyFault};
+use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
+use crate::enclave::wire::tls::{self, Identity};
+use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin};
+use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
-use crate::withdrawal::Asset;
+use crate::withdrawal::{Asset, VaspId};
+
+/// How much longer than the line itself the enclave waits for it.
+const LINE_GRACE: Duration = Duration::from_millis(500);
 
 /// The signer's keys, checked against what it believes.
 pub fn signer_keys(party: &PartyPlaces, beliefs: &Beliefs) -> Result<Instance, Problem> {
@@ -120,36 +130,150 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
     }
 }
 
+/// Who is who in the travel-rule network.
+pub struct Known {
+    own: VaspId,
+    keys: BTreeMap<VaspId, [u8; 32]>,
+    /// Their names.
+    pub names: BTreeMap<VaspId, String>,
+}
+
+impl Known {
+    /// The own id, and those of the others that are active.
+    pub fn of<'a>(own: VaspId, vasps: impl Iterator<Item = &'a Vasp>) -> Self {
+        let (mut keys, mut names) = (BTreeMap::new(), BTreeMap::new());
+        for vasp in vasps.filter(|vasp| vasp.active) {
+            keys.insert(vasp.id, vasp.identity_key.to_bytes());
+            names.insert(vasp.id, vasp.name.clone());
+        }
+        Self { own, keys, names }
+    }
+}
+
 /// What the enclave runs on. Only its own process asks: this reads its keys.
-pub fn enclave_settings(settings: &EnclaveSettings, trust: &Trust) -> Result<enclave::Settings, Problem> {
+pub async fn enclave_settings(
+    settings: &EnclaveSettings,
+    known: &Known,
+) -> Result<enclave::Settings, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
-    let data_key = load::hex_key("enclave.data_key", &settings.data_key)?;
-    let active = trust.vasps().filter(|vasp| vasp.active);
+    let line = settings.exchange.as_ref().map(line).transpose()?;
+    let data_key = data_key(&settings.data_key, line.as_ref()).await?;
     Ok(enclave::Settings {
-        vasp: trust.vasp_id(),
+        vasp: known.own,
         identity: keyfile::signing_key(&identity),
-        data_key: DataKey::new(data_key.expose()),
+        data_key,
         database: settings.database.clone(),
-        directory: active.map(|vasp| (vasp.id, vasp.identity_key.to_bytes())).collect(),
+        directory: known.keys.clone(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,
         endpoint: settings.public_endpoint.clone(),
-        limits: enclave::Limits {
-            answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
-            expiry_s: settings.expiry_s,
-            waiting_max: settings.waiting_max,
-            at_once_max: settings.at_once_max,
-            ..enclave::Limits::default()
-        },
+        limits: limits(settings),
         now: machine_clock(),
     })
 }
 
-/// Starts the travel rule on a listener of its own.
-pub async fn enclave(settings: enclave::Settings, listener: TcpListener) -> Result<Enclave, Problem> {
-    // Asked about our own customers, it knows none: that side belongs to the exchange's own system.
-    Ok(Enclave::start(settings, Arc::new(NoCustomers), listener).await?)
+fn limits(settings: &EnclaveSettings) -> enclave::Limits {
+    let listener = settings.exchange.as_ref().and_then(|exchange| exchange.listener.as_ref());
+    let limits = enclave::Limits::default();
+    enclave::Limits {
+        key_ttl_s: settings.key_ttl.as_secs(),
+        answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
+        expiry_s: settings.expiry_s,
+        waiting_max: settings.waiting_max,
+        at_once_max: settings.at_once_max,
+        // The line to the backend keeps the documented times; it answers ERROR before the enclave gives up on it.
+        user_time: USER_TIME + LINE_GRACE,
+        account_time: SHORT_TIME + LINE_GRACE,
+        assets: settings.assets.clone(),
+        kept_s: settings.retention_days.map(|days| u64::from(days) * 86_400),
+        relay_allow: settings.relay_allow.clone(),
+        keepalive: listener.map_or(limits.keepalive, |listener| listener.keepalive),
+        ..limits
+    }
+}
+
+/// Who answers for our own customers; without a backend nobody is known.
+pub fn backend(settings: &EnclaveSettings) -> Result<Arc<dyn Backend>, Problem> {
+    let Some(exchange) = &settings.exchange else { return Ok(Arc::new(NoCustomers)) };
+    Ok(Arc::new(HttpBackend::new(line(exchange)?, exchange.places.clone(), machine_clock())))
+}
+
+/// The way to the exchange's backend.
+pub fn line(exchange: &ExchangeSettings) -> Result<Line, Problem> {
+    let roots =
+        exchange.authority.as_deref().map(|path| roots_of("enclave.exchange.ca", path)).transpose()?;
+    let auth = match &exchange.token {
+        None => None,
+        Some(token) => {
+            let field = "enclave.exchange.token";
+            let auth = Auth::new(&token.read(field)?, exchange.token_header.as_deref());
+            let cure = "write a token of visible ASCII characters without blanks";
+            Some(auth.map_err(|no| Problem::config(field, no.to_string(), cure))?)
+        }
+    };
+    let line = Line::new(roots.unwrap_or_else(RootCertStore::empty), auth, exchange.allow.clone());
+    line.map_err(|fault| {
+        Problem::config("enclave.exchange", fault.to_string(), "correct the exchange's settings")
+    })
+}
+
+/// What the private listener needs: its token, and its certificate where it has one. The two sides' tokens differ.
+pub fn private(
+    listener: &ListenerSettings,
+    exchange: &ExchangeSettings,
+) -> Result<(OwnToken, Option<Arc<rustls::ServerConfig>>), Problem> {
+    let field = "enclave.exchange.listener.token";
+    let text = text_of(field, &listener.token)?;
+    let cure = "write at least 32 random characters, such as 32 bytes in hex";
+    let token = OwnToken::new(&text).map_err(|no| Problem::config(field, no.to_string(), cure))?;
+    if let Some(other) = &exchange.token
+        && *other.read("enclave.exchange.token")? == *text
+    {
+        let cure = "make a token of its own for each direction";
+        return Err(Problem::config(field, "is the token of enclave.exchange.token as well", cure));
+    }
+    let tls = listener.tls.as_ref().map(|(certificate, key)| {
+        let identity = pki::read_identity(certificate, key)?;
+        let field = "enclave.exchange.listener.tls";
+        let tls = tls::server_config(Identity { chain: identity.chain, key: identity.key });
+        tls.map_err(|error| Problem::config(field, error.to_string(), "name a certificate and its key"))
+    });
+    Ok((token, tls.transpose()?))
+}
+
+async fn data_key(source: &DataKeySource, line: Option<&Line>) -> Result<DataKey, Problem> {
+    let field = "enclave.encryption_key";
+    match source {
+        DataKeySource::Hex(place) => {
+            load::hex_key("enclave.data_key", place).map(|key| DataKey::new(key.expose()))
+        }
+        DataKeySource::Plain(secret) => data_key::plain(&secret.read(field)?).map_err(no_data_key),
+        DataKeySource::Wrapped(secret, place) => {
+            let line = line.ok_or_else(|| no_data_key(LineFault::Setup.into()))?;
+            data_key::unwrapped(line, place, &secret.read(field)?).await.map_err(no_data_key)
+        }
+    }
+}
+
+/// Why there is no data key, and what to set.
+pub fn no_data_key(fault: DataKeyFault) -> Problem {
+    let (field, cure) = match fault {
+        DataKeyFault::Input | DataKeyFault::NotBase64 | DataKeyFault::Length(_) => (
+            "enclave.encryption_key",
+            "set it (VEGA_ENCRYPTION_KEY_BASE64) to base64 of 32 random bytes, or set decrypt_url (VEGA_DECRYPT_API_ENDPOINT) to \
+             the service that turns it into them",
+        ),
+        DataKeyFault::Service(_)
+        | DataKeyFault::NoOutput
+        | DataKeyFault::OutputNotBase64
+        | DataKeyFault::OutputLength(_) => (
+            "enclave.decrypt_url",
+            "set it (VEGA_DECRYPT_API_ENDPOINT) to a service that answers {\"outputKey\": base64 of 32 bytes} to \
+             {\"inputKey\": …}; it gets the same token as every other call",
+        ),
+    };
+    Problem::config(field, fault.to_string(), cure)
 }
 
 /// The certificate of a listener that asks for none.
@@ -160,11 +284,15 @@ pub fn server_identity(files: &PemFiles) -> Result<Identity, Problem> {
 
 /// The roots that the other side's certificate must lead to.
 pub fn roots(files: &PemFiles) -> Result<RootCertStore, Problem> {
+    roots_of("tls.ca", &files.authority)
+}
+
+fn roots_of(field: &str, path: &Path) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
-    for authority in pki::read_certificates(&files.authority)? {
+    for authority in pki::read_certificates(path)? {
         roots
             .add(authority)
-            .map_err(|error| Problem::config("tls.ca", error.to_string(), "name a CA's certificate"))?;
+            .map_err(|error| Problem::config(field, error.to_string(), "name a CA's certificate"))?;
     }
     Ok(roots)
 }

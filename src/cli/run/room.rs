@@ -13,12 +13,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::{assemble, no_listener, protect, serve, speak};
+use super::assemble::{self, Known};
+use super::standalone::{Desk, PreparedDesk, prepare_desk};
+use super::{no_listener, protect, serve, speak};
 use crate::cli::answer::Answer;
 use crate::cli::config::{self, SignerSettings, load};
 use crate::cli::problem::{Exit, Problem};
 use crate::enclave::wall::{self, ConfineFault, Inside, Launch, NotStarted, Owner, WallFault};
-use crate::enclave::{self, Enclave};
+use crate::enclave::{self, Backend, Enclave};
 use crate::keys::forbid_core_dumps;
 use crate::withdrawal::Code;
 
@@ -52,9 +54,9 @@ pub fn enclave_room(args: &RoomArgs) -> Result<Answer, Problem> {
         Ok(Answer::silent(exit))
     };
     match prepare(&args.config) {
-        Ok((settings, listener)) => serve(async move {
-            match stand(settings, listener).await {
-                Ok(enclave) => answer(line, enclave).await,
+        Ok(prepared) => serve(async move {
+            match prepared.stand().await {
+                Ok(standing) => answer(line, standing).await,
                 Err(problem) => refuse(line, problem),
             }
         }),
@@ -62,17 +64,34 @@ pub fn enclave_room(args: &RoomArgs) -> Result<Answer, Problem> {
     }
 }
 
-/// Reads what only the enclave may know, opens its listener, and shuts the process in.
-fn prepare(config: &Path) -> Result<(enclave::Settings, StdListener), Problem> {
+/// All that the enclave needs of the world outside, before it is shut in.
+struct Prepared {
+    settings: enclave::Settings,
+    backend: Arc<dyn Backend>,
+    listener: StdListener,
+    desk: Option<PreparedDesk>,
+}
+
+/// The enclave at work, and the listener for the exchange's backend.
+struct Standing {
+    enclave: Arc<Enclave>,
+    desk: Option<Desk>,
+}
+
+/// Reads what only the enclave may know, opens its listeners, and shuts the process in.
+fn prepare(config: &Path) -> Result<Prepared, Problem> {
     forbid_core_dumps().map_err(|error| Problem::of(Code::ConfigInvalid, error.to_string()))?;
     umask(Mode::RWXG | Mode::RWXO);
     let settings = config::signer(config)?;
     speak(&settings.party.tracing)?;
     is_owner(settings.enclave.user.as_deref())?;
     let trust = load::trust(&settings.party.trust)?;
-    let own = assemble::enclave_settings(&settings.enclave, &trust)?;
-    let address = settings.enclave.listen;
-    let listener = listen(address).map_err(|error| no_listener("enclave.listen", address, &error))?;
+    let known = Known::of(trust.vasp_id(), trust.vasps());
+    // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
+    let own = runtime()?.block_on(assemble::enclave_settings(&settings.enclave, &known))?;
+    let backend = assemble::backend(&settings.enclave)?;
+    let listener = listen_now("enclave.listen", settings.enclave.listen)?;
+    let desk = prepare_desk(&settings.enclave, known)?;
     if !own.database.exists() {
         let problem = format!("there is no enclave database at `{}`", own.database.display());
         return Err(Problem::of(Code::StoreMissing, problem).at("enclave.database"));
@@ -84,11 +103,21 @@ fn prepare(config: &Path) -> Result<(enclave::Settings, StdListener), Problem> {
             "this kernel closes off no files (Landlock, Linux 5.13): the enclave's process can read what its user can"
         );
     }
-    Ok((own, listener))
+    settings.enclave.notices().iter().for_each(|notice| warn!("{notice}"));
+    Ok(Prepared { settings: own, backend, listener, desk })
 }
 
-/// Opens the listener. The enclave of a signer that was killed a moment ago may still be dying.
-fn listen(address: SocketAddr) -> std::io::Result<StdListener> {
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Problem::of(Code::Internal, error.to_string()))
+}
+
+/// Opens a listener. The enclave of a signer that was killed a moment ago may still be dying.
+pub(super) fn listen_now(field: &str, address: SocketAddr) -> Result<StdListener, Problem> {
+    bound(address).map_err(|error| no_listener(field, address, &error))
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<StdListener> {
     for _ in 0..20 {
         match StdListener::bind(address) {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -101,18 +130,24 @@ fn listen(address: SocketAddr) -> std::io::Result<StdListener> {
     StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
 }
 
-async fn stand(settings: enclave::Settings, listener: StdListener) -> Result<Enclave, Problem> {
-    let listener = TcpListener::from_std(listener);
-    let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
-    assemble::enclave(settings, listener).await
+impl Prepared {
+    async fn stand(self) -> Result<Standing, Problem> {
+        let listener = TcpListener::from_std(self.listener);
+        let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
+        let enclave = Arc::new(Enclave::start(self.settings, self.backend, listener).await?);
+        let desk = self.desk.map(|desk| desk.open(enclave.clone())).transpose()?;
+        Ok(Standing { enclave, desk })
+    }
 }
 
 /// Answers until the signer closes the line. A signal for the whole group is the signer's to follow.
-async fn answer(line: Inside, enclave: Enclave) -> Result<Answer, Problem> {
+async fn answer(line: Inside, Standing { enclave, desk }: Standing) -> Result<Answer, Problem> {
     let unheard = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-    let (address, enclave) = (enclave.address(), Arc::new(enclave));
-    let served = line.serve(enclave.clone(), address).await;
+    let served = line.serve(enclave.clone(), enclave.address()).await;
     drop(unheard);
+    if let Some(desk) = desk {
+        desk.stop().await;
+    }
     if let Some(enclave) = Arc::into_inner(enclave) {
         enclave.stop().await;
     }

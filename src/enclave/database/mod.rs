@@ -6,6 +6,7 @@ mod records;
 mod rekey;
 mod reports;
 mod results;
+mod retention;
 mod row;
 mod verifications;
 

@@ -11,8 +11,9 @@ mod schema;
 use zeroize::Zeroizing;
 
 use self::element::{Element, Problem, fit};
+use self::raw::DUPLICATE;
+pub(super) use self::raw::Raw;
 pub use self::raw::Text;
-use self::raw::{DUPLICATE, Raw};
 pub use self::required::{REQUIRED_CODES, are_required_codes};
 use self::rules::{Side, check_party};
 use crate::withdrawal::{Code, Invalid, Seconds};
@@ -57,7 +58,12 @@ impl Payload {
     ///
     /// `now` settles which dates lie in the past (C2). Errors: [`Code::IvmsMalformed`] naming the element, [`Code::FieldTooLong`].
     pub fn parse(bytes: &[u8], now: Seconds) -> Result<Self, Invalid> {
-        let root = fit(&schema::PAYLOAD, unwrap(read(bytes)?)?, "").map_err(invalid)?;
+        Self::of(read(bytes)?, now)
+    }
+
+    /// The same of JSON that was read as part of a message.
+    pub(super) fn of(raw: Raw, now: Seconds) -> Result<Self, Invalid> {
+        let root = fit(&schema::PAYLOAD, unwrap(raw)?, "").map_err(invalid)?;
         let today = day(now);
         if let Some(originator) = root.member("originator") {
             check_party(Side::Originator, originator, "originator", &today).map_err(invalid)?;
@@ -129,7 +135,12 @@ impl Payload {
 impl Beneficiary {
     /// Reads one: `{beneficiaryPersons, accountNumber}`. Errors as [`Payload::parse`].
     pub fn parse(bytes: &[u8], now: Seconds) -> Result<Self, Invalid> {
-        let root = fit(&schema::BENEFICIARY, read(bytes)?, "beneficiary").map_err(invalid)?;
+        Self::of(read(bytes)?, now)
+    }
+
+    /// The same of JSON that was read as part of a message.
+    pub(super) fn of(raw: Raw, now: Seconds) -> Result<Self, Invalid> {
+        let root = fit(&schema::BENEFICIARY, raw, "beneficiary").map_err(invalid)?;
         check_party(Side::Beneficiary, &root, "beneficiary", &day(now)).map_err(invalid)?;
         Ok(Self { root })
     }
@@ -209,6 +220,11 @@ pub(super) fn check_len(bytes: &[u8]) -> Result<(), Invalid> {
 
 fn read(bytes: &[u8]) -> Result<Raw, Invalid> {
     check_len(bytes)?;
+    read_json(bytes)
+}
+
+/// Reads any JSON; nothing of it is repeated in the error.
+pub(super) fn read_json(bytes: &[u8]) -> Result<Raw, Invalid> {
     // The parser's own message may quote the payload, so it is not passed on; line and column are.
     serde_json::from_slice(bytes).map_err(|error: serde_json::Error| {
         let what = if error.to_string().starts_with(DUPLICATE) { DUPLICATE } else { "is not JSON" };

@@ -30,18 +30,23 @@ impl fmt::Debug for Text {
 }
 
 /// JSON as it came, before any rule was applied.
-pub(super) enum Raw {
+pub(in super::super) enum Raw {
     Null,
     Text(Text),
     List(Vec<Raw>),
     Object(Vec<(String, Raw)>),
-    /// A number or a truth value; the model has no place for one.
-    Other,
+    /// The persons' model has no place for one; the messages around it do.
+    Truth(bool),
+    /// As it was written; the persons' model has no place for one either.
+    Number(Text),
 }
+
+/// How `serde_json` hands over a number that is to be kept as it was written.
+const NUMBER: &str = "$serde_json::private::Number";
 
 impl Raw {
     /// Whether a sender would mean "nothing" by it.
-    pub(super) fn is_absent(&self) -> bool {
+    pub(in super::super) fn is_absent(&self) -> bool {
         match self {
             Self::Null => true,
             Self::Text(text) => text.as_str().is_empty(),
@@ -70,16 +75,16 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Raw::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
-        Ok(Raw::Other)
+    fn visit_bool<E>(self, truth: bool) -> Result<Raw, E> {
+        Ok(Raw::Truth(truth))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::Other)
+    fn visit_i64<E>(self, number: i64) -> Result<Raw, E> {
+        Ok(Raw::Number(Text::new(number.to_string())))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw::Other)
+    fn visit_u64<E>(self, number: u64) -> Result<Raw, E> {
+        Ok(Raw::Number(Text::new(number.to_string())))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Raw, E> {
@@ -101,6 +106,9 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Raw, A::Error> {
         let mut object: Vec<(String, Raw)> = Vec::new();
         while let Some((name, value)) = members.next_entry::<String, Raw>()? {
+            if let (NUMBER, Raw::Text(number)) = (name.as_str(), &value) {
+                return Ok(Raw::Number(number.clone()));
+            }
             if object.iter().any(|(seen, _)| *seen == name) {
                 return Err(de::Error::custom(DUPLICATE));
             }

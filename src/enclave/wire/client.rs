@@ -1,5 +1,6 @@
 //! Owns calling the other side: HTTPS with signed requests, bounded answers and time-outs. Retries belong to the caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -8,6 +9,7 @@ use rustls::RootCertStore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::super::allow::Reach;
 use super::signed::{Head, Sender};
 use super::{BODY_LEN_MAX, Failure, plain_code, tls};
 
@@ -63,12 +65,18 @@ pub struct Call<'a> {
 impl Client {
     /// A client that believes `roots` and signs as `sender`.
     pub fn new(roots: RootCertStore, sender: Sender) -> Result<Self, CallFault> {
+        Self::reaching(roots, sender, Reach::default())
+    }
+
+    /// The same, that calls only some addresses.
+    pub fn reaching(roots: RootCertStore, sender: Sender, reach: Reach) -> Result<Self, CallFault> {
         let setup = |error: &dyn std::fmt::Display| CallFault::Setup(error.to_string());
         let tls = tls::client_config(roots).map_err(|e| setup(&e))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(true)
             .no_proxy()
+            .dns_resolver(Arc::new(reach))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .build()

@@ -14,11 +14,14 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+
+use super::super::allow::AllowList;
 
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -26,7 +29,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Who connects has something to say.
 const FIRST_TIME: Duration = Duration::from_secs(10);
 /// Longer than our client keeps a connection it does not use (90 s), and than any request takes.
-const QUIET_TIME: Duration = Duration::from_secs(120);
+pub const QUIET_TIME: Duration = Duration::from_secs(120);
+/// Longer than any request takes, its body included.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
 const CONNECTIONS_MAX: usize = 1024;
 /// An enclave and a relay need a few each; many enclaves may stand behind one address.
 const PEER_CONNECTIONS_MAX: usize = CONNECTIONS_MAX / 4;
@@ -61,37 +66,67 @@ pub fn client_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error
 }
 
 /// How many connections there may be, and how long one may say nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Bounds {
     connections: usize,
     /// Connections of one peer address.
     per_peer: usize,
     /// From the handshake to the first request.
     first: Duration,
-    /// From then on, without a request that begins or ends.
+    /// From then on, while no request is open.
     quiet: Duration,
+    /// While one is.
+    request: Duration,
+    /// Who may connect, where that is listed.
+    allow: Option<AllowList>,
 }
 
-const BOUNDS: Bounds = Bounds {
-    connections: CONNECTIONS_MAX,
-    per_peer: PEER_CONNECTIONS_MAX,
-    first: FIRST_TIME,
-    quiet: QUIET_TIME,
-};
+impl Bounds {
+    fn of(allow: Option<AllowList>, quiet: Duration) -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            per_peer: PEER_CONNECTIONS_MAX,
+            first: FIRST_TIME,
+            quiet,
+            request: REQUEST_TIME,
+            allow,
+        }
+    }
+}
 
-/// Serves until told to stop, then lets open requests finish for a while.
+/// Serves everybody until told to stop, then lets open requests finish for a while.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, stop: CancellationToken) {
-    serve_within(BOUNDS, listener, tls, router, stop).await;
+    serve_within(Bounds::of(None, QUIET_TIME), listener, Some(tls), router, stop).await;
+}
+
+/// Who may connect, and how long a connection is kept that is not used.
+#[derive(Debug, Clone)]
+pub struct Guests {
+    /// Only these addresses, where a list is given.
+    pub allow: Option<AllowList>,
+    /// How long an unused connection is kept.
+    pub keepalive: Duration,
+}
+
+/// The same for listed guests; without `tls` it speaks plain http.
+pub async fn serve_guests(
+    guests: Guests,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    serve_within(Bounds::of(guests.allow, guests.keepalive), listener, tls, router, stop).await;
 }
 
 async fn serve_within(
     bounds: Bounds,
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Option<Arc<ServerConfig>>,
     router: Router,
     stop: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
+    let acceptor = tls.map(TlsAcceptor::from);
     let (room, peers) = (Arc::new(Semaphore::new(bounds.connections)), Peers::default());
     let graceful = GracefulShutdown::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&room, &listener)).await {
@@ -100,13 +135,22 @@ async fn serve_within(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        if bounds.allow.as_ref().is_some_and(|list| !list.admits(peer)) {
+            tracing::warn!(%peer, "a connection from an address that is not listed was closed");
+            continue;
+        }
         let Some(seat) = peers.take(peer, bounds.per_peer) else { continue };
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
-        let stop = stop.clone();
+        let (stop, bounds) = (stop.clone(), bounds.clone());
         tokio::spawn(async move {
-            // Nobody waits for a handshake: no request is open yet.
-            if let Some(Some(stream)) = stop.run_until_cancelled(handshake(stream, acceptor)).await {
-                connection(stream, router, watcher, bounds).await;
+            match acceptor {
+                None => connection(stream, router, watcher, bounds).await,
+                // Nobody waits for a handshake: no request is open yet.
+                Some(acceptor) => {
+                    if let Some(Some(stream)) = stop.run_until_cancelled(handshake(stream, acceptor)).await {
+                        connection(stream, router, watcher, bounds).await;
+                    }
+                }
             }
             drop((place, seat));
         });
@@ -130,20 +174,19 @@ async fn handshake(stream: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream
 }
 
 async fn connection(
-    stream: TlsStream<TcpStream>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     watcher: hyper_util::server::graceful::Watcher,
     bounds: Bounds,
 ) {
-    let (turn, turns) = watch::channel(());
+    let (turn, turns) = watch::channel(0_usize);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        let turn = turn.clone();
-        turn.send_replace(());
+        let open = Open::new(turn.clone());
         let answer = router.call(request);
         async move {
             let answer = answer.await;
-            turn.send_replace(());
+            drop(open);
             answer
         }
     });
@@ -163,11 +206,27 @@ async fn connection(
     }
 }
 
+/// A request that is open, until it is dropped: a peer may take an HTTP/2 stream back in the middle.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(turn: watch::Sender<usize>) -> Self {
+        turn.send_modify(|open| *open += 1);
+        Self(turn)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
 /// Ends when no request began or ended for too long. A peer that only answers pings is silent too.
-async fn silence(mut turns: watch::Receiver<()>, bounds: Bounds) {
+async fn silence(mut turns: watch::Receiver<usize>, bounds: Bounds) {
     let mut patience = bounds.first;
     while let Ok(Ok(())) = tokio::time::timeout(patience, turns.changed()).await {
-        patience = bounds.quiet;
+        patience = if *turns.borrow_and_update() == 0 { bounds.quiet } else { bounds.request };
     }
 }
 
@@ -231,7 +290,8 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(300);
     const SOON: Duration = Duration::from_secs(5);
-    const WIDE: Bounds = Bounds { connections: 8, per_peer: 8, first: SOON, quiet: SOON };
+    const WIDE: Bounds =
+        Bounds { connections: 8, per_peer: 8, first: SOON, quiet: SOON, request: SOON, allow: None };
 
     struct Server {
         address: SocketAddr,
@@ -252,7 +312,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new().route("/", get(|| async { "well" }));
-        let task = tokio::spawn(serve_within(bounds, listener, tls, router, stop.clone()));
+        let task = tokio::spawn(serve_within(bounds, listener, Some(tls), router, stop.clone()));
         Server { address, connector: TlsConnector::from(Arc::new(client)), stop, task }
     }
 
@@ -333,6 +393,36 @@ mod tests {
         };
         tokio::time::timeout(SOON, again).await.unwrap();
         server.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_listed_gets_no_handshake() {
+        for (entry, is_let_in) in [("127.0.0.1", true), ("192.0.2.0/24", false)] {
+            let allow = Some(AllowList::parse(&[entry]).unwrap());
+            let server = server(Bounds { allow, ..WIDE }).await;
+            assert_eq!(server.connect().await.is_ok(), is_let_in, "{entry}");
+            server.stopped().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_may_take_longer_than_an_unused_connection_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let slow = || async {
+            tokio::time::sleep(2 * SHORT).await;
+            "well"
+        };
+        let router = Router::new().route("/", get(slow));
+        let bounds = Bounds { quiet: SHORT, ..WIDE };
+        let task = tokio::spawn(serve_within(bounds, listener, None, router, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 512];
+        let len = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..len].starts_with(b"HTTP/1.1 200"), "plain http, where no certificate is given");
+        stop.cancel();
+        tokio::time::timeout(SOON, task).await.unwrap().unwrap();
     }
 
     #[test]

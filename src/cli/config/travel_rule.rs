@@ -1,0 +1,366 @@
+//! What the travel rule runs on, within the signer or alone: every field checked, every path absolute. Opens no file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::secrets::{DataKeySource, Given, Secret, data_key, given_secret};
+use super::settings::{Tracing, TrustPlaces, above_zero, https, key, listener, pem, secret, tracing, trust};
+use super::typed;
+use crate::cli::problem::Problem;
+use crate::enclave::allow::{AllowList, is_inner};
+use crate::enclave::exchange::auth::header_name;
+use crate::enclave::exchange::{Place, Places};
+use crate::keys::PassphraseSource;
+use crate::pki::PemFiles;
+use crate::withdrawal::{Asset, Network};
+
+/// Five years, two leap days among them: Korean law keeps travel-rule records that long (Act on Specified Financial Information, art. 5-4).
+pub const RETENTION_DAYS_MIN: u32 = 5 * 365 + 2;
+/// Shortest life of a cached key, in milliseconds, as the network documents it.
+pub const KEY_TTL_MS_MIN: u64 = 600_000;
+/// Longest: a counterparty's word on its key holds for two hours.
+pub const KEY_TTL_MS_MAX: u64 = 3_600_000;
+
+/// An enclave that stands alone.
+#[derive(Debug, Clone)]
+pub struct StandaloneSettings {
+    /// The trust file: the own id and the other VASPs.
+    pub trust: TrustPlaces,
+    /// The travel rule.
+    pub enclave: EnclaveSettings,
+    /// How the process says what it does.
+    pub tracing: Tracing,
+    /// Whether to refuse to start unless memory is locked.
+    pub memory_lock: bool,
+    /// What its operator should know before it starts.
+    pub notices: Vec<String>,
+}
+
+/// The travel rule's settings.
+#[derive(Debug, Clone)]
+pub struct EnclaveSettings {
+    /// The user its process runs as, where it is another than the signer's.
+    pub user: Option<String>,
+    /// Its database.
+    pub database: PathBuf,
+    /// The key that seals it.
+    pub data_key: DataKeySource,
+    /// The VASP's identity key.
+    pub identity_key: PassphraseSource,
+    /// The listener that the relay calls.
+    pub listen: SocketAddr,
+    /// The same as the relay sees it.
+    pub public_endpoint: String,
+    /// Its certificate.
+    pub tls: PemFiles,
+    /// The relay's address.
+    pub relay_url: String,
+    /// The relay's key.
+    pub relay_key: [u8; 32],
+    /// The relay's addresses, where they are listed.
+    pub relay_allow: Option<AllowList>,
+    /// The exchange's own backend; without one nobody is known here.
+    pub exchange: Option<ExchangeSettings>,
+    /// What can be sent and received.
+    pub assets: Vec<Asset>,
+    /// How long records are kept; for ever where it is not set.
+    pub retention_days: Option<u32>,
+    /// How long a counterparty's key is kept.
+    pub key_ttl: Duration,
+    /// How long one request waits for the counterparty.
+    pub answer_wait: Duration,
+    /// How long a verification is retried, in seconds.
+    pub expiry_s: u64,
+    /// How many may be open.
+    pub waiting_max: u64,
+    /// How many are tried at the same time.
+    pub at_once_max: usize,
+}
+
+/// The exchange's own backend, and the listener for it.
+#[derive(Debug, Clone)]
+pub struct ExchangeSettings {
+    /// Where it takes which question.
+    pub places: Places,
+    /// What it is shown.
+    pub token: Option<Secret>,
+    /// In which header; `Authorization: Bearer` without one.
+    pub token_header: Option<String>,
+    /// What its certificate must lead to; needed where a place is https.
+    pub authority: Option<PathBuf>,
+    /// Its addresses, where they are listed.
+    pub allow: Option<AllowList>,
+    /// The listener for its calls.
+    pub listener: Option<ListenerSettings>,
+}
+
+/// The private listener.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// An address of this machine or of a private network.
+    pub listen: SocketAddr,
+    /// What callers must show.
+    pub token: PassphraseSource,
+    /// Who may call, where they are listed.
+    pub allow: Option<AllowList>,
+    /// How long an unused connection is kept.
+    pub keepalive: Duration,
+    /// Certificate and key, where it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl StandaloneSettings {
+    /// Checks what was typed; `base` is the folder from which paths count.
+    pub fn new(file: typed::EnclaveFile, base: &Path, given: &Given) -> Result<Self, Problem> {
+        let enclave = EnclaveSettings::new(file.enclave, base, given)?;
+        if enclave.user.is_some() {
+            let cure = "start it as that user, and leave the field out";
+            return Err(Problem::config("enclave.user", "is for the enclave of a signer", cure));
+        }
+        if enclave.exchange.is_none() {
+            let cure =
+                "write [enclave.exchange]: where the backend verifies users, accounts and transactions";
+            return Err(Problem::config("enclave.exchange", "is missing", cure));
+        }
+        Ok(Self {
+            trust: trust(file.trust, base)?,
+            notices: enclave.notices(),
+            enclave,
+            tracing: tracing(file.tracing)?,
+            memory_lock: file.memory_lock,
+        })
+    }
+}
+
+impl EnclaveSettings {
+    /// The travel rule within a signer, which has one network and no variables.
+    pub fn of_signer(table: typed::EnclaveTable, base: &Path, network: Network) -> Result<Self, Problem> {
+        if table.networks.is_some() {
+            let cure = "leave it out: the signer's own network is the one";
+            return Err(Problem::config("enclave.networks", "is for an enclave that stands alone", cure));
+        }
+        let settings = Self::new(table, base, &Given::default())?;
+        settings.check_files()?;
+        Ok(Self { assets: vec![Asset::Bitcoin(network)], ..settings })
+    }
+
+    /// Checks what was typed; `base` is the folder from which paths count.
+    pub fn new(table: typed::EnclaveTable, base: &Path, given: &Given) -> Result<Self, Problem> {
+        let relay_allow = allow("enclave.relay.allow", table.relay.allow.as_deref())?;
+        let relay_url = https("enclave.relay.url", table.relay.url)?;
+        check_relay(&relay_url, relay_allow.as_ref())?;
+        let exchange =
+            table.exchange.map(|exchange| ExchangeSettings::new(exchange, base, given)).transpose()?;
+        let keys = (table.data_key, table.encryption_key, table.decrypt_url);
+        Ok(Self {
+            user: table.user,
+            database: base.join(table.database),
+            data_key: data_key(keys, exchange.as_ref(), base, given)?,
+            identity_key: secret("enclave.identity_key", table.identity_key, base)?,
+            listen: listener("enclave.listen", &table.listen)?,
+            public_endpoint: https("enclave.public_endpoint", table.public_endpoint)?,
+            tls: pem(table.tls, base),
+            relay_url,
+            relay_key: key("enclave.relay.key", &table.relay.key)?,
+            relay_allow,
+            exchange,
+            assets: assets(table.networks.as_deref())?,
+            retention_days: retention(table.retention_days)?,
+            key_ttl: key_ttl(table.limits.key_ttl_ms)?,
+            answer_wait: Duration::from_millis(table.limits.answer_wait_ms),
+            expiry_s: above_zero("enclave.limits.expiry_s", table.limits.expiry_s)?,
+            waiting_max: above_zero("enclave.limits.waiting_max", table.limits.waiting_max)?,
+            at_once_max: above_zero("enclave.limits.at_once_max", table.limits.at_once_max)?,
+        })
+    }
+
+    /// The signer starts the enclave's process again whenever it dies, and it then reads its secrets again: a descriptor gives one once.
+    fn check_files(&self) -> Result<(), Problem> {
+        let data_key = match &self.data_key {
+            DataKeySource::Hex(place) => Some(("enclave.data_key", place)),
+            DataKeySource::Plain(Secret::Place(place)) | DataKeySource::Wrapped(Secret::Place(place), _) => {
+                Some(("enclave.encryption_key", place))
+            }
+            DataKeySource::Plain(_) | DataKeySource::Wrapped(..) => None,
+        };
+        let exchange = self.exchange.as_ref();
+        let token = exchange.and_then(|exchange| match &exchange.token {
+            Some(Secret::Place(place)) => Some(("enclave.exchange.token", place)),
+            _ => None,
+        });
+        let own = exchange.and_then(|exchange| exchange.listener.as_ref());
+        let own = own.map(|listener| ("enclave.exchange.listener.token", &listener.token));
+        let identity = Some(("enclave.identity_key", &self.identity_key));
+        let is_descriptor = |source: &&PassphraseSource| matches!(source, PassphraseSource::Descriptor(_));
+        let all = [data_key, identity, token, own].into_iter().flatten();
+        match all.into_iter().find(|(_, source)| is_descriptor(source)) {
+            Some((field, _)) => {
+                let problem = "is a descriptor, and the enclave's process inherits none";
+                Err(Problem::config(field, problem, "write { file = \"/path\" }"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What works, and is less than it could be.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let mut say = |is: bool, text: &str| {
+            if is {
+                notices.push(text.to_owned());
+            }
+        };
+        let plain_key = "the data key stands unwrapped beside the database it seals: set decrypt_url \
+                         (VEGA_DECRYPT_API_ENDPOINT) to a service that holds it in an HSM or KMS";
+        say(matches!(self.data_key, DataKeySource::Plain(_)), plain_key);
+        let Some(exchange) = &self.exchange else {
+            say(
+                true,
+                "there is no [enclave.exchange]: other VASPs that ask about customers are told UNKNOWN-ADDRESS",
+            );
+            return notices;
+        };
+        let no_token = "no token is set (VEGA_VERIFICATION_AUTHORIZATION_TOKEN): the backend cannot tell the enclave's calls \
+                        from others', and no Authorization header is sent";
+        say(exchange.token.is_none(), no_token);
+        let Places { user, account, transaction, callback } = &exchange.places;
+        let plain = [user, account, transaction].into_iter().chain(callback).any(Place::is_plain);
+        let wrapped = matches!(&self.data_key, DataKeySource::Wrapped(_, place) if place.is_plain());
+        say(plain || wrapped, "personal data or keys travel to the backend over plain http: use https");
+        say(callback.is_none(), "there is no callback_url: the backend has to ask for results itself");
+        let open =
+            exchange.listener.as_ref().is_some_and(|l| l.tls.is_none() && !l.listen.ip().is_loopback());
+        say(
+            open,
+            "the private listener speaks plain http on the network: give it a certificate ([enclave.exchange.listener.tls])",
+        );
+        notices
+    }
+}
+
+impl ExchangeSettings {
+    fn new(table: typed::ExchangeTable, base: &Path, given: &Given) -> Result<Self, Problem> {
+        let allow = allow("enclave.exchange.allow", table.allow.as_deref())?;
+        let place =
+            |field: &str, text: &str| place(&format!("enclave.exchange.{field}"), text, allow.as_ref());
+        let places = Places {
+            user: place("verify_user_url", &table.verify_user_url)?,
+            account: place("verify_account_url", &table.verify_account_url)?,
+            transaction: place("transaction_url", &table.transaction_url)?,
+            callback: table.callback_url.as_deref().map(|url| place("callback_url", url)).transpose()?,
+        };
+        if let Some(header) = &table.token_header {
+            let cure = "write a header's name such as X-Api-Key, or leave it out for Authorization: Bearer";
+            header_name(header)
+                .map_err(|no| Problem::config("enclave.exchange.token_header", no.to_string(), cure))?;
+            if table.token.is_none() {
+                let cure = "set enclave.exchange.token (VEGA_VERIFICATION_AUTHORIZATION_TOKEN) as well, or leave the header out";
+                return Err(Problem::config(
+                    "enclave.exchange.token_header",
+                    "is set, but there is no token",
+                    cure,
+                ));
+            }
+        }
+        let all = [&places.user, &places.account, &places.transaction].into_iter().chain(&places.callback);
+        if all.into_iter().any(|place| !place.is_plain()) && table.ca.is_none() {
+            let cure = "name the PEM file that the backend's certificate leads to";
+            return Err(Problem::config("enclave.exchange.ca", "is missing, and a URL is https", cure));
+        }
+        Ok(Self {
+            places,
+            token: table.token.map(|t| given_secret("enclave.exchange.token", t, base, given)).transpose()?,
+            token_header: table.token_header,
+            authority: table.ca.map(|path| base.join(path)),
+            allow,
+            listener: table.listener.map(|listener| ListenerSettings::new(listener, base)).transpose()?,
+        })
+    }
+}
+
+impl ListenerSettings {
+    fn new(table: typed::ListenerTable, base: &Path) -> Result<Self, Problem> {
+        let field = "enclave.exchange.listener.listen";
+        let listen = listener(field, &table.listen)?;
+        if !is_inner(listen.ip()) {
+            let cure = "listen on this machine (127.0.0.1, ::1) or on an address of a private network";
+            return Err(Problem::config(field, format!("`{}` is open to the world", listen.ip()), cure));
+        }
+        let keepalive = above_zero("enclave.exchange.listener.keepalive_ms", table.keepalive_ms)?;
+        Ok(Self {
+            listen,
+            token: secret("enclave.exchange.listener.token", table.token, base)?,
+            allow: allow("enclave.exchange.listener.allow", table.allow.as_deref())?,
+            keepalive: Duration::from_millis(keepalive),
+            tls: table.tls.map(|tls| (base.join(tls.cert), base.join(tls.key))),
+        })
+    }
+}
+
+fn allow(field: &str, entries: Option<&[String]>) -> Result<Option<AllowList>, Problem> {
+    let cure = "write addresses and networks such as 192.0.2.7 or 10.1.0.0/16, or leave the list out";
+    let list = entries.map(AllowList::parse).transpose();
+    list.map_err(|no| Problem::config(field, no.to_string(), cure))
+}
+
+pub(super) fn place(field: &str, text: &str, allow: Option<&AllowList>) -> Result<Place, Problem> {
+    let cure = "write https://host/path, or http:// to this machine or a private network";
+    Place::parse(text, allow).map_err(|no| Problem::config(field, no.to_string(), cure))
+}
+
+/// An address written into the URL is judged here; a name, when it is resolved.
+fn check_relay(url: &str, allow: Option<&AllowList>) -> Result<(), Problem> {
+    let host = url.strip_prefix("https://").unwrap_or_default();
+    let host = host
+        .parse::<SocketAddr>()
+        .map(|a| a.ip())
+        .or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>());
+    match host {
+        Ok(address) if allow.is_some_and(|list| !list.admits(address)) => {
+            let cure = "add the relay's address to enclave.relay.allow";
+            Err(Problem::config(
+                "enclave.relay.url",
+                format!("`{address}` is not in enclave.relay.allow"),
+                cure,
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bitcoin on its main network, where nothing else is said.
+fn assets(networks: Option<&[String]>) -> Result<Vec<Asset>, Problem> {
+    let field = "enclave.networks";
+    let Some(networks) = networks else { return Ok(vec![Asset::Bitcoin(Network::Mainnet)]) };
+    if networks.is_empty() {
+        return Err(Problem::config(field, "is empty", "name a network, or leave it out for mainnet"));
+    }
+    let read = |text: &String| Network::parse(text).map(Asset::Bitcoin);
+    let assets = networks.iter().map(read).collect::<Result<Vec<_>, _>>();
+    assets.map_err(|no| Problem::config(field, no.problem, no.cure))
+}
+
+fn retention(days: Option<u32>) -> Result<Option<u32>, Problem> {
+    match days {
+        Some(n) if n < RETENTION_DAYS_MIN => {
+            let problem = format!(
+                "is {n} days, and the law wants records kept for five years ({RETENTION_DAYS_MIN} days) at least"
+            );
+            let cure =
+                format!("write {RETENTION_DAYS_MIN} or more, or leave it out to keep records for ever");
+            Err(Problem::config("enclave.retention_days", problem, cure))
+        }
+        days => Ok(days),
+    }
+}
+
+fn key_ttl(ms: u64) -> Result<Duration, Problem> {
+    if (KEY_TTL_MS_MIN..=KEY_TTL_MS_MAX).contains(&ms) {
+        return Ok(Duration::from_millis(ms));
+    }
+    let problem =
+        format!("is {ms}, which is not between {KEY_TTL_MS_MIN} (10 minutes) and {KEY_TTL_MS_MAX} (1 hour)");
+    let cure = "write milliseconds within these bounds, or leave it out for 1800000 (30 minutes)";
+    Err(Problem::config("enclave.limits.key_ttl_ms", problem, cure))
+}

@@ -1,0 +1,132 @@
+//! The enclave that stands alone, so that an exchange can meet the travel rule with this module and nothing else; and the private
+//! listener, which the signer opens in the same way.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::assemble::Known;
+use super::room::listen_now;
+use super::{assemble, listen, protect, ready, serve, speak, stop_signal};
+use crate::cli::answer::{Answer, Out};
+use crate::cli::config::environment::Variables;
+use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load};
+use crate::cli::problem::{Exit, Problem};
+use crate::enclave::Enclave;
+use crate::enclave::exchange::auth::OwnToken;
+use crate::enclave::exchange::listener;
+use crate::enclave::wire::tls::Guests;
+use crate::flow::context::machine_clock;
+use crate::withdrawal::{Code, VaspId};
+
+/// What the enclave takes.
+#[derive(Debug, Args)]
+pub struct EnclaveArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", required_unless_present = "from_env")]
+    pub config: Option<PathBuf>,
+    /// Read the documented VEGA_* variables, and COUNTERSIGN_ENCLAVE_* for what they have no name for
+    #[arg(long)]
+    pub from_env: bool,
+    /// Validate the configuration and everything it names, say so part by part, and exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Runs an enclave without a signer.
+pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
+    let variables = Variables::of_process();
+    let overlooked = if args.from_env { String::new() } else { variables.names().join(", ") };
+    let mut settings = config::enclave(args.config.as_deref(), args.from_env.then_some(variables))?;
+    if !overlooked.is_empty() {
+        settings.notices.push(format!("set and not read, since --from-env was not given: {overlooked}"));
+    }
+    if args.check {
+        return Ok(check::enclave(&settings));
+    }
+    protect(settings.memory_lock)?;
+    speak(&settings.tracing)?;
+    serve(stand(settings, out))
+}
+
+async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
+    settings.notices.iter().for_each(|notice| warn!("{notice}"));
+    let directory = load::directory(&settings.trust)?;
+    let known = Known::of(directory.vasp_id(), directory.vasps());
+    let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
+    let own = assemble::enclave_settings(&settings.enclave, &known).await?;
+    let desk = prepare_desk(&settings.enclave, known)?;
+    let enclave = Arc::new(Enclave::start(own, assemble::backend(&settings.enclave)?, listener).await?);
+    let desk = desk.map(|desk| desk.open(enclave.clone())).transpose()?;
+    let mut listeners = vec![("travel_rule", address)];
+    listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));
+    let stopped = stop_signal()?;
+    ready(out, "enclave", &listeners);
+    stopped.await;
+    if let Some(desk) = desk {
+        desk.stop().await;
+    }
+    if let Some(enclave) = Arc::into_inner(enclave) {
+        enclave.stop().await;
+    }
+    Ok(Answer::silent(Exit::Ok))
+}
+
+/// The open private listener.
+pub(super) struct Desk {
+    /// Where it is.
+    pub(super) address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Desk {
+    /// Takes nothing new, and lets open requests finish for a while.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// The private listener before anybody is let in.
+pub(super) struct PreparedDesk {
+    listener: StdListener,
+    guests: Guests,
+    token: OwnToken,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    names: BTreeMap<VaspId, String>,
+}
+
+/// Takes the place of the private listener and reads its files, if the settings have one.
+pub(super) fn prepare_desk(
+    settings: &EnclaveSettings,
+    known: Known,
+) -> Result<Option<PreparedDesk>, Problem> {
+    let Some(exchange) = &settings.exchange else { return Ok(None) };
+    let Some(own) = &exchange.listener else { return Ok(None) };
+    let (token, tls) = assemble::private(own, exchange)?;
+    let listener = listen_now("enclave.exchange.listener.listen", own.listen)?;
+    let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive };
+    Ok(Some(PreparedDesk { listener, guests, token, tls, names: known.names }))
+}
+
+impl PreparedDesk {
+    /// Lets the exchange's backend in.
+    pub(super) fn open(self, enclave: Arc<Enclave>) -> Result<Desk, Problem> {
+        let Self { listener, guests, token, tls, names } = self;
+        let no = |error: std::io::Error| Problem::of(Code::Internal, error.to_string());
+        let listener = TcpListener::from_std(listener).map_err(no)?;
+        let address = listener.local_addr().map_err(no)?;
+        let stop = CancellationToken::new();
+        let standing = listener::Standing { listener, guests, tls, token, names, now: machine_clock() };
+        let serving = listener::serve(enclave, standing, stop.clone());
+        Ok(Desk { address, stop, task: tokio::spawn(serving) })
+    }
+}
