@@ -133,6 +133,7 @@ pub fn enclave_settings(
         roots,
         tls,
         endpoint: format!("https://{address}"),
+        screener: None,
         limits: enclave::Limits { retry_s_max: 1, waiting_max: 100_000, ..enclave::Limits::default() },
         now: countersign::flow::context::machine_clock(),
     }

@@ -64,6 +64,8 @@ pub enum VerifyReply {
     Pending,
     /// Nobody answered before the verification's end; it is never asked again.
     Expired,
+    /// An address or a name stands on a sanctions list: nobody was asked.
+    Listed,
 }
 
 /// How the enclave is.
@@ -106,6 +108,9 @@ pub enum EnclaveFault {
     /// Nobody answered in time; the question may have arrived.
     #[error("the other VASP did not answer in time")]
     NoAnswer,
+    /// Whoever screens cannot say whether an address or a name is listed; nothing was written.
+    #[error("it cannot be found out whether an address or a name stands on a sanctions list")]
+    Unscreened,
     /// The relay cannot be had, or gives no uuid; nothing was written.
     #[error("the relay cannot be had")]
     RelayAway,
@@ -154,7 +159,7 @@ impl EnclaveFault {
             Self::State(_) => Code::VerificationState,
             Self::NoAnswer => Code::DeadlineExceeded,
             Self::Config(_) => Code::ConfigInvalid,
-            Self::RelayAway | Self::Entropy => Code::EnclaveUnavailable,
+            Self::RelayAway | Self::Unscreened | Self::Entropy => Code::EnclaveUnavailable,
             Self::Told { code, .. } => *code,
         }
     }

@@ -5,6 +5,7 @@ use super::backend::{Question, Verdict};
 use super::ivms::{Beneficiary, Payload};
 use super::letter::Asked;
 use super::room::Room;
+use super::screen::Screening;
 use crate::evidence::answer::VerificationAnswer;
 use crate::withdrawal::Invalid;
 
@@ -29,10 +30,23 @@ pub(super) async fn verdict(
         }
         Ok(Some(_)) if exceeding && named.is_empty() => Some(lack().with_message("NATURAL_PERSON_NAME")),
         Ok(payload) => {
+            let accounts = [asked.destination.as_str(), originator_account(payload.as_ref())];
+            match room.screened(&accounts, payload.as_ref()).await {
+                Screening::Clear => {}
+                Screening::Unknown => return None,
+                Screening::AddressListed => {
+                    return Some(Verdict::denied(Reason::Blacklisted).with_message(&asked.destination));
+                }
+                Screening::NameListed => return Some(Verdict::denied(Reason::Blacklisted).with_message("-")),
+            }
             let is_legal = named.first().is_some_and(|person| person.is_legal);
             Some(supplied(ask_backend(room, (asked, draft), payload).await?, asked, is_legal))
         }
     }
+}
+
+fn originator_account(payload: Option<&Payload>) -> &str {
+    payload.map(Payload::originator_account).unwrap_or_default()
 }
 
 /// A yes stays one only if everything that was required comes with it; nothing else does.

@@ -120,9 +120,11 @@ impl Enclave {
         let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
         let forget = stop.clone().run_until_cancelled_owned(retention::work(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
+        let rescreen = stop.clone().run_until_cancelled_owned(room.clone().rescreen());
         let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
         let tasks = vec![
             tokio::spawn(async move { reseal.await.unwrap_or_default() }),
+            tokio::spawn(async move { rescreen.await.unwrap_or_default() }),
             tokio::spawn(serve),
             tokio::spawn(async move { work.await.unwrap_or_default() }),
             tokio::spawn(async move { tell.await.unwrap_or_default() }),

@@ -18,6 +18,7 @@ use super::outbox::{callback_of, wake};
 use super::peer::fresh_uuid;
 use super::record::Outcome;
 use super::room::Room;
+use super::screen::Screening;
 use super::trying::try_now;
 use super::wire::key::KeyType;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
@@ -46,7 +47,8 @@ pub(super) async fn order_user(room: &Arc<Room>, order: UserOrder) -> Result<Ord
         asset_info: Some(order.asset_info),
         required: order.required,
     };
-    let v = laid_out(room, ask, &payload, uuid.clone(), now);
+    let mut v = laid_out(room, ask, &payload, uuid.clone(), now);
+    screen(room, &mut v, &payload).await?;
     let callback = if v.state == State::Waiting { None } else { callback_of(&v, &v.settled, "") };
     room.db.verification_insert(&v, callback.as_ref()).await?;
     if v.state == State::Waiting {
@@ -75,6 +77,7 @@ pub(super) async fn order_account(
         required: Vec::new(),
     };
     let mut v = laid_out(room, ask, &payload, relay_uuid(room).await?, now);
+    screen(room, &mut v, &payload).await?;
     if v.state == State::Waiting {
         (v.settled, v.answer, v.reply) = asked_once(room, &mut v).await?;
         v.state = if v.answer.is_some() { State::Answered } else { State::Expired };
@@ -91,6 +94,20 @@ pub(super) async fn order_account(
             Ok(AccountReply { verified: false, reason, verified_at: v.asked_at })
         }
     }
+}
+
+/// Denies an order that meets a sanctions list before anybody is asked.
+async fn screen(room: &Room, v: &mut Verification, payload: &Payload) -> Result<(), EnclaveFault> {
+    let addresses = [payload.account(), payload.originator_account()];
+    let message = match room.screened(&addresses, Some(payload)).await {
+        Screening::Clear => return Ok(()),
+        Screening::Unknown => return Err(EnclaveFault::Unscreened),
+        Screening::AddressListed => payload.account().to_owned(),
+        Screening::NameListed => "-".to_owned(),
+    };
+    v.state = State::Expired;
+    v.settled = Settled { message: Some(message), ..Settled::denied(Reason::Blacklisted) };
+    Ok(())
 }
 
 type Kept = (Settled, Option<Signed>, Option<Zeroizing<Vec<u8>>>);

@@ -16,6 +16,7 @@ use super::database::{Origin, Role, Settled, Signed, State, Verification};
 use super::ivms::Payload;
 use super::known::Known;
 use super::room::{CALL_TIME, Room};
+use super::screen::Screening;
 use super::trying::try_now;
 use super::wire::Endpoint;
 use crate::withdrawal::{Asset, Code, Invalid, Seconds};
@@ -35,6 +36,14 @@ pub(super) async fn verify(room: &Arc<Room>, mut ask: VerifyAsk) -> Result<Verif
     }
     let now = (room.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
+    match room.screened(&[&ask.destination], payload.as_ref()).await {
+        Screening::Clear => {}
+        listed @ (Screening::AddressListed | Screening::NameListed) => {
+            tracing::warn!(request = ask.request_digest, ?listed, "a withdrawal met a sanctions list");
+            return Ok(VerifyReply::Listed);
+        }
+        Screening::Unknown => return Err(EnclaveFault::Unscreened),
+    }
     let since = ask.fresh_since.map(|since| since.min(now));
     let kept = kept(room, &ask, asset, payload.as_ref(), now).await?;
     let kept = if is_old(&kept, since, now) { renew(room, kept, now).await? } else { kept };

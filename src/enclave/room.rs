@@ -15,7 +15,9 @@ use zeroize::Zeroizing;
 use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
+use super::ivms::Payload;
 use super::known::{Answers, KNOWN_MAX};
+use super::screen::{Screener, Screening, Subject};
 use super::seal::{KeyPair, PublicKey, Suite, key_id};
 use super::vault::Vault;
 use super::wire::client::{Call, CallFault, Client};
@@ -30,6 +32,8 @@ pub(super) const RELAY: &str = "relay";
 /// How long a call to the relay may take, beside what it is asked to wait.
 pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
+/// How often the sanctions lists are looked at.
+const REFRESH: Duration = Duration::from_secs(30);
 /// How long the database is left to others between two goes at sealing it anew.
 const RESEAL_PAUSE: Duration = Duration::from_millis(20);
 /// How long it waits where that failed.
@@ -58,6 +62,7 @@ pub(super) struct Room {
     pub(super) places: Arc<Semaphore>,
     pub(super) inbound_places: Semaphore,
     pub(super) registered: AtomicBool,
+    screener: Option<Arc<dyn Screener>>,
     /// Wakes the worker of the outbox.
     pub(super) told: Notify,
     relay_answers: AtomicBool,
@@ -104,6 +109,7 @@ impl Room {
             inbound_places: Semaphore::new(settings.limits.at_once_max),
             limits: settings.limits,
             registered: AtomicBool::new(false),
+            screener: settings.screener,
             told: Notify::new(),
             relay_answers: AtomicBool::new(false),
             relay_url: settings.relay.url,
@@ -140,6 +146,24 @@ impl Room {
             relay: self.relay_answers.load(Ordering::Relaxed),
             registered: self.registered.load(Ordering::Relaxed),
             waiting: self.db.verifications_waiting().await.unwrap_or_default(),
+        }
+    }
+
+    /// Looks for addresses and persons of both sides on the sanctions lists.
+    pub(super) async fn screened(&self, addresses: &[&str], payload: Option<&Payload>) -> Screening {
+        let Some(screener) = &self.screener else { return Screening::Clear };
+        let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
+        persons.extend(payload.map(Payload::originators).unwrap_or_default());
+        screener.screen(&Subject { addresses, persons: &persons }).await
+    }
+
+    /// Has the screener take up what has changed, for ever.
+    pub(super) async fn rescreen(self: Arc<Self>) {
+        let Some(screener) = self.screener.clone() else { return };
+        loop {
+            tokio::time::sleep(REFRESH).await;
+            let screener = screener.clone();
+            let _ = tokio::task::spawn_blocking(move || screener.refresh()).await;
         }
     }
 

@@ -46,6 +46,9 @@ pub enum Screening {
 pub trait Screener: Send + Sync + 'static {
     /// Looks for all of it.
     fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening>;
+
+    /// Takes up what has changed; called now and then, where it may block.
+    fn refresh(&self) {}
 }
 
 /// A list cannot be used. Names no content.
@@ -135,6 +138,10 @@ impl Lists {
 impl Screener for Lists {
     fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening> {
         Box::pin(async { self.look(subject) })
+    }
+
+    fn refresh(&self) {
+        Self::refresh(self);
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use rustls::RootCertStore;
 
 use super::allow::AllowList;
+use super::screen::Screener;
 use super::seal::Suite;
 use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
@@ -48,6 +50,8 @@ pub struct Settings {
     pub tls: Identity,
     /// The public `https://` address of the listener, as the relay reaches it.
     pub endpoint: String,
+    /// Who looks for addresses and names on sanctions lists; nobody, where nobody is named.
+    pub screener: Option<Arc<dyn Screener>>,
     /// Bounds and times.
     pub limits: Limits,
     /// The clock.

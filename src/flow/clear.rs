@@ -125,6 +125,7 @@ impl Clearing {
                         Finding::new(Code::TravelRuleTimeout, "the beneficiary VASP did not answer in time");
                     return Some(Command::Unanswered { id, finding });
                 }
+                Ok(VerifyReply::Listed) => return Some(Command::Unanswered { id, finding: listed() }),
                 // A crash came between the request and its payload. It waits for the exchange to ask again.
                 Err(EnclaveFault::Invalid(no)) if no.code == Code::FieldMissing && ask.payload.is_none() => {
                     return None;
@@ -162,6 +163,11 @@ impl Drop for Asked {
     fn drop(&mut self) {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
+}
+
+/// The no of a sanctions list. Which one of the two it was is the enclave's to know.
+pub fn listed() -> Finding {
+    Finding::new(Code::SanctionsListed, "the destination or a person of this withdrawal")
 }
 
 /// A signed answer in the words of the desk.

@@ -194,6 +194,7 @@ impl SignerDesk {
             Ok(VerifyReply::Expired) => {
                 Outcome::Refused(vec![Finding::new(Code::TravelRuleTimeout, "nobody answered in time")])
             }
+            Ok(VerifyReply::Listed) => Outcome::Refused(vec![clear::listed()]),
             Err(fault) => return Err(clear::desk_error(fault)),
         })
     }

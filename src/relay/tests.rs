@@ -8,6 +8,7 @@ mod lived;
 mod orders;
 mod renewal;
 mod reports;
+mod screening;
 mod story;
 
 use std::collections::BTreeMap;
@@ -168,6 +169,7 @@ impl World {
             roots: self.roots.clone(),
             tls: self.tls(),
             endpoint: format!("https://{address}"),
+            screener: None,
             limits: enclave::Limits {
                 retry_s_max: 1,
                 answer_wait: Duration::from_millis(2500),

@@ -84,7 +84,7 @@ fn a_process_that_is_the_signers_enclave_when_a_signer_starts_it() {
     listener.set_nonblocking(true).unwrap();
     let settings = enclave_settings(&folder, &relay, listener.local_addr().unwrap());
     wall::drop_rights().unwrap();
-    wall::confine(&settings.database).unwrap();
+    wall::confine(&settings.database, None).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::from_std(listener).unwrap();
@@ -187,6 +187,7 @@ fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave:
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(file("enclave.key"))),
         },
         endpoint: format!("https://{address}"),
+        screener: None,
         limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
         now: machine_clock(),
     }

@@ -63,6 +63,19 @@ fn every_mistake_of_the_travel_rule_is_told_by_the_fields_whole_name() {
         ("# key_ttl_ms = 1800000", "key_ttl_ms = 599999", "enclave.limits.key_ttl_ms", "600000"),
         ("# networks = [\"mainnet\"]", "networks = [\"main\"]", "enclave.networks", "no network"),
         (
+            "addresses = [\"addresses.txt\"]",
+            "addresses = [\"../addresses.txt\"]",
+            "enclave.screening",
+            "no plain file",
+        ),
+        ("names = [\"names.txt\"]", "names = [\"a/names.txt\"]", "enclave.screening", "no plain file"),
+        (
+            "addresses = [\"addresses.txt\"]\nnames = [\"names.txt\"]\n",
+            "",
+            "enclave.screening",
+            "names no list",
+        ),
+        (
             "public_endpoint = \"https:",
             "public_endpoint = \"http:",
             "enclave.public_endpoint",

@@ -46,6 +46,10 @@ pub struct EnclaveSettings {
     pub database: PathBuf,
     /// The key that seals it.
     pub data_key: DataKeySource,
+    /// The keys that sealed it before, the newest first.
+    pub old_data_keys: Vec<PassphraseSource>,
+    /// The sanctions lists.
+    pub screening: Option<ScreeningSettings>,
     /// The VASP's identity key.
     pub identity_key: PassphraseSource,
     /// The listener that the relay calls.
@@ -76,6 +80,17 @@ pub struct EnclaveSettings {
     pub waiting_max: u64,
     /// How many are tried at the same time.
     pub at_once_max: usize,
+}
+
+/// Files of what is on sanctions lists.
+#[derive(Debug, Clone)]
+pub struct ScreeningSettings {
+    /// The folder they lie in; the enclave's process can read no other.
+    pub folder: PathBuf,
+    /// Lists of addresses.
+    pub addresses: Vec<PathBuf>,
+    /// Lists of names.
+    pub names: Vec<PathBuf>,
 }
 
 /// The exchange's own backend, and the listener for it.
@@ -157,6 +172,8 @@ impl EnclaveSettings {
             user: table.user,
             database: base.join(table.database),
             data_key: data_key(keys, exchange.as_ref(), base, given)?,
+            old_data_keys: old_keys(table.old_data_keys, base)?,
+            screening: table.screening.map(|screening| screening_of(screening, base)).transpose()?,
             identity_key: secret("enclave.identity_key", table.identity_key, base)?,
             listen: listener("enclave.listen", &table.listen)?,
             public_endpoint: https("enclave.public_endpoint", table.public_endpoint)?,
@@ -192,8 +209,9 @@ impl EnclaveSettings {
         let own = exchange.and_then(|exchange| exchange.listener.as_ref());
         let own = own.map(|listener| ("enclave.exchange.listener.token", &listener.token));
         let identity = Some(("enclave.identity_key", &self.identity_key));
+        let old = self.old_data_keys.iter().map(|place| ("enclave.old_data_keys", place));
         let is_descriptor = |source: &&PassphraseSource| matches!(source, PassphraseSource::Descriptor(_));
-        let all = [data_key, identity, token, own].into_iter().flatten();
+        let all = [data_key, identity, token, own].into_iter().flatten().chain(old);
         match all.into_iter().find(|(_, source)| is_descriptor(source)) {
             Some((field, _)) => {
                 let problem = "is a descriptor, and the enclave's process inherits none";
@@ -214,6 +232,9 @@ impl EnclaveSettings {
         let plain_key = "the data key stands unwrapped beside the database it seals: set decrypt_url \
                          (VEGA_DECRYPT_API_ENDPOINT) to a service that holds it in an HSM or KMS";
         say(matches!(self.data_key, DataKeySource::Plain(_)), plain_key);
+        let no_lists =
+            "there is no [enclave.screening]: nobody looks for addresses and names on sanctions lists here";
+        say(self.screening.is_none(), no_lists);
         let Some(exchange) = &self.exchange else {
             say(
                 true,
@@ -296,6 +317,36 @@ impl ListenerSettings {
             tls: table.tls.map(|tls| (base.join(tls.cert), base.join(tls.key))),
         })
     }
+}
+
+fn old_keys(tables: Vec<typed::SecretTable>, base: &Path) -> Result<Vec<PassphraseSource>, Problem> {
+    tables.into_iter().map(|table| secret("enclave.old_data_keys", table, base)).collect()
+}
+
+/// A list is a file's name: all of them lie in one folder of their own.
+fn screening_of(table: typed::ScreeningTable, base: &Path) -> Result<ScreeningSettings, Problem> {
+    let folder = base.join(table.folder);
+    let field = "enclave.screening";
+    let within = |names: Vec<PathBuf>| {
+        let plain = |name: &PathBuf| name.components().count() == 1 && name.file_name().is_some();
+        match names.iter().find(|name| !plain(name)) {
+            Some(name) => {
+                let problem = format!("`{}` is no plain file name", name.display());
+                Err(Problem::config(
+                    field,
+                    problem,
+                    "put the lists into the folder, and write their names alone",
+                ))
+            }
+            None => Ok(names.into_iter().map(|name| folder.join(name)).collect::<Vec<_>>()),
+        }
+    };
+    let (addresses, names) = (within(table.addresses)?, within(table.names)?);
+    if addresses.is_empty() && names.is_empty() {
+        let cure = "name a list of addresses or of names, or leave the table out";
+        return Err(Problem::config(field, "names no list", cure));
+    }
+    Ok(ScreeningSettings { folder, addresses, names })
 }
 
 fn allow(field: &str, entries: Option<&[String]>) -> Result<Option<AllowList>, Problem> {

@@ -167,6 +167,9 @@ tables! {
         decrypt_url: Option<String>,
         retention_days: Option<u32>,
         networks: Option<Vec<String>>,
+        #[serde(default)]
+        old_data_keys: Vec<SecretTable>,
+        screening: Option<ScreeningTable>,
         exchange: Option<ExchangeTable>,
         identity_key: SecretTable,
         listen: String,
@@ -175,6 +178,15 @@ tables! {
         relay: RelayTable,
         #[serde(default)]
         limits: EnclaveLimits,
+    }
+
+    /// The sanctions lists.
+    ScreeningTable {
+        folder: PathBuf,
+        #[serde(default)]
+        addresses: Vec<PathBuf>,
+        #[serde(default)]
+        names: Vec<PathBuf>,
     }
 
     /// The relay, as the enclave sees it.

@@ -23,6 +23,7 @@ use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
 use crate::enclave::exchange::data_key::{self, DataKeyFault};
 use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
+use crate::enclave::screen::{Lists, Screener};
 use crate::enclave::wire::tls::{self, Identity};
 use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin};
 use crate::evidence::trust::Vasp;
@@ -157,7 +158,20 @@ pub async fn enclave_settings(
 ) -> Result<enclave::Settings, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
     let line = settings.exchange.as_ref().map(line).transpose()?;
+    let mut before = None;
+    // From the oldest on: each key brings those before it along.
+    for place in settings.old_data_keys.iter().rev() {
+        let key = DataKey::new(load::hex_key("enclave.old_data_keys", place)?.expose());
+        before = Some(match before {
+            Some(older) => key.after(older),
+            None => key,
+        });
+    }
     let data_key = data_key(&settings.data_key, line.as_ref()).await?;
+    let data_key = match before {
+        Some(before) => data_key.after(before),
+        None => data_key,
+    };
     Ok(enclave::Settings {
         vasp: known.own,
         identity: keyfile::signing_key(&identity),
@@ -168,6 +182,7 @@ pub async fn enclave_settings(
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,
         endpoint: settings.public_endpoint.clone(),
+        screener: screener(settings)?,
         limits: limits(settings),
         now: machine_clock(),
     })
@@ -191,6 +206,16 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
         keepalive: listener.map_or(limits.keepalive, |listener| listener.keepalive),
         ..limits
     }
+}
+
+/// The sanctions lists, where there are any.
+fn screener(settings: &EnclaveSettings) -> Result<Option<Arc<dyn Screener>>, Problem> {
+    let Some(screening) = &settings.screening else { return Ok(None) };
+    let lists = Lists::open(&screening.addresses, &screening.names).map_err(|fault| {
+        let cure = "put the list there, with one address or one name on each line";
+        Problem::config("enclave.screening", fault.to_string(), cure)
+    })?;
+    Ok(Some(Arc::new(lists)))
 }
 
 /// Who answers for our own customers; without a backend nobody is known.

@@ -98,7 +98,8 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
     }
     wall::drop_rights()?;
     protect(settings.party.bounds.memory_lock)?;
-    if !wall::confine(&own.database)? {
+    let lists = settings.enclave.screening.as_ref().map(|screening| screening.folder.clone());
+    if !wall::confine(&own.database, lists.as_deref())? {
         warn!(
             "this kernel closes off no files (Landlock, Linux 5.13): the enclave's process can read what its user can"
         );

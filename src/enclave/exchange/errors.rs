@@ -130,6 +130,7 @@ impl From<EnclaveFault> for Refused {
             EnclaveFault::Conflict => (StatusCode::CONFLICT, "VERIFICATION-CONFLICT"),
             EnclaveFault::State(_) => (StatusCode::CONFLICT, "VERIFICATION-STATE"),
             EnclaveFault::QueueFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "BUSY"),
+            EnclaveFault::Unscreened => (StatusCode::SERVICE_UNAVAILABLE, "SCREENING-UNAVAILABLE"),
             EnclaveFault::RelayAway => (StatusCode::SERVICE_UNAVAILABLE, "RELAY-UNAVAILABLE"),
             EnclaveFault::Database(ref broken) => {
                 tracing::error!(%broken, "the enclave's database fails");

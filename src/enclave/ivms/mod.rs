@@ -126,6 +126,11 @@ impl Payload {
         self.root.member("beneficiary").and_then(account).unwrap_or_default()
     }
 
+    /// The originators with all their names.
+    pub fn originators(&self) -> Vec<Person> {
+        self.root.member("originator").map(persons).unwrap_or_default()
+    }
+
     /// The beneficiary's persons: one natural person, or a legal one and its representatives.
     pub fn beneficiaries(&self) -> Vec<Person> {
         self.root.member("beneficiary").map(persons).unwrap_or_default()

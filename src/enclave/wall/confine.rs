@@ -71,10 +71,10 @@ pub fn drop_rights() -> Result<(), ConfineFault> {
 
 /// Shuts this thread and all that it will start in: files first, then system calls. Whether files are closed off, which takes Linux 5.13.
 ///
-/// Sockets and files that are open stay open. Call it before there are other threads: they would not be shut in.
-pub fn confine(database: &Path) -> Result<bool, ConfineFault> {
+/// Beside the database only the files of one folder can be read, if one is named. Sockets and files that are open stay open. Call it before there are other threads: they would not be shut in.
+pub fn confine(database: &Path, readable: Option<&Path>) -> Result<bool, ConfineFault> {
     let own = beside(database)?;
-    let closed = close_files(&own)?;
+    let closed = close_files(&own, readable)?;
     filter::apply()?;
     Ok(closed)
 }
@@ -93,7 +93,7 @@ fn beside(database: &Path) -> Result<Vec<PathBuf>, ConfineFault> {
     Ok(vec![database.to_owned(), named("-wal"), named("-shm")])
 }
 
-fn close_files(own: &[PathBuf]) -> Result<bool, ConfineFault> {
+fn close_files(own: &[PathBuf], readable: Option<&Path>) -> Result<bool, ConfineFault> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
     let status = Ruleset::default()
@@ -102,6 +102,7 @@ fn close_files(own: &[PathBuf]) -> Result<bool, ConfineFault> {
         .scope(Scope::from_all(ABI::V6))?
         .create()?
         .add_rules(path_beneath_rules(READABLE, read))?
+        .add_rules(path_beneath_rules(readable, read))?
         .add_rules(path_beneath_rules(own, write))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)

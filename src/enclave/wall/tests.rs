@@ -56,6 +56,7 @@ impl Door for Parrot {
             match ask.request_digest.as_str() {
                 "pending" => Ok(VerifyReply::Pending),
                 "expired" => Ok(VerifyReply::Expired),
+                "listed" => Ok(VerifyReply::Listed),
                 "conflict" => Err(EnclaveFault::Conflict),
                 "unknown" => Err(EnclaveFault::VaspUnknown(ask.beneficiary_vasp)),
                 "full" => Err(EnclaveFault::QueueFull(7)),

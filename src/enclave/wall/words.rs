@@ -118,6 +118,7 @@ pub(super) enum Told {
     },
     Pending {},
     Expired {},
+    Listed {},
     Healthy {
         database: bool,
         relay: bool,
@@ -172,6 +173,7 @@ impl Told {
             }
             Ok(VerifyReply::Pending) => Self::Pending {},
             Ok(VerifyReply::Expired) => Self::Expired {},
+            Ok(VerifyReply::Listed) => Self::Listed {},
             Err(fault) => Self::fault(fault),
         }
     }
@@ -205,6 +207,7 @@ impl Told {
             | EnclaveFault::State(_)
             | EnclaveFault::NoAnswer
             | EnclaveFault::RelayAway
+            | EnclaveFault::Unscreened
             | EnclaveFault::Config(_)
             | EnclaveFault::Entropy
             | EnclaveFault::Told { .. } => {
@@ -236,6 +239,7 @@ impl Told {
             }
             Self::Pending {} => Some(Ok(VerifyReply::Pending)),
             Self::Expired {} => Some(Ok(VerifyReply::Expired)),
+            Self::Listed {} => Some(Ok(VerifyReply::Listed)),
             other => other.into_fault().map(Err),
         }
     }

@@ -28,6 +28,7 @@ async fn what_the_door_says_passes_the_wall_unchanged() {
     assert_eq!(answered, as_asked);
     assert_eq!(door.verify(ask("pending")).await.unwrap(), VerifyReply::Pending);
     assert_eq!(door.verify(ask("expired")).await.unwrap(), VerifyReply::Expired);
+    assert_eq!(door.verify(ask("listed")).await.unwrap(), VerifyReply::Listed);
     assert!(matches!(door.verify(ask("conflict")).await, Err(EnclaveFault::Conflict)));
     assert!(matches!(door.verify(ask("unknown")).await, Err(EnclaveFault::VaspUnknown(VaspId(7)))));
     assert!(matches!(door.verify(ask("full")).await, Err(EnclaveFault::QueueFull(7))));

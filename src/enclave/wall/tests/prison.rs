@@ -35,7 +35,7 @@ fn shut_in(folder: &Path) -> std::path::PathBuf {
     fs::write(&database, "rows").unwrap();
     fs::write(folder.join("keystore"), "a seed").unwrap();
     drop_rights().unwrap();
-    assert!(confine(&database).unwrap(), "this kernel has no Landlock");
+    assert!(confine(&database, None).unwrap(), "this kernel has no Landlock");
     database
 }
 
