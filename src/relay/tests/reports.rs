@@ -232,6 +232,10 @@ async fn a_backend_that_hears_nothing_is_called_back_until_it_does_over_a_restar
     assert!(two.ours.heard().is_empty());
     two.ours.deaf.store(false, Ordering::SeqCst);
     assert_eq!(two.ours.hears(1).await[0].1["verificationUuid"], json!(uuid));
+    // Stopped between hearing and noting, it would be told once more: at least once is the promise.
+    while column(&world, EXCHANGE, "SELECT status FROM commands").await != ["DONE"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     exchange.stop().await;
     let _exchange = world.lived(EXCHANGE, &two.ours).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
