@@ -195,7 +195,7 @@ fn tell_cast(report: Report, children: &Children, listeners: &Listeners, seeds: 
     let line = |name: &str, address: std::net::SocketAddr, what: &str| {
         report.fact(name, &format!("{:<16} {address:<16} {what}", pid(name)));
     };
-    line("signer", listeners.signer, "key A, the ledger, the log, the travel rule");
+    line("signer", listeners.signer, "key A, the ledger, the log; the travel rule in a process of its own");
     line("cosigner", listeners.cosigner, "key B; decides again by itself");
     line("relay", listeners.relay, "carries sealed travel-rule parcels");
     report.fact(
