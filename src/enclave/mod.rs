@@ -159,6 +159,11 @@ impl Enclave {
         Ok(self.room.db.vault().fingerprint(&payload.canonical()))
     }
 
+    /// Notes the version of the directory it was started with; `false` if it has worked with a newer one.
+    pub async fn take_directory(&self, version: u64) -> Result<bool, EnclaveFault> {
+        Ok(self.room.db.directory_seen(version).await?)
+    }
+
     /// How the enclave is.
     pub async fn health(&self) -> Health {
         self.room.health().await

@@ -27,6 +27,10 @@ use super::vault::{Vault, VaultFault};
 use crate::withdrawal::Seconds;
 
 const SCHEMA: &str = "
+CREATE TABLE marks (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT;
 PRAGMA user_version = 3;
 ";
 const SCHEMA_VERSION: i64 = 3;
@@ -107,6 +111,16 @@ impl Database {
     /// Begins a transaction that writes: it waits for its turn at once, and never finds in the middle that it has none.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Raises the mark of the newest directory to this version; whether it was not above it.
+    pub(super) async fn directory_seen(&self, version: u64) -> Result<bool, DatabaseFault> {
+        let raise = sqlx::query(
+            "INSERT INTO marks (name, number) VALUES ('directory', ?1) \
+             ON CONFLICT (name) DO UPDATE SET number = ?1 WHERE number <= ?1",
+        );
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        Ok(raise.bind(version).execute(&self.pool).await?.rows_affected() == 1)
     }
 
     /// Flushes and closes.
@@ -234,5 +248,18 @@ mod tests {
         assert_eq!(fault.code(), Code::StoreOtherKey);
         assert!(fault.to_string().contains("enclave.data_key") && fault.to_string().contains("enclave.db"));
         assert!(Database::open(&path, vault(1)).await.unwrap().is_well().await);
+    }
+
+    #[tokio::test]
+    async fn a_directory_goes_forward_only_over_a_restart_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        assert!(db.directory_seen(3).await.unwrap() && db.directory_seen(3).await.unwrap());
+        db.close().await;
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        assert!(!db.directory_seen(2).await.unwrap());
+        assert!(db.directory_seen(4).await.unwrap() && !db.directory_seen(3).await.unwrap());
     }
 }
