@@ -1,6 +1,6 @@
 //! The travel rule: the only room where personal data exists. It is spoken to in plain messages, as if across a wall.
 //!
-//! The signer's door is [`Door`], with [`LookAsk`] and [`VerifyAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of
+//! The signer's door is [`Door`], with [`LookAsk`], [`VerifyAsk`] and [`TellAsk`]: [`Enclave`] is it in one's own process, [`wall::Outside`] in front of
 //! another. The exchange's own backend orders through [`UserOrder`], [`AccountOrder`] and [`ErrorReport`], and is asked and told through
 //! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
 //! what a VASP signed.
@@ -57,7 +57,7 @@ pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
-pub use self::door::{Door, LookAsk, Looked};
+pub use self::door::{Door, ErrorReason, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings};
 use self::ivms::Payload;
 pub use self::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
 pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};

@@ -4,9 +4,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::answer::plain_message;
+use super::answer::{Decision, plain_message};
 use super::backend::{Transfer, TransferStatus};
 use super::database::{NewCommand, Role, Standing, Written};
+use super::door::{Tell, TellAsk};
 use super::letter::{Inquired, Report, Status, Told, is_uuid};
 use super::order::ErrorReport;
 use super::outbox::{REPORT, wake};
@@ -84,6 +85,25 @@ pub(super) async fn report_error(room: &Room, of: Of<'_>, error: &ErrorReport) -
         }
     }
     Err(EnclaveFault::State("it is being reported about by others"))
+}
+
+/// What the signer says of a withdrawal, by the digest of its request. It made one transaction and no other: one that somebody
+/// reported in its place, a replacement say, stays.
+pub(super) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFault> {
+    let of = Of::Digest(&ask.request_digest);
+    match &ask.tell {
+        Tell::Tx { tx_hash, vout } => {
+            let standing = ours(room, &of).await?;
+            if standing.tx_hash.is_some_and(|reported| reported != *tx_hash) {
+                return Err(EnclaveFault::State("another transaction was reported"));
+            }
+            report_tx(room, of, tx_hash, Some(&vout.to_string())).await
+        }
+        Tell::Error(reason) => {
+            let reason = reason.as_str().to_owned();
+            report_error(room, of, &ErrorReport { result: Decision::Error, reason, message: None }).await
+        }
+    }
 }
 
 /// See [`super::Enclave::inquire`].

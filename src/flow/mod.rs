@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
 //! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
-//! [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), then [`cosign`] (the other party).
+//! [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), [`report`] (what the
+//! counterparty is told afterwards), then [`cosign`] (the other party).
 
 pub mod address;
 pub mod approve;
@@ -16,6 +17,7 @@ pub mod facts;
 pub mod finish;
 pub mod ledger;
 pub mod recover;
+pub mod report;
 pub mod reserve;
 pub mod signer;
 pub mod statement;
@@ -262,6 +264,10 @@ pub enum Effect {
     Cosign(Box<Parcel>),
     /// Ask the counterparty about this withdrawal.
     Clear(WithdrawalId),
+    /// Withdrawals have ended: their counterparties are to be told.
+    Report,
+    /// This one had ended before its counterparty verified it.
+    ReportLate(WithdrawalId),
     /// Take a statement to the co-signer.
     Deliver(String, SignedText),
 }

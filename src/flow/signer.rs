@@ -13,6 +13,7 @@ use super::courier::Courier;
 use super::desk::SignerDesk;
 use super::ledger::journal::{Journal, JournalFault, LogView};
 use super::recover::{self, Seen};
+use super::report::{self, Reporter};
 use super::writer::{self, Hands, Writer};
 use crate::audit::{EntryKind, LogKey, WitnessKey};
 use crate::desk::CosignDesk;
@@ -119,8 +120,10 @@ impl Signer {
         let (questions, questioned) = mpsc::channel(1_024);
         let (courier, carried) = mpsc::unbounded_channel();
         let (views, _) = broadcast::channel(VIEWS_KEPT);
-        let clearing = Clearing::new(context.clone(), enclave, commands.clone());
-        let hands = Hands { courier, clearing: clearing.clone(), views: views.clone() };
+        let clearing = Clearing::new(context.clone(), enclave.clone(), commands.clone());
+        let (reports, rung) = report::bell();
+        let reporter = Reporter::new(context.clone(), enclave, (log.clone(), reader.clone()), rung);
+        let hands = Hands { courier, clearing: clearing.clone(), reports, views: views.clone() };
         let writer = Writer::new(context.clone(), (journal, ledger), (commanded, questioned), hands);
         let mut messenger = Courier::new(
             context.clone(),
@@ -140,6 +143,7 @@ impl Signer {
         let tasks = vec![
             tokio::spawn(writer.run(effects)),
             tokio::spawn(messenger.run()),
+            tokio::spawn(reporter.run()),
             tokio::spawn(writer::tick(commands, TICK)),
             tokio::spawn(keep_policy(context, cosigner)),
         ];

@@ -53,6 +53,7 @@ pub async fn prefetch(
     let asked = batch.iter().filter_map(|command| match command {
         Command::Ask { request, .. } => Some(request.id()),
         Command::Cancel { cancel, .. } => Some(cancel.withdrawal()),
+        Command::Answered { id, .. } => Some(*id),
         _ => None,
     });
     let keys: Vec<String> =
@@ -126,6 +127,7 @@ pub fn refuse_disowned(ledger: &mut Ledger, turn: &mut Turn) {
         turn.draft.row(Table::Withdrawal, id.to_string(), row.state(), updated_at, rows::write(&row));
         turn.changed.insert(id);
         turn.found.insert(id, Found { row, log_index, updated_at });
+        turn.effects.push(Effect::Report);
     }
 }
 
@@ -202,7 +204,13 @@ pub fn answered(
 ) {
     let value =
         ledger.open.get(&id).and_then(|o| ledger.treasury.value(o.request.request().amount, context.asset));
-    let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else { return };
+    let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else {
+        // It ended while the question was out, and the counterparty may have verified what will not happen.
+        if turn.found.get(&id).is_some_and(|found| matches!(found.row.outcome(), Outcome::Refused(_))) {
+            turn.effects.push(Effect::ReportLate(id));
+        }
+        return;
+    };
     let now = turn.draft.now();
     let name_match = context.needs_name(value, open.request.request().beneficiary_vasp, now);
     let when = (now, context.settings.clearance_age_s_max);
@@ -313,6 +321,9 @@ fn drop_final(ledger: &mut Ledger, turn: &mut Turn) {
         .copied()
         .collect();
     write_rows(ledger, turn);
+    if !gone.is_empty() {
+        turn.effects.push(Effect::Report);
+    }
     for id in gone {
         if let Some(open) = ledger.remove(&id) {
             turn.found

@@ -17,7 +17,7 @@ use super::ledger::journal::{Draft, Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
-use super::{Allocated, Command, Effect, Reply, address, approve, clear, treasury, view, wallet};
+use super::{Allocated, Command, Effect, Reply, address, approve, clear, report, treasury, view, wallet};
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
 use crate::evidence::VerifiedRequest;
@@ -80,6 +80,8 @@ pub struct Hands {
     pub courier: mpsc::UnboundedSender<Work>,
     /// To the enclave.
     pub clearing: clear::Clearing,
+    /// To the task that tells counterparties what became of what they verified.
+    pub reports: report::Bell,
     /// To readers; nothing at all where the store was read back and changes may have been missed.
     pub views: broadcast::Sender<Option<WithdrawalView>>,
 }
@@ -395,6 +397,8 @@ impl Writer {
                     let _ = self.hands.courier.send(Work::Deliver(key, statement));
                 }
                 Effect::Clear(id) => self.clear(id),
+                Effect::Report => self.hands.reports.ring(),
+                Effect::ReportLate(id) => self.hands.reports.late(id),
             }
         }
     }
@@ -469,6 +473,8 @@ impl Writer {
                     self.ledger = ledger;
                     self.tell_of_reload(fault);
                     self.act(effects);
+                    // What the failed commit may have ended all the same is in the store.
+                    self.hands.reports.ring();
                     return;
                 }
                 Err(again) => {

@@ -677,6 +677,7 @@ async fn killed_at_any_stage_and_started_again_each_request_is_paid_once_in_the_
         for input in judge(&again).input {
             assert!(spent.insert(input.previous_output), "{} is spent twice", input.previous_output);
         }
+        cast.world.until_told(view).await;
     }
 
     // neither party has a signature for anything but these
@@ -733,6 +734,10 @@ async fn an_enclave_killed_at_any_stage_loses_no_verification_and_each_request_i
         let again = cast.ask_until_released(&order).await;
         assert_eq!(again.raw_transaction, view.raw_transaction, "{moment:?}");
         paid.push((order, view));
+    }
+    // each was told by which transaction it is paid
+    for (_, view) in &paid {
+        cast.world.until_told(view).await;
     }
     // the signer lived through all of it, with an enclave
     let alive = cast.line.running.lock().unwrap().signer.as_mut().unwrap().try_wait().unwrap().is_none();

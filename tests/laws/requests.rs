@@ -189,15 +189,6 @@ async fn l02_the_same_request_from_many_sides_at_once_is_one_payment() {
     assert_eq!(items, 1);
 }
 
-fn cancel_of(request: &WithdrawalRequest, seed: u8) -> SignedText {
-    let cancel = CancelRequest {
-        organisation: request.organisation.clone(),
-        request_id: request.request_id.clone(),
-        asked_at: request.asked_at,
-    };
-    signed(sign_cancel(&cancel, ed25519(&key(seed))).unwrap(), "k1")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn l02_cancel_succeeds_only_while_there_is_no_reservation() {
     let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;

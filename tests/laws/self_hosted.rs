@@ -164,9 +164,15 @@ async fn l03_an_own_customers_registered_wallet_is_paid_after_the_delay() {
     restate(&world).await;
     let paid = world.until(held.id, |v| v.outcome == Outcome::Released).await;
     assert_eq!(codes(&paid), ["RELEASED"]);
-    let orders = world.tap.orders.lock().unwrap();
-    let payment = &orders.iter().flat_map(|o| &o.items).next_back().unwrap().payments[0];
-    assert_eq!(payment.clearance, Some(ClearanceEvidence::Exempt(evidence.registration)));
+    {
+        let orders = world.tap.orders.lock().unwrap();
+        let payment = &orders.iter().flat_map(|o| &o.items).next_back().unwrap().payments[0];
+        assert_eq!(payment.clearance, Some(ClearanceEvidence::Exempt(evidence.registration)));
+    }
+    // nobody is told of it: of what ends after it, somebody is
+    let other = world.withdraw("r2", 2_000_001).await;
+    world.until_told(&other).await;
+    assert_eq!(world.ear.heard.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

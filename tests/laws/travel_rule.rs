@@ -1,7 +1,10 @@
 //! L3 to L5: no payment without a clearance that is bound to it, verified by each party; and no personal data anywhere.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
+use countersign::desk::*;
+use countersign::enclave;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
 
@@ -211,6 +214,124 @@ async fn l04_from_the_day_the_floor_falls_the_cosigner_wants_a_name_for_any_amou
     assert_eq!(no(thief.try_to(&world, &thief.plot(1, &[&request]), vec![payment]).await), "NO_CLEARANCE");
     let payment = thief.payment(&request);
     yes(thief.try_to(&world, &thief.plot(1, &[&request]), vec![payment]).await);
+}
+
+/// What waits for an approval.
+const LARGE: u64 = 20_000_000;
+
+async fn restate(world: &World) {
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+}
+
+/// The result and reason at the counterparty, once it knows that nothing will come.
+async fn error_of(world: &World, sat: u64) -> String {
+    let record = world.until_theirs(sat, |record| record.result == enclave::Outcome::Error).await;
+    assert_eq!(record.tx_hash, None);
+    record.reason.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counterparty_is_told_by_which_output_of_which_transaction_it_is_paid() {
+    let world = World::funded(Plan::default(), 4, 70 * COIN).await;
+    for n in 0..4 {
+        let view = world.withdraw(&format!("r{n}"), 2_000_001 + n).await;
+        assert_eq!(codes(&view), ["RELEASED"]);
+        world.until_told(&view).await;
+    }
+    assert_eq!(world.ear.heard.lock().unwrap().len(), 4, "once each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_told_is_told_later_and_holds_up_no_withdrawal() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.ear.deaf.store(true, Ordering::Relaxed);
+    let one = world.withdraw("r1", 2_000_001).await;
+    let two = world.withdraw("r2", 2_000_002).await;
+    assert_eq!((codes(&one), codes(&two)), (vec!["RELEASED"], vec!["RELEASED"]));
+    assert_eq!(world.theirs(2_000_001).await.unwrap().tx_hash, None);
+    world.ear.deaf.store(false, Ordering::Relaxed);
+    world.until_told(&one).await;
+    world.until_told(&two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_stopped_before_it_told_tells_of_the_last_day_when_it_starts() {
+    let mut world = World::funded(Plan::default(), 4, 70 * COIN).await;
+    world.ear.deaf.store(true, Ordering::Relaxed);
+    let old = world.withdraw("r1", 2_000_001).await;
+    world.later(86_400 + 60);
+    restate(&world).await;
+    let one = world.withdraw("r2", 2_000_002).await;
+    let held = world.request("r3", TAYLOR, LARGE);
+    let id = world.ask(&held, ("Robbins", "Taylor")).await.unwrap().id;
+    world.until(id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.desk().cancel(&caller(Role::Exchange, "acme"), cancel_of(&held, EXCHANGE)).await.unwrap();
+    world.stop_signer().await;
+    assert!(world.ear.heard.lock().unwrap().is_empty());
+    world.ear.deaf.store(false, Ordering::Relaxed);
+    world.start_signer().await;
+    world.until_told(&one).await;
+    assert_eq!(error_of(&world, LARGE).await, "USER-CANCELED");
+    assert_eq!(codes(&old), ["RELEASED"]);
+    assert_eq!(world.theirs(2_000_001).await.unwrap().tx_hash, None, "longer ago than a day");
+
+    // told again, it is the same
+    world.restart_signer().await;
+    let next = world.withdraw("r4", 2_000_004).await;
+    world.until_told(&next).await;
+    world.until_told(&one).await;
+    assert_eq!(error_of(&world, LARGE).await, "USER-CANCELED");
+    assert_eq!(world.ear.heard.lock().unwrap().len(), 2 + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counterparty_is_told_that_what_it_verified_will_not_come() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    // taken back by the exchange
+    let request = world.request("r1", TAYLOR, LARGE);
+    let id = world.ask(&request, ("Robbins", "Taylor")).await.unwrap().id;
+    world.until(id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.desk().cancel(&caller(Role::Exchange, "acme"), cancel_of(&request, EXCHANGE)).await.unwrap();
+    assert_eq!(error_of(&world, LARGE).await, "USER-CANCELED");
+    // held for too long
+    let id = world.withdraw("r2", LARGE + 1).await.id;
+    world.until(id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.later(86_400 + 60);
+    world.until(id, |v| codes(v) == ["HOLD_EXPIRED"]).await;
+    assert_eq!(error_of(&world, LARGE + 1).await, "UNDEFINED-ERROR");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_that_comes_after_the_withdrawal_was_taken_back_is_answered_with_an_error() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    world.ear.slow.store(true, Ordering::Relaxed);
+    let request = world.request("r1", TAYLOR, 2_000_001);
+    let id = WithdrawalId::of(&request.organisation, &request.request_id);
+    let (view, ()) = tokio::join!(world.ask(&request, ("Robbins", "Taylor")), async {
+        let exchange = caller(Role::Exchange, "acme");
+        while world.desk().find(&exchange, WithdrawalPick::Id(id)).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
+    });
+    assert_eq!(codes(&view.unwrap()), ["CANCELLED"]);
+    assert!(world.theirs(2_000_001).await.is_none());
+    world.ear.slow.store(false, Ordering::Relaxed);
+    assert_eq!(error_of(&world, 2_000_001).await, "USER-CANCELED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_of_what_the_counterparty_itself_refused() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    let no = world.ask(&world.request("r1", ETHAN, 2_000_001), ("Cook", "Ethan")).await.unwrap();
+    assert_eq!(codes(&no), ["TRAVEL_RULE_DENIED"]);
+    let yes = world.withdraw("r2", 2_000_002).await;
+    world.until_told(&yes).await;
+    assert_eq!(world.ear.heard.lock().unwrap().len(), 1);
+    let record = world.theirs(2_000_001).await.unwrap();
+    assert_eq!((record.result, record.reason.as_deref()), (enclave::Outcome::Denied, Some("UNVERIFIED-KYC")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

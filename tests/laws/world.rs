@@ -14,7 +14,10 @@ use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::Branch;
 use countersign::desk::*;
 use countersign::enclave::wire::tls::Identity as TlsIdentity;
-use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
+use countersign::enclave::{
+    self, DataKey, Door, Enclave, EnclaveFault, Health, LookAsk, Looked, NoCustomers, Record, RelayPin,
+    Search, TellAsk, Tellings, VerifyAsk, VerifyReply, Working,
+};
 use countersign::evidence::trust_file::*;
 use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
@@ -153,6 +156,46 @@ impl CosignDesk for Tap {
     }
 }
 
+/// What tests may do to the signer's enclave.
+#[derive(Default)]
+pub struct Ear {
+    /// Nothing that is to be told gets through.
+    pub deaf: AtomicBool,
+    /// No verification gets through; it is said to be pending.
+    pub slow: AtomicBool,
+    /// What got through.
+    pub heard: Mutex<Vec<TellAsk>>,
+}
+
+/// The signer's enclave, behind an ear.
+struct Listening(Enclave, Arc<Ear>);
+
+impl Door for Listening {
+    fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
+        Door::look(&self.0, ask)
+    }
+
+    fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
+        if self.1.slow.load(Ordering::Relaxed) {
+            return Box::pin(async { Ok(VerifyReply::Pending) });
+        }
+        Door::verify(&self.0, ask)
+    }
+
+    fn tell(&self, asks: Vec<TellAsk>) -> Working<'_, Result<Tellings, EnclaveFault>> {
+        if self.1.deaf.load(Ordering::Relaxed) {
+            let (code, text) = (Code::EnclaveUnavailable, "deaf".to_owned());
+            return Box::pin(async move { Err(EnclaveFault::Told { code, text, may_have_happened: true }) });
+        }
+        self.1.heard.lock().unwrap().extend(asks.clone());
+        Door::tell(&self.0, asks)
+    }
+
+    fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
+        Door::health(&self.0)
+    }
+}
+
 /// How a signer in a process of its own reaches the relay: DER, all of it.
 pub struct Papers {
     pub relay: SocketAddr,
@@ -165,6 +208,7 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub plan: Plan,
     pub tap: Arc<Tap>,
+    pub ear: Arc<Ear>,
     pub signer: Option<Signer>,
     pub cosigner: Option<Arc<Cosigner>>,
     ahead: Arc<AtomicU64>,
@@ -199,6 +243,7 @@ impl World {
             dir: tempfile::tempdir().unwrap(),
             plan,
             tap: Arc::default(),
+            ear: Arc::default(),
             signer: None,
             cosigner: None,
             ahead: Arc::default(),
@@ -395,7 +440,7 @@ impl World {
             identity: Arc::new(log),
             hot_key: Arc::new(keystore(keys::KeyRole::Signer, 0xa).hot_key().unwrap()),
             cosigner: self.tap.clone(),
-            enclave: Arc::new(enclave),
+            enclave: Arc::new(Listening(enclave, self.ear.clone())),
         };
         self.signer = Some(Signer::start(parts).await?);
         Ok(())
@@ -403,6 +448,44 @@ impl World {
 
     pub async fn stop_signer(&mut self) {
         self.signer.take().unwrap().stop().await;
+    }
+
+    /// What the counterparty knows of the payment of that amount, if it was asked about it.
+    pub async fn theirs(&self, sat: u64) -> Option<Record> {
+        let found = self.robot.as_ref().unwrap().search(&Search { rpp: 100, ..Search::default() }).await;
+        let amount = format!("{}.{:08}", sat / COIN, sat % COIN);
+        let records = found.unwrap().records;
+        records
+            .into_iter()
+            .find(|r| r.asset_info.amount.trim_end_matches('0') == amount.trim_end_matches('0'))
+    }
+
+    /// Waits until the counterparty knows of the payment of that amount what is wanted.
+    pub async fn until_theirs(&self, sat: u64, wanted: impl Fn(&Record) -> bool) -> Record {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let record = self.theirs(sat).await;
+            match record {
+                Some(record) if wanted(&record) => return record,
+                record => assert!(tokio::time::Instant::now() < deadline, "still {record:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the counterparty knows of a released withdrawal by which output of which transaction it is paid.
+    pub async fn until_told(&self, view: &WithdrawalView) {
+        let sat = view.request.amount.sat().unwrap();
+        let record = self.until_theirs(sat, |record| record.tx_hash.is_some()).await;
+        let transaction: bitcoin::Transaction =
+            bitcoin::consensus::encode::deserialize(&view.raw_transaction).unwrap();
+        assert_eq!(record.tx_hash, Some(transaction.compute_txid().to_string()));
+        let vout: usize = record.vout.as_ref().unwrap().parse().unwrap();
+        let destination =
+            countersign::bitcoin::Destination::parse(&view.request.destination, NETWORK).unwrap();
+        assert_eq!(transaction.output[vout].value.to_sat(), sat);
+        assert_eq!(transaction.output[vout].script_pubkey.as_script(), destination.script_pubkey());
+        assert_eq!(record.result, enclave::Outcome::Verified);
     }
 
     pub fn stop_cosigner(&mut self) {
@@ -662,6 +745,16 @@ pub fn ivms(name: (&str, &str), address: &str) -> Vec<u8> {
         "beneficiary": {"beneficiaryPersons": [person(name.0, name.1)], "accountNumber": [address]},
     }))
     .unwrap()
+}
+
+/// That the exchange takes a request back.
+pub fn cancel_of(request: &WithdrawalRequest, seed: u8) -> SignedText {
+    let cancel = CancelRequest {
+        organisation: request.organisation.clone(),
+        request_id: request.request_id.clone(),
+        asked_at: request.asked_at,
+    };
+    signed(sign_cancel(&cancel, ed25519(&key(seed))).unwrap(), "k1")
 }
 
 pub fn order(request: &WithdrawalRequest, name: (&str, &str)) -> WithdrawalOrder {

@@ -135,6 +135,7 @@ async fn answer(door: &dyn Door, asked: &Asked, frame: &Frame) -> Option<Told> {
         Asked::Verify { .. } => {
             Told::verified(&door.verify(asked.to_verify(payload.map(<[u8]>::to_vec))?).await)
         }
+        Asked::Tell { .. } => Told::reported(&door.tell(asked.to_tell()?).await),
         Asked::Health {} => Told::healthy(&door.health().await),
     })
 }

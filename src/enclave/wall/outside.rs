@@ -15,7 +15,7 @@ use super::line::{Line, Unanswered};
 use super::words::{Asked, Told};
 use super::{WallFault, frame};
 use crate::enclave::backend::Working;
-use crate::enclave::door::{Door, LookAsk, Looked};
+use crate::enclave::door::{Door, LookAsk, Looked, TELL_MAX, TellAsk, Tellings};
 use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply, ivms};
 
 /// How long a call waits for a process that is being started again.
@@ -24,6 +24,8 @@ const AWAY_MAX: Duration = Duration::from_millis(1_500);
 const LOOK_MAX: Duration = Duration::from_secs(10);
 /// How long one about a verification may take, beside the counterparty's time.
 const VERIFY_MAX: Duration = Duration::from_secs(30);
+/// How long reports may take that are only written down.
+const TELLING_MAX: Duration = Duration::from_secs(30);
 
 /// The line that stands now, if one does.
 pub(super) type Standing = watch::Receiver<Option<Arc<Line>>>;
@@ -128,6 +130,16 @@ impl Door for Outside {
         Box::pin(async move {
             let payload = Zeroizing::new(ask.payload.take().unwrap_or_default());
             self.call((&Asked::verify(&ask), &payload), self.verify_max, Told::into_reply).await
+        })
+    }
+
+    fn tell(&self, asks: Vec<TellAsk>) -> Working<'_, Result<Tellings, EnclaveFault>> {
+        Box::pin(async move {
+            if asks.len() > TELL_MAX {
+                return Err(EnclaveFault::QueueFull(u64::try_from(asks.len()).unwrap_or(u64::MAX)));
+            }
+            let read = |told: Told| told.into_reported(asks.len());
+            self.call((&Asked::tell(&asks), &[]), TELLING_MAX, read).await
         })
     }
 

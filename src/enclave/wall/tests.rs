@@ -15,7 +15,10 @@ use std::time::Duration;
 use super::line::Line;
 use super::{Inside, Outside};
 use crate::enclave::backend::Working;
-use crate::enclave::{Door, EnclaveFault, Health, Kind, LookAsk, Looked, VerifyAsk, VerifyReply};
+use crate::enclave::{
+    Door, EnclaveFault, ErrorReason, Health, Kind, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings,
+    VerifyAsk, VerifyReply,
+};
 use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
 
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
@@ -66,6 +69,25 @@ impl Door for Parrot {
         })
     }
 
+    fn tell(&self, asks: Vec<TellAsk>) -> Working<'_, Result<Tellings, EnclaveFault>> {
+        Box::pin(async move {
+            let one = |ask: &TellAsk| match (ask.request_digest.as_str(), &ask.tell) {
+                ("unknown", _) => Err(EnclaveFault::Unknown),
+                ("state", _) => Err(EnclaveFault::State("it is not verified")),
+                ("paid", Tell::Tx { tx_hash, vout: 7 }) if tx_hash == "ab" => Ok(()),
+                ("cancelled", Tell::Error(ErrorReason::UserCanceled)) => Ok(()),
+                ("forbidden", Tell::Error(ErrorReason::NotAllowed)) => Ok(()),
+                ("failed", Tell::Error(ErrorReason::UndefinedError)) => Ok(()),
+                _ => Err(EnclaveFault::Conflict),
+            };
+            match asks.first().map(|ask| ask.request_digest.as_str()) {
+                Some("broken") => Err(EnclaveFault::Entropy),
+                Some("short") => Ok(Vec::new()),
+                _ => Ok(asks.iter().map(one).collect()),
+            }
+        })
+    }
+
     fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
         Box::pin(async { Ok(Health { database: true, relay: false, registered: true, waiting: 5 }) })
     }
@@ -84,6 +106,10 @@ fn ask(digest: &str) -> VerifyAsk {
         payload: Some(b"{}".to_vec()),
         fresh_since: Some(Seconds(9)),
     }
+}
+
+fn error(digest: &str, reason: ErrorReason) -> TellAsk {
+    TellAsk { request_digest: digest.into(), tell: Tell::Error(reason) }
 }
 
 fn look<'a>(request_digest: &'a str, payload: Option<&'a [u8]>) -> LookAsk<'a> {

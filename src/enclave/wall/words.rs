@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WallFault;
 use crate::enclave::answer::kind_of;
-use crate::enclave::door::Looked;
+use crate::enclave::door::{ErrorReason, Looked, TELL_MAX, Tell, TellAsk, Tellings};
 use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply};
 use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
 
@@ -35,6 +35,9 @@ pub(super) enum Asked {
         kind: String,
         fresh_since: Option<u64>,
     },
+    Tell {
+        asks: Vec<TellWord>,
+    },
     Health {},
 }
 
@@ -51,6 +54,19 @@ impl Asked {
             beneficiary_vasp: ask.beneficiary_vasp.to_string(),
             kind: ask.kind.as_str().to_owned(),
             fresh_since: ask.fresh_since.map(|since| since.0),
+        }
+    }
+
+    /// What counterparties are to be told.
+    pub(super) fn tell(asks: &[TellAsk]) -> Self {
+        Self::Tell { asks: asks.iter().map(TellWord::of).collect() }
+    }
+
+    /// The reports again, if it holds some and not too many; nothing if a field of one cannot be.
+    pub(super) fn to_tell(&self) -> Option<Vec<TellAsk>> {
+        match self {
+            Self::Tell { asks } if asks.len() <= TELL_MAX => asks.iter().map(TellWord::ask).collect(),
+            _ => None,
         }
     }
 
@@ -82,6 +98,34 @@ impl Asked {
             payload,
             fresh_since: fresh_since.map(Seconds),
         })
+    }
+}
+
+/// What a counterparty is to be told.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(super) enum TellWord {
+    Tx { digest: String, tx_hash: String, vout: u32 },
+    Error { digest: String, reason: String },
+}
+
+impl TellWord {
+    fn of(ask: &TellAsk) -> Self {
+        let digest = ask.request_digest.clone();
+        match &ask.tell {
+            Tell::Tx { tx_hash, vout } => Self::Tx { digest, tx_hash: tx_hash.clone(), vout: *vout },
+            Tell::Error(reason) => Self::Error { digest, reason: reason.as_str().to_owned() },
+        }
+    }
+
+    fn ask(&self) -> Option<TellAsk> {
+        let (request_digest, tell) = match self {
+            Self::Tx { digest, tx_hash, vout } => {
+                (digest, Tell::Tx { tx_hash: tx_hash.clone(), vout: *vout })
+            }
+            Self::Error { digest, reason } => (digest, Tell::Error(ErrorReason::parse(reason)?)),
+        };
+        Some(TellAsk { request_digest: request_digest.clone(), tell })
     }
 }
 
@@ -119,6 +163,11 @@ pub(super) enum Told {
     Pending {},
     Expired {},
     Listed {},
+    /// How each report went, in their order: done, or a fault.
+    Reported {
+        each: Vec<Told>,
+    },
+    Done {},
     Healthy {
         database: bool,
         relay: bool,
@@ -174,6 +223,17 @@ impl Told {
             Ok(VerifyReply::Pending) => Self::Pending {},
             Ok(VerifyReply::Expired) => Self::Expired {},
             Ok(VerifyReply::Listed) => Self::Listed {},
+            Err(fault) => Self::fault(fault),
+        }
+    }
+
+    pub(super) fn reported(told: &Result<Tellings, EnclaveFault>) -> Self {
+        let one = |told: &Result<(), EnclaveFault>| match told {
+            Ok(()) => Self::Done {},
+            Err(fault) => Self::fault(fault),
+        };
+        match told {
+            Ok(each) => Self::Reported { each: each.iter().map(one).collect() },
             Err(fault) => Self::fault(fault),
         }
     }
@@ -240,6 +300,20 @@ impl Told {
             Self::Pending {} => Some(Ok(VerifyReply::Pending)),
             Self::Expired {} => Some(Ok(VerifyReply::Expired)),
             Self::Listed {} => Some(Ok(VerifyReply::Listed)),
+            other => other.into_fault().map(Err),
+        }
+    }
+
+    /// Nothing, if this is no answer to exactly that many reports.
+    pub(super) fn into_reported(self, count: usize) -> Option<Result<Tellings, EnclaveFault>> {
+        let one = |told: Self| match told {
+            Self::Done {} => Some(Ok(())),
+            other => other.into_fault().map(Err),
+        };
+        match self {
+            Self::Reported { each } if each.len() == count => {
+                each.into_iter().map(one).collect::<Option<_>>().map(Ok)
+            }
             other => other.into_fault().map(Err),
         }
     }

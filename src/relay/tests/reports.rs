@@ -6,7 +6,10 @@ use super::clearance::AGE;
 use super::lived::*;
 use super::story::contains;
 use super::*;
-use crate::enclave::{CallbackKind, Decision, EnclaveFault, ErrorReport, Outcome, Transfer, TransferStatus};
+use crate::enclave::{
+    CallbackKind, Decision, Door, EnclaveFault, ErrorReason, ErrorReport, Outcome, Tell, TellAsk, Transfer,
+    TransferStatus,
+};
 use crate::withdrawal::Code;
 
 fn canceled() -> ErrorReport {
@@ -161,6 +164,35 @@ async fn a_withdrawal_is_reported_by_its_digest_and_found_by_every_uuid_it_had()
     // What was verified once clears as before: the report is no evidence.
     assert_eq!(two.exchange.known_answer(&ask.request_digest).await.unwrap().0, second);
     assert!(two.ours.heard().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_signer_says_of_a_withdrawal_is_told_once_and_replaces_nothing_that_others_said() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    let uuid = line(&answered(two.exchange.verify(ask.clone()).await.unwrap()).0, "uuid").to_owned();
+    let about = |digest: &str, tell: Tell| TellAsk { request_digest: digest.to_owned(), tell };
+    let tx = |hash: &str| Tell::Tx { tx_hash: hash.to_owned(), vout: 1 };
+    let digest = ask.request_digest.as_str();
+    let asks = vec![
+        about(&"00".repeat(32), tx("ab12")),
+        about(digest, tx("ab12")),
+        about("not a digest", Tell::Error(ErrorReason::NotAllowed)),
+    ];
+    for _ in 0..2 {
+        let told = Door::tell(&two.exchange, asks.clone()).await.unwrap();
+        assert!(
+            matches!(told[..], [Err(EnclaveFault::Unknown), Ok(()), Err(EnclaveFault::Unknown)]),
+            "{told:?}"
+        );
+    }
+    two.exchange.report_tx_of(digest, "cd34", Some("0")).await.unwrap();
+    let told = Door::tell(&two.exchange, asks).await.unwrap();
+    assert!(matches!(told[1], Err(EnclaveFault::State(_))), "{told:?}");
+    assert_eq!(two.theirs.hears(2).await.len(), 2);
+    let record = two.robot.verification(&uuid).await.unwrap().unwrap();
+    assert_eq!((record.tx_hash.as_deref(), record.vout.as_deref()), (Some("cd34"), Some("0")));
 }
 
 #[tokio::test]

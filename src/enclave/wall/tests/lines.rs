@@ -37,6 +37,42 @@ async fn what_the_door_says_passes_the_wall_unchanged() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_told_passes_the_wall_and_each_has_its_own_answer() {
+    let door = parrot();
+    let tx = Tell::Tx { tx_hash: "ab".into(), vout: 7 };
+    let told = door
+        .tell(vec![
+            error("unknown", ErrorReason::NotAllowed),
+            TellAsk { request_digest: "paid".into(), tell: tx },
+            error("state", ErrorReason::NotAllowed),
+            error("cancelled", ErrorReason::UserCanceled),
+            error("forbidden", ErrorReason::NotAllowed),
+            error("failed", ErrorReason::UndefinedError),
+        ])
+        .await
+        .unwrap();
+    let codes: Vec<_> = told.into_iter().map(|told| told.err().map(|fault| fault.code())).collect();
+    assert_eq!(codes, [Some(Code::NotFound), None, Some(Code::VerificationState), None, None, None]);
+    assert!(door.tell(Vec::new()).await.unwrap().is_empty());
+    let broken = door.tell(vec![error("broken", ErrorReason::NotAllowed)]).await;
+    assert_eq!(code(broken), Code::EnclaveUnavailable);
+}
+
+#[tokio::test]
+async fn more_reports_than_the_bound_do_not_pass_the_wall_and_break_nothing() {
+    let door = parrot();
+    let many = |count| vec![error("failed", ErrorReason::UndefinedError); count];
+    assert_eq!(code(door.tell(many(TELL_MAX + 1)).await), Code::QueueFull);
+    assert_eq!(door.tell(many(TELL_MAX)).await.unwrap().len(), TELL_MAX);
+}
+
+#[tokio::test]
+async fn an_answer_to_fewer_reports_than_were_told_is_none() {
+    let told = parrot().tell(vec![error("short", ErrorReason::NotAllowed)]).await;
+    assert_eq!(code(told), Code::EnclaveUnavailable);
+}
+
+#[tokio::test]
 async fn a_slow_question_holds_up_no_other_and_none_gets_anothers_answer() {
     let door = Arc::new(parrot());
     let slow = tokio::spawn({
@@ -98,6 +134,7 @@ fn nonsense() -> Vec<Vec<u8>> {
         laid(77, &Told::Pending {}, b""),
         laid(1, &Told::Pending {}, b"a body"),
         laid(1, &Told::Pending {}, b""),
+        laid(1, &Told::Reported { each: vec![Told::Done {}] }, b""),
         laid(1, &Told::Ready { address: SocketAddr::from(ADDRESS) }, b""),
         raw(1, br#"{"fault":{"code":"NO_SUCH_CODE","text":"t","may_have_happened":false}}"#),
     ]
