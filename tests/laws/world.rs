@@ -426,11 +426,23 @@ impl World {
         self.try_start_signer().await.unwrap();
     }
 
+    /// The signer's enclave. The one before it was dropped as by a crash, and may have its database locked until it is closed.
+    async fn own_enclave(&self) -> Enclave {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let database = self.dir.path().join("enclave.db");
+            let settings = self.enclave_settings(OWN_VASP, OWN, database, listener.local_addr().unwrap());
+            match Enclave::start(settings, Arc::new(NoCustomers), listener).await {
+                Ok(enclave) => return enclave,
+                Err(fault) => assert!(tokio::time::Instant::now() < deadline, "{fault}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn try_start_signer(&mut self) -> Result<(), StartFault> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let database = self.dir.path().join("enclave.db");
-        let settings = self.enclave_settings(OWN_VASP, OWN, database, listener.local_addr().unwrap());
-        let enclave = Enclave::start(settings, Arc::new(NoCustomers), listener).await.unwrap();
+        let enclave = self.own_enclave().await;
         let log = identity(0xa, "log");
         let parts = SignerParts {
             context: self.context(&self.plan.signer_policy, BUILT_IN),
