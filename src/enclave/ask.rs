@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::Kind;
 use super::database::DatabaseFault;
-use super::vault::VaultFault;
+use crate::enclave::database::vault::VaultFault;
 use crate::evidence::request::parse_request;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
 

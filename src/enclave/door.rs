@@ -1,7 +1,8 @@
 //! Owns the door of the enclave: everything `flow` may ask of it, in or out of its process. Knows no persons but those handed in.
 
 use super::backend::Working;
-use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply, reports};
+use super::telling::reports;
+use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply};
 
 /// The most reports one [`Door::tell`] takes.
 pub const TELL_MAX: usize = 64;

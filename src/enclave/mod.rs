@@ -4,41 +4,30 @@
 //! another. The exchange's own backend orders through [`UserOrder`], [`AccountOrder`] and [`ErrorReport`], and is asked and told through
 //! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
 //! what a VASP signed.
+//!
+//! Sub-rooms, in reading order: `asking` (our side of a verification), `answering` (the other side), `telling` (what follows), `wire` (what
+//! passes the relay, and how it is sealed), [`exchange`] (calls from and to the own backend), [`ivms`] (persons), `database`, [`wall`] (the
+//! enclave as a process of its own).
 
 pub mod allow;
 mod answer;
+mod answering;
 mod ask;
 mod asking;
 mod asset_info;
 mod backend;
-mod beneficiary;
 mod database;
 mod door;
 pub mod exchange;
-mod inbound;
 pub mod ivms;
-mod judging;
-mod known;
-mod letter;
 pub mod name;
 mod office;
-mod order;
-mod orders;
-mod originator;
-mod outbox;
-mod parcel;
-mod peer;
 mod record;
-mod reports;
 mod retention;
 mod room;
 pub mod screen;
-pub mod seal;
 mod settings;
 mod telling;
-mod told;
-mod trying;
-mod vault;
 pub mod wall;
 pub mod wire;
 
@@ -52,25 +41,27 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::answer::{Decision, Kind, Reason};
 pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
+pub use self::asking::order::{
+    AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed,
+};
 pub use self::asset_info::AssetInfo;
 pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
+pub use self::database::vault::DataKey;
+use self::database::vault::Vault;
 pub use self::door::{Door, ErrorReason, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings};
 use self::ivms::Payload;
-pub use self::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
 pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
 use self::room::Room;
 pub use self::settings::{Limits, RelayPin, Settings};
-pub use self::vault::DataKey;
-use self::vault::Vault;
 pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
 
 /// What a payload that is refused is answered with, beside the cures of the codes.
 fn cures() -> [&'static str; 3] {
-    [ivms::CURE, ask::CURE, originator::CURE]
+    [ivms::CURE, ask::CURE, asking::originator::CURE]
 }
 
 /// Where the time comes from.
@@ -114,12 +105,12 @@ impl Enclave {
             allow: room.limits.relay_allow.clone(),
             keepalive: room.limits.keepalive.max(wire::tls::QUIET_TIME),
         };
-        let router = inbound::router(room.clone());
+        let router = answering::inbound::router(room.clone());
         let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());
-        let work = stop.clone().run_until_cancelled_owned(trying::work(room.clone()));
-        let tell = stop.clone().run_until_cancelled_owned(outbox::work(room.clone()));
+        let work = stop.clone().run_until_cancelled_owned(asking::trying::work(room.clone()));
+        let tell = stop.clone().run_until_cancelled_owned(telling::outbox::work(room.clone()));
         let forget = stop.clone().run_until_cancelled_owned(retention::work(room.clone()));
-        let register = stop.clone().run_until_cancelled_owned(originator::register(room.clone()));
+        let register = stop.clone().run_until_cancelled_owned(asking::originator::register(room.clone()));
         let rescreen = stop.clone().run_until_cancelled_owned(room.clone().rescreen());
         let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
         let tasks = vec![
@@ -140,7 +131,7 @@ impl Enclave {
     /// Asking again is always safe, and needs no payload. An answer from before [`VerifyAsk::fresh_since`] is asked for again under a new
     /// uuid, and stays the one given to everybody else until the new one has come.
     pub async fn verify(&self, ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
-        originator::verify(&self.room, ask).await
+        asking::originator::verify(&self.room, ask).await
     }
 
     /// The answer kept for a request digest (hex), if there is one; asks nobody, and says nothing of its age.
@@ -148,7 +139,7 @@ impl Enclave {
     /// The newest answers are in memory; at most one indexed read otherwise. A database that does not answer is reported and counts as
     /// no answer: [`Enclave::verify`] will say what is wrong.
     pub async fn known_answer(&self, request_digest: &str) -> Option<(String, [u8; 64])> {
-        originator::known_answer(&self.room, request_digest).await
+        asking::originator::known_answer(&self.room, request_digest).await
     }
 
     /// The keyed hash of a payload's canonical form (law L2): equal for equal content, and says nothing to others.

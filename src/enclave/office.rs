@@ -1,9 +1,13 @@
 //! Owns the office for the exchange's own backend: the documented calls beside [`Enclave::verify`], and what follows a yes.
 
-use super::order::{AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed};
+use super::asking::orders;
 use super::record::{Page, Record, Search};
-use super::reports::Of;
-use super::{Enclave, EnclaveFault, Transfer, orders, reports, telling};
+use super::telling::{self, reports};
+use super::{Enclave, EnclaveFault, Transfer};
+use crate::enclave::asking::order::{
+    AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed,
+};
+use crate::enclave::telling::reports::Of;
 use crate::withdrawal::VaspId;
 
 impl Enclave {
@@ -79,7 +83,7 @@ impl Enclave {
 
     /// The VASPs that can be asked, with the relay's word on whether they are there.
     pub async fn vasps(&self) -> Vec<VaspListed> {
-        let up = telling::is_up(&self.room).await;
+        let up = telling::round::is_up(&self.room).await;
         let health = |vasp: &VaspId| {
             let name = vasp.to_string();
             if up.contains(&(name, true)) { VaspHealth::Up } else { VaspHealth::Down }

@@ -16,15 +16,15 @@ use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
 use super::ivms::Payload;
-use super::known::{Answers, KNOWN_MAX};
 use super::screen::{Screener, Screening, Subject};
-use super::seal::{KeyPair, PublicKey, Suite, key_id};
-use super::vault::Vault;
 use super::wire::client::{Call, CallFault, Client};
 use super::wire::key::{KeyType, SignedKey};
 use super::wire::signed::{Gate, Sender};
 use super::wire::tls;
 use super::{Clock, EnclaveFault, Health, Limits, Settings};
+use crate::enclave::asking::known::{Answers, KNOWN_MAX};
+use crate::enclave::database::vault::Vault;
+use crate::enclave::wire::seal::{KeyPair, PublicKey, Suite, key_id};
 use crate::withdrawal::{Seconds, VaspId};
 
 /// The name under which the relay signs and is addressed.

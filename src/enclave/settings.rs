@@ -10,10 +10,10 @@ use rustls::RootCertStore;
 
 use super::allow::AllowList;
 use super::screen::Screener;
-use super::seal::Suite;
 use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
 use super::{Clock, DataKey, EnclaveFault};
+use crate::enclave::wire::seal::Suite;
 use crate::withdrawal::{Asset, Network, VaspId};
 
 /// Shortest life of a cached key, in seconds, as the network documents it.

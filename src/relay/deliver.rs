@@ -93,8 +93,8 @@ mod tests {
     use super::super::mark::Marker;
     use super::super::{Config, Limits, Member};
     use super::*;
-    use crate::enclave::seal::Envelope;
     use crate::enclave::wire::Parcel;
+    use crate::enclave::wire::seal::Envelope;
     use crate::enclave::wire::signed::Sender;
     use crate::withdrawal::Seconds;
 

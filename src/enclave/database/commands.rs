@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use zeroize::Zeroizing;
 
-use super::super::vault::Place;
 use super::{Database, DatabaseFault, signed, unsigned};
+use crate::enclave::database::vault::Place;
 use crate::withdrawal::Seconds;
 
 pub(super) const SCHEMA: &str = "
@@ -173,8 +173,8 @@ fn body_place(row: &str) -> Place<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::vault::{DataKey, Vault};
     use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
 
     async fn database(dir: &tempfile::TempDir) -> Database {
         let path = dir.path().join("enclave.db");

@@ -4,10 +4,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
-use super::super::seal::{PublicKey, Suite};
-use super::super::vault::{Place, VaultFault};
 use super::super::wire::key::{KeyType, SignedKey};
 use super::{Database, DatabaseFault, signed, unsigned};
+use crate::enclave::database::vault::{Place, VaultFault};
+use crate::enclave::wire::seal::{PublicKey, Suite};
 use crate::withdrawal::{Seconds, VaspId};
 
 pub(super) const SCHEMA: &str = "
@@ -162,9 +162,9 @@ fn private_place(key_id: &str) -> Place<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::vault::{DataKey, Vault};
     use super::super::connect;
     use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
 
     fn vault(n: u8) -> Vault {
         Vault::new(&DataKey::new(&[n; 32])).unwrap()

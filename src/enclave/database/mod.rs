@@ -8,6 +8,7 @@ mod reports;
 mod results;
 mod retention;
 mod row;
+pub(super) mod vault;
 mod verifications;
 
 use std::fs::{File, OpenOptions};
@@ -23,7 +24,7 @@ pub(super) use self::commands::{Command, NewCommand};
 pub(super) use self::keys::OwnKey;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
-use super::vault::{Vault, VaultFault};
+use crate::enclave::database::vault::{Vault, VaultFault};
 use crate::withdrawal::Seconds;
 
 const SCHEMA: &str = "
@@ -195,8 +196,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::EnclaveFault;
-    use super::super::vault::DataKey;
     use super::*;
+    use crate::enclave::database::vault::DataKey;
     use crate::withdrawal::Code;
 
     fn vault(n: u8) -> Vault {

@@ -9,9 +9,9 @@ use super::super::answer::kind_of;
 use super::super::asset_info::AssetInfo;
 use super::super::ivms::Text;
 use super::super::record::{Action, Outcome, Record, Search};
-use super::super::vault::VaultFault;
 use super::row::{Role, read_asset_info, row_place, vasp};
 use super::{Database, DatabaseFault, signed, unsigned};
+use crate::enclave::database::vault::VaultFault;
 
 /// The one part of a kept reply that is shown.
 #[derive(Deserialize)]

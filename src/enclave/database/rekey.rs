@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::super::vault::{Place, VaultFault};
 use super::{Database, DatabaseFault};
+use crate::enclave::database::vault::{Place, VaultFault};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE data_keys (
@@ -121,7 +121,7 @@ impl Database {
     }
 }
 
-fn own_bytes(id: &super::super::vault::KeyId) -> Vec<u8> {
+fn own_bytes(id: &crate::enclave::database::vault::KeyId) -> Vec<u8> {
     id.bytes().to_vec()
 }
 
@@ -130,11 +130,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use zeroize::Zeroizing;
 
-    use super::super::super::seal::{PublicKey, Suite};
-    use super::super::super::vault::{DataKey, Vault};
     use super::super::super::wire::key::KeyType;
     use super::super::OwnKey;
     use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
+    use crate::enclave::wire::seal::{PublicKey, Suite};
     use crate::withdrawal::{Seconds, VaspId};
 
     async fn open(path: &std::path::Path, key: DataKey) -> Result<Database, DatabaseFault> {

@@ -5,11 +5,11 @@ use sqlx::sqlite::SqliteRow;
 
 use super::super::backend::{Transfer, TransferStatus};
 use super::super::record::Outcome;
-use super::super::vault::VaultFault;
 use super::super::wire::key::KeyType;
 use super::commands::NewCommand;
 use super::row::{Role, row_place, vasp};
 use super::{Database, DatabaseFault, signed};
+use crate::enclave::database::vault::VaultFault;
 use crate::withdrawal::{Seconds, VaspId};
 
 pub(super) const SCHEMA: &str = "

@@ -42,8 +42,8 @@ impl Database {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::vault::{DataKey, Vault};
     use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
 
     async fn put(db: &Database, key: &str, state: &str, times: [i64; 3]) {
         let text = "INSERT INTO verifications (role, row_key, origin, state, kind, key_type, network, symbol, amount, asset, units, \

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 use super::super::answer::Reason;
 use super::super::asset_info::AssetInfo;
 use super::super::record::Outcome;
-use super::super::vault::{Place, VaultFault};
 use super::super::wire::key::KeyType;
 use super::{Database, DatabaseFault, unsigned};
+use crate::enclave::database::vault::{Place, VaultFault};
 use crate::withdrawal::{Seconds, VaspId};
 
 /// Which side of a verification a row is about.

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::fields::{Fields, Flaw, Wrong};
 use crate::enclave::answer::Decision;
 use crate::enclave::ivms::{PAYLOAD_LEN_MAX, Payload, REQUIRED_CODES};
-use crate::enclave::letter::is_uuid;
+use crate::enclave::wire::letter::is_uuid;
 use crate::enclave::{AccountOrder, AssetInfo, ErrorReport, KeyType, UserOrder};
 use crate::withdrawal::{Code, Invalid, Seconds, VaspId};
 

@@ -4,7 +4,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use super::super::seal::{PublicKey, Suite};
+use crate::enclave::wire::seal::{PublicKey, Suite};
 use crate::withdrawal::{Seconds, VaspId};
 
 /// How long a statement about a key holds, in seconds: longer than any cache keeps it.

@@ -4,12 +4,14 @@
 
 pub mod client;
 pub mod key;
+pub(super) mod letter;
+pub mod seal;
 pub mod signed;
 pub mod tls;
 
 use serde::{Deserialize, Serialize};
 
-use super::seal::Envelope;
+use crate::enclave::wire::seal::Envelope;
 
 /// Largest body either side reads, in bytes.
 pub const BODY_LEN_MAX: usize = 256 * 1024;

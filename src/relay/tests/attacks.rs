@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::enclave::seal::{self, Binding, Direction, Entropy, Envelope, PublicKey, Suite};
 use crate::enclave::wire::client::{Call, CallFault, Client};
 use crate::enclave::wire::key::{KeyType, SignedKey};
+use crate::enclave::wire::seal::{self, Binding, Direction, Entropy, Envelope, PublicKey, Suite};
 use crate::enclave::wire::signed::Sender;
 use crate::enclave::wire::{Fate, KeyAsked, Parcel, tls};
 

@@ -4,8 +4,8 @@ use ed25519_dalek::{Signature, Verifier};
 
 use super::*;
 use crate::enclave::EnclaveFault;
-use crate::enclave::seal::Suite;
 use crate::enclave::wire::key::KeyType;
+use crate::enclave::wire::seal::Suite;
 use crate::withdrawal::Code;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Owns the counterparty's side: opens a sealed request, asks its own backend, signs the answer, seals it back.
 //!
-//! Knows no customers: that is the [`Backend`](super::Backend)'s. Nothing here believes the relay: requests are signed inside the seal.
+//! Knows no customers: that is the [`Backend`](crate::enclave::Backend)'s. Nothing here believes the relay: requests are signed inside the seal.
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::EnclaveFault;
-use super::answer::{Decision, Kind, Reason, kind_of, plain_message};
-use super::asset_info::AssetInfo;
-use super::backend::Verdict;
-use super::database::{Origin, Role, Settled, Signed, State, Verification};
-use super::ivms::{Payload, Text, are_required_codes};
-use super::judging::verdict;
-use super::letter::{Asked, SealedReply, binding, is_uuid};
-use super::parcel::{Letter, Trouble, known};
-use super::room::{Room, entropy};
-use super::seal::{self, Direction, PublicKey, Suite, pad};
-use super::wire::key::{KeyType, SignedKey};
-use super::wire::{Fate, KeyAsked, Parcel};
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::{Decision, Kind, Reason, kind_of, plain_message};
+use crate::enclave::answering::judging::verdict;
+use crate::enclave::answering::parcel::{Letter, Trouble, known};
+use crate::enclave::asset_info::AssetInfo;
+use crate::enclave::backend::Verdict;
+use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
+use crate::enclave::ivms::{Payload, Text, are_required_codes};
+use crate::enclave::room::{Room, entropy};
+use crate::enclave::wire::key::{KeyType, SignedKey};
+use crate::enclave::wire::letter::{Asked, SealedReply, binding, is_uuid};
+use crate::enclave::wire::seal::{self, Direction, PublicKey, Suite, pad};
+use crate::enclave::wire::{Fate, KeyAsked, Parcel};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer, render_answer};
 use crate::evidence::{ed25519, sign_answer};
 use crate::withdrawal::{Amount, Asset, Network, VaspId};
@@ -35,7 +35,7 @@ struct Kept {
 }
 
 /// Gives a public key out, made now if need be. Errors are codes of `docs/relay.md`.
-pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey, &'static str> {
+pub(in crate::enclave) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey, &'static str> {
     let from = VaspId::parse(&asked.from).map_err(|_| "vasp_unknown")?;
     if asked.to != room.vasp.to_string() || !room.peers.contains_key(&from) {
         return Err("vasp_unknown");
@@ -61,7 +61,7 @@ pub(super) async fn give_key(room: &Room, asked: &KeyAsked) -> Result<SignedKey,
 }
 
 /// Takes a parcel from the relay. Delivered again, it gets the same answer.
-pub(super) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
+pub(in crate::enclave) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
     match take(room, parcel).await {
         Ok(fate) => fate,
         Err(Trouble::Refused(error)) => {

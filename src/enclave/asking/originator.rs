@@ -8,27 +8,30 @@ use axum::http::Method;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::EnclaveFault;
-use super::answer::{Kind, answered_at, kind_of};
-use super::ask::{VerifyAsk, VerifyReply};
-use super::asking::seal_at_hand;
-use super::database::{Origin, Role, Settled, Signed, State, Verification};
-use super::ivms::Payload;
-use super::known::Known;
-use super::room::{CALL_TIME, Room};
-use super::screen::Screening;
-use super::trying::try_now;
-use super::wire::Endpoint;
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::{Kind, answered_at, kind_of};
+use crate::enclave::ask::{VerifyAsk, VerifyReply};
+use crate::enclave::asking::known::Known;
+use crate::enclave::asking::round::seal_at_hand;
+use crate::enclave::asking::trying::try_now;
+use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
+use crate::enclave::ivms::Payload;
+use crate::enclave::room::{CALL_TIME, Room};
+use crate::enclave::screen::Screening;
+use crate::enclave::wire::Endpoint;
 use crate::withdrawal::{Asset, Code, Invalid, Seconds};
 
-pub(super) const CURE: &str = "send the IVMS101 payload of exactly this transfer";
+pub(in crate::enclave) const CURE: &str = "send the IVMS101 payload of exactly this transfer";
 const TICK: Duration = Duration::from_millis(500);
 /// The shortest time between two questions about the same request, in seconds.
 const RENEW_AGAIN_S: u64 = 10;
 const REGISTER_AGAIN: Duration = Duration::from_secs(30);
 
-/// See [`super::Enclave::verify`].
-pub(super) async fn verify(room: &Arc<Room>, mut ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
+/// See [`crate::enclave::Enclave::verify`].
+pub(in crate::enclave) async fn verify(
+    room: &Arc<Room>,
+    mut ask: VerifyAsk,
+) -> Result<VerifyReply, EnclaveFault> {
     let given = ask.payload.take().map(Zeroizing::new);
     let asset = ask.check()?;
     if !room.peers.contains_key(&ask.beneficiary_vasp) {
@@ -59,8 +62,8 @@ pub(super) async fn verify(room: &Arc<Room>, mut ask: VerifyAsk) -> Result<Verif
     Ok(kept.map_or(VerifyReply::Pending, |kept| reply(&kept, since)))
 }
 
-/// See [`super::Enclave::known_answer`].
-pub(super) async fn known_answer(room: &Room, digest: &str) -> Option<(String, [u8; 64])> {
+/// See [`crate::enclave::Enclave::known_answer`].
+pub(in crate::enclave) async fn known_answer(room: &Room, digest: &str) -> Option<(String, [u8; 64])> {
     match room.known.find(digest) {
         Known::Answer(text, signature) => Some((text, signature)),
         Known::Nothing => None,
@@ -205,13 +208,13 @@ async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, Enc
     Ok(room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh))
 }
 
-pub(super) async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
+pub(in crate::enclave) async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
     let waiting = room.db.verifications_waiting().await?;
     if waiting >= room.limits.waiting_max { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
 }
 
 /// Tells the relay where this enclave is, and again now and then: the relay remembers nothing over a restart.
-pub(super) async fn register(room: Arc<Room>) {
+pub(in crate::enclave) async fn register(room: Arc<Room>) {
     let mut pause = TICK;
     loop {
         let endpoint = Endpoint { endpoint: room.endpoint.clone() };

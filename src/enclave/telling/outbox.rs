@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::backend::CallbackKind;
-use super::database::{Command, NewCommand, Origin, Settled, Standing, Verification};
-use super::record::Outcome;
-use super::room::Room;
-use super::{EnclaveFault, telling};
+use super::round;
+use crate::enclave::EnclaveFault;
+use crate::enclave::backend::CallbackKind;
+use crate::enclave::database::{Command, NewCommand, Origin, Settled, Standing, Verification};
+use crate::enclave::record::Outcome;
+use crate::enclave::room::Room;
 use crate::withdrawal::Seconds;
 
 /// The command type of a report to the other VASP.
-pub(super) const REPORT: &str = "REPORT";
+pub(in crate::enclave) const REPORT: &str = "REPORT";
 
 const TICK: Duration = Duration::from_millis(500);
 const AT_ONCE_MAX: usize = 16;
@@ -25,7 +26,11 @@ const AT_ONCE_MAX: usize = 16;
 const FINISHED_S_MAX: u64 = 30 * 86_400;
 
 /// What the backend is to be told of a verification's result: it is told what it ordered, and nothing else.
-pub(super) fn callback_of(v: &Verification, settled: &Settled, beneficiary: &str) -> Option<NewCommand> {
+pub(in crate::enclave) fn callback_of(
+    v: &Verification,
+    settled: &Settled,
+    beneficiary: &str,
+) -> Option<NewCommand> {
     let told = v.origin == Origin::Order && v.kind == "user";
     let uuid = v.uuid.as_ref().filter(|_| told)?;
     let mut data = json!({
@@ -50,7 +55,7 @@ pub(super) fn callback_of(v: &Verification, settled: &Settled, beneficiary: &str
 }
 
 /// What the backend is to be told of a report of the other VASP.
-pub(super) fn callback_about(
+pub(in crate::enclave) fn callback_about(
     kind: CallbackKind,
     standing: &Standing,
     number: u64,
@@ -61,14 +66,14 @@ pub(super) fn callback_about(
 }
 
 /// Wakes the worker, if there is something for it.
-pub(super) fn wake(room: &Room, something: bool) {
+pub(in crate::enclave) fn wake(room: &Room, something: bool) {
     if something {
         room.told.notify_one();
     }
 }
 
 /// Tells what is due, for ever.
-pub(super) async fn work(room: Arc<Room>) {
+pub(in crate::enclave) async fn work(room: Arc<Room>) {
     let since = Seconds((room.now)().0.saturating_sub(FINISHED_S_MAX));
     while let Err(fault) = room.db.commands_recover(since).await {
         tracing::error!(%fault, "the enclave's database does not answer");
@@ -112,7 +117,7 @@ async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<(), EnclaveF
     }
     let heard = match CallbackKind::ALL.into_iter().find(|kind| kind.as_str() == command.kind) {
         Some(kind) => call_back(room, kind, command).await,
-        None => telling::deliver(room, &command.body).await,
+        None => round::deliver(room, &command.body).await,
     };
     if heard {
         return Ok(room.db.command_done(command.id, (room.now)()).await?);

@@ -4,32 +4,34 @@ use axum::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::EnclaveFault;
-use super::asking::Miss;
-use super::database::Standing;
-use super::ivms::Text;
-use super::letter::{SealedWord, Taken, Told, binding, check_signature, identifier, word_text};
-use super::parcel::sealed_letter;
-use super::peer::peer_key;
-use super::room::{CALL_TIME, Room};
-use super::seal::{self, Direction, Envelope, Suite};
-use super::wire::client::CallFault;
-use super::wire::key::KeyType;
-use super::wire::{Fate, Parcel, plain_code};
+use crate::enclave::EnclaveFault;
+use crate::enclave::answering::parcel::sealed_letter;
+use crate::enclave::asking::peer::peer_key;
+use crate::enclave::asking::round::Miss;
+use crate::enclave::database::Standing;
+use crate::enclave::ivms::Text;
+use crate::enclave::room::{CALL_TIME, Room};
+use crate::enclave::wire::client::CallFault;
+use crate::enclave::wire::key::KeyType;
+use crate::enclave::wire::letter::{
+    SealedWord, Taken, Told, binding, check_signature, identifier, word_text,
+};
+use crate::enclave::wire::seal::{self, Direction, Envelope, Suite};
+use crate::enclave::wire::{Fate, Parcel, plain_code};
 use crate::withdrawal::VaspId;
 
 /// Whom to tell about which verification.
 #[derive(Clone)]
-pub(super) struct Way {
-    pub(super) to: VaspId,
-    pub(super) uuid: String,
-    pub(super) key_type: KeyType,
-    pub(super) destination: String,
+pub(in crate::enclave) struct Way {
+    pub(in crate::enclave) to: VaspId,
+    pub(in crate::enclave) uuid: String,
+    pub(in crate::enclave) key_type: KeyType,
+    pub(in crate::enclave) destination: String,
 }
 
 impl Way {
     /// To the other side of a verification.
-    pub(super) fn of(standing: &Standing, to: VaspId) -> Self {
+    pub(in crate::enclave) fn of(standing: &Standing, to: VaspId) -> Self {
         let (uuid, destination) = (standing.uuid.clone(), standing.destination.clone());
         Self { to, uuid, key_type: standing.key_type, destination }
     }
@@ -37,7 +39,7 @@ impl Way {
 
 /// A report as it waits in the outbox.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Outgoing {
+pub(in crate::enclave) struct Outgoing {
     to: String,
     key_type: String,
     destination: String,
@@ -46,14 +48,14 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// A report on its way.
-    pub(super) fn new(way: &Way, told: Told) -> Self {
+    pub(in crate::enclave) fn new(way: &Way, told: Told) -> Self {
         let key_type = way.key_type.as_str().to_owned();
         Self { to: way.to.to_string(), key_type, destination: way.destination.clone(), told }
     }
 }
 
 /// Delivers a report once; whether the other VASP has it, by its own signed word.
-pub(super) async fn deliver(room: &Room, body: &[u8]) -> bool {
+pub(in crate::enclave) async fn deliver(room: &Room, body: &[u8]) -> bool {
     let read = || {
         let outgoing: Outgoing = serde_json::from_slice(body).ok()?;
         let (to, key_type) = (VaspId::parse(&outgoing.to).ok()?, KeyType::parse(&outgoing.key_type)?);
@@ -74,7 +76,7 @@ pub(super) async fn deliver(room: &Room, body: &[u8]) -> bool {
 }
 
 /// Sends it and opens what comes back. An envelope that the other side cannot open is sealed anew, once.
-pub(super) async fn tell(
+pub(in crate::enclave) async fn tell(
     room: &Room,
     way: &Way,
     (there, back): (Direction, Direction),
@@ -137,18 +139,18 @@ async fn opened(
 }
 
 /// Whether the relay says that a VASP is there.
-pub(super) async fn is_up(room: &Room) -> Vec<(String, bool)> {
-    let list: Result<Vec<super::wire::Vasp>, _> = room.relay_ask("/v1/vasps").await;
+pub(in crate::enclave) async fn is_up(room: &Room) -> Vec<(String, bool)> {
+    let list: Result<Vec<crate::enclave::wire::Vasp>, _> = room.relay_ask("/v1/vasps").await;
     list.unwrap_or_default().into_iter().map(|line| (line.vasp, line.health == "UP")).collect()
 }
 
 /// The JSON of a message of ours.
-pub(super) fn json_of<T: Serialize>(message: &T) -> Result<String, EnclaveFault> {
+pub(in crate::enclave) fn json_of<T: Serialize>(message: &T) -> Result<String, EnclaveFault> {
     serde_json::to_string(message).map_err(|e| EnclaveFault::Config(e.to_string()))
 }
 
 /// Data of a callback about a verification.
-pub(super) fn about(uuid: &str, mut data: Value) -> Value {
+pub(in crate::enclave) fn about(uuid: &str, mut data: Value) -> Value {
     if let Some(members) = data.as_object_mut() {
         members.insert("verificationUuid".to_owned(), Value::String(uuid.to_owned()));
     }

@@ -5,21 +5,21 @@ use ed25519_dalek::Signer;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::answer::plain_message;
-use super::backend::{CallbackKind, Transfer, TransferStatus};
-use super::database::{Role, Standing, Written};
-use super::letter::{Inquired, Report, SealedWord, Status, Taken, Told, binding, word_text};
-use super::outbox::{callback_about, wake};
-use super::parcel::{Letter, Trouble, known};
-use super::record::Outcome;
-use super::reports::{backend_status, check_reason, check_word, or_null};
-use super::room::{Room, entropy};
-use super::seal::{self, Direction, pad};
-use super::telling::{about, json_of};
-use super::wire::{Fate, Parcel};
+use crate::enclave::answer::plain_message;
+use crate::enclave::answering::parcel::{Letter, Trouble, known};
+use crate::enclave::backend::{CallbackKind, Transfer, TransferStatus};
+use crate::enclave::database::{Role, Standing, Written};
+use crate::enclave::record::Outcome;
+use crate::enclave::room::{Room, entropy};
+use crate::enclave::telling::outbox::{callback_about, wake};
+use crate::enclave::telling::reports::{backend_status, check_reason, check_word, or_null};
+use crate::enclave::telling::round::{about, json_of};
+use crate::enclave::wire::letter::{Inquired, Report, SealedWord, Status, Taken, Told, binding, word_text};
+use crate::enclave::wire::seal::{self, Direction, pad};
+use crate::enclave::wire::{Fate, Parcel};
 
 /// Takes a report or an inquiry from the relay. A report that comes again changes nothing and gets a receipt again.
-pub(super) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
+pub(in crate::enclave) async fn receive(room: &Room, parcel: &Parcel) -> Fate {
     let taken = match parcel.kind.as_str() {
         "report" => hear(room, parcel).await,
         "inquiry" => say(room, parcel).await,

@@ -4,19 +4,19 @@ use std::sync::PoisonError;
 
 use axum::http::Method;
 
-use super::EnclaveFault;
-use super::asking::Miss;
-use super::letter::is_uuid;
-use super::room::{CALL_TIME, Room};
-use super::seal::PublicKey;
-use super::wire::key::{KeyType, SignedKey};
-use super::wire::{KeyAsked, UuidsAsked, UuidsGiven};
+use crate::enclave::EnclaveFault;
+use crate::enclave::asking::round::Miss;
+use crate::enclave::room::{CALL_TIME, Room};
+use crate::enclave::wire::key::{KeyType, SignedKey};
+use crate::enclave::wire::letter::is_uuid;
+use crate::enclave::wire::seal::PublicKey;
+use crate::enclave::wire::{KeyAsked, UuidsAsked, UuidsGiven};
 use crate::withdrawal::VaspId;
 
 const UUIDS_AHEAD: usize = 32;
 
 /// The counterparty's key from the cache, while it is young. Its signature is checked all the same.
-pub(super) async fn cached_key(
+pub(in crate::enclave) async fn cached_key(
     room: &Room,
     vasp: VaspId,
     purpose: (KeyType, &str),
@@ -29,7 +29,11 @@ pub(super) async fn cached_key(
 }
 
 /// The counterparty's key: from the cache, otherwise asked for.
-pub(super) async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)) -> Result<PublicKey, Miss> {
+pub(in crate::enclave) async fn peer_key(
+    room: &Room,
+    vasp: VaspId,
+    purpose: (KeyType, &str),
+) -> Result<PublicKey, Miss> {
     let identity = room.peers.get(&vasp).ok_or(EnclaveFault::VaspUnknown(vasp))?;
     let now = (room.now)();
     if let Some(public) = cached_key(room, vasp, purpose).await? {
@@ -52,7 +56,7 @@ pub(super) async fn peer_key(room: &Room, vasp: VaspId, purpose: (KeyType, &str)
     Ok(public)
 }
 
-pub(super) async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
+pub(in crate::enclave) async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
     if let Some(uuid) = uuid_at_hand(room) {
         return Ok(uuid);
     }
@@ -63,6 +67,6 @@ pub(super) async fn fresh_uuid(room: &Room) -> Result<String, Miss> {
     uuid_at_hand(room).ok_or(Miss::Reply("the relay gave no uuid"))
 }
 
-pub(super) fn uuid_at_hand(room: &Room) -> Option<String> {
+pub(in crate::enclave) fn uuid_at_hand(room: &Room) -> Option<String> {
     room.uuids.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }

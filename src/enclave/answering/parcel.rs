@@ -3,18 +3,20 @@
 use data_encoding::BASE64;
 use ed25519_dalek::Signer;
 
-use super::EnclaveFault;
-use super::ivms::Text;
-use super::letter::{SealedRequest, binding, check_signature, identifier, is_uuid, request_text};
-use super::room::{Room, entropy};
-use super::seal::{self, Direction, Envelope, PublicKey, Suite, pad};
-use super::wire::Parcel;
-use super::wire::key::{KeyType, SignedKey};
+use crate::enclave::EnclaveFault;
+use crate::enclave::ivms::Text;
+use crate::enclave::room::{Room, entropy};
+use crate::enclave::wire::Parcel;
+use crate::enclave::wire::key::{KeyType, SignedKey};
+use crate::enclave::wire::letter::{
+    SealedRequest, binding, check_signature, identifier, is_uuid, request_text,
+};
+use crate::enclave::wire::seal::{self, Direction, Envelope, PublicKey, Suite, pad};
 use crate::withdrawal::VaspId;
 use zeroize::Zeroizing;
 
 /// Why a parcel gets no answer now.
-pub(super) enum Trouble {
+pub(in crate::enclave) enum Trouble {
     /// Never will.
     Refused(&'static str),
     /// Something broke here; it may be brought again.
@@ -28,16 +30,20 @@ impl<E: Into<EnclaveFault>> From<E> for Trouble {
 }
 
 /// A parcel that was opened, with its sender's signature verified.
-pub(super) struct Letter {
-    pub(super) from: VaspId,
-    pub(super) key_type: KeyType,
-    pub(super) asked: Text,
+pub(in crate::enclave) struct Letter {
+    pub(in crate::enclave) from: VaspId,
+    pub(in crate::enclave) key_type: KeyType,
+    pub(in crate::enclave) asked: Text,
     reply_key: SignedKey,
 }
 
 impl Letter {
     /// Opens a parcel that should go this way.
-    pub(super) async fn open(room: &Room, parcel: &Parcel, direction: Direction) -> Result<Self, Trouble> {
+    pub(in crate::enclave) async fn open(
+        room: &Room,
+        parcel: &Parcel,
+        direction: Direction,
+    ) -> Result<Self, Trouble> {
         let no = Trouble::Refused;
         let from = VaspId::parse(&parcel.from).map_err(|_| no("vasp_unknown"))?;
         let identity = room.peers.get(&from).ok_or(no("vasp_unknown"))?;
@@ -56,7 +62,12 @@ impl Letter {
     }
 
     /// The key to which the reply goes, if it is the sender's for this destination and uuid.
-    pub(super) fn reply_to(&self, room: &Room, destination: &str, uuid: &str) -> Result<PublicKey, Trouble> {
+    pub(in crate::enclave) fn reply_to(
+        &self,
+        room: &Room,
+        destination: &str,
+        uuid: &str,
+    ) -> Result<PublicKey, Trouble> {
         let identity = room.peers.get(&self.from).ok_or(Trouble::Refused("vasp_unknown"))?;
         let purpose = identifier(self.key_type, self.from, destination, uuid);
         let key = self.reply_key.verify(
@@ -71,7 +82,7 @@ impl Letter {
 }
 
 /// Seals something asked or told, under the own signature, with a key of one's own for the reply.
-pub(super) async fn sealed_letter(
+pub(in crate::enclave) async fn sealed_letter(
     room: &Room,
     (to, key): (VaspId, &PublicKey),
     (direction, key_type): (Direction, KeyType),
@@ -90,7 +101,7 @@ pub(super) async fn sealed_letter(
 }
 
 /// What of a parcel may be logged whoever wrote it: its uuid if it is one, and its sender's id if that is a peer's.
-pub(super) fn known<'a>(room: &Room, parcel: &'a Parcel) -> (Option<&'a str>, Option<u64>) {
+pub(in crate::enclave) fn known<'a>(room: &Room, parcel: &'a Parcel) -> (Option<&'a str>, Option<u64>) {
     let uuid = Some(parcel.uuid.as_str()).filter(|uuid| is_uuid(uuid));
     let from = VaspId::parse(&parcel.from).ok().filter(|from| room.peers.contains_key(from));
     (uuid, from.map(|from| from.0))

@@ -51,10 +51,10 @@ impl DataKey {
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) table: &'static str,
-    pub(super) column: &'static str,
-    pub(super) row: &'a str,
+pub(in crate::enclave) struct Place<'a> {
+    pub(in crate::enclave) table: &'static str,
+    pub(in crate::enclave) column: &'static str,
+    pub(in crate::enclave) row: &'a str,
 }
 
 impl Place<'_> {
@@ -69,11 +69,11 @@ impl Place<'_> {
 
 /// What a key is called in public: derived from it, and nothing to guess it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KeyId([u8; 4]);
+pub(in crate::enclave) struct KeyId([u8; 4]);
 
 impl KeyId {
     /// Its bytes, as they stand in every sealed column.
-    pub(super) const fn bytes(&self) -> &[u8; 4] {
+    pub(in crate::enclave) const fn bytes(&self) -> &[u8; 4] {
         &self.0
     }
 }
@@ -110,7 +110,7 @@ impl Sealer {
 }
 
 /// Seals columns with the current key, and opens what it or an older one has sealed.
-pub(super) struct Vault {
+pub(in crate::enclave) struct Vault {
     current: Sealer,
     old: Vec<Sealer>,
     fingerprint_key: Zeroizing<[u8; 64]>,
@@ -118,7 +118,7 @@ pub(super) struct Vault {
 
 impl Vault {
     /// Derives everything from the keys. The fingerprint key is the one of a database that begins with the current key.
-    pub(super) fn new(key: &DataKey) -> Result<Self, VaultFault> {
+    pub(in crate::enclave) fn new(key: &DataKey) -> Result<Self, VaultFault> {
         let old = std::iter::successors(key.old.as_deref(), |key| key.old.as_deref());
         Ok(Self {
             current: Sealer::new(&key.bytes)?,
@@ -128,7 +128,7 @@ impl Vault {
     }
 
     /// Encrypts a value for one place.
-    pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Vec<u8>, VaultFault> {
+    pub(in crate::enclave) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Vec<u8>, VaultFault> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| VaultFault::Entropy)?;
         let payload = Payload { msg: plain, aad: &place.bytes() };
@@ -138,7 +138,11 @@ impl Vault {
     }
 
     /// Decrypts a value from that place.
-    pub(super) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultFault> {
+    pub(in crate::enclave) fn open(
+        &self,
+        place: Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, VaultFault> {
         let unreadable = VaultFault::Unreadable(place.column);
         let (head, rest) = sealed.split_at_checked(HEAD_LEN).ok_or(unreadable)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN).ok_or(unreadable)?;
@@ -153,28 +157,28 @@ impl Vault {
     }
 
     /// The key that seals now.
-    pub(super) fn key_id(&self) -> KeyId {
+    pub(in crate::enclave) fn key_id(&self) -> KeyId {
         self.current.id
     }
 
     /// The public id of every key with what tells it from others, and nothing of it: a database keeps them in the clear.
-    pub(super) fn check_values(&self) -> impl Iterator<Item = (KeyId, &[u8; 32])> {
+    pub(in crate::enclave) fn check_values(&self) -> impl Iterator<Item = (KeyId, &[u8; 32])> {
         self.sealers().map(|sealer| (sealer.id, &*sealer.check_value))
     }
 
     /// The fingerprint key, for the database to keep sealed: it outlives every key that seals it, or a request asked again would
     /// seem another one.
-    pub(super) fn fingerprint_key(&self) -> &[u8; 64] {
+    pub(in crate::enclave) fn fingerprint_key(&self) -> &[u8; 64] {
         &self.fingerprint_key
     }
 
     /// Takes the fingerprint key that the database keeps.
-    pub(super) fn keep_fingerprint_key(&mut self, kept: &[u8; 64]) {
+    pub(in crate::enclave) fn keep_fingerprint_key(&mut self, kept: &[u8; 64]) {
         *self.fingerprint_key = *kept;
     }
 
     /// The keyed hash of a payload's canonical form: equal for equal content, and nothing to guess names against (law L2).
-    pub(super) fn fingerprint(&self, canonical: &str) -> [u8; 32] {
+    pub(in crate::enclave) fn fingerprint(&self, canonical: &str) -> [u8; 32] {
         let key = hmac::digest::Key::<Hmac<Sha256>>::from(*self.fingerprint_key);
         let mac = <Hmac<Sha256> as hmac::KeyInit>::new(&key);
         mac.chain_update(canonical.as_bytes()).finalize().into_bytes().into()

@@ -7,23 +7,23 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::EnclaveFault;
-use super::answer::{Decision, plain_message};
-use super::database::{Origin, Signed, Verification};
-use super::ivms::{Beneficiary, Text};
-use super::letter::{Asked, SealedReply, binding, check_signature, identifier};
-use super::parcel::sealed_letter;
-use super::peer::{cached_key, fresh_uuid, peer_key, uuid_at_hand};
-use super::room::{CALL_TIME, Room};
-use super::seal::{self, Direction, Envelope, PublicKey};
-use super::wire::client::CallFault;
-use super::wire::key::{KeyType, SKEW_MAX_S};
-use super::wire::{Fate, Parcel, plain_code};
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::{Decision, plain_message};
+use crate::enclave::answering::parcel::sealed_letter;
+use crate::enclave::asking::peer::{cached_key, fresh_uuid, peer_key, uuid_at_hand};
+use crate::enclave::database::{Origin, Signed, Verification};
+use crate::enclave::ivms::{Beneficiary, Text};
+use crate::enclave::room::{CALL_TIME, Room};
+use crate::enclave::wire::client::CallFault;
+use crate::enclave::wire::key::{KeyType, SKEW_MAX_S};
+use crate::enclave::wire::letter::{Asked, SealedReply, binding, check_signature, identifier};
+use crate::enclave::wire::seal::{self, Direction, Envelope, PublicKey};
+use crate::enclave::wire::{Fate, Parcel, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
 
 /// Why a try brought no answer. Holds codes only.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Miss {
+pub(in crate::enclave) enum Miss {
     /// The relay or the counterparty cannot be had now.
     #[error("{0}")]
     Call(#[from] CallFault),
@@ -32,7 +32,7 @@ pub(super) enum Miss {
     Refused(String),
     /// The counterparty's key is not believed.
     #[error("{0}")]
-    Key(#[from] super::wire::key::KeyRefused),
+    Key(#[from] crate::enclave::wire::key::KeyRefused),
     /// What came back is not an answer to what was asked.
     #[error("the reply is refused: {0}")]
     Reply(&'static str),
@@ -41,29 +41,29 @@ pub(super) enum Miss {
     Fault(#[from] EnclaveFault),
 }
 
-impl From<super::database::DatabaseFault> for Miss {
-    fn from(fault: super::database::DatabaseFault) -> Self {
+impl From<crate::enclave::database::DatabaseFault> for Miss {
+    fn from(fault: crate::enclave::database::DatabaseFault) -> Self {
         Self::Fault(fault.into())
     }
 }
 
 /// A reply that is believed.
-pub(super) struct Given {
-    pub(super) answer: Signed,
+pub(in crate::enclave) struct Given {
+    pub(in crate::enclave) answer: Signed,
     /// The whole reply, as it is kept.
-    pub(super) plain: Zeroizing<Vec<u8>>,
-    pub(super) decision: Decision,
-    pub(super) reason: String,
-    pub(super) message: Option<String>,
+    pub(in crate::enclave) plain: Zeroizing<Vec<u8>>,
+    pub(in crate::enclave) decision: Decision,
+    pub(in crate::enclave) reason: String,
+    pub(in crate::enclave) message: Option<String>,
     /// The beneficiary as its VASP knows it; empty if it was not given.
-    pub(super) beneficiary: Text,
+    pub(in crate::enclave) beneficiary: Text,
     /// Whether that one has the address that was asked about.
-    pub(super) matched: bool,
+    pub(in crate::enclave) matched: bool,
 }
 
 /// Sends the envelope (again) and reads what has become of it. What is refused, or an order's unreadable reply, is sealed anew, once
 /// in a try.
-pub(super) async fn exchange(room: &Room, v: &mut Verification) -> Result<Option<Given>, Miss> {
+pub(in crate::enclave) async fn exchange(room: &Room, v: &mut Verification) -> Result<Option<Given>, Miss> {
     let mut left = 2;
     loop {
         left -= 1;
@@ -150,7 +150,7 @@ fn envelope_text(envelope: &Envelope, key_type: KeyType) -> Result<String, Miss>
 
 /// Seals a verification that is not written down yet, if uuid and key are here: it is then written once instead of twice.
 /// Whatever is missing is fetched later, by [`exchange`].
-pub(super) async fn seal_at_hand(room: &Room, v: &mut Verification) {
+pub(in crate::enclave) async fn seal_at_hand(room: &Room, v: &mut Verification) {
     let (to, key_type) = (v.counterparty(), v.key_type);
     // A key for one verification is never here before its uuid was chosen.
     let purpose = identifier(key_type, to, &v.destination, "");
@@ -281,7 +281,7 @@ fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str) -> bo
 }
 
 /// Tells the relay that it need not keep the parcel; if that gets lost, the parcel expires there.
-pub(super) async fn forget(room: &Room, uuid: Option<&str>) {
+pub(in crate::enclave) async fn forget(room: &Room, uuid: Option<&str>) {
     if let Some(uuid) = uuid {
         let path = format!("/v1/verifications/{uuid}");
         let _ = room.relay::<_, Value>(Method::DELETE, &path, CALL_TIME, &Value::Null).await;

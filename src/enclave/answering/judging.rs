@@ -1,16 +1,16 @@
 //! Owns the verdict: what the own backend says of a request, and what of that may be signed.
 
-use super::answer::{Decision, Kind, Reason};
-use super::backend::{Question, Verdict};
-use super::ivms::{Beneficiary, Payload};
-use super::letter::Asked;
-use super::room::Room;
-use super::screen::Screening;
+use crate::enclave::answer::{Decision, Kind, Reason};
+use crate::enclave::backend::{Question, Verdict};
+use crate::enclave::ivms::{Beneficiary, Payload};
+use crate::enclave::room::Room;
+use crate::enclave::screen::Screening;
+use crate::enclave::wire::letter::Asked;
 use crate::evidence::answer::VerificationAnswer;
 use crate::withdrawal::Invalid;
 
 /// The verdict that may be signed; `None` if the backend takes longer than it may.
-pub(super) async fn verdict(
+pub(in crate::enclave) async fn verdict(
     room: &Room,
     (asked, draft): (&Asked, &VerificationAnswer),
     payload: Result<Option<Payload>, Invalid>,

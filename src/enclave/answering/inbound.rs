@@ -10,14 +10,14 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 
-use super::room::Room;
-use super::wire::key::SignedKey;
-use super::wire::signed::Denied;
-use super::wire::{BODY_LEN_MAX, Failure, Fate, KeyAsked, Parcel};
 use super::{beneficiary, told};
+use crate::enclave::room::Room;
+use crate::enclave::wire::key::SignedKey;
+use crate::enclave::wire::signed::Denied;
+use crate::enclave::wire::{BODY_LEN_MAX, Failure, Fate, KeyAsked, Parcel};
 
 /// The routes of `docs/relay.md`, "what an enclave serves".
-pub(super) fn router(room: Arc<Room>) -> Router {
+pub(in crate::enclave) fn router(room: Arc<Room>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/v1/inbound/keys", post(keys))

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::EnclaveFault;
-use super::answer::Reason;
-use super::asking::{Given, Miss, exchange, forget};
-use super::database::{Origin, Role, Settled, State, Verification};
-use super::outbox::{callback_of, wake};
-use super::room::Room;
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::Reason;
+use crate::enclave::asking::round::{Given, Miss, exchange, forget};
+use crate::enclave::database::{Origin, Role, Settled, State, Verification};
+use crate::enclave::room::Room;
+use crate::enclave::telling::outbox::{callback_of, wake};
 use crate::withdrawal::Seconds;
 
 const TICK: Duration = Duration::from_millis(500);
 
 /// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
-pub(super) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
+pub(in crate::enclave) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
     let mut trying = room.trying.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(done) = trying.get(key).filter(|done| done.has_changed().is_ok()) {
         return done.clone();
@@ -103,7 +103,7 @@ async fn put_off(room: &Room, v: &Verification, now: Seconds) -> Result<(), Encl
 }
 
 /// Takes up what is due, for ever.
-pub(super) async fn work(room: Arc<Room>) {
+pub(in crate::enclave) async fn work(room: Arc<Room>) {
     loop {
         let most = u32::try_from(room.limits.at_once_max).unwrap_or(u32::MAX);
         match room.db.verifications_due((room.now)(), most).await {

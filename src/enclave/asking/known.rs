@@ -5,16 +5,16 @@ use std::sync::{PoisonError, RwLock};
 
 use data_encoding::HEXLOWER;
 
-use super::database::Signed;
+use crate::enclave::database::Signed;
 
 /// How many answers are held; about 70 MB when full.
-pub(super) const KNOWN_MAX: usize = 100_000;
+pub(in crate::enclave) const KNOWN_MAX: usize = 100_000;
 
 type Digest = [u8; 32];
 
 /// What the memory says about a request digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(in crate::enclave) enum Known {
     /// The answer kept for it.
     Answer(String, [u8; 64]),
     /// There is none, in the database either.
@@ -24,7 +24,7 @@ pub(super) enum Known {
 }
 
 /// The newest answers by request digest.
-pub(super) struct Answers {
+pub(in crate::enclave) struct Answers {
     max: usize,
     held: RwLock<Held>,
 }
@@ -40,14 +40,14 @@ struct Held {
 
 impl Answers {
     /// Holds at most `max` of these answers, given newest first and all there are unless there are more than `max`.
-    pub(super) fn of(max: usize, newest_first: Vec<(String, Signed)>) -> Self {
+    pub(in crate::enclave) fn of(max: usize, newest_first: Vec<(String, Signed)>) -> Self {
         let this = Self { max, held: RwLock::default() };
         newest_first.into_iter().rev().for_each(|(digest, signed)| this.keep(&digest, &signed));
         this
     }
 
     /// Holds an answer that the database holds already, in place of an older one to the same digest.
-    pub(super) fn keep(&self, digest: &str, signed: &Signed) {
+    pub(in crate::enclave) fn keep(&self, digest: &str, signed: &Signed) {
         let Some(digest) = digest_of(digest) else { return };
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let answer = (signed.text.as_str().into(), signed.signature);
@@ -62,7 +62,7 @@ impl Answers {
     }
 
     /// What is known without the database.
-    pub(super) fn find(&self, digest: &str) -> Known {
+    pub(in crate::enclave) fn find(&self, digest: &str) -> Known {
         // No row is filed under anything but a digest.
         let Some(digest) = digest_of(digest) else { return Known::Nothing };
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);

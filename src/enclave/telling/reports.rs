@@ -4,31 +4,32 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::answer::{Decision, plain_message};
-use super::backend::{Transfer, TransferStatus};
-use super::database::{NewCommand, Role, Standing, Written};
-use super::door::{Tell, TellAsk};
-use super::letter::{Inquired, Report, Status, Told, is_uuid};
-use super::order::ErrorReport;
-use super::outbox::{REPORT, wake};
-use super::record::Outcome;
-use super::room::Room;
-use super::seal::Direction;
-use super::telling::{Outgoing, Way, json_of, tell};
-use super::{EnclaveFault, asking::Miss};
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::{Decision, plain_message};
+use crate::enclave::asking::order::ErrorReport;
+use crate::enclave::asking::round::Miss;
+use crate::enclave::backend::{Transfer, TransferStatus};
+use crate::enclave::database::{NewCommand, Role, Standing, Written};
+use crate::enclave::door::{Tell, TellAsk};
+use crate::enclave::record::Outcome;
+use crate::enclave::room::Room;
+use crate::enclave::telling::outbox::{REPORT, wake};
+use crate::enclave::telling::round::{Outgoing, Way, json_of, tell};
+use crate::enclave::wire::letter::{Inquired, Report, Status, Told, is_uuid};
+use crate::enclave::wire::seal::Direction;
 use crate::withdrawal::{Code, Invalid};
 
 /// Longest transaction hash and output index, in characters.
 const HASH_LEN_MAX: usize = 128;
 
 /// A verification by its uuid or by the digest of its withdrawal's request.
-pub(super) enum Of<'a> {
+pub(in crate::enclave) enum Of<'a> {
     Uuid(&'a str),
     Digest(&'a str),
 }
 
-/// See [`super::Enclave::report_tx`].
-pub(super) async fn report_tx(
+/// See [`crate::enclave::Enclave::report_tx`].
+pub(in crate::enclave) async fn report_tx(
     room: &Room,
     of: Of<'_>,
     hash: &str,
@@ -57,8 +58,12 @@ pub(super) async fn report_tx(
     Err(EnclaveFault::State("it is being reported about by others"))
 }
 
-/// See [`super::Enclave::report_error`].
-pub(super) async fn report_error(room: &Room, of: Of<'_>, error: &ErrorReport) -> Result<(), EnclaveFault> {
+/// See [`crate::enclave::Enclave::report_error`].
+pub(in crate::enclave) async fn report_error(
+    room: &Room,
+    of: Of<'_>,
+    error: &ErrorReport,
+) -> Result<(), EnclaveFault> {
     check_reason(&error.reason)?;
     let message = error.message.clone().filter(|message| !message.is_empty());
     let message = match message.map(|message| plain_message(message).ok_or_else(message_refused)) {
@@ -89,7 +94,7 @@ pub(super) async fn report_error(room: &Room, of: Of<'_>, error: &ErrorReport) -
 
 /// What the signer says of a withdrawal, by the digest of its request. It made one transaction and no other: one that somebody
 /// reported in its place, a replacement say, stays.
-pub(super) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFault> {
+pub(in crate::enclave) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFault> {
     let of = Of::Digest(&ask.request_digest);
     match &ask.tell {
         Tell::Tx { tx_hash, vout } => {
@@ -106,8 +111,8 @@ pub(super) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFau
     }
 }
 
-/// See [`super::Enclave::inquire`].
-pub(super) async fn inquire(room: &Room, uuid: &str) -> Result<Transfer, EnclaveFault> {
+/// See [`crate::enclave::Enclave::inquire`].
+pub(in crate::enclave) async fn inquire(room: &Room, uuid: &str) -> Result<Transfer, EnclaveFault> {
     let standing = room.db.standing(Role::Beneficiary, uuid).await?.ok_or(EnclaveFault::Unknown)?;
     let inquired = Inquired { uuid: standing.uuid.clone(), asked_at: (room.now)().0 };
     let asked = json_of(&inquired)?;
@@ -161,7 +166,7 @@ async fn status_of(room: &Room, standing: &Standing) -> Option<TransferStatus> {
 }
 
 /// What the own backend says of a transfer, within its time. In a task of its own, so that one that panics takes nothing with it.
-pub(super) async fn backend_status(room: &Room, uuid: &str) -> Option<Transfer> {
+pub(in crate::enclave) async fn backend_status(room: &Room, uuid: &str) -> Option<Transfer> {
     let (backend, time, uuid) = (room.backend.clone(), room.limits.account_time, uuid.to_owned());
     let asked = tokio::spawn(async move { timeout(time, backend.transaction_status(&uuid)).await });
     asked.await.ok()?.ok().flatten()
@@ -185,7 +190,7 @@ async fn write(
 }
 
 /// A transaction hash or an output's index: exactly as the node prints it, so only its shape is looked at.
-pub(super) fn check_word(field: &'static str, text: &str) -> Result<(), Invalid> {
+pub(in crate::enclave) fn check_word(field: &'static str, text: &str) -> Result<(), Invalid> {
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
     if text.is_empty() || text.len() > HASH_LEN_MAX || !text.bytes().all(plain) {
         let problem = format!("is not 1 to {HASH_LEN_MAX} printable characters");
@@ -200,7 +205,7 @@ pub(super) fn check_word(field: &'static str, text: &str) -> Result<(), Invalid>
 }
 
 /// A reason is a code, as it is in an answer.
-pub(super) fn check_reason(reason: &str) -> Result<(), Invalid> {
+pub(in crate::enclave) fn check_reason(reason: &str) -> Result<(), Invalid> {
     let code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     let good = reason.len() <= 64
         && reason.bytes().all(code)
@@ -218,6 +223,6 @@ fn message_refused() -> Invalid {
 }
 
 /// A JSON `null` for what is not there.
-pub(super) fn or_null(text: Option<&str>) -> Value {
+pub(in crate::enclave) fn or_null(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| Value::String(text.to_owned()))
 }

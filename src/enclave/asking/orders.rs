@@ -5,29 +5,32 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::EnclaveFault;
-use super::answer::{Kind, Reason};
-use super::asking::{Given, Miss, exchange, forget};
-use super::asset_info::AssetInfo;
-use super::database::{Origin, Role, Settled, Signed, State, Verification};
-use super::ivms::{Payload, are_required_codes};
-use super::letter::order_digest;
-use super::order::{AccountOrder, AccountReply, Ordered, UserOrder};
-use super::originator::check_bound;
-use super::outbox::{callback_of, wake};
-use super::peer::fresh_uuid;
-use super::record::Outcome;
-use super::room::Room;
-use super::screen::Screening;
-use super::trying::try_now;
-use super::wire::key::KeyType;
+use crate::enclave::EnclaveFault;
+use crate::enclave::answer::{Kind, Reason};
+use crate::enclave::asking::order::{AccountOrder, AccountReply, Ordered, UserOrder};
+use crate::enclave::asking::originator::check_bound;
+use crate::enclave::asking::peer::fresh_uuid;
+use crate::enclave::asking::round::{Given, Miss, exchange, forget};
+use crate::enclave::asking::trying::try_now;
+use crate::enclave::asset_info::AssetInfo;
+use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
+use crate::enclave::ivms::{Payload, are_required_codes};
+use crate::enclave::record::Outcome;
+use crate::enclave::room::Room;
+use crate::enclave::screen::Screening;
+use crate::enclave::telling::outbox::{callback_of, wake};
+use crate::enclave::wire::key::KeyType;
+use crate::enclave::wire::letter::order_digest;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
 
 /// An account is asked about without an amount; an answer has one, and this is it.
 const NO_AMOUNT: Amount = Amount::from_units(1);
 
-/// See [`super::Enclave::order_user`].
-pub(super) async fn order_user(room: &Arc<Room>, order: UserOrder) -> Result<Ordered, EnclaveFault> {
+/// See [`crate::enclave::Enclave::order_user`].
+pub(in crate::enclave) async fn order_user(
+    room: &Arc<Room>,
+    order: UserOrder,
+) -> Result<Ordered, EnclaveFault> {
     check_vasp(room, order.beneficiary_vasp)?;
     check_required(&order.required)?;
     order.asset_info.check_worth()?;
@@ -58,8 +61,8 @@ pub(super) async fn order_user(room: &Arc<Room>, order: UserOrder) -> Result<Ord
     Ok(Ordered { uuid, created_at: now })
 }
 
-/// See [`super::Enclave::order_account`].
-pub(super) async fn order_account(
+/// See [`crate::enclave::Enclave::order_account`].
+pub(in crate::enclave) async fn order_account(
     room: &Arc<Room>,
     order: AccountOrder,
 ) -> Result<AccountReply, EnclaveFault> {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::answer::{Decision, Reason};
-use super::asset_info::AssetInfo;
-use super::wire::key::KeyType;
+use crate::enclave::answer::{Decision, Reason};
+use crate::enclave::asset_info::AssetInfo;
+use crate::enclave::wire::key::KeyType;
 use crate::withdrawal::{Seconds, VaspId};
 
 /// An order to verify a person; the outcome comes later, by callback or by asking for the record.
@@ -17,7 +17,7 @@ pub struct UserOrder {
     pub beneficiary_vasp: VaspId,
     /// What is sent, and what it is worth.
     pub asset_info: AssetInfo,
-    /// Which parts of the beneficiary are needed, by the codes of [`super::ivms::REQUIRED_CODES`].
+    /// Which parts of the beneficiary are needed, by the codes of [`crate::enclave::ivms::REQUIRED_CODES`].
     pub required: Vec<String>,
     /// IVMS101 JSON with originator and beneficiary.
     pub payload: Zeroizing<Vec<u8>>,
