@@ -110,6 +110,7 @@ impl Enclave {
         let work = stop.clone().run_until_cancelled_owned(asking::trying::work(room.clone()));
         let tell = stop.clone().run_until_cancelled_owned(telling::outbox::work(room.clone()));
         let forget = stop.clone().run_until_cancelled_owned(retention::work(room.clone()));
+        let end_keys = stop.clone().run_until_cancelled_owned(retention::end_keys(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(asking::originator::register(room.clone()));
         let rescreen = stop.clone().run_until_cancelled_owned(room.clone().rescreen());
         let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
@@ -120,6 +121,7 @@ impl Enclave {
             tokio::spawn(async move { work.await.unwrap_or_default() }),
             tokio::spawn(async move { tell.await.unwrap_or_default() }),
             tokio::spawn(async move { forget.await.unwrap_or_default() }),
+            tokio::spawn(async move { end_keys.await.unwrap_or_default() }),
             tokio::spawn(async move { register.await.unwrap_or_default() }),
         ];
         Ok(Self { room, address, stop, tasks })

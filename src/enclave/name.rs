@@ -92,7 +92,7 @@ mod tests {
             .iter()
             .map(|(p, s)| Name { primary: text(p), secondary: (!s.is_empty()).then(|| text(s)) })
             .collect();
-        Person { is_legal: false, names }
+        Person { is_legal: false, names, phonetic: Vec::new() }
     }
 
     fn company(name: &str) -> Person {

@@ -39,10 +39,8 @@ const RESEAL_PAUSE: Duration = Duration::from_millis(20);
 /// How long it waits where that failed.
 const RESEAL_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long a key for one verification is kept, in seconds.
-const KEY_ONCE_S: u64 = 86_400;
-/// How many of them one peer may have made in that time.
-const KEYS_ONCE_MAX: u64 = 20_000;
+/// How many keys of a kind one peer may have made in a day.
+const KEYS_A_DAY_MAX: u64 = 20_000;
 
 pub(super) struct Room {
     pub(super) vasp: VaspId,
@@ -189,26 +187,31 @@ impl Room {
         purpose: (KeyType, &str),
         made_for: VaspId,
     ) -> Result<OwnKey, EnclaveFault> {
-        if let Some(key) = self.db.own_key(suite, purpose).await? {
+        let now = (self.now)();
+        if let Some(key) = self.db.own_key(suite, purpose, now).await? {
             return Ok(key);
         }
-        if purpose.0 == KeyType::PerVerification {
-            self.check_keys_once(made_for).await?;
-        }
+        self.check_keys_made(purpose.0, made_for, now).await?;
         let pair = KeyPair::derive(suite, &entropy()?);
         let name = key_id(&pair.public);
         let key = OwnKey { public: pair.public, private: pair.private };
-        self.db.own_key_insert(purpose, made_for, &name, &key, (self.now)()).await?;
+        self.db.own_key_insert(purpose, made_for, &name, &key, now).await?;
         // Somebody else may have been first; the one on disk counts.
-        Ok(self.db.own_key(suite, purpose).await?.unwrap_or(key))
+        Ok(self.db.own_key(suite, purpose, now).await?.unwrap_or(key))
     }
 
-    /// A key for one verification is of no use after a day; a peer may not have too many made until then.
-    async fn check_keys_once(&self, made_for: VaspId) -> Result<(), EnclaveFault> {
-        let since = Seconds((self.now)().0.saturating_sub(KEY_ONCE_S));
-        let waiting = self.db.own_keys_once(made_for, since).await?;
-        let too_many = made_for != self.vasp && waiting >= KEYS_ONCE_MAX;
-        if too_many { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
+    /// A peer, or a relay in its name, may not fill the disk with keys.
+    async fn check_keys_made(
+        &self,
+        key_type: KeyType,
+        made_for: VaspId,
+        now: Seconds,
+    ) -> Result<(), EnclaveFault> {
+        if made_for == self.vasp {
+            return Ok(());
+        }
+        let made = self.db.own_keys_made(key_type, made_for, now).await?;
+        if made >= KEYS_A_DAY_MAX { Err(EnclaveFault::QueueFull(made)) } else { Ok(()) }
     }
 
     /// A key of one's own with its signed statement.

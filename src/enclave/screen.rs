@@ -18,8 +18,10 @@ use super::ivms::{Name, Person};
 
 /// The largest file of a list, in bytes.
 const FILE_SIZE_MAX: u64 = 64 << 20;
-/// The most words of a name whose orders are looked at.
+/// The most words of a name that are looked at.
 const WORDS_MAX: usize = 12;
+/// The most words of a name whose every order is looked at (24 orders); of a longer one, each word comes first once.
+const EVERY_ORDER_MAX: usize = 4;
 
 /// Who and what is to be screened.
 pub struct Subject<'a> {
@@ -60,6 +62,9 @@ pub enum ListFault {
     /// It is larger than any list.
     #[error("the list `{0}` has more than {FILE_SIZE_MAX} bytes")]
     TooLarge(PathBuf),
+    /// It holds no entry: a download that failed looks like this.
+    #[error("the list `{0}` is empty")]
+    Empty(PathBuf),
     /// A line holds nothing that could be found.
     #[error("line {1} of the list `{0}` holds no letter and no digit")]
     Line(PathBuf, usize),
@@ -82,6 +87,12 @@ struct Known {
     addresses: HashSet<String>,
     names: HashSet<String>,
     read: Vec<(SystemTime, u64)>,
+}
+
+impl Known {
+    fn count(&self) -> usize {
+        self.addresses.len().saturating_add(self.names.len())
+    }
 }
 
 impl Lists {
@@ -127,7 +138,7 @@ impl Lists {
         if subject.addresses.iter().any(|address| known.addresses.contains(&fold_address(address))) {
             return Screening::AddressListed;
         }
-        let names = subject.persons.iter().flat_map(|person| &person.names);
+        let names = subject.persons.iter().flat_map(|person| person.names.iter().chain(&person.phonetic));
         if names.flat_map(spellings).any(|name| known.names.contains(&name)) {
             return Screening::NameListed;
         }
@@ -160,6 +171,7 @@ fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
             return Err(ListFault::TooLarge(path.clone()));
         }
         known.read.push(stamp);
+        let before = known.count();
         for (at, line) in std::fs::read_to_string(path).map_err(fault)?.lines().enumerate() {
             let entry = line.split('#').next().unwrap_or_default().trim();
             if entry.is_empty() {
@@ -176,6 +188,9 @@ fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
                 Kind::Addresses => known.addresses.extend(found),
                 Kind::Names => known.names.extend(found),
             }
+        }
+        if known.count() == before {
+            return Err(ListFault::Empty(path.clone()));
         }
     }
     Ok(known)
@@ -201,12 +216,29 @@ fn words(text: &str) -> Vec<String> {
     plain.split([' ', ',', '\t', '\u{3000}']).map(word).filter(|w| !w.is_empty()).collect()
 }
 
-/// The words written together, begun at each of them: `Kim Jong Un` and `Jong Un, Kim` meet.
+/// The words written together in their orders: `Kim Jong Un`, `Un Jong Kim` and `JongUn, Kim` meet.
 fn orders(words: &[String]) -> Vec<String> {
-    let words = words.get(..words.len().min(WORDS_MAX)).unwrap_or_default();
-    (0..words.len())
-        .map(|first| words.iter().cycle().skip(first).take(words.len()).map(String::as_str).collect())
-        .collect()
+    let words: Vec<&str> = words.iter().take(WORDS_MAX).map(String::as_str).collect();
+    if words.len() <= EVERY_ORDER_MAX {
+        return permutations(&words);
+    }
+    let mut sorted = words.clone();
+    sorted.sort_unstable();
+    let turned =
+        (0..words.len()).map(|first| words.iter().cycle().skip(first).take(words.len()).copied().collect());
+    turned.chain([sorted.concat()]).collect()
+}
+
+fn permutations(words: &[&str]) -> Vec<String> {
+    if words.len() < 2 {
+        return words.iter().map(|&word| word.to_owned()).collect();
+    }
+    let after = |first: usize, word: &str| {
+        let rest: Vec<&str> =
+            words.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, w)| *w).collect();
+        permutations(&rest).into_iter().map(move |end| format!("{word}{end}")).collect::<Vec<_>>()
+    };
+    words.iter().enumerate().flat_map(|(at, word)| after(at, word)).collect()
 }
 
 #[cfg(test)]
@@ -219,7 +251,7 @@ mod tests {
         let text = |t: &str| Text::new(t.to_owned());
         let name =
             Name { primary: text(primary), secondary: (!secondary.is_empty()).then(|| text(secondary)) };
-        Person { is_legal: false, names: vec![name] }
+        Person { is_legal: false, names: vec![name], phonetic: Vec::new() }
     }
 
     fn lists(dir: &Path, addresses: &str, names: &str) -> Lists {
@@ -241,8 +273,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lists = lists(
             dir.path(),
-            "",
-            "# a list\n\nPAK, Ju Song # one of them\n홍길동\nJosé Álvarez\n3M Trading Co.\n",
+            "bc1qlisted",
+            "# a list\n\nPAK, Ju Song # one of them\n홍길동\nJosé Álvarez\n3M Trading Co.\nEins Zwei Drei Vier Fünf\n",
         );
         for (primary, secondary) in [
             ("Pak", "Ju Song"),
@@ -252,12 +284,14 @@ mod tests {
             ("홍", "길동"),
             ("Jose", "Alvarez"),
             ("ÁLVAREZ", "JOSÉ"),
+            ("Pak", "Song Ju"),
+            ("Vier", "Drei Zwei Fünf Eins"),
             ("3M TRADING CO", ""),
         ] {
             assert_eq!(of_name(&lists, primary, secondary), Screening::NameListed, "{primary} {secondary}");
         }
         for (primary, secondary) in
-            [("Pak", "Ju"), ("Pak", "Song Ju"), ("홍", "길"), ("Taylor", "Robbins"), ("", "")]
+            [("Pak", "Ju"), ("Pak", "Song Jun"), ("홍", "길"), ("Taylor", "Robbins"), ("", "")]
         {
             assert_eq!(of_name(&lists, primary, secondary), Screening::Clear, "{primary} {secondary}");
         }
@@ -266,7 +300,7 @@ mod tests {
     #[test]
     fn a_listed_address_is_found_in_any_case_and_as_a_link() {
         let dir = tempfile::tempdir().unwrap();
-        let lists = lists(dir.path(), "bc1qlisted\n1BoatSLRHtKNngkdXEeobR76b53LETtpyT\n", "");
+        let lists = lists(dir.path(), "bc1qlisted\n1BoatSLRHtKNngkdXEeobR76b53LETtpyT\n", "Kim");
         for address in
             ["bc1qlisted", "BC1QLISTED", "bitcoin:bc1qlisted", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"]
         {
@@ -278,7 +312,7 @@ mod tests {
     #[test]
     fn a_changed_list_is_read_again_and_a_missing_one_clears_nobody() {
         let dir = tempfile::tempdir().unwrap();
-        let lists = lists(dir.path(), "bc1qone\n", "");
+        let lists = lists(dir.path(), "bc1qone\n", "Kim\n");
         assert_eq!(of_address(&lists, "bc1qtwo"), Screening::Clear);
         std::fs::write(dir.path().join("addresses"), "bc1qone\nbc1qtwo\n").unwrap();
         lists.refresh();
@@ -298,6 +332,8 @@ mod tests {
         assert!(matches!(Lists::open(&[], std::slice::from_ref(&path)), Err(ListFault::Read(..))));
         std::fs::write(&path, "Kim\n\n...\n").unwrap();
         assert!(matches!(Lists::open(&[], std::slice::from_ref(&path)), Err(ListFault::Line(_, 3))));
+        std::fs::write(&path, "# nobody\n\n").unwrap();
+        assert!(matches!(Lists::open(&[], std::slice::from_ref(&path)), Err(ListFault::Empty(_))));
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(matches!(Lists::open(&[], &[path]), Err(ListFault::Read(..))));
     }

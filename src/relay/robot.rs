@@ -206,7 +206,7 @@ fn person<'a>(is_legal: bool, names: impl IntoIterator<Item = &'a RobotName>) ->
         primary: text(&n.primary),
         secondary: (!n.secondary.is_empty()).then(|| text(&n.secondary)),
     };
-    Person { is_legal, names: names.into_iter().map(one).collect() }
+    Person { is_legal, names: names.into_iter().map(one).collect(), phonetic: Vec::new() }
 }
 
 #[cfg(test)]

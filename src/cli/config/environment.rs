@@ -49,7 +49,7 @@ use Form::{Level, List, Mode, Number, People, Port, Refused, Secret, Text, Truth
 
 const MILLISECONDS: &str = "write a whole number of milliseconds";
 const SQLITE: &str = "enclave.database names the SQLite file";
-const SCREENING: &str = "this module screens nobody: unset it, and screen in the backend's Verify User";
+const SCREENING: &str = "no outside screener is asked: unset it, and name lists in [enclave.screening], or screen in the backend's Verify User";
 
 /// Every variable, its field and its form.
 const VARIABLES: &[(&str, &str, Form)] = &[

@@ -20,7 +20,8 @@ pub(in crate::enclave) async fn verdict(
         Ok(Some(payload)) => payload.beneficiaries(),
         _ => Vec::new(),
     };
-    let exceeding = asked.asset_info.as_ref().is_some_and(|info| info.is_exceeding_threshold);
+    // A signer says no worth: who asks for a person's confirmation names the person.
+    let exceeding = asked.asset_info.as_ref().map_or(kind == Kind::User, |info| info.is_exceeding_threshold);
     let lack = || Verdict::denied(Reason::LackOfInformation);
     match payload {
         Err(_) => Some(lack()),

@@ -99,7 +99,11 @@ impl Database {
             );
             let query = query.bind(signed(now)).bind(id).bind(stuck);
             if let Some(row) = query.fetch_optional(&self.pool).await? {
-                fetched.push(self.read_command(id, &row)?);
+                match self.read_command(id, &row) {
+                    Ok(command) => fetched.push(command),
+                    // The rest must not wait for it; it is tried again, and found each time.
+                    Err(fault) => tracing::error!(command = id, %fault, "a command cannot be read"),
+                }
             }
         }
         Ok(fetched)

@@ -32,9 +32,9 @@ CREATE TABLE marks (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL
 ) STRICT;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 ";
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]

@@ -177,7 +177,7 @@ mod tests {
         assert!(matches!(open(&path, key(1)).await, Err(DatabaseFault::OtherKey(_))));
         let db = open(&path, key(2)).await.unwrap();
         assert_eq!(db.vault().fingerprint("x"), fingerprint);
-        let pair = db.own_key(Suite::X25519, (KeyType::PerAddress, "b")).await.unwrap().unwrap();
+        let pair = db.own_key(Suite::X25519, (KeyType::PerAddress, "b"), Seconds(1)).await.unwrap().unwrap();
         assert_eq!(pair.private.to_vec(), [7; 32]);
         assert!(!db.reseal_some().await.unwrap());
     }

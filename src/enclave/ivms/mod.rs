@@ -51,6 +51,8 @@ pub struct Person {
     pub is_legal: bool,
     /// Its names.
     pub names: Vec<Name>,
+    /// How they are pronounced: looked for on the sanctions lists, and never a match of its own.
+    pub phonetic: Vec<Name>,
 }
 
 impl Payload {
@@ -128,12 +130,12 @@ impl Payload {
 
     /// The originators with all their names.
     pub fn originators(&self) -> Vec<Person> {
-        self.root.member("originator").map(persons).unwrap_or_default()
+        self.root.member("originator").map(|party| persons(party, "originatorPersons")).unwrap_or_default()
     }
 
     /// The beneficiary's persons: one natural person, or a legal one and its representatives.
     pub fn beneficiaries(&self) -> Vec<Person> {
-        self.root.member("beneficiary").map(persons).unwrap_or_default()
+        self.root.member("beneficiary").map(|party| persons(party, "beneficiaryPersons")).unwrap_or_default()
     }
 }
 
@@ -162,7 +164,7 @@ impl Beneficiary {
 
     /// Its persons.
     pub fn persons(&self) -> Vec<Person> {
-        persons(&self.root)
+        persons(&self.root, "beneficiaryPersons")
     }
 }
 
@@ -177,8 +179,8 @@ fn account(party: &Element) -> Option<&str> {
     party.list("accountNumber").first().and_then(Element::as_text)
 }
 
-fn persons(party: &Element) -> Vec<Person> {
-    party.list("beneficiaryPersons").iter().filter_map(person).collect()
+fn persons(party: &Element, list: &str) -> Vec<Person> {
+    party.list(list).iter().filter_map(person).collect()
 }
 
 fn person(element: &Element) -> Option<Person> {
@@ -187,8 +189,9 @@ fn person(element: &Element) -> Option<Person> {
         None => (false, element.member("naturalPerson")?),
     };
     let all = of.member("name")?;
-    let names = ["nameIdentifier", "localNameIdentifier"].into_iter().flat_map(|list| all.list(list));
-    Some(Person { is_legal, names: names.filter_map(name).collect() })
+    let of_list = |list| all.list(list).iter().filter_map(name);
+    let names = ["nameIdentifier", "localNameIdentifier"].into_iter().flat_map(of_list).collect();
+    Some(Person { is_legal, names, phonetic: of_list("phoneticNameIdentifier").collect() })
 }
 
 fn name(element: &Element) -> Option<Name> {

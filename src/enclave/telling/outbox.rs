@@ -105,7 +105,15 @@ async fn tell(room: &Arc<Room>, command: Command) {
 }
 
 async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<(), EnclaveFault> {
+    let heard = match CallbackKind::ALL.into_iter().find(|kind| kind.as_str() == command.kind) {
+        Some(kind) => call_back(room, kind, command).await,
+        None => round::deliver(room, &command.body).await,
+    };
+    if heard {
+        return Ok(room.db.command_done(command.id, (room.now)()).await?);
+    }
     let now = (room.now)();
+    // Judged after the try: what waited while this enclave was off is told once at least.
     if now.since(command.created_at).is_some_and(|age| age >= room.limits.tell_s_max) {
         tracing::error!(
             command = command.id,
@@ -115,15 +123,8 @@ async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<(), EnclaveF
         );
         return Ok(room.db.command_failed(command.id, now).await?);
     }
-    let heard = match CallbackKind::ALL.into_iter().find(|kind| kind.as_str() == command.kind) {
-        Some(kind) => call_back(room, kind, command).await,
-        None => round::deliver(room, &command.body).await,
-    };
-    if heard {
-        return Ok(room.db.command_done(command.id, (room.now)()).await?);
-    }
     let pause = 1u64.checked_shl(command.tries.min(16)).unwrap_or(u64::MAX);
-    let until = (room.now)().plus(pause.min(room.limits.tell_pause_s_max.max(1)));
+    let until = now.plus(pause.min(room.limits.tell_pause_s_max.max(1)));
     Ok(room.db.command_put_off(command.id, command.tries.saturating_add(1), until).await?)
 }
 

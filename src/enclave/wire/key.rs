@@ -24,6 +24,9 @@ pub enum KeyType {
 }
 
 impl KeyType {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::PerVasp, Self::PerAddress, Self::PerVerification];
+
     /// The network's spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +38,7 @@ impl KeyType {
 
     /// Reads the network's spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::PerVasp, Self::PerAddress, Self::PerVerification].into_iter().find(|t| t.as_str() == text)
+        Self::ALL.into_iter().find(|t| t.as_str() == text)
     }
 }
 

@@ -199,32 +199,40 @@ async fn no_free_text_of_the_other_side_reaches_the_log() {
     assert!(!text.contains("Robbins"), "{text}");
 }
 
-/// Asks the robot's enclave for a key for one verification.
-async fn key_once(world: &World) -> Result<SignedKey, CallFault> {
+/// Asks the robot's enclave for a new key of that type.
+async fn new_key(world: &World, key_type: &str) -> Result<SignedKey, CallFault> {
+    let name = uuid::Uuid::new_v4();
+    let identifier = match key_type {
+        "PerAddress" => format!("{0}{0}", name.simple()),
+        _ => name.to_string(),
+    };
     let asked = KeyAsked {
         from: EXCHANGE.to_string(),
         to: ROBOT.to_string(),
-        key_type: "PerVerification".into(),
-        identifier: uuid::Uuid::new_v4().to_string(),
+        key_type: key_type.into(),
+        identifier,
         suites: vec![Suite::X25519.as_str().into()],
     };
     call(world, &as_relay(world), "/v1/inbound/keys", &asked).await
 }
 
 #[tokio::test]
-async fn a_peer_has_only_so_many_keys_made_and_they_do_not_stay_for_ever() {
+async fn a_peer_has_only_so_many_keys_made_in_a_day() {
     let world = World::without_relay().await;
     let robot = world.robot().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.database(ROBOT));
     let keys = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    let waiting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
-        INSERT INTO own_keys SELECT 'x', 'PerVerification', i, i, x'', x'', '1001', unixepoch() FROM n";
-    sqlx::raw_sql(waiting).execute(&keys).await.unwrap();
-    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
-    sqlx::raw_sql("UPDATE own_keys SET created_at = created_at - 86500").execute(&keys).await.unwrap();
-    key_once(&world).await.unwrap();
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM own_keys").fetch_one(&keys).await.unwrap();
-    assert_eq!(left, 1);
+    for key_type in ["PerVerification", "PerAddress"] {
+        new_key(&world, key_type).await.unwrap();
+        let made = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO own_keys \
+             SELECT 'x', '{key_type}', i, 0, '{key_type}' || i, x'', x'', '1001', unixepoch() FROM n"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(made)).execute(&keys).await.unwrap();
+        assert!(new_key(&world, key_type).await.is_err_and(|fault| fault.is("busy")), "{key_type}");
+        sqlx::raw_sql("UPDATE own_keys SET created_at = created_at - 86500").execute(&keys).await.unwrap();
+        new_key(&world, key_type).await.unwrap();
+    }
     robot.stop().await;
 }
 
@@ -249,7 +257,7 @@ async fn a_key_is_made_only_where_there_is_a_place() {
     settings.limits.at_once_max = 1;
     let mute = Arc::new(Mute(tokio::sync::Notify::new()));
     let robot = world.start(settings, mute.clone(), world.robot_address).await;
-    key_once(&world).await.unwrap();
+    new_key(&world, "PerVerification").await.unwrap();
     let exchange = Arc::new(world.exchange().await);
     let asking = exchange.clone();
     let asking =
@@ -261,7 +269,7 @@ async fn a_key_is_made_only_where_there_is_a_place() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
-    assert!(key_once(&world).await.is_err_and(|fault| fault.is("busy")));
+    assert!(new_key(&world, "PerVerification").await.is_err_and(|fault| fault.is("busy")));
     asking.abort();
     robot.stop().await;
 }

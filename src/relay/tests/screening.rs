@@ -19,10 +19,14 @@ impl Screener for Away {
 fn lists(world: &World, addresses: &str, names: &str) -> Arc<dyn Screener> {
     let file = |name: &str, content: &str| {
         let path = world.dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path
+        (!content.is_empty()).then(|| {
+            std::fs::write(&path, content).unwrap();
+            path
+        })
     };
-    Arc::new(Lists::open(&[file("addresses", addresses)], &[file("names", names)]).unwrap())
+    let (addresses, names) =
+        (Vec::from_iter(file("addresses", addresses)), Vec::from_iter(file("names", names)));
+    Arc::new(Lists::open(&addresses, &names).unwrap())
 }
 
 async fn exchange_with(world: &World, screener: Arc<dyn Screener>) -> Enclave {
@@ -66,12 +70,19 @@ async fn an_order_that_meets_a_list_is_denied_before_anybody_is_asked() {
 
 #[tokio::test]
 async fn a_beneficiary_vasp_denies_whom_its_own_list_names() {
+    denied_by_a_list("Robbins Taylor").await;
+}
+
+#[tokio::test]
+async fn a_beneficiary_vasp_denies_a_sender_whom_its_own_list_names() {
+    denied_by_a_list("HONG, Gildong").await;
+}
+
+async fn denied_by_a_list(name: &str) {
     let world = World::new().await;
     let backend = Lived::new(Robot::personas(CHECKED, UNCHECKED, COMPANY));
-    let settings = Settings {
-        screener: Some(lists(&world, "", "Robbins Taylor")),
-        ..world.settings(ROBOT, world.robot_address)
-    };
+    let settings =
+        Settings { screener: Some(lists(&world, "", name)), ..world.settings(ROBOT, world.robot_address) };
     let robot = world.start(settings, Arc::new(backend.clone()), world.robot_address).await;
     registered(&robot).await;
     let exchange = world.exchange().await;
