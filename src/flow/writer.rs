@@ -519,18 +519,20 @@ impl OwnScripts for super::ledger::Addresses {
     }
 }
 
-/// Reads the rows of stated coins that memory does not have: spent ones must never be taken for new.
+/// Reads the rows of stated coins that are spent already, or may be by a command of this very batch: they must never be
+/// taken for new.
 async fn prefetch_coins(
     journal: &Journal,
     ledger: &Ledger,
     batch: &[Command],
 ) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
     let stated = batch.iter().filter_map(|command| match command {
-        Command::State { statement, .. } => Some(statement::outpoints(statement.statement())),
+        Command::State { statement, .. } => {
+            Some(statement::unsure(&ledger.treasury.coins, statement.statement()))
+        }
         _ => None,
     });
-    let unknown = stated.flatten().filter(|outpoint| ledger.treasury.coins.coin(outpoint).is_none());
-    read_coins(journal, unknown.collect()).await
+    read_coins(journal, stated.flatten().collect()).await
 }
 
 /// The rows of these coins, as many as there are.
