@@ -201,7 +201,7 @@ fn prove_new(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::evidence::statement::StatedCoin;
+    use crate::evidence::statement::Coin as StatedCoin;
     use crate::withdrawal::{Network, ReservationId, Seconds};
 
     struct Nobody;
