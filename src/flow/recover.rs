@@ -1,7 +1,7 @@
 //! Recovery is the normal path: what the store holds is read, evidence is verified again, and whatever was under way is
 //! taken up by the very functions that a fresh request uses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, ScriptBuf};
@@ -37,7 +37,7 @@ pub struct Seen {
     addresses: Vec<AddressRow>,
     latest: Vec<StatementRow>,
     accepted: Option<StatementRow>,
-    undelivered: BTreeMap<String, StatementRow>,
+    undelivered: BTreeSet<String>,
     approvals: HashMap<String, Vec<ApprovalRow>>,
     registrations: Vec<(String, RegistrationRow)>,
     swept: Vec<String>,
@@ -72,7 +72,7 @@ impl Seen {
             (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
             (Table::Statement, "undelivered") => {
-                self.undelivered.insert(key.to_owned(), rows::read(key, content).map_err(bad)?);
+                self.undelivered.insert(key.to_owned());
             }
             (Table::Registration, _) => {
                 self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
@@ -116,11 +116,8 @@ pub async fn load(
         ledger.registrations.take_back(&context.trust, name, row)?;
     }
     load_facts(context, &mut ledger.treasury, seen.accepted.as_ref(), &seen.latest);
-    for (key, row) in &seen.undelivered {
-        if let Some(signed) = row.signed.signed_text() {
-            effects.push(Effect::Deliver(key.clone(), signed));
-        }
-    }
+    ledger.undelivered = seen.undelivered.len();
+    effects.extend(seen.undelivered.into_iter().map(Effect::Deliver));
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
         let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
         let Some(request) = request_of(context, &key, &row)? else {

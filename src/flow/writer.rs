@@ -27,6 +27,9 @@ use crate::withdrawal::{Amount, Krw, Organisation, Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
+/// How many statements may wait for the co-signer, of which memory holds the keys: two months of an observer who states
+/// every kind each three minutes.
+const UNDELIVERED_MAX: usize = 100_000;
 /// As many commands are not made to wait for more.
 const GATHER_ENOUGH: usize = 32;
 /// How long a busy writer waits for more commands before it commits.
@@ -246,7 +249,10 @@ impl Writer {
                 address::attested(ledger, turn, attested);
                 turn.tell(reply, Ok(()));
             }
-            Command::Delivered { keys } => ledger.delivered.extend(keys),
+            Command::Delivered { keys } => {
+                ledger.undelivered = ledger.undelivered.saturating_sub(keys.len());
+                ledger.delivered.extend(keys);
+            }
             Command::Finished { reservation, released } => {
                 treasury::finished(ledger, turn, reservation, released)
             }
@@ -281,6 +287,10 @@ impl Writer {
             );
             return Err(DeskError::Refused(finding));
         }
+        if self.ledger.undelivered >= UNDELIVERED_MAX {
+            let detail = format!("{UNDELIVERED_MAX} statements wait for the co-signer, which is the bound");
+            return Err(DeskError::nothing_happened(crate::withdrawal::Code::QueueFull, detail));
+        }
         let taking = Taking {
             asset: self.context.asset,
             band: self.context.band(),
@@ -290,12 +300,8 @@ impl Writer {
         };
         let log_index = statement::take(&mut self.ledger.treasury, &mut turn.draft, &taking, verified)
             .map_err(DeskError::Refused)?;
-        let signed = crate::desk::SignedText {
-            text: verified.text().to_owned(),
-            key_id: said.observer.clone(),
-            signature: *verified.signature(),
-        };
-        turn.effects.push(Effect::Deliver(statement::key(said), signed));
+        self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
+        turn.effects.push(Effect::Deliver(statement::key(said)));
         self.ledger.ripen_all();
         Ok(StatementReceipt { number: said.number, log_index })
     }
@@ -393,8 +399,8 @@ impl Writer {
                 Effect::Cosign(parcel) => {
                     let _ = self.hands.courier.send(Work::Cosign(parcel));
                 }
-                Effect::Deliver(key, statement) => {
-                    let _ = self.hands.courier.send(Work::Deliver(key, statement));
+                Effect::Deliver(key) => {
+                    let _ = self.hands.courier.send(Work::Deliver(key));
                 }
                 Effect::Clear(id) => self.clear(id),
                 Effect::Report => self.hands.reports.ring(),

@@ -230,3 +230,18 @@ async fn l10_a_statement_the_cosigner_refuses_stands_in_the_log_as_an_alarm() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_statements_that_waited_for_the_cosigner_go_in_messages_the_line_takes() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.cut();
+    // twenty megabytes of transactions, none of which pays this wallet
+    for _ in 0..24 {
+        let large = world.deposit(bitcoin::ScriptBuf::from_bytes(vec![0x6a; 390_000]), &[1_000]);
+        let Body::Coins { transactions, .. } = large else { unreachable!() };
+        world.state(Body::Coins { transactions, coins: Vec::new() }).await;
+    }
+    world.mend();
+    let paid = world.withdraw("r1", 2_000_000).await;
+    world.until(paid.id, |v| codes(v) == ["RELEASED"]).await;
+}

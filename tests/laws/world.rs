@@ -77,6 +77,9 @@ impl Default for Plan {
 /// The word on coins that nothing has changed.
 pub const NOTHING_NEW: Body = Body::Coins { transactions: Vec::new(), coins: Vec::new() };
 
+/// What the line between the parties takes in one message.
+const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// The line between signer and co-signer: it can be cut, and it remembers what was asked.
 #[derive(Default)]
 pub struct Tap {
@@ -118,7 +121,11 @@ impl CosignDesk for Tap {
         &self,
         statements: Vec<SignedText>,
     ) -> Result<Vec<Result<StatementReceipt, Finding>>, DeskError> {
-        self.there()?.submit_statements(statements).await
+        let there = self.there()?;
+        if statements.iter().map(|s| s.text.len()).sum::<usize>() > LINE_BYTES_MAX {
+            return Err(DeskError::nothing_happened(Code::CosignerUnreachable, "the message is too large"));
+        }
+        there.submit_statements(statements).await
     }
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         self.there()?.attest_addresses(orders).await
