@@ -87,6 +87,8 @@ pub struct Courier {
     /// Whether what the co-signer has witnessed was compared with the log as it was opened.
     is_compared: bool,
     cosigned_size: u64,
+    /// Whether the last cosignature did not hold, and people were told.
+    is_doubted: bool,
     /// Why the co-signer could not be asked the last time.
     silent: Option<Code>,
     parcels: VecDeque<Arc<Parcel>>,
@@ -117,6 +119,7 @@ impl Courier {
             known_size: 0,
             is_compared: false,
             cosigned_size: 0,
+            is_doubted: false,
             silent: None,
             parcels: VecDeque::new(),
             statements: BTreeSet::new(),
@@ -200,7 +203,7 @@ impl Courier {
                 self.known_size = size;
                 return Ok(());
             }
-            HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size),
+            HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size).await?,
         }
         self.settle(outcome.verdicts).await;
         Ok(())
@@ -303,8 +306,9 @@ impl Courier {
         Ok((order, Taken { note, size: head.size }))
     }
 
-    /// Keeps the cosignature, if it is one.
-    fn keep(&mut self, note: &str, line: &str, size: u64) {
+    /// Keeps the cosignature. One that does not hold is none: it is an alarm, what came with it counts for nothing, and the
+    /// question is asked again.
+    async fn keep(&mut self, note: &str, line: &str, size: u64) -> Result<(), DeskError> {
         let merged = VerifiedCheckpoint::open(note, self.log.key()).map_err(|e| e.to_string()).and_then(
             |checkpoint| {
                 let cosignature =
@@ -314,13 +318,24 @@ impl Courier {
         );
         match merged {
             Ok(note) => {
-                self.cosigned_size = size;
                 self.log.put_cosigned(size, note);
+                (self.known_size, self.cosigned_size) = (size, size);
+                self.is_doubted = false;
+                Ok(())
             }
-            Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
+            Err(problem) => Err(self.doubt(size, &problem).await),
         }
-        self.known_size = size;
-        self.cosigned_size = size;
+    }
+
+    /// Tells people, once for a row of them, of a cosignature that does not hold.
+    async fn doubt(&mut self, size: u64, problem: &str) -> DeskError {
+        let detail = format!("the co-signer's cosignature of {size} entries does not hold: {problem}");
+        if !std::mem::replace(&mut self.is_doubted, true) {
+            let finding = Finding::new(Code::EvidenceInvalid, detail.clone());
+            let about = ("origin", self.log.key().name().to_owned());
+            let _ = self.commands.send(Command::Alarm { about, finding }).await;
+        }
+        DeskError::may_have_happened(Code::EvidenceInvalid, detail)
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {

@@ -90,6 +90,8 @@ pub struct Tap {
     pub idle_heads: AtomicBool,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
+    /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
+    pub forge_heads: AtomicBool,
 }
 
 /// What a stolen co-signer makes of a signed PSBT.
@@ -149,6 +151,11 @@ impl CosignDesk for Tap {
         if self.lose.load(Ordering::Relaxed) {
             return Err(DeskError::may_have_happened(Code::CosignerUnreachable, "the answer was lost"));
         }
+        if let (true, HeadAnswer::Cosigned(line)) =
+            (self.forge_heads.load(Ordering::Relaxed), &mut outcome.head)
+        {
+            *line = forged(line);
+        }
         if let Some(corrupt) = &*self.corrupt.lock().unwrap() {
             for (_, verdict) in &mut outcome.verdicts {
                 if let ItemVerdict::Signed(psbt) = verdict {
@@ -161,6 +168,13 @@ impl CosignDesk for Tap {
     async fn recall(&self, reservations: Vec<ReservationId>) -> Result<Vec<Recalled>, DeskError> {
         self.there()?.recall(reservations).await
     }
+}
+
+/// A cosignature line with one character of its signature changed.
+fn forged(line: &str) -> String {
+    let at = line.trim_end().len() - 20;
+    let other = if &line[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{other}{}", &line[..at], &line[at + 1..])
 }
 
 /// What tests may do to the signer's enclave.
