@@ -89,6 +89,8 @@ pub struct Courier {
     cosigned_size: u64,
     /// Whether the last cosignature did not hold, and people were told.
     is_doubted: bool,
+    /// How many reservations the next question carries.
+    at_once: usize,
     /// Why the co-signer could not be asked the last time.
     silent: Option<Code>,
     parcels: VecDeque<Arc<Parcel>>,
@@ -120,6 +122,7 @@ impl Courier {
             is_compared: false,
             cosigned_size: 0,
             is_doubted: false,
+            at_once: PARCELS_MAX,
             silent: None,
             parcels: VecDeque::new(),
             statements: BTreeSet::new(),
@@ -143,6 +146,7 @@ impl Courier {
             }
             let went = self.go(idle).await;
             self.tell_change(&went);
+            self.single_out(&went);
             if let Err(fault) = went {
                 for parcel in &self.parcels {
                     let silent =
@@ -167,6 +171,21 @@ impl Courier {
             Err(fault) => {
                 warn!(code = %fault.code(), statements, reservations, "the co-signer cannot be asked: {fault}");
             }
+        }
+    }
+
+    /// A reservation that breaks the co-signer must not stop all others: after a fault of its own it is asked about one by
+    /// one, the next one first, and then again about more and more at once.
+    fn single_out(&mut self, went: &Result<(), DeskError>) {
+        match went {
+            Ok(()) => self.at_once = self.at_once.saturating_mul(2).min(PARCELS_MAX),
+            Err(fault) if fault.code() == Code::Internal => {
+                self.at_once = 1;
+                if let Some(first) = self.parcels.pop_front() {
+                    self.parcels.push_back(first);
+                }
+            }
+            Err(_) => {}
         }
     }
 
@@ -285,7 +304,7 @@ impl Courier {
         let old_size = self.known_size.min(head.size);
         let consistency = self.log.consistency(old_size, head.size).await?;
         let mut items = Vec::new();
-        for parcel in self.parcels.iter().take(PARCELS_MAX) {
+        for parcel in self.parcels.iter().take(self.at_once) {
             let inclusion = self.log.inclusion(parcel.row.log_index, head.size).await?;
             items.push(CosignItem {
                 reservation: parcel.reservation,
