@@ -392,10 +392,9 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         Some(_) => reserve::pick(context, ledger, open, &destination),
         None => Ok(None),
     };
-    let picked = match picked {
-        Ok(picked) => picked,
-        Err(finding) if finding.code == Code::HotFundsShort => return (Outcome::Held(vec![finding]), None),
-        Err(finding) => return (Outcome::Refused(vec![finding]), None),
+    let (picked, unpicked) = match picked {
+        Ok(picked) => (picked, None),
+        Err(finding) => (None, Some(finding)),
     };
     let own = ledger.addresses.is_own(destination.script_pubkey());
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
@@ -405,12 +404,26 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         Ok(facts) => judge(&context.policy, &facts),
         Err(finding) => Outcome::Held(vec![finding]),
     };
+    if let Some(finding) = unpicked {
+        return (without_coins(outcome, finding), None);
+    }
     if outcome == Outcome::Moving && ledger.sweep_is_pending() {
         let finding =
             Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
         return (Outcome::Held(vec![finding]), None);
     }
     (outcome, picked)
+}
+
+/// What is said where no coins can be picked. By a fee rate that is out of date nothing is refused: `judged`, the policy's
+/// word, then says what is missing. What broke on our own side is no reason to refuse either.
+fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
+    let is_stale = |found: &[Finding]| found.iter().any(|f| f.code == Code::FeeRateStale);
+    match judged {
+        Outcome::Held(found) if is_stale(&found) => Outcome::Held(found),
+        _ if matches!(finding.code, Code::HotFundsShort | Code::Internal) => Outcome::Held(vec![finding]),
+        _ => Outcome::Refused(vec![finding]),
+    }
 }
 
 /// What the signer sees of its wallet now.

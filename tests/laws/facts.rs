@@ -245,3 +245,43 @@ async fn l10_statements_that_waited_for_the_cosigner_go_in_messages_the_line_tak
     let paid = world.withdraw("r1", 2_000_000).await;
     world.until(paid.id, |v| codes(v) == ["RELEASED"]).await;
 }
+
+fn chain_at(fee_rate: u64) -> Body {
+    Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(fee_rate) }])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l08_a_fee_rate_below_what_is_relayed_pays_the_relay_floor() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    world.state(chain_at(100)).await;
+    let paid = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&paid), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l08_a_fee_rate_that_nobody_believes_is_no_fact() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    world.state(chain_at(10_000_001)).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_fee_rate_that_is_out_of_date_refuses_nobody() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    // far above the cap, and long ago
+    world.state(chain_at(150_000)).await;
+    world.later(2_000);
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+    let held = world.withdraw("r1", 2_000_000).await;
+    world.until(held.id, |v| codes(v) == ["FEE_RATE_STALE"]).await;
+    world.state_chain().await;
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_of_nothing_stops_no_withdrawal() {
+    let world = World::funded(Plan::default(), 1, 70 * COIN).await;
+    world.fund("c1", &[0]).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use wallet_policy::price::{Band, PriceTrack, Quote};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds};
 
+use crate::bitcoin::fee::{RATE_BELIEVED_MAX, RATE_FLOOR};
 use crate::evidence::statement::{Body, ChainFact, Statement, StatementKind};
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
 
@@ -57,8 +58,12 @@ impl Facts {
             }
             Body::Chain(chains) => {
                 let is_news = self.chain.is_none_or(|known| at >= known.at);
-                if let Some(chain) = chains.iter().find(|c| c.network == asset.network() && is_news) {
-                    self.chain = Some(Dated { value: *chain, at });
+                // A rate that nobody believes is no fact: the one before stands until it is out of date.
+                let is_fact = |c: &&ChainFact| c.network == asset.network() && c.fee_rate <= RATE_BELIEVED_MAX;
+                if let Some(chain) = chains.iter().find(is_fact).filter(|_| is_news) {
+                    // Below its floor a network relays nothing, however empty its blocks are.
+                    let fee_rate = chain.fee_rate.max(RATE_FLOOR);
+                    self.chain = Some(Dated { value: ChainFact { fee_rate, ..*chain }, at });
                 }
             }
             Body::Price(prices) => {
