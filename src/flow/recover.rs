@@ -10,6 +10,7 @@ use super::approve;
 use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
+use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{
     self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
@@ -35,8 +36,8 @@ pub struct Seen {
     reservations: Vec<(String, ReservationRow)>,
     coins: Vec<(String, CoinRow)>,
     addresses: Vec<AddressRow>,
-    latest: Vec<StatementRow>,
-    accepted: Option<StatementRow>,
+    latest: Vec<(StatementRow, Seconds)>,
+    accepted: Option<(StatementRow, Seconds)>,
     undelivered: BTreeSet<String>,
     approvals: HashMap<String, Vec<ApprovalRow>>,
     registrations: Vec<(String, RegistrationRow)>,
@@ -69,8 +70,12 @@ impl Seen {
                 self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
             }
             (Table::Address, _) => self.addresses.push(rows::read(key, content).map_err(bad)?),
-            (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
-            (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "latest") => {
+                self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
+            }
+            (Table::Statement, "accepted") => {
+                self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
+            }
             (Table::Statement, "undelivered") => {
                 self.undelivered.insert(key.to_owned());
             }
@@ -156,19 +161,21 @@ fn load_coins(ledger: &mut Ledger, coins: &[(String, CoinRow)]) -> Result<(), Jo
     Ok(())
 }
 
-/// Facts are verified again under the trust file of today; what no longer verifies is no fact.
+/// Facts are verified again under the trust file of today; what no longer verifies is no fact. A row's time is when it was
+/// heard.
 pub fn load_facts(
     context: &Context,
     treasury: &mut Treasury,
-    accepted: Option<&StatementRow>,
-    latest: &[StatementRow],
+    accepted: Option<&(StatementRow, Seconds)>,
+    latest: &[(StatementRow, Seconds)],
 ) {
     let band = context.band();
-    for row in accepted.into_iter().chain(latest) {
+    for (row, received) in accepted.into_iter().chain(latest) {
         let Some(signed) = row.signed.signed_text() else { continue };
         match VerifiedStatement::reverify(&signed.text, &signed.signature, &context.trust) {
             Ok(verified) => {
-                treasury.facts.take(verified.statement(), context.asset, band);
+                let said = verified.statement();
+                treasury.facts.take(said, heard_at(said.at, *received), context.asset, band);
             }
             Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
         }

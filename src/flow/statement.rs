@@ -9,6 +9,7 @@ use wallet_policy::price::Band;
 
 use super::ledger::Treasury;
 use super::ledger::coins::{Coin, CoinState, Coins};
+use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
 use crate::audit::EntryKind;
@@ -93,12 +94,13 @@ pub fn take(
         signature: data_encoding::HEXLOWER.encode(verified.signature()),
     };
     let content = rows::write(&StatementRow { signed });
-    let accepted = treasury.facts.take(statement, taking.asset, taking.band);
+    let at = heard_at(statement.at, draft.now());
+    let accepted = treasury.facts.take(statement, at, taking.asset, taking.band);
     if accepted {
-        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", statement.at, content.clone());
+        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", at, content.clone());
     }
-    draft.row(Table::Statement, latest_key(statement), "latest", statement.at, content.clone());
-    draft.row(Table::Statement, key(statement), taking.state, statement.at, content);
+    draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
+    draft.row(Table::Statement, key(statement), taking.state, at, content);
     if let Body::Position { swept, .. } = &statement.body {
         for txid in swept {
             let txid = Txid::from_byte_array(*txid).to_string();

@@ -224,6 +224,8 @@ pub fn answered(
         name_match,
     );
     match proved {
+        // A renewal that brings the answer we have is no news, and nothing is decided again for it.
+        Ok(clearance) if open.clearance.as_ref().is_some_and(|old| old.text() == clearance.text()) => return,
         Ok(clearance) => clear(open, turn, Passage::Cleared(clearance)),
         Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
             turn.effects.push(Effect::Clear(id));

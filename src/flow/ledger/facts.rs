@@ -9,12 +9,18 @@ use crate::bitcoin::fee::{RATE_BELIEVED_MAX, RATE_FLOOR};
 use crate::evidence::statement::{Body, ChainFact, Statement, StatementKind};
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
 
+/// The time of what was said, as it counts here: the older of the speaker's own time and the time of receipt. A speaker
+/// whose clock is ahead is believed, but nothing is younger for it.
+pub fn heard_at(said: Seconds, received: Seconds) -> Seconds {
+    said.min(received)
+}
+
 /// A fact and when it was stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated<T> {
     /// The fact.
     pub value: T,
-    /// When the observer says it was so.
+    /// When the observer says it was so, but never later than it was heard.
     pub at: Seconds,
 }
 
@@ -37,13 +43,12 @@ impl Facts {
         self.numbers.get(&(observer.to_owned(), kind)).copied()
     }
 
-    /// Takes a verified statement's number and facts. Coins are the caller's to record.
+    /// Takes a verified statement's number and facts. Coins are the caller's to record. `at` is what [`heard_at`] says.
     /// Returns whether a price was accepted as the price that stands.
-    pub fn take(&mut self, statement: &Statement, asset: Asset, band: Band) -> bool {
+    pub fn take(&mut self, statement: &Statement, at: Seconds, asset: Asset, band: Band) -> bool {
         let key = (statement.observer.clone(), statement.body.kind());
         let last = self.numbers.entry(key).or_insert(0);
         *last = (*last).max(statement.number);
-        let at = statement.at;
         match &statement.body {
             Body::Coins { .. } => {
                 let known = self.coins.entry(statement.observer.clone()).or_insert(at);
