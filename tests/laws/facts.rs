@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign::desk::*;
+use countersign::evidence::trust_file::TrustContent;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
 
@@ -348,4 +349,21 @@ async fn l03_the_same_answer_brought_again_is_not_written_again() {
     }
     assert_eq!(codes(&world.find(held.id).await), ["CLEARANCE_EXPIRED"]);
     assert_eq!(entries(&world, "cleared").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_cosigner_that_knows_no_tip_holds_until_it_hears_of_the_chain() {
+    let mut world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    // by the co-signer's copy of the trust file nobody may speak of the chain
+    let trusted = world.plan.trust.clone();
+    world.plan.trust.statement_keys[0].kinds.retain(|kind| kind != "chain");
+    world.plan.trust.version += 1;
+    world.restart_cosigner().await;
+    let held = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&held), ["COSIGNER_HOLDS"], "{:?}", held.outcome);
+    assert!(format!("{:?}", held.outcome).contains("FEE_RATE_STALE"), "{:?}", held.outcome);
+    world.plan.trust = TrustContent { version: trusted.version + 2, ..trusted };
+    world.restart_cosigner().await;
+    world.state_chain().await;
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
 }

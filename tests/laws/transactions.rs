@@ -111,8 +111,9 @@ async fn l16_only_sighash_all_and_only_this_wallet() {
         ),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.inputs[0].witness_utxo = None)),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.inputs[0].bip32_derivation.clear())),
+        // the co-signer's own tip may be out of date: it is no, and not for good
         (
-            "TRANSACTION_MISMATCH",
+            "FEE_RATE_STALE",
             Box::new(|p| p.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_height(300).unwrap()),
         ),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.unsigned_tx.input[0].sequence = bitcoin::Sequence::MAX)),
