@@ -21,7 +21,6 @@ use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
 use crate::evidence::NotProven;
-use crate::evidence::approval::Approval;
 use crate::evidence::{Clearance, Passage};
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
@@ -401,7 +400,7 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let own = ledger.addresses.is_own(destination.script_pubkey());
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
     let sight = sight(context, ledger, now);
-    let approvals: Vec<&Approval> = open.approvals.iter().filter(|a| now <= a.expires_at()).collect();
+    let approvals = approve::counting(context, open, now);
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
         Ok(facts) => judge(&context.policy, &facts),
         Err(finding) => Outcome::Held(vec![finding]),
@@ -504,13 +503,11 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
     }
     open.row.set_stage(Stage::Cleared);
     let detail = format!("{}: {}", finding.code, finding.detail);
-    // The co-signer has another policy by now than the approvals name: they are asked for anew.
-    let other_text = finding.code == Code::ApprovalInvalid && !open.approvals.is_empty();
-    if other_text {
-        open.approvals.clear();
-    }
-    let outcome = if is_hold || other_text {
-        Outcome::Held(vec![Finding::new(Code::CosignerHolds, detail)])
+    let outcome = if is_hold {
+        // Operators are shown what waits for them, whichever party misses their word.
+        let missing = Some(finding).filter(|f| f.code == Code::ApprovalRequired).cloned();
+        let held = std::iter::once(Finding::new(Code::CosignerHolds, detail)).chain(missing);
+        Outcome::Held(held.collect())
     } else {
         Outcome::Refused(vec![Finding::new(Code::CosignerRefused, detail)])
     };
