@@ -33,6 +33,8 @@ pub struct ClearAsk {
     pub request: WithdrawalRequest,
     /// Its value at our price.
     pub value: Option<Krw>,
+    /// Whether the exchange gave names: then the person is asked for, whether they are still at hand or not.
+    pub named: bool,
     /// The payload as the exchange gave it, where it is at hand.
     pub payload: Option<Zeroizing<Vec<u8>>>,
 }
@@ -58,7 +60,7 @@ impl Clearing {
     pub fn ask_of(&self, ask: &ClearAsk) -> VerifyAsk {
         let needed = self.context.needs_name(ask.value, ask.request.beneficiary_vasp, self.context.now());
         let below = needed == NameMatch::NotRequired;
-        let kind = if below && ask.payload.is_none() { Kind::Account } else { Kind::User };
+        let kind = if below && !ask.named { Kind::Account } else { Kind::User };
         VerifyAsk {
             request_text: ask.text.clone(),
             request_digest: ask.digest.clone(),

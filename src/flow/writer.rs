@@ -449,6 +449,7 @@ impl Writer {
             text: open.request.text().to_owned(),
             digest: open.row.digest.clone(),
             value: self.ledger.treasury.value(request.amount, self.context.asset),
+            named: open.row.payload != "-",
             request,
             payload: self.payloads.remove(&id).map(Payload::into_bytes),
         });
