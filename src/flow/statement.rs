@@ -221,7 +221,8 @@ mod tests {
     }
 
     fn stated(coins: &[Coin]) -> Statement {
-        let coin = |c: &Coin| StatedCoin { txid: *c.outpoint.txid.as_byte_array(), vout: 0, confirmations: 1 };
+        let coin =
+            |c: &Coin| StatedCoin { txid: *c.outpoint.txid.as_byte_array(), vout: 0, confirmations: 1 };
         let body = Body::Coins { transactions: Vec::new(), coins: coins.iter().map(coin).collect() };
         Statement { observer: "watcher".to_owned(), number: 1, after: 0, at: Seconds(1), body }
     }

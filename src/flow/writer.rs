@@ -81,8 +81,7 @@ impl Turn {
         // What the log cannot spell would fail this commit, and with the alarm kept every one after it.
         let spelled = |text: &str| text.chars().filter(|c| !c.is_control()).take(1_000).collect::<String>();
         let (about, detail) = (spelled(&name), spelled(&finding.detail));
-        self.draft
-            .entry(EntryKind::Alarm, &[("code", &finding.code), (field, &about), ("detail", &detail)]);
+        self.draft.entry(EntryKind::Alarm, &[("code", &finding.code), (field, &about), ("detail", &detail)]);
         self.alarms.push(((field, name), finding));
     }
 

@@ -389,9 +389,10 @@ async fn l21_an_alarm_outlives_a_commit_that_failed() {
     let request = world.request("r1", TAYLOR, 2_000_000);
     let (id, desk) = (WithdrawalId::of(&request.organisation, &request.request_id), world.desk());
     let order = order(&request, ("Robbins", "Taylor"));
-    let create = tokio::spawn(async move {
-        WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), order).await
-    });
+    let create =
+        tokio::spawn(
+            async move { WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), order).await },
+        );
     while asked.try_recv().is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
