@@ -62,7 +62,7 @@ pub struct Expectations<'a> {
     pub change_ready: Option<Arc<OwnScript>>,
     /// The bounds of the fee.
     pub caps: FeeCaps,
-    /// The height of the last block the party knows.
+    /// The height of the last block the party knows; zero where it knows none.
     pub tip_height: u32,
 }
 
@@ -105,8 +105,9 @@ fn check_frame(psbt: &Psbt, tip_height: u32) -> Result<(), CheckError> {
     let absolute::LockTime::Blocks(height) = transaction.lock_time else {
         return Err(CheckError::Frame("the lock time is a time, not a height"));
     };
-    if height.to_consensus_u32() > tip_height.saturating_add(LOCK_TIME_AHEAD_MAX) {
-        return Err(CheckError::Frame("the lock time lies ahead of the chain"));
+    let height = height.to_consensus_u32();
+    if height > tip_height.saturating_add(LOCK_TIME_AHEAD_MAX) {
+        return Err(CheckError::AheadOfTip { height, tip_height });
     }
     Ok(())
 }

@@ -71,6 +71,14 @@ pub enum CheckError {
     /// Something about the transaction as a whole.
     #[error("{0}")]
     Frame(&'static str),
+    /// It may enter no block that is near the party's own tip: the tip is out of date, or was never stated.
+    #[error("the lock time {height} lies ahead of the chain: the newest tip stated here is {tip_height}")]
+    AheadOfTip {
+        /// The lock time.
+        height: u32,
+        /// The party's own tip; zero where none was ever stated.
+        tip_height: u32,
+    },
     /// Something about one input.
     #[error("input {at} {problem}")]
     Input {
@@ -107,6 +115,7 @@ impl CheckError {
         match self {
             Self::Unreadable(invalid) => invalid.code,
             Self::Frame(_) | Self::PayeeUnpaid => Code::TransactionMismatch,
+            Self::AheadOfTip { .. } => Code::FeeRateStale,
             Self::Input { problem: InputProblem::Unknown | InputProblem::OtherWallet, .. } => {
                 Code::CoinUnknown
             }

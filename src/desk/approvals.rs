@@ -8,9 +8,9 @@ use crate::withdrawal::{Finding, Seconds, WithdrawalId};
 pub struct ApprovalGiven {
     /// The operator, as the trust file names the key.
     pub operator: String,
-    /// The group it counts for.
+    /// The groups the operator belongs to, separated by spaces.
     pub group: String,
-    /// When it was recorded.
+    /// When the withdrawal last changed: the approval was recorded then or before.
     pub at: Seconds,
 }
 

@@ -24,6 +24,7 @@ pub enum NameMatch {
 pub struct Clearance {
     answer: VerificationAnswer,
     withdrawal: WithdrawalId,
+    heard_at: Seconds,
     expires_at: Seconds,
     text: String,
     signature: [u8; 64],
@@ -32,7 +33,8 @@ pub struct Clearance {
 impl Clearance {
     /// The one door. The answer must be readable, signed by the active beneficiary VASP of the trust file, bound to
     /// this request in every field, say VERIFIED, be of a sufficient kind, and be neither from the future nor older
-    /// than `age_s_max`. An answer that was good and has grown old is CLEARANCE_EXPIRED, which is a hold.
+    /// than `age_s_max`. An answer that was good and has grown old is CLEARANCE_EXPIRED, which is a hold. Its age counts
+    /// from the older of its own time and `now`: by a VASP whose clock is a little ahead nothing clears for longer.
     pub fn from_answer(
         text: &str,
         signature: &[u8],
@@ -47,7 +49,8 @@ impl Clearance {
         check_signer(&answer, text, &signature, trust)?;
         check_binding(&answer, trust, request)?;
         check_result(&answer, name_match)?;
-        let expires_at = answer.answered_at.plus(age_s_max);
+        let heard_at = answer.answered_at.min(now);
+        let expires_at = heard_at.plus(age_s_max);
         if answer.answered_at > now.plus(SKEW_S_MAX) {
             let detail = format!("answered at {}, it is {now}", answer.answered_at);
             return Err(NotProven::refused(Code::EvidenceInvalid, detail));
@@ -55,7 +58,7 @@ impl Clearance {
         if now > expires_at {
             return Err(NotProven::refused(Code::ClearanceExpired, format!("it expired at {expires_at}")));
         }
-        Ok(Self { answer, withdrawal: request.id(), expires_at, text: text.to_owned(), signature })
+        Ok(Self { answer, withdrawal: request.id(), heard_at, expires_at, text: text.to_owned(), signature })
     }
 
     /// The withdrawal it clears, and no other.
@@ -71,6 +74,11 @@ impl Clearance {
     /// The verification's id; each is used up once.
     pub fn uuid(&self) -> Uuid {
         self.answer.uuid
+    }
+
+    /// From when on its age counts: the older of the answer's own time and the time it was proved here.
+    pub fn heard_at(&self) -> Seconds {
+        self.heard_at
     }
 
     /// The last second at which it clears.

@@ -88,6 +88,14 @@ impl Passage {
         }
     }
 
+    /// From when on the age of an answer counts here; nothing where there is none.
+    pub fn heard_at(&self) -> Option<Seconds> {
+        match self {
+            Self::Cleared(clearance) => Some(clearance.heard_at()),
+            Self::Exempt(_) => None,
+        }
+    }
+
     /// The verification's id; each is used up once. A registration exempts until it is removed.
     pub fn uuid(&self) -> Option<Uuid> {
         self.answer().map(|answer| answer.uuid)

@@ -51,7 +51,22 @@ pub fn take_up(context: &Context, open: &mut Open, now: Seconds) {
     }
 }
 
-/// Takes an operator's verified yes; the same person's second yes changes nothing.
+/// The yeses that count now: to the text as it is today. Where the co-signer has another policy than they name, they are
+/// asked for anew.
+pub fn counting<'a>(context: &Context, open: &'a Open, now: Seconds) -> Vec<&'a Approval> {
+    if open.approvals.is_empty() {
+        return Vec::new();
+    }
+    let Some(text) = text_of(context, open) else { return Vec::new() };
+    of_text(open, &text.render()).filter(|approval| now <= approval.expires_at()).collect()
+}
+
+fn of_text<'a>(open: &'a Open, text: &str) -> impl Iterator<Item = &'a Approval> {
+    let digest = crate::evidence::digest(text);
+    open.approvals.iter().filter(move |approval| *approval.digest() == digest)
+}
+
+/// Takes an operator's verified yes; the same person's second yes to the same text changes nothing.
 pub fn approve(
     ledger: &mut Ledger,
     turn: &mut Turn,
@@ -59,7 +74,8 @@ pub fn approve(
     approval: Approval,
 ) -> Result<(), DeskError> {
     let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
-    if open.approvals.iter().any(|known| known.person() == approval.person()) {
+    let is_same = |a: &Approval| a.person() == approval.person() && a.digest() == approval.digest();
+    if open.approvals.iter().any(is_same) {
         return Ok(());
     }
     let groups: Vec<&str> = approval.groups().iter().map(String::as_str).collect();
@@ -81,6 +97,7 @@ pub fn approve(
     };
     let key = format!("{id}/{}", approval.person());
     turn.draft.row(Table::Approval, key, "given", turn.draft.now(), rows::write(&row));
+    open.approvals.retain(|other| other.person() != approval.person());
     open.approvals.push(approval);
     open.updated_at = turn.draft.now();
     turn.changed.insert(id);
@@ -129,7 +146,8 @@ fn pending_of(context: &Context, open: &Open) -> Option<PendingApproval> {
         Outcome::Held(findings) => findings,
         Outcome::Moving | Outcome::Refused(_) | Outcome::Released => Vec::new(),
     };
-    let given = open.approvals.iter().map(|approval| ApprovalGiven {
+    let rendered = text.render();
+    let given = of_text(open, &rendered).map(|approval| ApprovalGiven {
         operator: approval.person().to_owned(),
         group: approval.groups().iter().cloned().collect::<Vec<_>>().join(" "),
         at: open.updated_at,
@@ -137,8 +155,8 @@ fn pending_of(context: &Context, open: &Open) -> Option<PendingApproval> {
     Some(PendingApproval {
         withdrawal: open.id,
         expires_at: text.expires_at,
-        text: text.render(),
         findings,
         given: given.collect(),
+        text: rendered,
     })
 }

@@ -13,6 +13,7 @@ use super::context::Context;
 use crate::desk::{DeskError, SignedText};
 use crate::enclave::{Door, EnclaveFault, Kind, LookAsk, Looked, VerifyAsk, VerifyReply};
 use crate::evidence::NameMatch;
+use crate::evidence::answer::parse_answer;
 use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
 /// How many verifications are asked about at once.
@@ -32,6 +33,8 @@ pub struct ClearAsk {
     pub request: WithdrawalRequest,
     /// Its value at our price.
     pub value: Option<Krw>,
+    /// Whether the exchange gave names: then the person is asked for, whether they are still at hand or not.
+    pub named: bool,
     /// The payload as the exchange gave it, where it is at hand.
     pub payload: Option<Zeroizing<Vec<u8>>>,
 }
@@ -57,7 +60,7 @@ impl Clearing {
     pub fn ask_of(&self, ask: &ClearAsk) -> VerifyAsk {
         let needed = self.context.needs_name(ask.value, ask.request.beneficiary_vasp, self.context.now());
         let below = needed == NameMatch::NotRequired;
-        let kind = if below && ask.payload.is_none() { Kind::Account } else { Kind::User };
+        let kind = if below && !ask.named { Kind::Account } else { Kind::User };
         VerifyAsk {
             request_text: ask.text.clone(),
             request_digest: ask.digest.clone(),
@@ -69,11 +72,20 @@ impl Clearing {
             kind,
             // Wiped by the door that takes it.
             payload: ask.payload.as_ref().map(|payload| payload.to_vec()),
-            // An answer that no longer clears is asked for again, under a new uuid.
-            fresh_since: Some(Seconds(
-                self.context.now().0.saturating_sub(self.context.settings.clearance_age_s_max),
-            )),
+            // An answer that no longer clears, by the evidence or by the policy, is asked for again, under a new uuid.
+            fresh_since: Some(Seconds(self.context.now().0.saturating_sub(self.age_s_max()))),
         }
+    }
+
+    fn age_s_max(&self) -> u64 {
+        self.context.settings.clearance_age_s_max.min(self.context.policy.settings().ages.clearance_s)
+    }
+
+    /// Whether an answer is too old to clear anything: another is under way, and is asked for with a pause.
+    fn is_old(&self, answer_text: &str) -> bool {
+        let answered_at = parse_answer(answer_text).ok().map(|answer| answer.answered_at);
+        let age = answered_at.and_then(|at| self.context.now().since(at));
+        age.is_some_and(|age| age > self.context.settings.clearance_age_s_max)
     }
 
     /// Asks once, for a caller who waits.
@@ -117,6 +129,7 @@ impl Clearing {
             let reply = self.verify(&ask).await;
             drop(place);
             match reply {
+                Ok(VerifyReply::Answered { answer_text, .. }) if self.is_old(&answer_text) => {}
                 Ok(VerifyReply::Answered { answer_text, signature }) => {
                     return Some(Command::Answered { id, answer: answer(&ask, answer_text, signature) });
                 }

@@ -2,17 +2,17 @@
 //!
 //! What is asked is asked again until it is answered: the same question gives the same bytes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tracing::{debug, error, info};
+use tracing::{error, info, warn};
 
 use super::Command;
 use super::context::Context;
 use super::finish::finish;
 use super::ledger::journal::{JournalFault, LogView};
-use super::ledger::rows::ReservationRow;
+use super::ledger::rows::{self, ReservationRow, StatementRow};
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
 use crate::bitcoin::build::Payee;
@@ -21,10 +21,13 @@ use crate::desk::{
     CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
 };
 use crate::keys::HotKey;
+use crate::store::{Store, Table};
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
+/// How many bytes of statements one call carries, unless one statement alone is longer: well below what the line takes.
+const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many transactions are finished before the writer is told of them.
 const FINISHED_AT_ONCE: usize = 8;
 
@@ -56,8 +59,8 @@ pub struct Parcel {
 pub enum Work {
     /// A reservation to be co-signed.
     Cosign(Box<Parcel>),
-    /// A statement to be delivered, by its key.
-    Deliver(String, SignedText),
+    /// A statement to be delivered, by the key of its row; it is read when it is sent.
+    Deliver(String),
 }
 
 /// The one who goes back and forth.
@@ -66,6 +69,8 @@ pub struct Courier {
     pub context: Arc<Context>,
     /// The signer's log.
     pub log: Arc<LogView>,
+    /// Where the statements are read that are to be delivered.
+    pub store: Arc<Store>,
     /// The other party.
     pub cosigner: Arc<dyn CosignDesk>,
     /// Key A.
@@ -82,16 +87,22 @@ pub struct Courier {
     /// Whether what the co-signer has witnessed was compared with the log as it was opened.
     is_compared: bool,
     cosigned_size: u64,
-    silent: bool,
+    /// Whether the last cosignature did not hold, and people were told.
+    is_doubted: bool,
+    /// How many reservations the next question carries.
+    at_once: usize,
+    /// Why the co-signer could not be asked the last time.
+    silent: Option<Code>,
     parcels: VecDeque<Arc<Parcel>>,
-    statements: VecDeque<(String, SignedText)>,
+    /// The keys of the statements that are to be delivered; each observer's and kind's stand in the order of their numbers.
+    statements: BTreeSet<String>,
 }
 
 impl Courier {
     /// A courier with nothing to carry yet.
     pub fn new(
         context: Arc<Context>,
-        log: Arc<LogView>,
+        (log, store): (Arc<LogView>, Arc<Store>),
         (cosigner, witness): (Arc<dyn CosignDesk>, WitnessKey),
         key: Arc<HotKey>,
         (commands, work): (mpsc::Sender<Command>, mpsc::UnboundedReceiver<Work>),
@@ -100,6 +111,7 @@ impl Courier {
         Self {
             context,
             log,
+            store,
             cosigner,
             key,
             commands,
@@ -109,9 +121,11 @@ impl Courier {
             known_size: 0,
             is_compared: false,
             cosigned_size: 0,
-            silent: false,
+            is_doubted: false,
+            at_once: PARCELS_MAX,
+            silent: None,
             parcels: VecDeque::new(),
-            statements: VecDeque::new(),
+            statements: BTreeSet::new(),
         }
     }
 
@@ -131,12 +145,9 @@ impl Courier {
                 self.take(work);
             }
             let went = self.go(idle).await;
-            if went.is_err() != self.silent {
-                self.silent = went.is_err();
-                info!(reachable = !self.silent, "the co-signer's line has changed");
-            }
+            self.tell_change(&went);
+            self.single_out(&went);
             if let Err(fault) = went {
-                debug!(code = %fault.code(), "the co-signer cannot be asked: {fault}");
                 for parcel in &self.parcels {
                     let silent =
                         Command::CosignerSilent { reservation: parcel.reservation, code: fault.code() };
@@ -147,6 +158,37 @@ impl Courier {
         }
     }
 
+    /// Says why the co-signer cannot be asked whenever the reason is another than before.
+    fn tell_change(&mut self, went: &Result<(), DeskError>) {
+        let code = went.as_ref().err().map(DeskError::code);
+        if code == self.silent {
+            return;
+        }
+        self.silent = code;
+        let (statements, reservations) = (self.statements.len(), self.parcels.len());
+        match went {
+            Ok(()) => info!("the co-signer can be asked again"),
+            Err(fault) => {
+                warn!(code = %fault.code(), statements, reservations, "the co-signer cannot be asked: {fault}");
+            }
+        }
+    }
+
+    /// A reservation that breaks the co-signer must not stop all others: after a fault of its own it is asked about one by
+    /// one, the next one first, and then again about more and more at once.
+    fn single_out(&mut self, went: &Result<(), DeskError>) {
+        match went {
+            Ok(()) => self.at_once = self.at_once.saturating_mul(2).min(PARCELS_MAX),
+            Err(fault) if fault.code() == Code::Internal => {
+                self.at_once = 1;
+                if let Some(first) = self.parcels.pop_front() {
+                    self.parcels.push_back(first);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
     fn take(&mut self, work: Work) {
         match work {
             Work::Cosign(parcel) => {
@@ -154,18 +196,24 @@ impl Courier {
                     self.parcels.push_back(Arc::from(parcel));
                 }
             }
-            Work::Deliver(key, statement) => self.statements.push_back((key, statement)),
+            Work::Deliver(key) => {
+                self.statements.insert(key);
+            }
         }
     }
 
     /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
     async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
-        self.deliver().await?;
         let news = idle && self.log.head().size != self.cosigned_size;
+        if self.parcels.is_empty() && self.statements.is_empty() && !news {
+            return Ok(());
+        }
+        // An older database that was put back is found out before anything else, however much is to be delivered.
+        self.compare().await?;
+        self.deliver().await?;
         if self.parcels.is_empty() && !news {
             return Ok(());
         }
-        self.compare().await?;
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
         let outcome = self.cosigner.countersign(order).await?;
         match outcome.head {
@@ -174,7 +222,7 @@ impl Courier {
                 self.known_size = size;
                 return Ok(());
             }
-            HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size),
+            HeadAnswer::Cosigned(line) => self.keep(&taken.note, &line, taken.size).await?,
         }
         self.settle(outcome.verdicts).await;
         Ok(())
@@ -196,13 +244,23 @@ impl Courier {
     }
 
     async fn deliver(&mut self) -> Result<(), DeskError> {
+        let mut most = PARCELS_MAX;
         while !self.statements.is_empty() {
-            let batch: Vec<_> = self.statements.iter().take(PARCELS_MAX).cloned().collect();
-            let texts = batch.iter().map(|(_, s)| s.clone()).collect();
-            let answers = self.cosigner.submit_statements(texts).await?;
+            let (batch, texts) = self.next_statements(most).await?;
+            let answers = match self.cosigner.submit_statements(texts).await {
+                Ok(answers) => answers,
+                // Something in it cannot be read over there: it is found by asking one by one, and holds up no other.
+                Err(DeskError::Invalid(_) | DeskError::Refused(_)) if batch.len() > 1 => {
+                    most = 1;
+                    continue;
+                }
+                Err(DeskError::Invalid(no)) => vec![Err(Finding::new(no.code, no.to_string()))],
+                Err(DeskError::Refused(no)) => vec![Err(no)],
+                Err(fault) => return Err(fault),
+            };
             let mut keys = Vec::with_capacity(batch.len());
-            for ((key, _), answer) in batch.into_iter().zip(answers) {
-                self.statements.pop_front();
+            for (key, answer) in batch.into_iter().zip(answers) {
+                self.statements.remove(&key);
                 // One out of order is one it has.
                 if let Some(finding) = answer.err().filter(|no| no.code != Code::StatementOutOfOrder) {
                     let detail = format!("the co-signer refused a statement: {}", finding.detail);
@@ -217,12 +275,36 @@ impl Courier {
         Ok(())
     }
 
+    /// The next statements to be delivered, by their keys: not more than one call should carry.
+    async fn next_statements(&mut self, most: usize) -> Result<(Vec<String>, Vec<SignedText>), DeskError> {
+        let (mut batch, mut texts, mut bytes) = (Vec::new(), Vec::new(), 0usize);
+        let next: Vec<String> = self.statements.iter().take(most).cloned().collect();
+        for key in next {
+            let row = self.store.row(Table::Statement, &key).await.map_err(JournalFault::from);
+            let row = row.map_err(|fault| fault.desk_error())?.filter(|row| row.state() == "undelivered");
+            let Some(row) = row else {
+                self.statements.remove(&key);
+                continue;
+            };
+            let unreadable = || JournalFault::Unreadable(key.clone()).desk_error();
+            let stored: StatementRow = rows::read(row.key(), row.content()).map_err(|_| unreadable())?;
+            let signed = stored.signed.signed_text().ok_or_else(unreadable)?;
+            bytes = bytes.saturating_add(signed.text.len());
+            if bytes > STATEMENT_BYTES_MAX && !batch.is_empty() {
+                break;
+            }
+            batch.push(key);
+            texts.push(signed);
+        }
+        Ok((batch, texts))
+    }
+
     async fn order(&self) -> Result<(CosignOrder, Taken), JournalFault> {
         let (head, note) = self.log.signed_head();
         let old_size = self.known_size.min(head.size);
         let consistency = self.log.consistency(old_size, head.size).await?;
         let mut items = Vec::new();
-        for parcel in self.parcels.iter().take(PARCELS_MAX) {
+        for parcel in self.parcels.iter().take(self.at_once) {
             let inclusion = self.log.inclusion(parcel.row.log_index, head.size).await?;
             items.push(CosignItem {
                 reservation: parcel.reservation,
@@ -243,8 +325,9 @@ impl Courier {
         Ok((order, Taken { note, size: head.size }))
     }
 
-    /// Keeps the cosignature, if it is one.
-    fn keep(&mut self, note: &str, line: &str, size: u64) {
+    /// Keeps the cosignature. One that does not hold is none: it is an alarm, what came with it counts for nothing, and the
+    /// question is asked again.
+    async fn keep(&mut self, note: &str, line: &str, size: u64) -> Result<(), DeskError> {
         let merged = VerifiedCheckpoint::open(note, self.log.key()).map_err(|e| e.to_string()).and_then(
             |checkpoint| {
                 let cosignature =
@@ -254,13 +337,24 @@ impl Courier {
         );
         match merged {
             Ok(note) => {
-                self.cosigned_size = size;
                 self.log.put_cosigned(size, note);
+                (self.known_size, self.cosigned_size) = (size, size);
+                self.is_doubted = false;
+                Ok(())
             }
-            Err(problem) => error!(code = %Code::EvidenceInvalid, "the cosignature does not hold: {problem}"),
+            Err(problem) => Err(self.doubt(size, &problem).await),
         }
-        self.known_size = size;
-        self.cosigned_size = size;
+    }
+
+    /// Tells people, once for a row of them, of a cosignature that does not hold.
+    async fn doubt(&mut self, size: u64, problem: &str) -> DeskError {
+        let detail = format!("the co-signer's cosignature of {size} entries does not hold: {problem}");
+        if !std::mem::replace(&mut self.is_doubted, true) {
+            let finding = Finding::new(Code::EvidenceInvalid, detail.clone());
+            let about = ("origin", self.log.key().name().to_owned());
+            let _ = self.commands.send(Command::Alarm { about, finding }).await;
+        }
+        DeskError::may_have_happened(Code::EvidenceInvalid, detail)
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {

@@ -171,6 +171,7 @@ impl SignerDesk {
             digest: data_encoding::HEXLOWER.encode(request.digest()),
             request: asked.clone(),
             value,
+            named: !order.ivms101.is_empty(),
             payload: (!order.ivms101.is_empty()).then(|| Zeroizing::new(order.ivms101.as_bytes().to_vec())),
         })
     }

@@ -112,7 +112,7 @@ impl Sight<'_> {
 
     /// An exemption does not grow old: it was found in force just now. The customer is our own, so the name is known.
     fn given(&self, clearance: &Passage) -> GivenClearance {
-        let at = clearance.answer().map_or(self.now, |answer| answer.answered_at);
+        let at = clearance.heard_at().unwrap_or(self.now);
         GivenClearance::Given {
             at: PolicySeconds(at.0),
             expires_at: PolicySeconds(clearance.expires_at().unwrap_or(self.now).plus(1).0),

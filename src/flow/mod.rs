@@ -268,6 +268,6 @@ pub enum Effect {
     Report,
     /// This one had ended before its counterparty verified it.
     ReportLate(WithdrawalId),
-    /// Take a statement to the co-signer.
-    Deliver(String, SignedText),
+    /// Take the statement of this row to the co-signer.
+    Deliver(String),
 }

@@ -1,7 +1,7 @@
 //! Recovery is the normal path: what the store holds is read, evidence is verified again, and whatever was under way is
 //! taken up by the very functions that a fresh request uses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, ScriptBuf};
@@ -10,6 +10,7 @@ use super::approve;
 use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
+use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{
     self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
@@ -35,9 +36,9 @@ pub struct Seen {
     reservations: Vec<(String, ReservationRow)>,
     coins: Vec<(String, CoinRow)>,
     addresses: Vec<AddressRow>,
-    latest: Vec<StatementRow>,
-    accepted: Option<StatementRow>,
-    undelivered: BTreeMap<String, StatementRow>,
+    latest: Vec<(StatementRow, Seconds)>,
+    accepted: Option<(StatementRow, Seconds)>,
+    undelivered: BTreeSet<String>,
     approvals: HashMap<String, Vec<ApprovalRow>>,
     registrations: Vec<(String, RegistrationRow)>,
     swept: Vec<String>,
@@ -69,10 +70,14 @@ impl Seen {
                 self.coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
             }
             (Table::Address, _) => self.addresses.push(rows::read(key, content).map_err(bad)?),
-            (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
-            (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "latest") => {
+                self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
+            }
+            (Table::Statement, "accepted") => {
+                self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
+            }
             (Table::Statement, "undelivered") => {
-                self.undelivered.insert(key.to_owned(), rows::read(key, content).map_err(bad)?);
+                self.undelivered.insert(key.to_owned());
             }
             (Table::Registration, _) => {
                 self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
@@ -116,11 +121,8 @@ pub async fn load(
         ledger.registrations.take_back(&context.trust, name, row)?;
     }
     load_facts(context, &mut ledger.treasury, seen.accepted.as_ref(), &seen.latest);
-    for (key, row) in &seen.undelivered {
-        if let Some(signed) = row.signed.signed_text() {
-            effects.push(Effect::Deliver(key.clone(), signed));
-        }
-    }
+    ledger.undelivered = seen.undelivered.len();
+    effects.extend(seen.undelivered.into_iter().map(Effect::Deliver));
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
         let approvals = seen.approvals.get(&key).map_or(&[][..], Vec::as_slice);
         let Some(request) = request_of(context, &key, &row)? else {
@@ -159,19 +161,21 @@ fn load_coins(ledger: &mut Ledger, coins: &[(String, CoinRow)]) -> Result<(), Jo
     Ok(())
 }
 
-/// Facts are verified again under the trust file of today; what no longer verifies is no fact.
+/// Facts are verified again under the trust file of today; what no longer verifies is no fact. A row's time is when it was
+/// heard.
 pub fn load_facts(
     context: &Context,
     treasury: &mut Treasury,
-    accepted: Option<&StatementRow>,
-    latest: &[StatementRow],
+    accepted: Option<&(StatementRow, Seconds)>,
+    latest: &[(StatementRow, Seconds)],
 ) {
     let band = context.band();
-    for row in accepted.into_iter().chain(latest) {
+    for (row, received) in accepted.into_iter().chain(latest) {
         let Some(signed) = row.signed.signed_text() else { continue };
         match VerifiedStatement::reverify(&signed.text, &signed.signature, &context.trust) {
             Ok(verified) => {
-                treasury.facts.take(verified.statement(), context.asset, band);
+                let said = verified.statement();
+                treasury.facts.take(said, heard_at(said.at, *received), context.asset, band);
             }
             Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
         }

@@ -127,7 +127,7 @@ impl Signer {
         let writer = Writer::new(context.clone(), (journal, ledger), (commanded, questioned), hands);
         let mut messenger = Courier::new(
             context.clone(),
-            log.clone(),
+            (log.clone(), reader.clone()),
             (cosigner.clone(), witness),
             hot_key,
             (commands.clone(), carried),

@@ -8,7 +8,8 @@ use ::bitcoin::{OutPoint, Script, Txid};
 use wallet_policy::price::Band;
 
 use super::ledger::Treasury;
-use super::ledger::coins::{Coin, CoinState};
+use super::ledger::coins::{Coin, CoinState, Coins};
+use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
 use crate::audit::EntryKind;
@@ -36,9 +37,15 @@ pub fn latest_key(statement: &Statement) -> String {
 /// The key of the row that holds the statement whose price stands.
 pub const ACCEPTED_PRICE: &str = "accepted/price";
 
-/// The coins a statement speaks of that a party does not have in memory: it must look for their rows first, so that
-/// what was spent is never taken for new.
-pub fn outpoints(statement: &Statement) -> Vec<OutPoint> {
+/// The coins whose rows a party must read before it takes a statement, so that what was spent is never taken for new:
+/// those it does not have in memory, and those it has reserved, which may be spent by the time the statement is taken.
+pub fn unsure(coins: &Coins, statement: &Statement) -> Vec<OutPoint> {
+    let is_free = |o: &OutPoint| coins.coin(o).is_some_and(|coin| coin.state == CoinState::Free);
+    outpoints(statement).into_iter().filter(|outpoint| !is_free(outpoint)).collect()
+}
+
+/// The coins a statement speaks of.
+fn outpoints(statement: &Statement) -> Vec<OutPoint> {
     match &statement.body {
         Body::Coins { coins, .. } => {
             coins.iter().map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout }).collect()
@@ -55,7 +62,7 @@ pub struct Taking<'a> {
     pub band: Band,
     /// The party's own scripts.
     pub scripts: &'a (dyn OwnScripts + Sync),
-    /// Rows of coins that are not in memory (spent ones), by outpoint.
+    /// Rows of the coins that [`unsure`] names, as many as there are, by outpoint.
     pub stored: &'a HashMap<OutPoint, CoinRow>,
     /// The state column of the statement's row.
     pub state: &'static str,
@@ -87,12 +94,13 @@ pub fn take(
         signature: data_encoding::HEXLOWER.encode(verified.signature()),
     };
     let content = rows::write(&StatementRow { signed });
-    let accepted = treasury.facts.take(statement, taking.asset, taking.band);
+    let at = heard_at(statement.at, draft.now());
+    let accepted = treasury.facts.take(statement, at, taking.asset, taking.band);
     if accepted {
-        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", statement.at, content.clone());
+        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", at, content.clone());
     }
-    draft.row(Table::Statement, latest_key(statement), "latest", statement.at, content.clone());
-    draft.row(Table::Statement, key(statement), taking.state, statement.at, content);
+    draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
+    draft.row(Table::Statement, key(statement), taking.state, at, content);
     if let Body::Position { swept, .. } = &statement.body {
         for txid in swept {
             let txid = Txid::from_byte_array(*txid).to_string();
@@ -189,4 +197,55 @@ fn prove_new(
         coinbase: proof.is_coinbase(),
         state: CoinState::Free,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::evidence::statement::Coin as StatedCoin;
+    use crate::withdrawal::{Network, ReservationId, Seconds};
+
+    struct Nobody;
+
+    impl OwnScripts for Nobody {
+        fn find(&self, _script: &Script) -> Option<(u32, u32)> {
+            None
+        }
+    }
+
+    fn coin(n: u8, state: CoinState) -> Coin {
+        let outpoint = OutPoint { txid: Txid::from_byte_array([n; 32]), vout: 0 };
+        let (branch, index, confirmations, chain_depth) = (0, 0, 1, 0);
+        Coin { outpoint, amount_sat: 100, branch, index, confirmations, chain_depth, coinbase: false, state }
+    }
+
+    fn stated(coins: &[Coin]) -> Statement {
+        let coin =
+            |c: &Coin| StatedCoin { txid: *c.outpoint.txid.as_byte_array(), vout: 0, confirmations: 1 };
+        let body = Body::Coins { transactions: Vec::new(), coins: coins.iter().map(coin).collect() };
+        Statement { observer: "watcher".to_owned(), number: 1, after: 0, at: Seconds(1), body }
+    }
+
+    #[test]
+    fn a_coin_spent_between_the_look_at_its_row_and_the_statement_stays_spent() {
+        let by = ReservationId::of_txid(&[7; 32]);
+        let (reserved, free) = (coin(1, CoinState::Reserved(by)), coin(2, CoinState::Free));
+        let mut treasury = Treasury { coins: Coins::new(1), ..Treasury::default() };
+        treasury.coins.put(reserved);
+        treasury.coins.put(free);
+        let statement = stated(&[reserved, free, coin(3, CoinState::Free)]);
+        // what the store has of the coins that are read before the batch is decided
+        let rows = [reserved, free].map(|coin| (coin.outpoint, CoinRow::of(&coin)));
+        let unsure = unsure(&treasury.coins, &statement);
+        let stored: HashMap<_, _> = rows.into_iter().filter(|(o, _)| unsure.contains(o)).collect();
+        // the command before it in the same batch brings both signatures
+        treasury.coins.set_state(&reserved.outpoint, CoinState::Spent(by));
+        let asset = Asset::Bitcoin(Network::Regtest);
+        let band = Band { move_bp_max: 0, settle_s: 0 };
+        let taking = Taking { asset, band, scripts: &Nobody, stored: &stored, state: "undelivered" };
+        let proved = prove(&treasury, &taking, &stated(&[reserved, free])).unwrap();
+        assert_eq!(proved.iter().map(|coin| coin.outpoint).collect::<Vec<_>>(), [free.outpoint]);
+        assert_eq!(prove(&treasury, &taking, &statement).unwrap_err().code, Code::CoinProofInvalid);
+    }
 }

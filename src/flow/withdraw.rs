@@ -21,7 +21,6 @@ use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
 use crate::evidence::NotProven;
-use crate::evidence::approval::Approval;
 use crate::evidence::{Clearance, Passage};
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
@@ -224,6 +223,8 @@ pub fn answered(
         name_match,
     );
     match proved {
+        // A renewal that brings the answer we have is no news, and nothing is decided again for it.
+        Ok(clearance) if open.clearance.as_ref().is_some_and(|old| old.text() == clearance.text()) => return,
         Ok(clearance) => clear(open, turn, Passage::Cleared(clearance)),
         Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
             turn.effects.push(Effect::Clear(id));
@@ -392,25 +393,38 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         Some(_) => reserve::pick(context, ledger, open, &destination),
         None => Ok(None),
     };
-    let picked = match picked {
-        Ok(picked) => picked,
-        Err(finding) if finding.code == Code::HotFundsShort => return (Outcome::Held(vec![finding]), None),
-        Err(finding) => return (Outcome::Refused(vec![finding]), None),
+    let (picked, unpicked) = match picked {
+        Ok(picked) => (picked, None),
+        Err(finding) => (None, Some(finding)),
     };
     let own = ledger.addresses.is_own(destination.script_pubkey());
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
     let sight = sight(context, ledger, now);
-    let approvals: Vec<&Approval> = open.approvals.iter().filter(|a| now <= a.expires_at()).collect();
+    let approvals = approve::counting(context, open, now);
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
         Ok(facts) => judge(&context.policy, &facts),
         Err(finding) => Outcome::Held(vec![finding]),
     };
+    if let Some(finding) = unpicked {
+        return (without_coins(outcome, finding), None);
+    }
     if outcome == Outcome::Moving && ledger.sweep_is_pending() {
         let finding =
             Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
         return (Outcome::Held(vec![finding]), None);
     }
     (outcome, picked)
+}
+
+/// What is said where no coins can be picked. By a fee rate that is out of date nothing is refused: `judged`, the policy's
+/// word, then says what is missing. What broke on our own side is no reason to refuse either.
+fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
+    let is_stale = |found: &[Finding]| found.iter().any(|f| f.code == Code::FeeRateStale);
+    match judged {
+        Outcome::Held(found) if is_stale(&found) => Outcome::Held(found),
+        _ if matches!(finding.code, Code::HotFundsShort | Code::Internal) => Outcome::Held(vec![finding]),
+        _ => Outcome::Refused(vec![finding]),
+    }
 }
 
 /// What the signer sees of its wallet now.
@@ -489,13 +503,11 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
     }
     open.row.set_stage(Stage::Cleared);
     let detail = format!("{}: {}", finding.code, finding.detail);
-    // The co-signer has another policy by now than the approvals name: they are asked for anew.
-    let other_text = finding.code == Code::ApprovalInvalid && !open.approvals.is_empty();
-    if other_text {
-        open.approvals.clear();
-    }
-    let outcome = if is_hold || other_text {
-        Outcome::Held(vec![Finding::new(Code::CosignerHolds, detail)])
+    let outcome = if is_hold {
+        // Operators are shown what waits for them, whichever party misses their word.
+        let missing = Some(finding).filter(|f| f.code == Code::ApprovalRequired).cloned();
+        let held = std::iter::once(Finding::new(Code::CosignerHolds, detail)).chain(missing);
+        Outcome::Held(held.collect())
     } else {
         Outcome::Refused(vec![Finding::new(Code::CosignerRefused, detail)])
     };

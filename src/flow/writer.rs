@@ -3,7 +3,7 @@
 //! What a caller is told is told after the commit. A commit that may or may not have happened is read back; until it
 //! is known, nothing else is decided.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ::bitcoin::OutPoint;
@@ -23,10 +23,15 @@ use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalVi
 use crate::evidence::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Krw, Organisation, Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Finding, Krw, Organisation, Outcome, WithdrawalId};
 
 /// The most commands one commit takes.
 pub const BATCH_MAX: usize = 128;
+/// How many statements may wait for the co-signer, of which memory holds the keys: two months of an observer who states
+/// every kind each three minutes.
+const UNDELIVERED_MAX: usize = 100_000;
+/// How many alarms wait for a store that does not take them.
+const ALARMS_MAX: usize = 1_024;
 /// As many commands are not made to wait for more.
 const GATHER_ENOUGH: usize = 32;
 /// How long a busy writer waits for more commands before it commits.
@@ -51,7 +56,12 @@ pub struct Turn {
     pub waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
     /// Rows of coins that were spent before.
     pub spent: HashMap<OutPoint, CoinRow>,
+    /// What people must look at: it is said once, so it is kept until it is written.
+    alarms: Vec<Alarm>,
 }
+
+/// Something that people must look at: about what, by the name of the log entry's field, and what is wrong.
+type Alarm = ((&'static str, String), Finding);
 
 impl Turn {
     fn new(draft: Draft, found: HashMap<WithdrawalId, Found>, spent: HashMap<OutPoint, CoinRow>) -> Self {
@@ -63,7 +73,16 @@ impl Turn {
             found,
             waiting: Vec::new(),
             spent,
+            alarms: Vec::new(),
         }
+    }
+
+    fn enter_alarm(&mut self, ((field, name), finding): Alarm) {
+        // What the log cannot spell would fail this commit, and with the alarm kept every one after it.
+        let spelled = |text: &str| text.chars().filter(|c| !c.is_control()).take(1_000).collect::<String>();
+        let (about, detail) = (spelled(&name), spelled(&finding.detail));
+        self.draft.entry(EntryKind::Alarm, &[("code", &finding.code), (field, &about), ("detail", &detail)]);
+        self.alarms.push(((field, name), finding));
     }
 
     /// Tells `value` to `to` once the batch is durable; a no is told as it is, after the commit that records it.
@@ -97,6 +116,8 @@ pub struct Writer {
     payloads: HashMap<WithdrawalId, Payload>,
     questions: mpsc::Receiver<Question>,
     was_busy: bool,
+    /// Alarms that are not written yet: the store did not take them.
+    alarms: VecDeque<Alarm>,
 }
 
 /// What readers ask of the ledger in memory.
@@ -132,7 +153,8 @@ impl Writer {
         hands: Hands,
     ) -> Self {
         let (waiters, payloads) = (HashMap::new(), HashMap::new());
-        Self { context, journal, ledger, commands, hands, waiters, payloads, questions, was_busy: false }
+        let (was_busy, alarms) = (false, VecDeque::new());
+        Self { context, journal, ledger, commands, hands, waiters, payloads, questions, was_busy, alarms }
     }
 
     /// Runs until every sender is gone; `effects` are those that a start takes up again.
@@ -140,7 +162,7 @@ impl Writer {
         self.act(effects);
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
-            let more = !self.ledger.ripe.is_empty();
+            let more = !self.ledger.ripe.is_empty() || !self.alarms.is_empty();
             tokio::select! {
                 biased;
                 Some(question) = self.questions.recv() => self.answer(question),
@@ -185,6 +207,7 @@ impl Writer {
         };
         let mut turn = Turn::new(self.journal.draft(self.context.now()), found, spent);
         withdraw::refuse_disowned(&mut self.ledger, &mut turn);
+        self.alarms.drain(..).for_each(|alarm| turn.enter_alarm(alarm));
         for command in batch.drain(..) {
             self.apply(command, &mut turn);
         }
@@ -246,19 +269,19 @@ impl Writer {
                 address::attested(ledger, turn, attested);
                 turn.tell(reply, Ok(()));
             }
-            Command::Delivered { keys } => ledger.delivered.extend(keys),
+            Command::Delivered { keys } => {
+                ledger.undelivered = ledger.undelivered.saturating_sub(keys.len());
+                ledger.delivered.extend(keys);
+            }
             Command::Finished { reservation, released } => {
                 treasury::finished(ledger, turn, reservation, released)
             }
             Command::CosignerRefused { reservation, finding, is_hold } => {
                 treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
             }
-            Command::Alarm { about: (field, name), finding } => {
-                error!(code = %finding.code, about = name, "{}", finding.detail);
-                turn.draft.entry(
-                    EntryKind::Alarm,
-                    &[("code", &finding.code), (field, &name), ("detail", &finding.detail)],
-                );
+            Command::Alarm { about, finding } => {
+                error!(code = %finding.code, about = about.1, "{}", finding.detail);
+                turn.enter_alarm((about, finding));
             }
             Command::CosignerSilent { reservation, code } => {
                 treasury::cosigner_silent(ledger, turn, reservation, code);
@@ -275,11 +298,15 @@ impl Writer {
         let said = verified.statement();
         let last = self.ledger.treasury.facts.last_number(&said.observer, said.body.kind());
         if last.is_some_and(|last| said.number <= last) {
-            let finding = crate::withdrawal::Finding::new(
+            let finding = Finding::new(
                 crate::withdrawal::Code::StatementOutOfOrder,
                 format!("number {} after {}", said.number, last.unwrap_or(0)),
             );
             return Err(DeskError::Refused(finding));
+        }
+        if self.ledger.undelivered >= UNDELIVERED_MAX {
+            let detail = format!("{UNDELIVERED_MAX} statements wait for the co-signer, which is the bound");
+            return Err(DeskError::nothing_happened(crate::withdrawal::Code::QueueFull, detail));
         }
         let taking = Taking {
             asset: self.context.asset,
@@ -290,12 +317,8 @@ impl Writer {
         };
         let log_index = statement::take(&mut self.ledger.treasury, &mut turn.draft, &taking, verified)
             .map_err(DeskError::Refused)?;
-        let signed = crate::desk::SignedText {
-            text: verified.text().to_owned(),
-            key_id: said.observer.clone(),
-            signature: *verified.signature(),
-        };
-        turn.effects.push(Effect::Deliver(statement::key(said), signed));
+        self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
+        turn.effects.push(Effect::Deliver(statement::key(said)));
         self.ledger.ripen_all();
         Ok(StatementReceipt { number: said.number, log_index })
     }
@@ -304,7 +327,7 @@ impl Writer {
         if !turn.draft.is_empty() {
             self.flush_delivered(&mut turn);
         }
-        let Turn { draft, effects, told, changed, found, waiting, .. } = turn;
+        let Turn { draft, effects, told, changed, found, waiting, alarms, .. } = turn;
         let done = if draft.is_empty() { Ok(()) } else { self.journal.commit(draft).await };
         match done {
             Ok(()) => {
@@ -318,9 +341,19 @@ impl Writer {
                 waiting.into_iter().for_each(|(_, reply, _)| {
                     let _ = reply.send(Err(fault.desk_error()));
                 });
+                alarms.into_iter().for_each(|alarm| self.keep_alarm(alarm));
                 self.reload(&fault).await;
             }
         }
+    }
+
+    /// Keeps an alarm for the next commit. Beyond the bound only the service's own log has it.
+    fn keep_alarm(&mut self, alarm: Alarm) {
+        if self.alarms.len() < ALARMS_MAX {
+            return self.alarms.push_back(alarm);
+        }
+        let ((_, about), finding) = alarm;
+        error!(code = %finding.code, about, "{ALARMS_MAX} alarms wait to be written, which is the bound: {}", finding.detail);
     }
 
     /// Marks delivered statements with the next commit: a commit for them alone is not worth its sync, and a statement
@@ -393,8 +426,8 @@ impl Writer {
                 Effect::Cosign(parcel) => {
                     let _ = self.hands.courier.send(Work::Cosign(parcel));
                 }
-                Effect::Deliver(key, statement) => {
-                    let _ = self.hands.courier.send(Work::Deliver(key, statement));
+                Effect::Deliver(key) => {
+                    let _ = self.hands.courier.send(Work::Deliver(key));
                 }
                 Effect::Clear(id) => self.clear(id),
                 Effect::Report => self.hands.reports.ring(),
@@ -415,6 +448,7 @@ impl Writer {
             text: open.request.text().to_owned(),
             digest: open.row.digest.clone(),
             value: self.ledger.treasury.value(request.amount, self.context.asset),
+            named: open.row.payload != "-",
             request,
             payload: self.payloads.remove(&id).map(Payload::into_bytes),
         });
@@ -480,7 +514,10 @@ impl Writer {
                 Err(again) => {
                     warn!(code = %again.code(), "the ledger cannot be read back yet: {again}");
                     while let Ok(command) = self.commands.try_recv() {
-                        command.refuse(nothing_written(fault));
+                        match command {
+                            Command::Alarm { about, finding } => self.keep_alarm((about, finding)),
+                            command => command.refuse(nothing_written(fault)),
+                        }
                     }
                     // Dropped, a question is answered: not now.
                     while self.questions.try_recv().is_ok() {}
@@ -519,18 +556,20 @@ impl OwnScripts for super::ledger::Addresses {
     }
 }
 
-/// Reads the rows of stated coins that memory does not have: spent ones must never be taken for new.
+/// Reads the rows of stated coins that are spent already, or may be by a command of this very batch: they must never be
+/// taken for new.
 async fn prefetch_coins(
     journal: &Journal,
     ledger: &Ledger,
     batch: &[Command],
 ) -> Result<HashMap<OutPoint, CoinRow>, JournalFault> {
     let stated = batch.iter().filter_map(|command| match command {
-        Command::State { statement, .. } => Some(statement::outpoints(statement.statement())),
+        Command::State { statement, .. } => {
+            Some(statement::unsure(&ledger.treasury.coins, statement.statement()))
+        }
         _ => None,
     });
-    let unknown = stated.flatten().filter(|outpoint| ledger.treasury.coins.coin(outpoint).is_none());
-    read_coins(journal, unknown.collect()).await
+    read_coins(journal, stated.flatten().collect()).await
 }
 
 /// The rows of these coins, as many as there are.

@@ -2,7 +2,7 @@
 
 use countersign::desk::*;
 use countersign::evidence::rejection::RejectionText;
-use countersign::evidence::trust_file::OperatorEntry;
+use countersign::evidence::trust_file::{OperatorEntry, TrustContent};
 use countersign::evidence::*;
 use countersign::withdrawal::*;
 
@@ -44,7 +44,7 @@ async fn l14_an_approval_counts_for_exactly_the_text_it_signed() {
         approval(&text.render(), KIM)
     };
     let cases: Vec<(&str, Vec<String>)> = vec![
-        ("APPROVAL_REQUIRED", vec![]),
+        ("", vec![]),
         // of another withdrawal, another fee cap, another policy on either side, another wallet, another end
         ("APPROVAL_INVALID", vec![approval(&text(&world, &other).render(), KIM)]),
         ("APPROVAL_INVALID", vec![changed(&|t| t.fee_max = Amount::from_sat(1))]),
@@ -60,20 +60,27 @@ async fn l14_an_approval_counts_for_exactly_the_text_it_signed() {
         ),
         ("OPERATOR_UNKNOWN", vec![approval(&true_text.render(), STRANGER)]),
         ("EVIDENCE_INVALID", vec!["no signature".to_owned()]),
-        ("APPROVAL_REQUIRED", vec![approval(&true_text.render(), LEE)]),
-        ("APPROVAL_REQUIRED", vec![approval(&true_text.render(), LEE), approval(&true_text.render(), LEE)]),
+        ("", vec![approval(&true_text.render(), LEE)]),
+        ("", vec![approval(&true_text.render(), LEE), approval(&true_text.render(), LEE)]),
     ];
-    for (at, (code, approvals)) in cases.into_iter().enumerate() {
+    // none of them counts, and the no says why
+    for (at, (why, approvals)) in cases.into_iter().enumerate() {
         let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![with(approvals)]).await;
-        assert_eq!(no(verdict), code, "case {at}");
+        let ItemVerdict::Refused(refusal) = verdict else { panic!("key B signed, case {at}") };
+        assert_eq!((refusal.finding.code, refusal.is_hold), (Code::ApprovalRequired, true), "case {at}");
+        assert!(refusal.finding.detail.contains(why), "case {at}: {}", refusal.finding.detail);
     }
     // a signer that names another policy of its own than the one that was approved
     thief.policy = "00".repeat(32);
     let good = with(vec![approval(&true_text.render(), KIM)]);
     let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![good.clone()]).await;
-    assert_eq!(no(verdict), "APPROVAL_INVALID");
+    assert_eq!(no(verdict), "APPROVAL_REQUIRED");
     thief.policy = world.policy_hash();
-    yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![good]).await);
+    // a good one beside bad ones is as good as alone
+    let mut beside = good.approvals.clone();
+    beside.insert(0, approval(&text(&world, &other).render(), LEE));
+    beside.insert(0, approval(&true_text.render(), STRANGER));
+    yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![with(beside)]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +99,7 @@ async fn l14_an_approval_that_expired_counts_no_more() {
     let payment = CosignPayment { approvals: vec![approval(&text.render(), KIM)], ..thief.payment(&request) };
     world.later(102);
     let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
-    assert_eq!(no(verdict), "APPROVAL_INVALID");
+    assert_eq!(no(verdict), "APPROVAL_REQUIRED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,5 +221,26 @@ async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_booked() {
     world.until(view.id, |v| codes(v) == ["COSIGNER_UNREACHABLE"]).await;
     assert_eq!(reject(view.id, request, LEE).await.unwrap_err().code(), Code::ApprovalInvalid);
     world.mend();
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_an_approval_that_only_the_cosigner_does_not_accept_is_waited_for_and_shown() {
+    let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    // the co-signer's copy of the trust file does not know kim's key
+    let trusted = world.plan.trust.clone();
+    world.plan.trust.operators[0].keys = vec![ssh_public(STRANGER)];
+    world.plan.trust.version += 1;
+    world.restart_cosigner().await;
+    let view = world.withdraw("r1", LARGE).await;
+    world.until(view.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    world.approve(view.id, KIM).await.unwrap();
+    let held = world.until(view.id, |v| codes(v) == ["COSIGNER_HOLDS", "APPROVAL_REQUIRED"]).await;
+    assert!(format!("{:?}", held.outcome).contains("OPERATOR_UNKNOWN"), "{:?}", held.outcome);
+    let pending = world.desk().pending(&caller(Role::Operator, "x"), page()).await.unwrap();
+    assert_eq!(pending.items.len(), 1);
+    // with the newer file it goes on by itself
+    world.plan.trust = TrustContent { version: trusted.version + 2, ..trusted };
+    world.restart_cosigner().await;
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
 }

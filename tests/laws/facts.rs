@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign::desk::*;
+use countersign::evidence::trust_file::TrustContent;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
 
@@ -229,4 +230,140 @@ async fn l10_a_statement_the_cosigner_refuses_stands_in_the_log_as_an_alarm() {
     while !world.leaves().await.iter().any(alarm) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_statements_that_waited_for_the_cosigner_go_in_messages_the_line_takes() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    world.cut();
+    // eight megabytes of transactions, none of which pays this wallet
+    for _ in 0..10 {
+        let large = world.deposit(bitcoin::ScriptBuf::from_bytes(vec![0x6a; 390_000]), &[1_000]);
+        let Body::Coins { transactions, .. } = large else { unreachable!() };
+        world.state(Body::Coins { transactions, coins: Vec::new() }).await;
+    }
+    world.mend();
+    let paid = world.withdraw("r1", 2_000_000).await;
+    world.until(paid.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+fn chain_at(fee_rate: u64) -> Body {
+    Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(fee_rate) }])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l08_a_fee_rate_below_what_is_relayed_pays_the_relay_floor() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    world.state(chain_at(100)).await;
+    let paid = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&paid), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l08_a_fee_rate_that_nobody_believes_is_no_fact() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    world.state(chain_at(10_000_001)).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_fee_rate_that_is_out_of_date_refuses_nobody() {
+    let world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    // far above the cap, and long ago
+    world.state(chain_at(150_000)).await;
+    world.later(2_000);
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+    let held = world.withdraw("r1", 2_000_000).await;
+    world.until(held.id, |v| codes(v) == ["FEE_RATE_STALE"]).await;
+    world.state_chain().await;
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_of_nothing_stops_no_withdrawal() {
+    let world = World::funded(Plan::default(), 1, 70 * COIN).await;
+    world.fund("c1", &[0]).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+}
+
+/// How many entries of that kind stand in the signer's log.
+async fn entries(world: &World, kind: &str) -> usize {
+    let wanted = format!(r#""kind":"{kind}""#);
+    world.leaves().await.iter().filter(|leaf| String::from_utf8_lossy(leaf).contains(&wanted)).count()
+}
+
+async fn funded_with(who: Who, seconds: i64) -> World {
+    let world = World::new(Plan::default()).await;
+    world.skew(who, seconds);
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(70 * COIN, &[]).await;
+    world.fund("c1", &[COIN; 3]).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_an_observer_whose_clock_is_a_little_ahead_is_heard_at_once() {
+    let mut world = funded_with(Who::Observer, 30).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+    world.restart_cosigner().await;
+    world.restart_signer().await;
+    assert_eq!(codes(&world.withdraw("r2", 2_000_000).await), ["RELEASED"]);
+    // and not for longer than if it had been right
+    world.later(1_801);
+    let held = world.withdraw("r3", 2_000_000).await;
+    world.until(held.id, |v| codes(v).contains(&"FEE_RATE_STALE")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_cosigner_whose_clock_is_a_little_behind_signs() {
+    let world = funded_with(Who::Cosigner, -5).await;
+    for n in 0..3 {
+        assert_eq!(codes(&world.withdraw(&format!("r{n}"), 2_000_000).await), ["RELEASED"]);
+    }
+    assert_eq!(entries(&world, "reservation_released").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_a_counterparty_whose_clock_is_a_little_ahead_clears_once_and_at_once() {
+    let world = funded_with(Who::Counterparty, 30).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+    assert_eq!(entries(&world, "cleared").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l03_the_same_answer_brought_again_is_not_written_again() {
+    let mut plan = Plan::default();
+    plan.signer_policy.ages.clearance_s = 30;
+    plan.cosigner_policy.ages.clearance_s = 30;
+    let world = World::funded(plan, 1, 70 * COIN).await;
+    // its answers are too old for the policy from the beginning
+    world.skew(Who::Counterparty, -50);
+    let held = world.withdraw("r1", 2_000_000).await;
+    world.until(held.id, |v| codes(v) == ["CLEARANCE_EXPIRED"]).await;
+    let asked = || world.ear.asked.load(std::sync::atomic::Ordering::Relaxed);
+    let before = asked();
+    while asked() < before + 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(codes(&world.find(held.id).await), ["CLEARANCE_EXPIRED"]);
+    assert_eq!(entries(&world, "cleared").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_cosigner_that_knows_no_tip_holds_until_it_hears_of_the_chain() {
+    let mut world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    // by the co-signer's copy of the trust file nobody may speak of the chain
+    let trusted = world.plan.trust.clone();
+    world.plan.trust.statement_keys[0].kinds.retain(|kind| kind != "chain");
+    world.plan.trust.version += 1;
+    world.restart_cosigner().await;
+    let held = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&held), ["COSIGNER_HOLDS"], "{:?}", held.outcome);
+    assert!(format!("{:?}", held.outcome).contains("FEE_RATE_STALE"), "{:?}", held.outcome);
+    world.plan.trust = TrustContent { version: trusted.version + 2, ..trusted };
+    world.restart_cosigner().await;
+    world.state_chain().await;
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
 }

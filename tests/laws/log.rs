@@ -1,5 +1,7 @@
 //! L21 to L23: nothing is signed that is not in the log, no past is rewritten, and no row is changed unseen.
 
+use std::sync::atomic::Ordering;
+
 use countersign::audit::{Entry, EntryKind, LogKey, Tree, VerifiedCheckpoint, WitnessKey};
 use countersign::desk::*;
 use countersign::flow::ledger::journal::Journal;
@@ -339,4 +341,74 @@ async fn l21_a_commit_of_unknown_outcome_is_settled_once_the_store_is_there_agai
     let mut draft = journal.draft(Seconds(3));
     draft.entry(EntryKind::Alarm, &[("code", &"INTERNAL"), ("detail", &"on it goes")]);
     journal.commit(draft).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l22_a_cosignature_of_the_head_that_does_not_hold_is_an_alarm_and_nothing_is_finished_under_it() {
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let alarms = async || {
+        let leaves = world.leaves().await;
+        let texts = leaves.iter().map(|leaf| String::from_utf8_lossy(leaf).into_owned());
+        texts.filter(|t| t.contains(r#""kind":"alarm""#) && t.contains("EVIDENCE_INVALID")).count()
+    };
+    world.tap.forge_heads.store(true, Ordering::Relaxed);
+    let asked = |world: &World| world.tap.orders.lock().unwrap().len();
+    let held = world.withdraw("r1", 2_000_000).await;
+    assert_eq!(codes(&held), ["EVIDENCE_INVALID"]);
+    // it is asked again and again, and told once
+    let before = asked(&world);
+    while asked(&world) < before + 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(codes(&world.find(held.id).await), ["EVIDENCE_INVALID"]);
+    assert_eq!(alarms().await, 1);
+    world.tap.forge_heads.store(false, Ordering::Relaxed);
+    world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
+    assert_eq!(alarms().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l21_an_alarm_outlives_a_commit_that_failed() {
+    use sqlx::{Connection, Executor};
+    let world = World::funded(Plan::default(), 3, 70 * COIN).await;
+    let url = format!("sqlite:{}", world.dir.path().join("signer.db").display());
+    let mut other = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    // the co-signer gives back nonsense, once, and at that moment the signer's store takes nothing any more
+    let (ask, asked) = std::sync::mpsc::channel::<()>();
+    let (locked, wait) = std::sync::mpsc::channel::<()>();
+    let (ask, wait) = (std::sync::Mutex::new(ask), std::sync::Mutex::new(wait));
+    let once = std::sync::atomic::AtomicBool::new(true);
+    world.tap.corrupt(move |psbt| {
+        if !once.swap(false, Ordering::Relaxed) {
+            return psbt;
+        }
+        ask.lock().unwrap().send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        vec![0]
+    });
+    let request = world.request("r1", TAYLOR, 2_000_000);
+    let (id, desk) = (WithdrawalId::of(&request.organisation, &request.request_id), world.desk());
+    let order = order(&request, ("Robbins", "Taylor"));
+    let create =
+        tokio::spawn(
+            async move { WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), order).await },
+        );
+    while asked.try_recv().is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    locked.send(()).unwrap();
+    // the signer waits five seconds for the lock, then its commit fails: whoever waits is told so
+    create.await.unwrap().unwrap_err();
+    other.execute("ROLLBACK").await.unwrap();
+    other.close().await.unwrap();
+    // the co-signer's second answer is right, and the first is not forgotten
+    world.until(id, |v| codes(v) == ["RELEASED"]).await;
+    let told = |leaf: &Vec<u8>| {
+        let text = String::from_utf8_lossy(leaf).into_owned();
+        text.contains(r#""kind":"alarm""#) && text.contains("reservation")
+    };
+    while !world.leaves().await.iter().any(told) {
+        tokio::task::yield_now().await;
+    }
 }

@@ -111,8 +111,9 @@ async fn l16_only_sighash_all_and_only_this_wallet() {
         ),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.inputs[0].witness_utxo = None)),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.inputs[0].bip32_derivation.clear())),
+        // the co-signer's own tip may be out of date: it is no, and not for good
         (
-            "TRANSACTION_MISMATCH",
+            "FEE_RATE_STALE",
             Box::new(|p| p.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_height(300).unwrap()),
         ),
         ("TRANSACTION_MISMATCH", Box::new(|p| p.unsigned_tx.input[0].sequence = bitcoin::Sequence::MAX)),
@@ -434,4 +435,39 @@ fn change_index(item: &CosignItem) -> u32 {
     let psbt = Psbt::deserialize(&item.psbt).unwrap();
     let change = psbt.outputs.iter().find_map(|o| o.bip32_derivation.values().next()).unwrap();
     u32::from(*change.1.as_ref().last().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_what_key_b_has_booked_and_cannot_sign_now_is_no_word_that_it_never_will() {
+    use countersign::audit::{EntryKind, LogKey};
+    use countersign::flow::ledger::journal::Journal;
+    use countersign::flow::ledger::rows::{self, CosignedRow};
+    use countersign::store::Table;
+    let (mut world, mut thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    let asked = world.request("r1", TAYLOR, 2_000_000);
+    let paid = thief.payment(&asked);
+    let loot = thief.book(&thief.plot(0, &[&asked]), vec![paid]);
+    yes(thief.ask_one(&world, &loot).await);
+    // its own copy of the transaction cannot be read any more
+    world.stop_cosigner();
+    let log = std::sync::Arc::new(identity(0xb, "log"));
+    let key = LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap();
+    let mut found = None;
+    let mut visit = |row: &countersign::store::Row| {
+        if row.table() == Table::SignedReservation {
+            found = Some((row.key().to_owned(), row.content().to_owned()));
+        }
+    };
+    let mut journal =
+        Journal::open(&world.store("cosigner"), &store_secret(0xb), key, log, &mut visit).await.unwrap();
+    let (name, content) = found.unwrap();
+    let row = CosignedRow { psbt: "00".to_owned(), ..rows::read(&name, &content).unwrap() };
+    let mut draft = journal.draft(world.now());
+    draft.entry(EntryKind::Alarm, &[("code", &Code::Internal)]);
+    draft.row(Table::SignedReservation, name, "signed", world.now(), rows::write(&row));
+    journal.commit(draft).await.unwrap();
+    drop(journal);
+    world.start_cosigner().await;
+    let fault = world.cosigner().countersign(thief.order(&[loot])).await.unwrap_err();
+    assert!(matches!(fault, DeskError::Fault { may_have_happened: true, .. }), "{fault:?}");
 }

@@ -367,3 +367,34 @@ fn name_of(path: &Path) -> String {
 fn has(bytes: &[u8], word: &str) -> bool {
     bytes.windows(word.len()).any(|at| at == word.as_bytes())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_a_crash_that_loses_the_names_does_not_make_do_without_them() {
+    let mut plan = Plan::default();
+    plan.settings.create_wait = std::time::Duration::from_millis(500);
+    let mut world = World::funded(plan, 2, 70 * COIN).await;
+    world.ear.slow.store(true, Ordering::Relaxed);
+    let request = world.request("r1", TAYLOR, SMALL);
+    let (desk, first) = (world.desk(), order(&request, ("Robbins", "Taylor")));
+    let create = tokio::spawn(async move {
+        let _ = WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), first).await;
+    });
+    while world.ear.asked.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // the names were in memory only, and the enclave never had them
+    world.stop_signer().await;
+    create.abort();
+    world.ear.slow.store(false, Ordering::Relaxed);
+    world.ear.asked.store(0, Ordering::Relaxed);
+    world.start_signer().await;
+    while world.ear.asked.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // the exchange asks again, with the names: it is the person that is verified
+    while codes(&world.ask(&request, ("Robbins", "Taylor")).await.unwrap()) != ["RELEASED"] {}
+    let cleared = world.leaves().await;
+    let cleared = cleared.iter().map(|leaf| String::from_utf8_lossy(leaf).into_owned());
+    let cleared: Vec<String> = cleared.filter(|t| t.contains(r#""kind":"cleared""#)).collect();
+    assert!(cleared.len() == 1 && cleared[0].contains(r#""clearance":"user""#), "{cleared:?}");
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,6 +77,9 @@ impl Default for Plan {
 /// The word on coins that nothing has changed.
 pub const NOTHING_NEW: Body = Body::Coins { transactions: Vec::new(), coins: Vec::new() };
 
+/// What the tap takes in one message: less than half of what the real line does.
+const LINE_BYTES_MAX: usize = 6 * 1024 * 1024;
+
 /// The line between signer and co-signer: it can be cut, and it remembers what was asked.
 #[derive(Default)]
 pub struct Tap {
@@ -87,6 +90,8 @@ pub struct Tap {
     pub idle_heads: AtomicBool,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
+    /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
+    pub forge_heads: AtomicBool,
 }
 
 /// What a stolen co-signer makes of a signed PSBT.
@@ -118,7 +123,11 @@ impl CosignDesk for Tap {
         &self,
         statements: Vec<SignedText>,
     ) -> Result<Vec<Result<StatementReceipt, Finding>>, DeskError> {
-        self.there()?.submit_statements(statements).await
+        let there = self.there()?;
+        if statements.iter().map(|s| s.text.len()).sum::<usize>() > LINE_BYTES_MAX {
+            return Err(DeskError::nothing_happened(Code::CosignerUnreachable, "the message is too large"));
+        }
+        there.submit_statements(statements).await
     }
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         self.there()?.attest_addresses(orders).await
@@ -142,6 +151,11 @@ impl CosignDesk for Tap {
         if self.lose.load(Ordering::Relaxed) {
             return Err(DeskError::may_have_happened(Code::CosignerUnreachable, "the answer was lost"));
         }
+        if let (true, HeadAnswer::Cosigned(line)) =
+            (self.forge_heads.load(Ordering::Relaxed), &mut outcome.head)
+        {
+            *line = forged(line);
+        }
         if let Some(corrupt) = &*self.corrupt.lock().unwrap() {
             for (_, verdict) in &mut outcome.verdicts {
                 if let ItemVerdict::Signed(psbt) = verdict {
@@ -156,6 +170,13 @@ impl CosignDesk for Tap {
     }
 }
 
+/// A cosignature line with one character of its signature changed.
+fn forged(line: &str) -> String {
+    let at = line.trim_end().len() - 20;
+    let other = if &line[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{other}{}", &line[..at], &line[at + 1..])
+}
+
 /// What tests may do to the signer's enclave.
 #[derive(Default)]
 pub struct Ear {
@@ -163,6 +184,8 @@ pub struct Ear {
     pub deaf: AtomicBool,
     /// No verification gets through; it is said to be pending.
     pub slow: AtomicBool,
+    /// How often a verification was asked about.
+    pub asked: AtomicUsize,
     /// What got through.
     pub heard: Mutex<Vec<TellAsk>>,
 }
@@ -176,6 +199,7 @@ impl Door for Listening {
     }
 
     fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
+        self.1.asked.fetch_add(1, Ordering::Relaxed);
         if self.1.slow.load(Ordering::Relaxed) {
             return Box::pin(async { Ok(VerifyReply::Pending) });
         }
@@ -204,6 +228,15 @@ pub struct Papers {
     pub key: Vec<u8>,
 }
 
+/// Who has a clock of its own.
+#[derive(Clone, Copy)]
+pub enum Who {
+    Signer,
+    Cosigner,
+    Observer,
+    Counterparty,
+}
+
 pub struct World {
     pub dir: tempfile::TempDir,
     pub plan: Plan,
@@ -212,6 +245,8 @@ pub struct World {
     pub signer: Option<Signer>,
     pub cosigner: Option<Arc<Cosigner>>,
     ahead: Arc<AtomicU64>,
+    /// How far each one's own clock is ahead of the world's, in seconds.
+    skews: [Arc<AtomicI64>; 4],
     ca: Issuer<'static, KeyPair>,
     ca_certificate: CertificateDer<'static>,
     roots: RootCertStore,
@@ -247,6 +282,7 @@ impl World {
             signer: None,
             cosigner: None,
             ahead: Arc::default(),
+            skews: Default::default(),
             ca: Issuer::new(params, ca_key),
             ca_certificate: certificate.der().clone(),
             roots,
@@ -289,6 +325,17 @@ impl World {
         world.state_cold(cold_sat, &[]).await;
         world.fund("c1", &vec![COIN; usize::try_from(coins).unwrap()]).await;
         world
+    }
+
+    /// The clock of one of those who take part.
+    pub fn clock_of(&self, who: Who) -> Clock {
+        let (clock, skew) = (self.clock(), self.skews[who as usize].clone());
+        Arc::new(move || Seconds(clock().0.saturating_add_signed(skew.load(Ordering::Relaxed))))
+    }
+
+    /// From now on the clock of this one is that far ahead of the world's.
+    pub fn skew(&self, who: Who, seconds: i64) {
+        self.skews[who as usize].store(seconds, Ordering::Relaxed);
     }
 
     pub fn clock(&self) -> Clock {
@@ -361,7 +408,7 @@ impl World {
             endpoint: format!("https://{address}"),
             screener: None,
             limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
-            now: self.clock(),
+            now: self.clock_of(if vasp == OWN_VASP { Who::Signer } else { Who::Counterparty }),
         }
     }
 
@@ -375,7 +422,7 @@ impl World {
         self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
     }
 
-    fn context(&self, policy: &Settings, files: &[(&str, &str)]) -> Arc<Context> {
+    fn context(&self, who: Who, policy: &Settings, files: &[(&str, &str)]) -> Arc<Context> {
         Arc::new(Context {
             asset: ASSET,
             wallet: Arc::new(hot_wallet()),
@@ -384,7 +431,7 @@ impl World {
             policy: Arc::new(Policy::load(files, policy.clone(), &Guard::of(policy)).unwrap()),
             other_policy: RwLock::default(),
             settings: self.plan.settings.clone(),
-            clock: self.clock(),
+            clock: self.clock_of(who),
         })
     }
 
@@ -396,7 +443,7 @@ impl World {
         let log = identity(0xb, "log");
         let witness = identity(0xb, "witness");
         let parts = CosignerParts {
-            context: self.context(&self.plan.cosigner_policy, self.plan.cosigner_files),
+            context: self.context(Who::Cosigner, &self.plan.cosigner_policy, self.plan.cosigner_files),
             store: self.store("cosigner"),
             secret: store_secret(0xb),
             log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -445,7 +492,7 @@ impl World {
         let enclave = self.own_enclave().await;
         let log = identity(0xa, "log");
         let parts = SignerParts {
-            context: self.context(&self.plan.signer_policy, BUILT_IN),
+            context: self.context(Who::Signer, &self.plan.signer_policy, BUILT_IN),
             store: self.store("signer"),
             secret: store_secret(0xa),
             log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -557,7 +604,8 @@ impl World {
     pub fn statement(&self, body: Body) -> SignedText {
         let number = self.number();
         let after = self.taken.lock().unwrap().get(&body.kind()).copied().unwrap_or_default();
-        let statement = Statement { observer: "watcher".into(), number, after, at: self.now(), body };
+        let at = self.clock_of(Who::Observer)();
+        let statement = Statement { observer: "watcher".into(), number, after, at, body };
         signed(sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap(), "watcher")
     }
 
@@ -579,12 +627,12 @@ impl World {
 
     /// The hash of the policy the signer has, hex.
     pub fn policy_hash(&self) -> String {
-        self.context(&self.plan.signer_policy, BUILT_IN).policy_hash()
+        self.context(Who::Signer, &self.plan.signer_policy, BUILT_IN).policy_hash()
     }
 
     /// The hash of the policy the co-signer has, hex.
     pub fn cosigner_policy_hash(&self) -> String {
-        self.context(&self.plan.cosigner_policy, self.plan.cosigner_files).policy_hash()
+        self.context(Who::Cosigner, &self.plan.cosigner_policy, self.plan.cosigner_files).policy_hash()
     }
 
     pub fn cosigner(&self) -> Arc<Cosigner> {

@@ -186,7 +186,7 @@ const ATTACKS: &[Attack] = &[
     ("amounts that overflow", Code::TransactionMismatch, |s, p| {
         change(s, p).value = Amount::from_sat(u64::MAX)
     }),
-    ("a lock far in the future", Code::TransactionMismatch, |_, p| {
+    ("a lock far in the future", Code::FeeRateStale, |_, p| {
         p.unsigned_tx.lock_time = LockTime::from_consensus(TIP + 7);
     }),
     ("a lock by time", Code::TransactionMismatch, |_, p| {
@@ -339,7 +339,7 @@ fn expectations_that_differ_refuse_an_honest_withdrawal() {
         check(Expectations { signed_by: Some(KeySlot::B), ..honest() }),
         Err(Code::TransactionMismatch)
     );
-    assert_eq!(check(Expectations { tip_height: TIP - 7, ..honest() }), Err(Code::TransactionMismatch));
+    assert_eq!(check(Expectations { tip_height: TIP - 7, ..honest() }), Err(Code::FeeRateStale));
     for ready in [
         scene.hot.own(Branch::Change, CHANGE_INDEX),
         scene.hot.own(Branch::Change, 6),

@@ -23,9 +23,8 @@ impl Party {
                 return Ok(Err(Finding::new(Code::StatementMalformed, invalid.to_string())));
             }
         };
-        let unknown = statement::outpoints(verified.statement());
-        let unknown = unknown.into_iter().filter(|o| core.state.treasury.coins.coin(o).is_none()).collect();
-        let stored = read_coins(&core.journal, unknown).await?;
+        let unsure = statement::unsure(&core.state.treasury.coins, verified.statement());
+        let stored = read_coins(&core.journal, unsure).await?;
         let mut draft = core.journal.draft(self.context.now());
         let taking = Taking {
             asset: self.context.asset,

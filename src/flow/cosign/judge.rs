@@ -26,6 +26,9 @@ use crate::withdrawal::{Amount, Code, Finding, Krw, Outcome, ReservationId, Seco
 /// How far ahead on the cold wallet's branch 0 a sweep may pay.
 const COLD_AHEAD_MAX: u32 = 1_000;
 
+/// How many approvals that do not count a no names.
+const LEFT_OUT_SHOWN: usize = 4;
+
 /// One payment whose evidence held.
 pub struct ProvenPayment {
     /// The exchange's request.
@@ -34,6 +37,8 @@ pub struct ProvenPayment {
     pub clearance: Passage,
     /// The operators' yeses.
     pub approvals: Vec<Approval>,
+    /// Why others that were given do not count.
+    pub left_out: Vec<Finding>,
 }
 
 /// One transaction whose form and evidence hold; what is left depends on what was decided before it.
@@ -148,15 +153,19 @@ fn prove_payment(
     let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
     let policies = PolicyHashes { signer: signer_policy, cosigner: context.policy.hash() };
     let wallet = context.wallet.fingerprint();
-    let mut approvals = Vec::with_capacity(payment.approvals.len());
+    let (mut approvals, mut left_out) = (Vec::with_capacity(payment.approvals.len()), Vec::new());
     if !payment.approvals.is_empty() {
         let text = approve::text(trust, &request, &clearance, policies, &wallet, expires_at)
             .map_err(|f| no(id, f))?;
         for armored in &payment.approvals {
-            approvals.push(verify_approval(&text, armored, trust, now).map_err(|e| refused(id, e))?);
+            match verify_approval(&text, armored, trust, now) {
+                Ok(approval) => approvals.push(approval),
+                // It makes the good ones beside it no worse; whether they are enough is the policy's word.
+                Err(no) => left_out.push(refused(id, no).finding),
+            }
         }
     }
-    Ok(ProvenPayment { request, clearance, approvals })
+    Ok(ProvenPayment { request, clearance, approvals, left_out })
 }
 
 /// The clearance by a counterparty's answer; the co-signer's own price says whether a name must have matched.
@@ -345,7 +354,18 @@ fn weigh(
         .map_err(|finding| no(id, finding))?;
     let too_much = || no(id, Finding::new(Code::PolicyFault, "a sum of amounts does not fit 128 bits"));
     facts.spent = before.on_top_of(facts.spent).ok_or_else(too_much)?;
-    answer(id, judge(&context.policy, &facts))
+    answer(id, judge(&context.policy, &facts)).map_err(|no| name_left_out(no, &payment.left_out))
+}
+
+/// Where approvals are missing, says which were given and do not count.
+fn name_left_out(mut refusal: Refusal, left_out: &[Finding]) -> Refusal {
+    if refusal.finding.code == Code::ApprovalRequired {
+        for finding in left_out.iter().take(LEFT_OUT_SHOWN) {
+            let left_out = format!("; one does not count here: {}: {}", finding.code, finding.detail);
+            refusal.finding.detail.push_str(&left_out);
+        }
+    }
+    refusal
 }
 
 fn weigh_sweep(

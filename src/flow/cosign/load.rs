@@ -26,8 +26,8 @@ pub const STOPPED: &str = "stopped";
 pub struct Seen {
     coins: Vec<(String, CoinRow)>,
     addresses: Vec<(String, AddressRow)>,
-    latest: Vec<StatementRow>,
-    accepted: Option<StatementRow>,
+    latest: Vec<(StatementRow, Seconds)>,
+    accepted: Option<(StatementRow, Seconds)>,
     signed: Vec<(u64, CosignedRow)>,
     swept: Vec<String>,
     registrations: Vec<(String, RegistrationRow)>,
@@ -54,8 +54,12 @@ impl Seen {
             (Table::Address, _) => {
                 self.addresses.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
             }
-            (Table::Statement, "latest") => self.latest.push(rows::read(key, content).map_err(bad)?),
-            (Table::Statement, "accepted") => self.accepted = Some(rows::read(key, content).map_err(bad)?),
+            (Table::Statement, "latest") => {
+                self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
+            }
+            (Table::Statement, "accepted") => {
+                self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
+            }
             (Table::SignedReservation, "signed") => {
                 self.signed.push((row.log_index(), rows::read(key, content).map_err(bad)?));
             }

@@ -128,8 +128,8 @@ impl Party {
         }
         core.state.witnessed = Some(*accepted.head());
         let head = self.cosign(&accepted)?;
-        let sign = || decided.par_iter().map(|decided| self.answer(decided)).collect::<Vec<_>>();
-        let verdicts = tokio::task::block_in_place(sign);
+        let sign = || decided.par_iter().map(|decided| self.answer(decided)).collect::<Result<Vec<_>, _>>();
+        let verdicts = tokio::task::block_in_place(sign)?;
         let verdicts = order.items.iter().map(|i| i.reservation).zip(verdicts).collect();
         Ok(CosignOutcome { head, verdicts })
     }
@@ -196,20 +196,18 @@ impl Party {
         }
     }
 
-    pub(super) fn answer(&self, decided: &Decided) -> ItemVerdict {
-        let signed = match decided {
-            Decided::No(refusal) => return ItemVerdict::Refused(refusal.clone()),
-            Decided::Yes(proven) => self.sign(proven.reservation, &proven.checked),
-            Decided::Again(reservation, row) => self.sign_again(*reservation, row),
+    /// A no is a word that a reservation is dead. One that is booked as signed and cannot be signed now is neither yes nor
+    /// no: it is a fault, and the question is asked again.
+    pub(super) fn answer(&self, decided: &Decided) -> Result<ItemVerdict, DeskError> {
+        let (reservation, signed) = match decided {
+            Decided::No(refusal) => return Ok(ItemVerdict::Refused(refusal.clone())),
+            Decided::Yes(proven) => (proven.reservation, self.sign(proven.reservation, &proven.checked)),
+            Decided::Again(reservation, row) => (*reservation, self.sign_again(*reservation, row)),
         };
-        match signed {
-            Ok(psbt) => ItemVerdict::Signed(psbt),
-            // It is booked as signed; asked again it is signed again. Nothing else may be done with these coins.
-            Err(finding) => {
-                error!(code = %finding.code, "signing failed: {}", finding.detail);
-                ItemVerdict::Refused(Refusal { withdrawal: None, finding, is_hold: true })
-            }
-        }
+        signed.map(ItemVerdict::Signed).map_err(|finding| {
+            error!(code = %finding.code, %reservation, "signing failed: {}", finding.detail);
+            DeskError::may_have_happened(finding.code, format!("{reservation}: {}", finding.detail))
+        })
     }
 
     /// Signs the stored transaction again. It was judged once; its own bytes are read anew and give the same signatures.

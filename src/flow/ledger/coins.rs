@@ -124,10 +124,11 @@ impl Coins {
         coin.confirmations >= wanted
     }
 
-    /// Whether a transaction may spend it now: free, and deep enough or our own change in a short chain.
+    /// Whether a transaction may spend it now: free, and deep enough or our own change in a short chain. A coin of nothing
+    /// pays nothing; anybody can make one.
     pub fn is_spendable(&self, coin: &Coin) -> bool {
         let is_chained = coin.is_change() && !coin.coinbase && coin.chain_depth <= CHAIN_DEPTH_MAX;
-        (self.is_deep(coin) || is_chained) && coin.state == CoinState::Free
+        (self.is_deep(coin) || is_chained) && coin.state == CoinState::Free && coin.amount_sat > 0
     }
 
     /// Everything credited and unspent, reserved inputs included, in satoshi.

@@ -5,15 +5,22 @@ use std::collections::HashMap;
 use wallet_policy::price::{Band, PriceTrack, Quote};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds};
 
+use crate::bitcoin::fee::{RATE_BELIEVED_MAX, RATE_FLOOR};
 use crate::evidence::statement::{Body, ChainFact, Statement, StatementKind};
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
+
+/// The time of what was said, as it counts here: the older of the speaker's own time and the time of receipt. A speaker
+/// whose clock is ahead is believed, but nothing is younger for it.
+pub fn heard_at(said: Seconds, received: Seconds) -> Seconds {
+    said.min(received)
+}
 
 /// A fact and when it was stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated<T> {
     /// The fact.
     pub value: T,
-    /// When the observer says it was so.
+    /// When the observer says it was so, but never later than it was heard.
     pub at: Seconds,
 }
 
@@ -36,13 +43,12 @@ impl Facts {
         self.numbers.get(&(observer.to_owned(), kind)).copied()
     }
 
-    /// Takes a verified statement's number and facts. Coins are the caller's to record.
+    /// Takes a verified statement's number and facts. Coins are the caller's to record. `at` is what [`heard_at`] says.
     /// Returns whether a price was accepted as the price that stands.
-    pub fn take(&mut self, statement: &Statement, asset: Asset, band: Band) -> bool {
+    pub fn take(&mut self, statement: &Statement, at: Seconds, asset: Asset, band: Band) -> bool {
         let key = (statement.observer.clone(), statement.body.kind());
         let last = self.numbers.entry(key).or_insert(0);
         *last = (*last).max(statement.number);
-        let at = statement.at;
         match &statement.body {
             Body::Coins { .. } => {
                 let known = self.coins.entry(statement.observer.clone()).or_insert(at);
@@ -57,8 +63,13 @@ impl Facts {
             }
             Body::Chain(chains) => {
                 let is_news = self.chain.is_none_or(|known| at >= known.at);
-                if let Some(chain) = chains.iter().find(|c| c.network == asset.network() && is_news) {
-                    self.chain = Some(Dated { value: *chain, at });
+                // A rate that nobody believes is no fact: the one before stands until it is out of date.
+                let is_fact =
+                    |c: &&ChainFact| c.network == asset.network() && c.fee_rate <= RATE_BELIEVED_MAX;
+                if let Some(chain) = chains.iter().find(is_fact).filter(|_| is_news) {
+                    // Below its floor a network relays nothing, however empty its blocks are.
+                    let fee_rate = chain.fee_rate.max(RATE_FLOOR);
+                    self.chain = Some(Dated { value: ChainFact { fee_rate, ..*chain }, at });
                 }
             }
             Body::Price(prices) => {
