@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
-use super::ivms::Payload;
+use super::ivms::{Payload, Person};
 use super::screen::{Screener, Screening, Subject};
 use super::wire::client::{Call, CallFault, Client};
 use super::wire::key::{KeyType, SignedKey};
@@ -65,6 +65,8 @@ pub(super) struct Room {
     screener: Option<Arc<dyn Screener>>,
     /// Wakes the worker of the outbox.
     pub(super) told: Notify,
+    /// Wakes the worker of deposits.
+    pub(super) arrived: Notify,
     relay_answers: AtomicBool,
     relay_url: String,
     client: Client,
@@ -111,6 +113,7 @@ impl Room {
             registered: AtomicBool::new(false),
             screener: settings.screener,
             told: Notify::new(),
+            arrived: Notify::new(),
             relay_answers: AtomicBool::new(false),
             relay_url: settings.relay.url,
             client,
@@ -151,10 +154,25 @@ impl Room {
 
     /// Looks for addresses and persons of both sides on the sanctions lists.
     pub(super) async fn screened(&self, addresses: &[&str], payload: Option<&Payload>) -> Screening {
-        let Some(screener) = &self.screener else { return Screening::Clear };
         let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
         persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        screener.screen(&Subject { addresses, persons: &persons }).await
+        self.screened_as(addresses, &persons).await
+    }
+
+    /// The same for persons that were read already.
+    pub(super) async fn screened_as(&self, addresses: &[&str], persons: &[Person]) -> Screening {
+        let Some(screener) = &self.screener else { return Screening::Clear };
+        screener.screen(&Subject { addresses, persons }).await
+    }
+
+    /// Whether anybody screens at all.
+    pub(super) fn screens(&self) -> bool {
+        self.screener.is_some()
+    }
+
+    /// The number of the lists as they stand now.
+    pub(super) fn lists_version(&self) -> Option<u64> {
+        self.screener.as_ref().and_then(|screener| screener.version())
     }
 
     /// Has the screener take up what has changed, for ever.

@@ -178,7 +178,8 @@ fn account(party: &Element) -> Option<&str> {
 }
 
 fn persons(party: &Element) -> Vec<Person> {
-    party.list("beneficiaryPersons").iter().filter_map(person).collect()
+    let lists = ["originatorPersons", "beneficiaryPersons"].into_iter();
+    lists.flat_map(|list| party.list(list)).filter_map(person).collect()
 }
 
 fn person(element: &Element) -> Option<Person> {
