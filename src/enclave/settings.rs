@@ -95,6 +95,10 @@ pub struct Limits {
     pub tell_pause_s_max: u64,
     /// How long the other side, or the own backend, is told something before that is given up, in seconds.
     pub tell_s_max: u64,
+    /// How long after a deposit was handed in possible senders are asked, in seconds.
+    pub deposit_s_max: u64,
+    /// The first pause between two times that they are asked, in seconds; the longest is ten times as long.
+    pub deposit_pause_s: u64,
 }
 
 impl Default for Limits {
@@ -117,6 +121,8 @@ impl Default for Limits {
             assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
             tell_pause_s_max: 600,
             tell_s_max: 86_400,
+            deposit_s_max: 3_600,
+            deposit_pause_s: 60,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod clearance;
+mod deposits;
 mod lies;
 mod lived;
 mod orders;

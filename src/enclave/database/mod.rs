@@ -1,6 +1,7 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
 mod commands;
+mod deposits;
 mod keys;
 mod records;
 mod rekey;
@@ -21,6 +22,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub(super) use self::commands::{Command, NewCommand};
+pub(super) use self::deposits::{NewDeposit, OpenDeposit};
 pub(super) use self::keys::OwnKey;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
@@ -32,9 +34,9 @@ CREATE TABLE marks (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL
 ) STRICT;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 ";
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +162,8 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    let all = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA, SCHEMA];
+    let rooms = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
+    let all = rooms.into_iter().chain([deposits::SCHEMA, SCHEMA]);
     for tables in all {
         sqlx::raw_sql(tables).execute(pool).await?;
     }

@@ -59,6 +59,7 @@ CREATE TABLE verifications (
     UNIQUE (role, row_key)
 ) STRICT;
 CREATE INDEX verifications_due ON verifications (role, state, next_try_at);
+CREATE INDEX verifications_digest ON verifications (request_digest);
 CREATE INDEX verifications_uuid ON verifications (verification_uuid);
 CREATE INDEX idx_verifications_created_at ON verifications (created_at);
 CREATE INDEX verifications_originator ON verifications (originator_account_number);

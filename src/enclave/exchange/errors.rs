@@ -72,6 +72,12 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "VERIFICATION-NOT-FOUND", message)
     }
 
+    /// There is no such deposit.
+    pub(super) fn no_deposit() -> Self {
+        let message = "there is no deposit with this `depositId`";
+        Self::new(StatusCode::NOT_FOUND, "DEPOSIT-NOT-FOUND", message)
+    }
+
     /// Something broke inside.
     pub(super) fn internal() -> Self {
         let message = "something broke; what was asked may have happened, so look before asking again";
