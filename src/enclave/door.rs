@@ -6,6 +6,8 @@ use super::screen::Screening;
 use super::telling::reports;
 use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply};
 
+/// The most transactions one transaction is said to replace.
+pub const REPLACES_MAX: usize = 64;
 /// The most reports one [`Door::tell`] takes.
 pub const TELL_MAX: usize = 64;
 /// The reason of a transfer that the customer's exchange took back.
@@ -47,6 +49,8 @@ pub enum Tell {
         tx_hash: String,
         /// Which output.
         vout: u32,
+        /// The transactions of before that it replaces, at most [`REPLACES_MAX`]: a fee bump. What others reported stays.
+        replaces: Vec<String>,
     },
     /// It will never happen.
     Error(ErrorReason),

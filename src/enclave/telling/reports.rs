@@ -92,14 +92,15 @@ pub(in crate::enclave) async fn report_error(
     Err(EnclaveFault::State("it is being reported about by others"))
 }
 
-/// What the signer says of a withdrawal, by the digest of its request. It made one transaction and no other: one that somebody
-/// reported in its place, a replacement say, stays.
+/// What the signer says of a withdrawal, by the digest of its request. It replaces the transactions it made before and no other: one
+/// that somebody reported in their place stays.
 pub(in crate::enclave) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFault> {
     let of = Of::Digest(&ask.request_digest);
     match &ask.tell {
-        Tell::Tx { tx_hash, vout } => {
+        Tell::Tx { tx_hash, vout, replaces } => {
             let standing = ours(room, &of).await?;
-            if standing.tx_hash.is_some_and(|reported| reported != *tx_hash) {
+            if standing.tx_hash.is_some_and(|reported| reported != *tx_hash && !replaces.contains(&reported))
+            {
                 return Err(EnclaveFault::State("another transaction was reported"));
             }
             report_tx(room, of, tx_hash, Some(&vout.to_string())).await
