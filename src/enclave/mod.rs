@@ -24,6 +24,7 @@ pub mod ivms;
 pub mod name;
 mod office;
 mod record;
+mod rekey;
 mod retention;
 mod room;
 pub mod screen;
@@ -50,16 +51,18 @@ pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
+pub use self::database::KeyUse;
 pub use self::database::vault::DataKey;
 use self::database::vault::Vault;
 pub use self::deposits::words::{
     Deposit, DepositInquiry, DepositReason, DepositSearch, DepositSeen, DepositState,
 };
-pub use self::door::{Door, ErrorReason, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings};
+pub use self::door::{Door, ErrorReason, LookAsk, Looked, REPLACES_MAX, TELL_MAX, Tell, TellAsk, Tellings};
 use self::ivms::Payload;
 pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
+pub use self::rekey::{HandedOver, Rekey};
 use self::room::Room;
-pub use self::settings::{Limits, RelayPin, Settings};
+pub use self::settings::{Limits, RelayPin, Settings, VaspFacts};
 pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
 
@@ -117,7 +120,7 @@ impl Enclave {
         let register = stop.clone().run_until_cancelled_owned(asking::originator::register(room.clone()));
         let rescreen = stop.clone().run_until_cancelled_owned(room.clone().rescreen());
         let arrive = stop.clone().run_until_cancelled_owned(deposits::work::work(room.clone()));
-        let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
+        let reseal = stop.clone().run_until_cancelled_owned(rekey::work(room.clone()));
         let tasks = vec![
             tokio::spawn(async move { arrive.await.unwrap_or_default() }),
             tokio::spawn(async move { reseal.await.unwrap_or_default() }),

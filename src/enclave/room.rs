@@ -34,10 +34,6 @@ pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// How often the sanctions lists are looked at.
 const REFRESH: Duration = Duration::from_secs(30);
-/// How long the database is left to others between two goes at sealing it anew.
-const RESEAL_PAUSE: Duration = Duration::from_millis(20);
-/// How long it waits where that failed.
-const RESEAL_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a key for one verification is kept, in seconds.
 const KEY_ONCE_S: u64 = 86_400;
@@ -92,7 +88,8 @@ impl Room {
         let reach = Reach { allow: settings.limits.relay_allow.clone(), inner_only: false };
         let client = Client::reaching(settings.roots, sender, reach).map_err(|e| config(e.to_string()))?;
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
-        let db = Database::open(&settings.database, vault).await?;
+        let facts = settings.vasps.iter().map(|(vasp, facts)| (*vasp, facts.ivms101())).collect();
+        let db = Database::open(&settings.database, vault).await?.saying(facts);
         // One more than are held, so that the memory learns that it does not hold all.
         let known = Answers::of(KNOWN_MAX, db.answers(KNOWN_MAX + 1).await?);
         let room = Self {
@@ -182,21 +179,6 @@ impl Room {
             tokio::time::sleep(REFRESH).await;
             let screener = screener.clone();
             let _ = tokio::task::spawn_blocking(move || screener.refresh()).await;
-        }
-    }
-
-    /// Seals what an older data key has sealed with the current one, a little at a time, until nothing is left.
-    pub(super) async fn reseal(self: Arc<Self>) {
-        loop {
-            let pause = match self.db.reseal_some().await {
-                Ok(true) => RESEAL_PAUSE,
-                Ok(false) => return,
-                Err(fault) => {
-                    tracing::error!(%fault, "the enclave's database cannot be sealed anew; it is tried again");
-                    RESEAL_AGAIN
-                }
-            };
-            tokio::time::sleep(pause).await;
         }
     }
 

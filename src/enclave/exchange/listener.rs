@@ -178,7 +178,13 @@ async fn error_report(With(desk): With<Arc<Desk>>, sent: Sent) -> Answer {
 async fn deposit_seen(With(desk): With<Arc<Desk>>, sent: Sent) -> Answer {
     let seen = arrived::seen(&body(sent)?, (desk.now)())?;
     let enclave = desk.enclave.clone();
-    arrived::told(&whole(async move { enclave.deposit_seen(seen).await }).await?)
+    let work = async move {
+        match enclave.deposit_seen(seen).await {
+            Err(EnclaveFault::Conflict) => Ok(None),
+            handed_in => handed_in.map(Some),
+        }
+    };
+    arrived::told(&whole(work).await?.ok_or_else(Refused::other_deposit)?)
 }
 
 async fn deposits(With(desk): With<Arc<Desk>>, RawQuery(query): RawQuery) -> Answer {
