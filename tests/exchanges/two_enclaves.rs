@@ -200,7 +200,10 @@ async fn deposits(from: &Exchange, to: &Exchange, other: u64) {
     assert_eq!(to.get(&format!("/v1/deposits/{}", found["depositId"])).await, found);
     let (status, no) = to.ask(Method::POST, "/v1/deposits", Some(&coins("aa", "0.0016"))).await;
     assert_eq!((status.as_u16(), &no["code"]), (409, &json!("DEPOSIT-CONFLICT")), "{no}");
-    let nobodys = to.post("/v1/deposits", &coins("bb", "0.0015")).await;
+    // Nobody verified anything at that address.
+    let mut elsewhere = coins("bb", "0.0015");
+    elsewhere["address"] = json!("bc1q-unchecked");
+    let nobodys = to.post("/v1/deposits", &elsewhere).await;
     assert_eq!((&nobodys["state"], &nobodys["reason"]), (&json!("UNMATCHED"), &json!("NO-VERIFICATION")));
     // The amount does not fit, and the sender's backend names the transaction: it stands in the record, and people decide.
     let uuid = ordered(from, &order(other, "PerVasp", "bc1q-checked", ["Robbins", "Taylor"])).await;

@@ -11,6 +11,8 @@ use crate::enclave::database::Signed;
 pub(in crate::enclave) const KNOWN_MAX: usize = 100_000;
 
 type Digest = [u8; 32];
+/// An answer, its signature, and the number of the lists under which it was clear.
+type Screened = (Box<str>, [u8; 64], Option<u64>);
 
 /// What the memory says about a request digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub(in crate::enclave) struct Answers {
 
 #[derive(Default)]
 struct Held {
-    answers: HashMap<Digest, (Box<str>, [u8; 64], Option<u64>)>,
+    answers: HashMap<Digest, Screened>,
     /// The oldest first.
     order: VecDeque<Digest>,
     /// Whether the database holds answers that are not here.

@@ -324,7 +324,9 @@ async fn look(
     let (hash, vout, units) = (word("tx_hash")?, word("vout")?, word("units")?);
     let received: i64 = row.try_get("received_at")?;
     let query = sqlx::query(CANDIDATES).bind(word("address")?).bind(word("asset")?);
-    let query = query.bind(received.saturating_sub_unsigned(REACH_S)).bind(i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX));
+    let query = query
+        .bind(received.saturating_sub_unsigned(REACH_S))
+        .bind(i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX));
     let rows = query.fetch_all(&mut *within).await?;
     let is_full = rows.len() >= CANDIDATES_MAX;
     let all = rows.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;

@@ -300,7 +300,11 @@ mod tests {
         };
         let (old, new) = (late.vault().key_id().to_string(), db.vault().key_id().to_string());
         let before = uses(db.key_uses().await.unwrap());
-        assert_eq!((before[&old], before[&new]), (2, 0), "the private key and the fingerprint key");
+        assert_eq!(
+            (before.get(&old), before.get(&new)),
+            (Some(&2), Some(&0)),
+            "the private key and the fingerprint key"
+        );
         while db.reseal_some().await.unwrap() {}
         assert_eq!(uses(db.key_uses().await.unwrap()), BTreeMap::from([(new, 2)]));
         assert!(put(&late, "after").await.is_err(), "nobody could read it any more");
