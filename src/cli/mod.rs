@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
-use self::client::{address, approvals, audit, observe, position, wallet, withdraw, withdrawals};
+use self::client::{address, approvals, audit, health, observe, position, wallet, withdraw, withdrawals};
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};
 
@@ -134,6 +134,9 @@ pub enum Command {
     /// Show where the money rests: hot, cold, the share, what is missing
     #[command(after_help = POSITION_HELP)]
     Position(position::PositionArgs),
+    /// Show whether a signer or co-signer serves, and whether a signer's travel rule can be met
+    #[command(after_help = HEALTH_HELP)]
+    Health(health::HealthArgs),
     /// Auditor: verify or export the signing log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -216,6 +219,14 @@ Example:
   countersign cancel --profile exchange.toml payout-7
 
 Ends with 1 if it was too late.";
+
+const HEALTH_HELP: &str = "\
+Example:
+  countersign health --profile exchange.toml
+
+Ends with 1 where something does not serve. The travel rule serves while the enclave's process answers, its database does, and
+the relay has its endpoint; withdrawals that need it wait meanwhile. Programs ask grpc.health.v1.Health for
+`countersign.enclave`.";
 
 const STATUS_HELP: &str = "\
 Examples:
@@ -306,6 +317,7 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Reject(args) => approvals::reject(&args).await,
         Command::Observe(command) => observe::run(&command).await,
         Command::Position(args) => position::run(&args).await,
+        Command::Health(args) => health::run(&args).await,
         Command::Audit(command) => audit::run(&command).await,
         Command::Sandbox(_)
         | Command::Descriptor(_)

@@ -32,21 +32,7 @@ pub struct AssetInfo {
 impl AssetInfo {
     /// The amount in base units: exact, or refused.
     pub(super) fn amount_of(&self, asset: Asset) -> Result<Amount, Invalid> {
-        let no = |problem: &str| malformed("assetInfo.amount", problem);
-        let (whole, fraction) = decimal(&self.amount).ok_or_else(|| no("is no decimal number"))?;
-        let decimals = asset.decimals() as usize;
-        let kept = fraction.trim_end_matches('0');
-        if kept.len() > decimals {
-            return Err(no("has more decimals than the asset"));
-        }
-        let units = format!("{whole}{kept:0<decimals$}");
-        Amount::parse(
-            "assetInfo.amount",
-            match units.trim_start_matches('0') {
-                "" => "0",
-                units => units,
-            },
-        )
+        amount_of("assetInfo.amount", &self.amount, asset)
     }
 
     /// Says no to a worth that cannot be read.
@@ -62,6 +48,23 @@ impl AssetInfo {
         }
         Ok(())
     }
+}
+
+/// A decimal number of whole coins in base units: exact, or refused.
+pub(super) fn amount_of(field: &'static str, text: &str, asset: Asset) -> Result<Amount, Invalid> {
+    let no = |problem: &str| malformed(field, problem);
+    let (whole, fraction) = decimal(text).ok_or_else(|| no("is no decimal number"))?;
+    let decimals = asset.decimals() as usize;
+    let kept = fraction.trim_end_matches('0');
+    if kept.len() > decimals {
+        return Err(no("has more decimals than the asset"));
+    }
+    let units = format!("{whole}{kept:0<decimals$}");
+    let units = match units.trim_start_matches('0') {
+        "" => "0",
+        units => units,
+    };
+    Amount::parse(field, units)
 }
 
 /// Digits before and after the point.

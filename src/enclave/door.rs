@@ -1,9 +1,13 @@
 //! Owns the door of the enclave: everything `flow` may ask of it, in or out of its process. Knows no persons but those handed in.
 
 use super::backend::Working;
+use super::ivms::Payload;
+use super::screen::Screening;
 use super::telling::reports;
 use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply};
 
+/// The most transactions one transaction is said to replace.
+pub const REPLACES_MAX: usize = 64;
 /// The most reports one [`Door::tell`] takes.
 pub const TELL_MAX: usize = 64;
 /// The reason of a transfer that the customer's exchange took back.
@@ -45,6 +49,8 @@ pub enum Tell {
         tx_hash: String,
         /// Which output.
         vout: u32,
+        /// The transactions of before that it replaces, at most [`REPLACES_MAX`]: a fee bump. What others reported stays.
+        replaces: Vec<String>,
     },
     /// It will never happen.
     Error(ErrorReason),
@@ -85,7 +91,8 @@ pub type Tellings = Vec<Result<(), EnclaveFault>>;
 
 /// The travel rule, wherever it runs.
 pub trait Door: Send + Sync + 'static {
-    /// Reads a payload and looks for an answer that is there already; asks nobody. One question for each withdrawal.
+    /// Reads a payload and looks for an answer that is there already; asks nobody. One question for each withdrawal. An answer that a
+    /// sanctions list stops, as it stands now, is not given: [`Door::verify`] says so.
     ///
     /// Errors: [`crate::withdrawal::Code::IvmsMalformed`] naming the element.
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>>;
@@ -107,8 +114,18 @@ pub trait Door: Send + Sync + 'static {
 impl Door for Enclave {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
         Box::pin(async move {
-            let fingerprint = ask.payload.map(|payload| self.payload_fingerprint(payload)).transpose()?;
-            Ok(Looked { fingerprint, answer: self.known_answer(ask.request_digest).await })
+            let Some(payload) = ask.payload else {
+                return Ok(Looked { fingerprint: None, answer: self.known_answer(ask.request_digest).await });
+            };
+            let payload = Payload::parse(payload, (self.room.now)())?;
+            let fingerprint = Some(self.room.db.vault().fingerprint(&payload.canonical()));
+            let mut answer = self.known_answer(ask.request_digest).await;
+            let accounts = [payload.account(), payload.originator_account()];
+            // Whom this payload names need not be whom the kept one named.
+            if answer.is_some() && self.room.screened(&accounts, Some(&payload)).await != Screening::Clear {
+                answer = None;
+            }
+            Ok(Looked { fingerprint, answer })
         })
     }
 

@@ -5,7 +5,7 @@
 //! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
 //! what a VASP signed.
 //!
-//! Sub-rooms, in reading order: `asking` (our side of a verification), `answering` (the other side), `telling` (what follows), `wire` (what
+//! Sub-rooms, in reading order: `asking` (our side of a verification), `answering` (the other side), `telling` (what follows), `deposits` (coins that arrive), `wire` (what
 //! passes the relay, and how it is sealed), [`exchange`] (calls from and to the own backend), [`ivms`] (persons), `database`, [`wall`] (the
 //! enclave as a process of its own).
 
@@ -17,12 +17,14 @@ mod asking;
 mod asset_info;
 mod backend;
 mod database;
+mod deposits;
 mod door;
 pub mod exchange;
 pub mod ivms;
 pub mod name;
 mod office;
 mod record;
+mod rekey;
 mod retention;
 mod room;
 pub mod screen;
@@ -49,13 +51,18 @@ pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
 use self::database::Database;
+pub use self::database::KeyUse;
 pub use self::database::vault::DataKey;
 use self::database::vault::Vault;
-pub use self::door::{Door, ErrorReason, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings};
+pub use self::deposits::words::{
+    Deposit, DepositInquiry, DepositReason, DepositSearch, DepositSeen, DepositState,
+};
+pub use self::door::{Door, ErrorReason, LookAsk, Looked, REPLACES_MAX, TELL_MAX, Tell, TellAsk, Tellings};
 use self::ivms::Payload;
 pub use self::record::{Action, Outcome, Page, RPP_MAX, Record, Search};
+pub use self::rekey::{HandedOver, Rekey};
 use self::room::Room;
-pub use self::settings::{Limits, RelayPin, Settings};
+pub use self::settings::{Limits, RelayPin, Settings, VaspFacts};
 pub use self::wire::key::KeyType;
 use crate::withdrawal::{Invalid, Seconds};
 
@@ -113,8 +120,10 @@ impl Enclave {
         let end_keys = stop.clone().run_until_cancelled_owned(retention::end_keys(room.clone()));
         let register = stop.clone().run_until_cancelled_owned(asking::originator::register(room.clone()));
         let rescreen = stop.clone().run_until_cancelled_owned(room.clone().rescreen());
-        let reseal = stop.clone().run_until_cancelled_owned(room.clone().reseal());
+        let arrive = stop.clone().run_until_cancelled_owned(deposits::work::work(room.clone()));
+        let reseal = stop.clone().run_until_cancelled_owned(rekey::work(room.clone()));
         let tasks = vec![
+            tokio::spawn(async move { arrive.await.unwrap_or_default() }),
             tokio::spawn(async move { reseal.await.unwrap_or_default() }),
             tokio::spawn(async move { rescreen.await.unwrap_or_default() }),
             tokio::spawn(serve),

@@ -1,9 +1,10 @@
 //! Owns the office for the exchange's own backend: the documented calls beside [`Enclave::verify`], and what follows a yes.
 
 use super::asking::orders;
+use super::deposits::desk;
 use super::record::{Page, Record, Search};
 use super::telling::{self, reports};
-use super::{Enclave, EnclaveFault, Transfer};
+use super::{Deposit, DepositSearch, DepositSeen, Enclave, EnclaveFault, Transfer};
 use crate::enclave::asking::order::{
     AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed,
 };
@@ -79,6 +80,24 @@ impl Enclave {
     /// Errors: [`EnclaveFault::Unknown`], and [`EnclaveFault::NoAnswer`] where nobody answers in time.
     pub async fn inquire(&self, uuid: &str) -> Result<Transfer, EnclaveFault> {
         reports::inquire(&self.room, uuid).await
+    }
+
+    /// Takes coins that have arrived: matched with the verification they belong to, or their possible senders are asked.
+    ///
+    /// Handed in again, it is the same deposit; one without a verification is then looked for once more.
+    /// Errors: [`EnclaveFault::Invalid`], and [`EnclaveFault::Conflict`] where the same output had another address or amount before.
+    pub async fn deposit_seen(&self, seen: DepositSeen) -> Result<Deposit, EnclaveFault> {
+        desk::hand_in(&self.room, seen).await
+    }
+
+    /// One deposit, by its number.
+    pub async fn deposit(&self, id: u64) -> Result<Option<Deposit>, EnclaveFault> {
+        desk::find(&self.room, i64::try_from(id).unwrap_or(i64::MAX)).await
+    }
+
+    /// The newest deposits that are wanted, at most a hundred.
+    pub async fn deposits(&self, search: &DepositSearch) -> Result<Vec<Deposit>, EnclaveFault> {
+        desk::search(&self.room, search).await
     }
 
     /// The VASPs that can be asked, with the relay's word on whether they are there.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
-use super::ivms::Payload;
+use super::ivms::{Payload, Person};
 use super::screen::{Screener, Screening, Subject};
 use super::wire::client::{Call, CallFault, Client};
 use super::wire::key::{KeyType, SignedKey};
@@ -34,10 +34,6 @@ pub(super) const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// How often the sanctions lists are looked at.
 const REFRESH: Duration = Duration::from_secs(30);
-/// How long the database is left to others between two goes at sealing it anew.
-const RESEAL_PAUSE: Duration = Duration::from_millis(20);
-/// How long it waits where that failed.
-const RESEAL_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many keys of a kind one peer may have made in a day.
 const KEYS_A_DAY_MAX: u64 = 20_000;
@@ -63,6 +59,8 @@ pub(super) struct Room {
     screener: Option<Arc<dyn Screener>>,
     /// Wakes the worker of the outbox.
     pub(super) told: Notify,
+    /// Wakes the worker of deposits.
+    pub(super) arrived: Notify,
     relay_answers: AtomicBool,
     relay_url: String,
     client: Client,
@@ -88,7 +86,8 @@ impl Room {
         let reach = Reach { allow: settings.limits.relay_allow.clone(), inner_only: false };
         let client = Client::reaching(settings.roots, sender, reach).map_err(|e| config(e.to_string()))?;
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
-        let db = Database::open(&settings.database, vault).await?;
+        let facts = settings.vasps.iter().map(|(vasp, facts)| (*vasp, facts.ivms101())).collect();
+        let db = Database::open(&settings.database, vault).await?.saying(facts);
         // One more than are held, so that the memory learns that it does not hold all.
         let known = Answers::of(KNOWN_MAX, db.answers(KNOWN_MAX + 1).await?);
         let room = Self {
@@ -109,6 +108,7 @@ impl Room {
             registered: AtomicBool::new(false),
             screener: settings.screener,
             told: Notify::new(),
+            arrived: Notify::new(),
             relay_answers: AtomicBool::new(false),
             relay_url: settings.relay.url,
             client,
@@ -149,10 +149,25 @@ impl Room {
 
     /// Looks for addresses and persons of both sides on the sanctions lists.
     pub(super) async fn screened(&self, addresses: &[&str], payload: Option<&Payload>) -> Screening {
-        let Some(screener) = &self.screener else { return Screening::Clear };
         let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
         persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        screener.screen(&Subject { addresses, persons: &persons }).await
+        self.screened_as(addresses, &persons).await
+    }
+
+    /// The same for persons that were read already.
+    pub(super) async fn screened_as(&self, addresses: &[&str], persons: &[Person]) -> Screening {
+        let Some(screener) = &self.screener else { return Screening::Clear };
+        screener.screen(&Subject { addresses, persons }).await
+    }
+
+    /// Whether anybody screens at all.
+    pub(super) fn screens(&self) -> bool {
+        self.screener.is_some()
+    }
+
+    /// The number of the lists as they stand now.
+    pub(super) fn lists_version(&self) -> Option<u64> {
+        self.screener.as_ref().and_then(|screener| screener.version())
     }
 
     /// Has the screener take up what has changed, for ever.
@@ -162,21 +177,6 @@ impl Room {
             tokio::time::sleep(REFRESH).await;
             let screener = screener.clone();
             let _ = tokio::task::spawn_blocking(move || screener.refresh()).await;
-        }
-    }
-
-    /// Seals what an older data key has sealed with the current one, a little at a time, until nothing is left.
-    pub(super) async fn reseal(self: Arc<Self>) {
-        loop {
-            let pause = match self.db.reseal_some().await {
-                Ok(true) => RESEAL_PAUSE,
-                Ok(false) => return,
-                Err(fault) => {
-                    tracing::error!(%fault, "the enclave's database cannot be sealed anew; it is tried again");
-                    RESEAL_AGAIN
-                }
-            };
-            tokio::time::sleep(pause).await;
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -49,6 +50,11 @@ pub trait Screener: Send + Sync + 'static {
     /// Looks for all of it.
     fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening>;
 
+    /// Under which number its lists stand now: what was clear under one is clear until there is another. None: nothing stays clear.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     /// Takes up what has changed; called now and then, where it may block.
     fn refresh(&self) {}
 }
@@ -74,6 +80,8 @@ pub enum ListFault {
 pub struct Lists {
     files: Vec<(Kind, PathBuf)>,
     known: RwLock<Arc<Result<Known, ListFault>>>,
+    /// How often they have been read.
+    version: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +95,7 @@ struct Known {
     addresses: HashSet<String>,
     names: HashSet<String>,
     read: Vec<(SystemTime, u64)>,
+    version: u64,
 }
 
 impl Known {
@@ -101,7 +110,7 @@ impl Lists {
         let addresses = addresses.iter().map(|path| (Kind::Addresses, path.clone()));
         let files: Vec<_> = addresses.chain(names.iter().map(|path| (Kind::Names, path.clone()))).collect();
         let known = RwLock::new(Arc::new(Ok(read_all(&files)?)));
-        Ok(Self { files, known })
+        Ok(Self { files, known, version: AtomicU64::new(0) })
     }
 
     /// Reads the files again if one has changed. While one cannot be read, nobody is clear.
@@ -114,7 +123,10 @@ impl Lists {
         if same {
             return;
         }
-        let fresh = read_all(&self.files);
+        let mut fresh = read_all(&self.files);
+        if let Ok(fresh) = &mut fresh {
+            fresh.version = self.version.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        }
         match &fresh {
             Ok(fresh) => tracing::info!(
                 addresses = fresh.addresses.len(),
@@ -149,6 +161,10 @@ impl Lists {
 impl Screener for Lists {
     fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening> {
         Box::pin(async { self.look(subject) })
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.known().as_ref().as_ref().ok().map(|known| known.version)
     }
 
     fn refresh(&self) {

@@ -30,6 +30,27 @@ pub struct RelayPin {
     pub key: [u8; 32],
 }
 
+/// What the trust file says of a VASP beside its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaspFacts {
+    /// Its name.
+    pub name: String,
+    /// Whose law binds it (ISO 3166-1 alpha-2), where that is known.
+    pub country: Option<String>,
+}
+
+impl VaspFacts {
+    /// As an IVMS101 person, which is what a VASP is there: a legal one with its name, and its country where that is known.
+    pub(super) fn ivms101(&self) -> String {
+        let name = serde_json::json!({"legalPersonName": self.name, "legalPersonNameIdentifierType": "LEGL"});
+        let mut legal = serde_json::json!({"name": {"nameIdentifier": [name]}});
+        if let (Some(country), Some(members)) = (&self.country, legal.as_object_mut()) {
+            members.insert("countryOfRegistration".to_owned(), serde_json::Value::String(country.clone()));
+        }
+        serde_json::json!({ "legalPerson": legal }).to_string()
+    }
+}
+
 /// Everything an enclave needs.
 pub struct Settings {
     /// Who this is.
@@ -42,6 +63,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The identity keys of the VASPs that are trusted, from the trust file.
     pub directory: BTreeMap<VaspId, [u8; 32]>,
+    /// What records say of the VASPs, our own among them: who is not named has nothing said of it.
+    pub vasps: BTreeMap<VaspId, VaspFacts>,
     /// The relay.
     pub relay: RelayPin,
     /// The roots that the relay's certificate must lead to.
@@ -95,6 +118,10 @@ pub struct Limits {
     pub tell_pause_s_max: u64,
     /// How long the other side, or the own backend, is told something before that is given up, in seconds.
     pub tell_s_max: u64,
+    /// How long after a deposit was handed in possible senders are asked, in seconds.
+    pub deposit_s_max: u64,
+    /// The first pause between two times that they are asked, in seconds; the longest is ten times as long.
+    pub deposit_pause_s: u64,
 }
 
 impl Default for Limits {
@@ -117,6 +144,8 @@ impl Default for Limits {
             assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
             tell_pause_s_max: 600,
             tell_s_max: 86_400,
+            deposit_s_max: 3_600,
+            deposit_pause_s: 60,
         }
     }
 }

@@ -26,6 +26,7 @@ struct Content {
 pub struct Directory {
     version: u64,
     vasp_id: VaspId,
+    vasp_name: String,
     vasps: BTreeMap<VaspId, Vasp>,
 }
 
@@ -49,12 +50,13 @@ impl Directory {
         let vasp_id = field::vasp("vasp.id", &content.vasp.id)?;
         check_value("vasp.name", &content.vasp.name, 256)?;
         let vasps = read_vasps(&content.vasps, vasp_id, &mut MachineKeys::default())?;
-        Ok(Self { version: content.version, vasp_id, vasps })
+        Ok(Self { version: content.version, vasp_id, vasp_name: content.vasp.name, vasps })
     }
 
     /// That of a whole trust file.
     fn of(trust: Trust) -> Self {
-        Self { version: trust.version(), vasp_id: trust.vasp_id(), vasps: trust.into_vasps() }
+        let (version, vasp_id, vasp_name) = (trust.version(), trust.vasp_id(), trust.vasp_name().to_owned());
+        Self { version, vasp_id, vasp_name, vasps: trust.into_vasps() }
     }
 
     /// Only grows.
@@ -65,6 +67,11 @@ impl Directory {
     /// Our own id.
     pub fn vasp_id(&self) -> VaspId {
         self.vasp_id
+    }
+
+    /// Our own name.
+    pub fn vasp_name(&self) -> &str {
+        &self.vasp_name
     }
 
     /// The other VASPs, active or not.

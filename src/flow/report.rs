@@ -282,7 +282,7 @@ fn tx(context: &Context, request: &WithdrawalRequest, released: &ReleasedRow) ->
     let vout = transaction.output.iter().position(|output| {
         output.script_pubkey.as_script() == destination.script_pubkey() && output.value.to_sat() == paid
     })?;
-    Some(Tell::Tx { tx_hash: released.txid.clone(), vout: u32::try_from(vout).ok()? })
+    Some(Tell::Tx { tx_hash: released.txid.clone(), vout: u32::try_from(vout).ok()?, replaces: Vec::new() })
 }
 
 /// In the network's codes; nothing where the counterparty itself said no, or is not there.

@@ -92,11 +92,19 @@ pub fn exempt(
         }
         Ok(_) => {}
         Err(no) => {
-            let outcome = outcome_of(no);
+            let effective = ledger.registrations.effective_at(&open.request, delay_s(context));
+            let kept_until = Seconds(open.row.asked_at).plus(context.settings.hold_s_max);
+            let outcome = foreseen(outcome_of(no), effective, kept_until);
             let age = now.since(Seconds(open.row.asked_at));
             let is_over = age.is_some_and(|age| age > context.settings.hold_s_max);
             if let (Outcome::Held(_), true) = (&outcome, is_over) {
-                let detail = format!("waited for {}", Code::WalletNotEffective);
+                let detail = match effective {
+                    Some(at) => format!(
+                        "waited for {}, and the wallet takes effect at {at}",
+                        Code::WalletNotEffective
+                    ),
+                    None => format!("waited for {}", Code::WalletNotEffective),
+                };
                 return Err(Outcome::Refused(vec![Finding::new(Code::HoldExpired, detail)]));
             }
             return Err(outcome);
@@ -137,7 +145,25 @@ pub fn remove(
 pub fn foretell(context: &Context, ledger: &Ledger, request: &VerifiedRequest) -> Outcome {
     match ledger.registrations.exemption(request, delay_s(context), context.now()) {
         Ok(_) => Outcome::Moving,
-        Err(no) => outcome_of(no),
+        Err(no) => {
+            let effective = ledger.registrations.effective_at(request, delay_s(context));
+            foreseen(outcome_of(no), effective, context.now().plus(context.settings.hold_s_max))
+        }
+    }
+}
+
+/// A hold that will be over before its wallet takes effect says so from the first moment on.
+fn foreseen(outcome: Outcome, effective: Option<Seconds>, kept_until: Seconds) -> Outcome {
+    match (outcome, effective) {
+        (Outcome::Held(mut findings), Some(at)) if at > kept_until => {
+            for finding in findings.iter_mut().filter(|finding| finding.code == Code::WalletNotEffective) {
+                finding.detail.push_str(&format!(
+                    ", and this request is held until {kept_until} only: ask again under another id from then on"
+                ));
+            }
+            Outcome::Held(findings)
+        }
+        (outcome, _) => outcome,
     }
 }
 

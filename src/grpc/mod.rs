@@ -22,7 +22,7 @@ pub mod withdrawals;
 mod tests;
 
 pub use client::{Client, ClientFault, ClientOrder, explain};
-pub use server::{Desks, Drain, ServeFault, Server};
+pub use server::{Desks, Drain, ENCLAVE_HEALTH, ServeFault, Server};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -51,7 +52,12 @@ pub struct Desks {
     pub audit: Option<Arc<dyn AuditDesk>>,
     /// For `CosignerService`.
     pub cosign: Option<Arc<dyn CosignDesk>>,
+    /// Whether the travel rule can be met now: the health of [`ENCLAVE_HEALTH`], where there is one.
+    pub enclave: Option<watch::Receiver<bool>>,
 }
+
+/// The name under which the health service tells of the signer's enclave; a part of the signer, and no service of its own.
+pub const ENCLAVE_HEALTH: &str = "countersign.enclave";
 
 /// How the server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +108,16 @@ impl Server {
         let (routes, names) = self.routes(health_service)?;
         let router = self.transport().layer(gate.clone()).add_routes(routes);
         report(&health, &names, ServingStatus::Serving).await;
+        let telling =
+            drain.clone().run_until_cancelled_owned(tell_enclave(health.clone(), self.desks.enclave.clone()));
+        let telling = tokio::spawn(telling);
         let stopped = async {
             stop.await;
+            telling.abort();
+            let _ = telling.await;
+            if self.desks.enclave.is_some() {
+                health.set_service_status(ENCLAVE_HEALTH, ServingStatus::NotServing).await;
+            }
             report(&health, &names, ServingStatus::NotServing).await;
             drain.cancel();
         };
@@ -203,6 +217,19 @@ impl Offer {
     {
         self.names.push(S::NAME);
         self.routes.add_service(service);
+    }
+}
+
+/// Tells of the enclave as it comes and goes; the whole serves on without it.
+async fn tell_enclave(health: HealthReporter, enclave: Option<watch::Receiver<bool>>) {
+    let Some(mut enclave) = enclave else { return };
+    loop {
+        let is_well = *enclave.borrow_and_update();
+        let status = if is_well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(ENCLAVE_HEALTH, status).await;
+        if enclave.changed().await.is_err() {
+            return;
+        }
     }
 }
 

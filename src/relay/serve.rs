@@ -133,6 +133,17 @@ impl Desk {
 
 type Asked = (Method, OriginalUri, HeaderMap, Bytes);
 
+impl Desk {
+    /// A member's own parcel to another member.
+    fn admit_parcel(&self, (method, uri, headers, body): Asked) -> Result<Parcel, Failed> {
+        let Admitted { from, message: parcel } = self.admit::<Parcel>(&method, &uri, &headers, &body)?;
+        if parcel.from != from || !self.state.is_member(&parcel.to) {
+            return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
+        }
+        Ok(parcel)
+    }
+}
+
 async fn endpoint(
     With(desk): With<Arc<Desk>>,
     (method, uri, headers, body): Asked,
@@ -190,13 +201,9 @@ struct Patience {
 async fn verifications(
     With(desk): With<Arc<Desk>>,
     Query(patience): Query<Patience>,
-    (method, uri, headers, body): Asked,
+    asked: Asked,
 ) -> Result<Json<Fate>, Failed> {
-    let admitted: Admitted<Parcel> = desk.admit(&method, &uri, &headers, &body)?;
-    let parcel = admitted.message;
-    if parcel.from != admitted.from || !desk.state.is_member(&parcel.to) {
-        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
-    }
+    let parcel = desk.admit_parcel(asked)?;
     let at_once = parcel.kind == "account";
     let (carried, is_new) = desk.state.take_in(parcel, (desk.now)()).map_err(|error| match error {
         "busy" => failure(StatusCode::SERVICE_UNAVAILABLE, error),
@@ -216,15 +223,8 @@ async fn verifications(
 }
 
 /// Hands a report or an inquiry through while its sender waits; keeps nothing of it.
-async fn reports(
-    With(desk): With<Arc<Desk>>,
-    (method, uri, headers, body): Asked,
-) -> Result<Json<Fate>, Failed> {
-    let admitted: Admitted<Parcel> = desk.admit(&method, &uri, &headers, &body)?;
-    let parcel = admitted.message;
-    if parcel.from != admitted.from || !desk.state.is_member(&parcel.to) {
-        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "vasp_unknown"));
-    }
+async fn reports(With(desk): With<Arc<Desk>>, asked: Asked) -> Result<Json<Fate>, Failed> {
+    let parcel = desk.admit_parcel(asked)?;
     // The uuid is the originating VASP's: it reports, and is inquired of.
     let owner = match parcel.kind.as_str() {
         "report" => &parcel.from,

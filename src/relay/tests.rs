@@ -3,9 +3,11 @@
 
 mod attacks;
 mod clearance;
+mod deposits;
 mod lies;
 mod lived;
 mod orders;
+mod rekey;
 mod renewal;
 mod reports;
 mod screening;
@@ -32,8 +34,8 @@ use super::robot::{Customer, Robot};
 use super::{Config, Limits, Member, Standing, serve};
 use crate::enclave::wire::tls::Identity;
 use crate::enclave::{
-    self, Backend, Clock, DataKey, Enclave, Kind, NoCustomers, Question, RelayPin, Settings, Verdict,
-    VerifyAsk, VerifyReply, Working,
+    self, Backend, Clock, DataKey, Enclave, Kind, NoCustomers, Question, RelayPin, Settings, VaspFacts,
+    Verdict, VerifyAsk, VerifyReply, Working,
 };
 use crate::withdrawal::{Amount, Seconds, VaspId};
 
@@ -169,6 +171,10 @@ impl World {
             roots: self.roots.clone(),
             tls: self.tls(),
             endpoint: format!("https://{address}"),
+            vasps: BTreeMap::from([
+                (EXCHANGE, VaspFacts { name: "Example \"Exchange\"".into(), country: Some("KR".into()) }),
+                (ROBOT, VaspFacts { name: "The Robot".into(), country: None }),
+            ]),
             screener: None,
             limits: enclave::Limits {
                 retry_s_max: 1,

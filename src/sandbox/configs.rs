@@ -50,7 +50,7 @@ fn signer(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) ->
         keys,
         seeds,
     });
-    let (cosigner, enclave, relay) = (listeners.cosigner, listeners.enclave, listeners.relay);
+    let (cosigner, enclave, relay_port) = (listeners.cosigner, listeners.enclave, listeners.relay.port());
     let relay_key = data_encoding::HEXLOWER.encode(keys.relay.verifying_key().as_bytes());
     format!(
         r#"{party}
@@ -70,7 +70,8 @@ cert = "../travel/enclave.pem"
 key = "../travel/enclave.key"
 
 [enclave.relay]
-url = "https://{relay}"
+# By its name, so that names are looked up by the shut-in process as they are elsewhere.
+url = "https://localhost:{relay_port}"
 key = "{relay_key}"
 "#
     )

@@ -217,7 +217,9 @@ fn travel_certificates(folder: &Folder, validity: Validity) -> Result<(), Fault>
     folder.write("travel/ca.pem", &certificate.pem())?;
     for name in ["enclave", "relay", "robot"] {
         let key = KeyPair::generate().map_err(no)?;
-        let leaf = params(&["127.0.0.1"]).and_then(|params| params.signed_by(&key, &issuer)).map_err(no)?;
+        let leaf = params(&["127.0.0.1", "localhost"])
+            .and_then(|params| params.signed_by(&key, &issuer))
+            .map_err(no)?;
         folder.write(&format!("travel/{name}.pem"), &leaf.pem())?;
         folder.write(&format!("travel/{name}.key"), &key.serialize_pem())?;
     }

@@ -50,6 +50,7 @@ pub async fn start(
         roots,
         tls: Identity { chain: own.chain, key: own.key },
         endpoint: format!("https://{}", listeners.robot),
+        vasps: Default::default(),
         screener: None,
         limits: Limits::default(),
         now: Arc::new(now),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -27,11 +28,23 @@ fn python() -> Option<OsString> {
 pub struct PythonBackend {
     child: Child,
     pub port: u16,
+    scheme: &'static str,
+    client: reqwest::Client,
 }
 
 impl PythonBackend {
     /// Starts one; nothing where there is no Python.
     pub fn start(args: &[&str]) -> Option<Self> {
+        Self::start_as("http", client(), args)
+    }
+
+    /// The same over https, with the certificate and key of these files, which lead to that CA.
+    pub fn start_secured([cert, key, ca]: [&Path; 3], args: &[&str]) -> Option<Self> {
+        let files = [cert, key].map(|path| path.to_str().unwrap());
+        Self::start_as("https", client_of(ca), &[&["--tls"][..], &files, args].concat())
+    }
+
+    fn start_as(scheme: &'static str, client: reqwest::Client, args: &[&str]) -> Option<Self> {
         let mut command = Command::new(python()?);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/exchange.py")).args(args);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -39,23 +52,23 @@ impl PythonBackend {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("ready ").expect("the backend says where it listens");
-        Some(Self { child, port: port.parse().unwrap() })
+        Some(Self { child, port: port.parse().unwrap(), scheme, client })
     }
 
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+        format!("{}://127.0.0.1:{}/{path}", self.scheme, self.port)
     }
 
     /// What it says under `/control`.
     pub async fn told(&self, path: &str) -> Vec<Value> {
-        let answer = client().get(self.url(&format!("control/{path}"))).send().await.unwrap();
+        let answer = self.client.get(self.url(&format!("control/{path}"))).send().await.unwrap();
         answer.json().await.unwrap()
     }
 
     /// Sets how far a transfer has come.
     pub async fn set_transfer(&self, transfer: &Value) {
-        let answer = client().post(self.url("control/transfer")).json(transfer).send().await.unwrap();
+        let answer = self.client.post(self.url("control/transfer")).json(transfer).send().await.unwrap();
         assert!(answer.status().is_success());
     }
 }
@@ -72,4 +85,12 @@ impl Drop for PythonBackend {
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
+}
+
+/// The same, which believes this CA and no other.
+pub fn client_of(ca: &Path) -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(ca).unwrap()).unwrap();
+    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
+    builder.tls_certs_only([ca]).build().unwrap()
 }

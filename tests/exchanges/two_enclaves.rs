@@ -116,6 +116,8 @@ async fn two_exchanges_verify_each_others_customers_in_both_directions() {
     flows(&world.theirs, &world.ours, ROBOT_VASP.0, OWN_VASP.0).await;
     refusals(&world.ours).await;
     fences(&world).await;
+    deposits(&world.theirs, &world.ours, OWN_VASP.0).await;
+    rekeyed(&world).await;
     for exchange in [&world.ours, &world.theirs] {
         let log = std::fs::read_to_string(&exchange.enclave.log).unwrap();
         for word in
@@ -186,10 +188,118 @@ async fn refusals(exchange: &Exchange) {
     }
 }
 
+/// Coins arrive at `to`, which asks who has sent them.
+async fn deposits(from: &Exchange, to: &Exchange, other: u64) {
+    let uuid = ordered(from, &order(other, "PerVasp", "bc1q-checked", ["Robbins", "Taylor"])).await;
+    from.record(&uuid, "VERIFIED").await;
+    let coins = |tx: &str, amount: &str| json!({ "symbol": "BTC", "txHash": tx, "vout": 0, "address": "bc1q-checked", "amount": amount });
+    let found = to.post("/v1/deposits", &coins("aa", "0.0015")).await;
+    assert_eq!((&found["state"], &found["reason"]), (&json!("MATCHED"), &json!("AMOUNT")), "{found}");
+    assert_eq!((&found["verificationUuid"], &found["network"]), (&json!(uuid), &json!("regtest")));
+    assert_eq!(to.post("/v1/deposits", &coins("aa", "0.0015")).await, found);
+    assert_eq!(to.get(&format!("/v1/deposits/{}", found["depositId"])).await, found);
+    let (status, no) = to.ask(Method::POST, "/v1/deposits", Some(&coins("aa", "0.0016"))).await;
+    assert_eq!((status.as_u16(), &no["code"]), (409, &json!("DEPOSIT-CONFLICT")), "{no}");
+    // Nobody verified anything at that address.
+    let mut elsewhere = coins("bb", "0.0015");
+    elsewhere["address"] = json!("bc1q-unchecked");
+    let nobodys = to.post("/v1/deposits", &elsewhere).await;
+    assert_eq!((&nobodys["state"], &nobodys["reason"]), (&json!("UNMATCHED"), &json!("NO-VERIFICATION")));
+    // The amount does not fit, and the sender's backend names the transaction: it stands in the record, and people decide.
+    let uuid = ordered(from, &order(other, "PerVasp", "bc1q-checked", ["Robbins", "Taylor"])).await;
+    from.record(&uuid, "VERIFIED").await;
+    from.backend.set_transfer(&json!({ "verificationUuid": uuid, "transactionStatus": "PROCESSING", "txHash": "cc", "vout": 0 })).await;
+    let waits = to.post("/v1/deposits", &coins("cc", "0.0016")).await;
+    assert_eq!((&waits["state"], &waits["isOpen"]), (&json!("WAITING"), &json!(true)), "{waits}");
+    for _ in 0..200 {
+        let asked = to.get(&format!("/v1/deposits/{}", waits["depositId"])).await;
+        if asked["inquiries"][0]["txHash"] == "cc" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(to.record(&uuid, "VERIFIED").await["txHash"], "cc");
+    let left = to.get("/v1/deposits?state=UNMATCHED").await;
+    assert_eq!(left["deposits"].as_array().unwrap().len(), 1, "{left}");
+    for (method, path, body, status, code) in [
+        (Method::GET, "/v1/deposits/77", None, 404, "DEPOSIT-NOT-FOUND"),
+        (Method::GET, "/v1/deposits/x", None, 400, "INVALID-PARAMETER"),
+        (Method::GET, "/v1/deposits?state=LOST", None, 400, "INVALID-PARAMETER"),
+        (Method::POST, "/v1/deposits", Some(json!({ "symbol": "BTC" })), 400, "MISSING-PARAMETER"),
+        (Method::POST, "/v1/deposits", Some(coins("dd", "1,5")), 400, "INVALID-PARAMETER"),
+        (Method::POST, "/v1/deposits", Some(coins("d d", "1")), 400, "INVALID-PARAMETER"),
+    ] {
+        let (is, said) = to.ask(method, path, body.as_ref()).await;
+        assert_eq!((is.as_u16(), &said["code"]), (status, &json!(code)), "{path} {said}");
+    }
+}
+
+/// `countersign enclave rekey` with these arguments and variables, which must end well.
+fn rekey(world: &World, arguments: &[&str], variables: &[(&'static str, String)]) -> Value {
+    let mut command = super::world::countersign();
+    command.args(["--json", "enclave", "rekey"]).args(arguments).current_dir(world.dir.path());
+    let output = command.envs(variables.iter().cloned()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Both databases get another key while their enclaves run.
+async fn rekeyed(world: &World) {
+    let config = world.dir.path().join("ours.toml");
+    let made = rekey(world, &["--config", "ours.toml", "--generate", "next.data"], &[]);
+    assert_eq!(made["field"], "data_key", "{made}");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let keys = "data_key = { file = \"next.data\" }\nold_data_keys = [{ file = \"ours.data\" }]";
+    std::fs::write(&config, text.replace("data_key = { file = \"ours.data\" }", keys)).unwrap();
+    let before = rekey(world, &["--config", "ours.toml", "--status"], &[]);
+    assert_eq!(before["keys"].as_array().unwrap().len(), 1, "{before}");
+    let done = rekey(world, &["--config", "ours.toml"], &[]);
+    let old = before["keys"][0]["key_id"].clone();
+    assert_eq!(
+        (&done["done"], &done["enclaves"], &done["old_keys"]),
+        (&json!(true), &json!(1), &json!([old])),
+        "{done}"
+    );
+    let after = rekey(world, &["--config", "ours.toml", "--status"], &[]);
+    assert_eq!(after["keys"][0]["key_id"], done["key_id"]);
+    assert_eq!(rekey(world, &["--config", "ours.toml"], &[])["changed"], 0, "done once it is done");
+
+    // The other one's keys are the service's: the old one is unwrapped by it as well.
+    let old = "arn:aws:kms:ap-northeast-2:111122223333:key/theirs";
+    std::fs::write(world.dir.path().join("old-input"), old).unwrap();
+    let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(world.dir.path().join("old-input"), only_owner).unwrap();
+    let more = "[enclave]\nold_encryption_keys = [{ file = \"old-input\" }]\n";
+    std::fs::write(world.dir.path().join("theirs.toml"), more).unwrap();
+    let mut with = variables(world.dir.path(), "https://127.0.0.1:1", 1, &world.theirs.backend);
+    for (name, value) in &mut with {
+        if *name == "VEGA_ENCRYPTION_KEY_BASE64" {
+            *value = super::world::NEW_INPUT.to_owned();
+        }
+    }
+    let done = rekey(world, &["--from-env", "--config", "theirs.toml"], &with);
+    assert_eq!((&done["done"], &done["enclaves"]), (&json!(true), &json!(1)), "{done}");
+    for exchange in [&world.ours, &world.theirs] {
+        let all = exchange.get("/v1/verifications?rpp=100").await;
+        let all = all["verifications"].as_array().unwrap().clone();
+        assert!(all.iter().any(|one| one["ivms101Originator"].as_str().unwrap().contains("Gildong")));
+    }
+    let uuid =
+        ordered(&world.ours, &order(ROBOT_VASP.0, "PerVasp", "bc1q-checked", ["Robbins", "Taylor"])).await;
+    for exchange in [&world.ours, &world.theirs] {
+        exchange.record(&uuid, "VERIFIED").await;
+    }
+}
+
 /// Who may come in where.
 async fn fences(world: &World) {
     for token in [None, Some("another"), Some("a-token-of-the-exchange")] {
-        let mut request = client().get(world.ours.url("/v1/vasps"));
+        let mut request = world.ours.client.get(world.ours.url("/v1/vasps"));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -197,7 +307,11 @@ async fn fences(world: &World) {
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{token:?}");
         assert_eq!(answer.json::<Value>().await.unwrap()["code"], "UNAUTHORIZED");
     }
-    let health = client().get(world.ours.url("/health")).send().await.unwrap();
+    assert!(
+        client().get(world.ours.url("/v1/vasps")).send().await.is_err(),
+        "a stranger's certificate is believed"
+    );
+    let health = world.ours.client.get(world.ours.url("/health")).send().await.unwrap();
     assert_eq!(health.status(), StatusCode::OK, "health needs no token");
     let health: Value = health.json().await.unwrap();
     assert_eq!((&health["status"], &health["relay"]), (&json!("UP"), &json!("UP")));

@@ -13,12 +13,16 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::parties::{OWN, OWN_VASP, QUORUM, RELAY, ROBOT, ROBOT_VASP, public, ssh_private, ssh_public};
-use super::play::{PythonBackend, client};
+use super::play::{PythonBackend, client, client_of};
 
 /// The token of both private listeners.
 pub const OWN_TOKEN: &str = "0123456789abcdef0123456789abcdef-own";
 /// The token that both backends want to see.
 pub const TOKEN: &str = "a-token-of-the-exchange";
+
+/// What the other exchange's service turns into the next data key, and that key.
+pub const NEW_INPUT: &str = "arn:aws:kms:ap-northeast-2:111122223333:key/next";
+const NEW_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
 /// One of our programs, until it is dropped.
 pub struct Program {
@@ -59,12 +63,14 @@ pub struct Exchange {
     pub enclave: Program,
     private: String,
     pub public: String,
+    pub client: reqwest::Client,
 }
 
 impl Exchange {
     /// Asks the private listener with its token.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
-        let mut request = client().request(method, format!("{}{path}", self.private)).bearer_auth(OWN_TOKEN);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.private)).bearer_auth(OWN_TOKEN);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -124,7 +130,7 @@ impl Exchange {
 pub struct World {
     pub dir: tempfile::TempDir,
     _relay: Program,
-    /// From a TOML file, with a data key of its own.
+    /// From a TOML file, with a data key of its own; TLS to the backend and on the private listener.
     pub ours: Exchange,
     /// From the documented variables alone, with a wrapped data key and a header of its own.
     pub theirs: Exchange,
@@ -134,16 +140,20 @@ impl World {
     /// Nothing where there is no Python.
     pub async fn new() -> Option<Self> {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let ours = PythonBackend::start(&["--token", TOKEN])?;
-        let theirs = PythonBackend::start(&["--token", TOKEN, "--header", "X-Api-Key", "--key", key])?;
+        let theirs =
+            ["--token", TOKEN, "--header", "X-Api-Key", "--key", key, "--key-of", NEW_INPUT, NEW_KEY];
+        let theirs = PythonBackend::start(&theirs)?;
         let dir = tempfile::tempdir().unwrap();
         papers(dir.path());
+        let [cert, key, ca] = ["ours.pem", "ours.tls", "ca.pem"].map(|name| dir.path().join(name));
+        let ours = PythonBackend::start_secured([&cert, &key, &ca], &["--token", TOKEN])?;
         let relay = Program::start(dir.path(), "relay", relay(dir.path()));
         let relay_url = format!("https://{}", relay.listeners["https"].as_str().unwrap());
-        let ours = Exchange::start(dir.path(), "ours", ours, |port, backend| {
+        let secured = ("https", client_of(&ca));
+        let ours = Exchange::start(dir.path(), "ours", secured, ours, |port, backend| {
             from_file(dir.path(), &relay_url, port, backend)
         });
-        let theirs = Exchange::start(dir.path(), "theirs", theirs, |port, backend| {
+        let theirs = Exchange::start(dir.path(), "theirs", ("http", client()), theirs, |port, backend| {
             from_variables(dir.path(), &relay_url, port, backend)
         });
         let world = Self { _relay: relay, ours, theirs, dir };
@@ -168,13 +178,14 @@ impl Exchange {
     fn start(
         dir: &Path,
         name: &str,
+        (scheme, client): (&str, reqwest::Client),
         backend: PythonBackend,
         command: impl FnOnce(u16, &PythonBackend) -> Command,
     ) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let enclave = Program::start(dir, name, command(port, &backend));
-        let private = format!("http://{}", enclave.listeners["exchange"].as_str().unwrap());
-        Self { backend, enclave, private, public: format!("https://127.0.0.1:{port}") }
+        let private = format!("{scheme}://{}", enclave.listeners["exchange"].as_str().unwrap());
+        Self { backend, enclave, private, public: format!("https://127.0.0.1:{port}"), client }
     }
 }
 
@@ -285,11 +296,13 @@ verify_account_url = "{account}"
 transaction_url = "{transaction}"
 callback_url = "{callback}"
 token = {{ file = "token" }}
+ca = "ca.pem"
 allow = ["127.0.0.0/8"]
 [enclave.exchange.listener]
 listen = "127.0.0.1:0"
 token = {{ file = "own-token" }}
 allow = ["127.0.0.1"]
+tls = {{ cert = "ours.pem", key = "ours.tls" }}
 [tracing]
 filter = "debug"
 "#

@@ -1,6 +1,6 @@
 """An exchange's backend as the network documents it, of the standard library alone: the other side of the enclave's calls.
 
-    exchange.py [--token TOKEN] [--header NAME] [--key BASE64] [--customers FILE]
+    exchange.py [--token TOKEN] [--header NAME] [--key BASE64] [--key-of INPUT BASE64] [--tls CERT KEY] [--customers FILE]
 
 Listens on a free port of 127.0.0.1, prints `ready <port>` and serves until its input ends. The path's last part is the
 call (user, account, transaction, callback, decrypt); the part before it is a mood: `/well/user` answers, `/slow/user`
@@ -11,6 +11,7 @@ import argparse
 import base64
 import hmac
 import json
+import ssl
 import sys
 import threading
 import time
@@ -77,7 +78,7 @@ def callback(asked):
 
 
 def decrypt(asked):
-    return {"outputKey": ARGS.key}
+    return {"outputKey": dict(ARGS.key_of).get(asked["inputKey"], ARGS.key)}
 
 
 CALLS = {"user": user, "account": account, "transaction": transaction, "callback": callback, "decrypt": decrypt}
@@ -162,12 +163,19 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--token")
 parser.add_argument("--header")
 parser.add_argument("--key", default=base64.b64encode(bytes(range(32))).decode())
+parser.add_argument("--key-of", nargs=2, action="append", default=[], metavar=("INPUT", "BASE64"))
+parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
 parser.add_argument("--customers")
 ARGS = parser.parse_args()
 if ARGS.customers:
     with open(ARGS.customers, encoding="utf-8") as file:
         CUSTOMERS = json.load(file)
 server = Server(("127.0.0.1", 0), Backend)
+if ARGS.tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(*ARGS.tls)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(f"ready {server.server_port}", flush=True)
 sys.stdin.read()

@@ -192,6 +192,18 @@ async fn l14_approvals_given_before_a_restart_count_when_the_cosigner_comes_late
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
 }
 
+/// An operator says no to what waits.
+pub async fn rejected(world: &World, id: WithdrawalId, request: &WithdrawalRequest) -> WithdrawalView {
+    let given = sign(request);
+    let trust = trust(&world.plan.trust);
+    let verified =
+        verify_request(&given.text, &given.key_id, &given.signature, &trust, world.now(), 86_400).unwrap();
+    let text = RejectionText::of(&verified, "not today").render();
+    let order =
+        RejectionOrder { withdrawal: id, reason: "not today".into(), signature: approval(&text, LEE) };
+    world.desk().reject(&caller(Role::Operator, "x"), order).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_booked() {
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;

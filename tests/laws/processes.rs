@@ -187,6 +187,7 @@ fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave:
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(file("enclave.key"))),
         },
         endpoint: format!("https://{address}"),
+        vasps: Default::default(),
         screener: None,
         limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
         now: machine_clock(),

@@ -176,6 +176,32 @@ async fn l03_an_own_customers_registered_wallet_is_paid_after_the_delay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l03_a_hold_that_ends_before_its_wallet_takes_effect_says_so_from_the_start() {
+    let mut plan = Plan::default();
+    for policy in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
+        policy.self_hosted_delay_s = 2 * DAY;
+    }
+    let world = World::funded(plan, 3, 70 * COIN).await;
+    let wallet = Wallet::new(41);
+    let (_, view) = register(&world, &wallet).await;
+    let before = world.now();
+    let held = world.ask(&to_wallet(&world, "r1", &wallet, 2_000_000), ("x", "y")).await.unwrap();
+    assert_eq!(codes(&held), ["WALLET_NOT_EFFECTIVE"]);
+    let detail = |view: &WithdrawalView| match &view.outcome {
+        Outcome::Held(findings) | Outcome::Refused(findings) => findings[0].detail.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (said, effective) = (detail(&held), view.effective_at.to_string());
+    assert!(said.contains(&effective), "{said}");
+    let kept_until = said.split("held until ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    assert!(kept_until >= before.plus(DAY).to_string() && kept_until < effective, "{said}");
+    world.later(DAY + 60);
+    restate(&world).await;
+    let over = world.until(held.id, |v| codes(v) == ["HOLD_EXPIRED"]).await;
+    assert!(detail(&over).contains(&effective), "{over:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l03_an_exempt_withdrawal_still_needs_its_approvals_and_the_text_says_exempt() {
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;
     let wallet = Wallet::new(41);

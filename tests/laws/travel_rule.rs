@@ -304,6 +304,26 @@ async fn the_counterparty_is_told_that_what_it_verified_will_not_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_counterparty_is_told_of_an_operators_no_and_of_the_cosigners() {
+    // the co-signer's own limit is lower than the signer's: it alone says no
+    let mut plan = Plan::default();
+    let assets = plan.cosigner_policy.assets.values_mut();
+    assets.for_each(|limits| limits.per_tx_limit = wallet_policy::Units(3_000_000));
+    let world = World::funded(plan, 3, 70 * COIN).await;
+    let refused = world.withdraw("r1", 5_000_000).await;
+    let refused = world.until(refused.id, |v| matches!(v.outcome, Outcome::Refused(_))).await;
+    assert!(!world.tap.orders.lock().unwrap().is_empty(), "the signer said no by itself: {refused:?}");
+    assert_eq!(error_of(&world, 5_000_000).await, "NOT-ALLOWED");
+    // an operator's no
+    let request = world.request("r2", TAYLOR, LARGE);
+    let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    world.until(view.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    let view = crate::approvals::rejected(&world, view.id, &request).await;
+    assert_eq!(codes(&view), ["REJECTED_BY_OPERATOR"]);
+    assert_eq!(error_of(&world, LARGE).await, "NOT-ALLOWED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_yes_that_comes_after_the_withdrawal_was_taken_back_is_answered_with_an_error() {
     let world = World::funded(Plan::default(), 2, 70 * COIN).await;
     world.ear.slow.store(true, Ordering::Relaxed);

@@ -406,6 +406,7 @@ impl World {
             roots: self.roots.clone(),
             tls: self.tls(),
             endpoint: format!("https://{address}"),
+            vasps: Default::default(),
             screener: None,
             limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
             now: self.clock_of(if vasp == OWN_VASP { Who::Signer } else { Who::Counterparty }),

@@ -4,6 +4,7 @@ pub mod address;
 pub mod approvals;
 pub mod audit;
 pub mod connect;
+pub mod health;
 pub mod observe;
 pub mod position;
 pub mod record;

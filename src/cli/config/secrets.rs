@@ -112,6 +112,27 @@ pub(super) fn data_key(
     }
 }
 
+/// The keys before the present one, the newest first; what `decrypt_url` unwraps now, it unwraps of them as well.
+pub(super) fn old_data_keys(
+    (hex, others): (Vec<typed::SecretTable>, Vec<typed::GivenTable>),
+    current: &DataKeySource,
+    base: &Path,
+    given: &Given,
+) -> Result<Vec<DataKeySource>, Problem> {
+    let mut all = Vec::new();
+    for table in hex {
+        all.push(DataKeySource::Hex(secret("enclave.old_data_keys", table, base)?));
+    }
+    for table in others {
+        let one = given_secret("enclave.old_encryption_keys", table, base, given)?;
+        all.push(match current {
+            DataKeySource::Wrapped(_, place) => DataKeySource::Wrapped(one, place.clone()),
+            DataKeySource::Hex(_) | DataKeySource::Plain(_) => DataKeySource::Plain(one),
+        });
+    }
+    Ok(all)
+}
+
 /// What was typed for a secret that a variable may hold.
 pub(super) fn given_secret(
     field: &str,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::secrets::{DataKeySource, Given, Secret, data_key, given_secret};
+use super::secrets::{DataKeySource, Given, Secret, data_key, given_secret, old_data_keys};
 use super::settings::{Tracing, TrustPlaces, above_zero, https, key, listener, pem, secret, tracing, trust};
 use super::typed;
 use crate::cli::problem::Problem;
@@ -47,7 +47,7 @@ pub struct EnclaveSettings {
     /// The key that seals it.
     pub data_key: DataKeySource,
     /// The keys that sealed it before, the newest first.
-    pub old_data_keys: Vec<PassphraseSource>,
+    pub old_data_keys: Vec<DataKeySource>,
     /// The sanctions lists.
     pub screening: Option<ScreeningSettings>,
     /// The VASP's identity key.
@@ -168,11 +168,13 @@ impl EnclaveSettings {
         let exchange =
             table.exchange.map(|exchange| ExchangeSettings::new(exchange, base, given)).transpose()?;
         let keys = (table.data_key, table.encryption_key, table.decrypt_url);
+        let data_key = data_key(keys, exchange.as_ref(), base, given)?;
+        let old_keys = (table.old_data_keys, table.old_encryption_keys);
         Ok(Self {
             user: table.user,
             database: base.join(table.database),
-            data_key: data_key(keys, exchange.as_ref(), base, given)?,
-            old_data_keys: old_keys(table.old_data_keys, base)?,
+            old_data_keys: old_data_keys(old_keys, &data_key, base, given)?,
+            data_key,
             screening: table.screening.map(|screening| screening_of(screening, base)).transpose()?,
             identity_key: secret("enclave.identity_key", table.identity_key, base)?,
             listen: listener("enclave.listen", &table.listen)?,
@@ -194,13 +196,19 @@ impl EnclaveSettings {
 
     /// The signer starts the enclave's process again whenever it dies, and it then reads its secrets again: a descriptor gives one once.
     fn check_files(&self) -> Result<(), Problem> {
-        let data_key = match &self.data_key {
-            DataKeySource::Hex(place) => Some(("enclave.data_key", place)),
-            DataKeySource::Plain(Secret::Place(place)) | DataKeySource::Wrapped(Secret::Place(place), _) => {
-                Some(("enclave.encryption_key", place))
+        fn place_of<'a>(
+            source: &'a DataKeySource,
+            fields: [&'static str; 2],
+        ) -> Option<(&'static str, &'a PassphraseSource)> {
+            let [hex, other] = fields;
+            match source {
+                DataKeySource::Hex(place) => Some((hex, place)),
+                DataKeySource::Plain(Secret::Place(place))
+                | DataKeySource::Wrapped(Secret::Place(place), _) => Some((other, place)),
+                DataKeySource::Plain(_) | DataKeySource::Wrapped(..) => None,
             }
-            DataKeySource::Plain(_) | DataKeySource::Wrapped(..) => None,
-        };
+        }
+        let data_key = place_of(&self.data_key, ["enclave.data_key", "enclave.encryption_key"]);
         let exchange = self.exchange.as_ref();
         let token = exchange.and_then(|exchange| match &exchange.token {
             Some(Secret::Place(place)) => Some(("enclave.exchange.token", place)),
@@ -209,7 +217,9 @@ impl EnclaveSettings {
         let own = exchange.and_then(|exchange| exchange.listener.as_ref());
         let own = own.map(|listener| ("enclave.exchange.listener.token", &listener.token));
         let identity = Some(("enclave.identity_key", &self.identity_key));
-        let old = self.old_data_keys.iter().map(|place| ("enclave.old_data_keys", place));
+        let old = self.old_data_keys.iter();
+        let old =
+            old.filter_map(|old| place_of(old, ["enclave.old_data_keys", "enclave.old_encryption_keys"]));
         let is_descriptor = |source: &&PassphraseSource| matches!(source, PassphraseSource::Descriptor(_));
         let all = [data_key, identity, token, own].into_iter().flatten().chain(old);
         match all.into_iter().find(|(_, source)| is_descriptor(source)) {
@@ -317,10 +327,6 @@ impl ListenerSettings {
             tls: table.tls.map(|tls| (base.join(tls.cert), base.join(tls.key))),
         })
     }
-}
-
-fn old_keys(tables: Vec<typed::SecretTable>, base: &Path) -> Result<Vec<PassphraseSource>, Problem> {
-    tables.into_iter().map(|table| secret("enclave.old_data_keys", table, base)).collect()
 }
 
 /// A list is a file's name: all of them lie in one folder of their own.

@@ -169,6 +169,8 @@ tables! {
         networks: Option<Vec<String>>,
         #[serde(default)]
         old_data_keys: Vec<SecretTable>,
+        #[serde(default)]
+        old_encryption_keys: Vec<GivenTable>,
         screening: Option<ScreeningTable>,
         exchange: Option<ExchangeTable>,
         identity_key: SecretTable,

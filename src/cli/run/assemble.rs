@@ -25,7 +25,7 @@ use crate::enclave::exchange::data_key::{self, DataKeyFault};
 use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
 use crate::enclave::screen::{Lists, Screener};
 use crate::enclave::wire::tls::{self, Identity};
-use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin};
+use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin, VaspFacts};
 use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
@@ -137,17 +137,22 @@ pub struct Known {
     keys: BTreeMap<VaspId, [u8; 32]>,
     /// Their names.
     pub names: BTreeMap<VaspId, String>,
+    /// What records say of each of them, and of us.
+    facts: BTreeMap<VaspId, VaspFacts>,
 }
 
 impl Known {
     /// The own id, and those of the others that are active.
-    pub fn of<'a>(own: VaspId, vasps: impl Iterator<Item = &'a Vasp>) -> Self {
+    pub fn of<'a>((own, own_name): (VaspId, &str), vasps: impl Iterator<Item = &'a Vasp>) -> Self {
         let (mut keys, mut names) = (BTreeMap::new(), BTreeMap::new());
+        let ours = VaspFacts { name: own_name.to_owned(), country: None };
+        let mut facts = BTreeMap::from([(own, ours)]);
         for vasp in vasps.filter(|vasp| vasp.active) {
             keys.insert(vasp.id, vasp.identity_key.to_bytes());
             names.insert(vasp.id, vasp.name.clone());
+            facts.insert(vasp.id, VaspFacts { name: vasp.name.clone(), country: vasp.jurisdiction.clone() });
         }
-        Self { own, keys, names }
+        Self { own, keys, names, facts }
     }
 }
 
@@ -157,27 +162,14 @@ pub async fn enclave_settings(
     known: &Known,
 ) -> Result<enclave::Settings, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
-    let line = settings.exchange.as_ref().map(line).transpose()?;
-    let mut before = None;
-    // From the oldest on: each key brings those before it along.
-    for place in settings.old_data_keys.iter().rev() {
-        let key = DataKey::new(load::hex_key("enclave.old_data_keys", place)?.expose());
-        before = Some(match before {
-            Some(older) => key.after(older),
-            None => key,
-        });
-    }
-    let data_key = data_key(&settings.data_key, line.as_ref()).await?;
-    let data_key = match before {
-        Some(before) => data_key.after(before),
-        None => data_key,
-    };
+    let data_key = data_key_chain(settings).await?;
     Ok(enclave::Settings {
         vasp: known.own,
         identity: keyfile::signing_key(&identity),
         data_key,
         database: settings.database.clone(),
         directory: known.keys.clone(),
+        vasps: known.facts.clone(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,
@@ -267,12 +259,34 @@ pub fn private(
     Ok((token, tls.transpose()?))
 }
 
-async fn data_key(source: &DataKeySource, line: Option<&Line>) -> Result<DataKey, Problem> {
-    let field = "enclave.encryption_key";
+/// The data key with those before it.
+pub async fn data_key_chain(settings: &EnclaveSettings) -> Result<DataKey, Problem> {
+    let line = settings.exchange.as_ref().map(line).transpose()?;
+    let mut before = None;
+    // From the oldest on: each key brings those before it along.
+    for source in settings.old_data_keys.iter().rev() {
+        let fields = ("enclave.old_data_keys", "enclave.old_encryption_keys");
+        let key = data_key(source, line.as_ref(), fields).await?;
+        before = Some(match before {
+            Some(older) => key.after(older),
+            None => key,
+        });
+    }
+    let data_key =
+        data_key(&settings.data_key, line.as_ref(), ("enclave.data_key", "enclave.encryption_key")).await?;
+    Ok(match before {
+        Some(before) => data_key.after(before),
+        None => data_key,
+    })
+}
+
+async fn data_key(
+    source: &DataKeySource,
+    line: Option<&Line>,
+    (hex, field): (&str, &str),
+) -> Result<DataKey, Problem> {
     match source {
-        DataKeySource::Hex(place) => {
-            load::hex_key("enclave.data_key", place).map(|key| DataKey::new(key.expose()))
-        }
+        DataKeySource::Hex(place) => load::hex_key(hex, place).map(|key| DataKey::new(key.expose())),
         DataKeySource::Plain(secret) => data_key::plain(&secret.read(field)?).map_err(no_data_key),
         DataKeySource::Wrapped(secret, place) => {
             let line = line.ok_or_else(|| no_data_key(LineFault::Setup.into()))?;

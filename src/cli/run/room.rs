@@ -86,7 +86,7 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
     speak(&settings.party.tracing)?;
     is_owner(settings.enclave.user.as_deref())?;
     let trust = load::trust(&settings.party.trust)?;
-    let known = Known::of(trust.vasp_id(), trust.vasps());
+    let known = Known::of((trust.vasp_id(), trust.vasp_name()), trust.vasps());
     // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
     let own = runtime()?.block_on(assemble::enclave_settings(&settings.enclave, &known))?;
     let backend = assemble::backend(&settings.enclave)?;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::assemble::Known;
 use super::room::listen_now;
-use super::{assemble, listen, protect, ready, serve, speak, stop_signal};
+use super::{RekeyArgs, assemble, listen, protect, ready, rekey, serve, speak, stop_signal};
 use crate::cli::answer::{Answer, Out};
 use crate::cli::config::environment::Variables;
 use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load};
@@ -28,7 +28,11 @@ use crate::withdrawal::{Code, VaspId};
 
 /// What the enclave takes.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct EnclaveArgs {
+    /// Something else than to run
+    #[command(subcommand)]
+    pub action: Option<EnclaveAction>,
     /// The configuration
     #[arg(long, value_name = "FILE", required_unless_present = "from_env")]
     pub config: Option<PathBuf>,
@@ -40,8 +44,30 @@ pub struct EnclaveArgs {
     pub check: bool,
 }
 
+/// What can be done with an enclave beside running it.
+#[derive(Debug, Subcommand)]
+pub enum EnclaveAction {
+    /// Seal the database with another data key, without stopping what runs on it
+    #[command(after_help = REKEY_HELP)]
+    Rekey(RekeyArgs),
+}
+
+const REKEY_HELP: &str = "\
+Examples:
+  countersign enclave rekey --config enclave.toml --generate new.key     (then write both keys into the configuration)
+  countersign enclave rekey --config enclave.toml
+  countersign enclave rekey --signer-config signer.toml
+  countersign enclave rekey --config enclave.toml --status
+
+The configuration names the new key as data_key (or encryption_key) and the one before among old_data_keys (or
+old_encryption_keys). An enclave that runs is handed the new key and goes on; whatever the old one sealed is sealed anew.
+It ends by saying that the old key is needed no more. Run it as the user that owns the database.";
+
 /// Runs an enclave without a signer.
 pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
+    if let Some(EnclaveAction::Rekey(args)) = &args.action {
+        return rekey(args, out);
+    }
     let variables = Variables::of_process();
     let overlooked = if args.from_env { String::new() } else { variables.names().join(", ") };
     let mut settings = config::enclave(args.config.as_deref(), args.from_env.then_some(variables))?;
@@ -59,7 +85,7 @@ pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
 async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
     settings.notices.iter().for_each(|notice| warn!("{notice}"));
     let directory = load::directory(&settings.trust)?;
-    let known = Known::of(directory.vasp_id(), directory.vasps());
+    let known = Known::of((directory.vasp_id(), directory.vasp_name()), directory.vasps());
     let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
     let own = assemble::enclave_settings(&settings.enclave, &known).await?;
     let desk = prepare_desk(&settings.enclave, known)?;

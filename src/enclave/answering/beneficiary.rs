@@ -12,11 +12,14 @@ use crate::enclave::EnclaveFault;
 use crate::enclave::answer::{Decision, Kind, Reason, kind_of, plain_message};
 use crate::enclave::answering::judging::verdict;
 use crate::enclave::answering::parcel::{Letter, Trouble, known};
+use crate::enclave::asking::screening::screen_kept;
 use crate::enclave::asset_info::AssetInfo;
 use crate::enclave::backend::Verdict;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::ivms::{Payload, Text, are_required_codes};
+use crate::enclave::record::Outcome;
 use crate::enclave::room::{Room, entropy};
+use crate::enclave::screen::Screening;
 use crate::enclave::wire::key::{KeyType, SignedKey};
 use crate::enclave::wire::letter::{Asked, SealedReply, binding, is_uuid};
 use crate::enclave::wire::seal::{self, Direction, PublicKey, Suite, pad};
@@ -91,6 +94,11 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
     let opened = open(room, parcel).await?;
     let row = format!("{}:{}", opened.letter.from, parcel.uuid);
     let kept = match room.db.verification(Role::Beneficiary, &row).await? {
+        // What a list names by now is said to nobody again; the yes of before was given under the lists of before.
+        Some(kept) if is_yes(&kept) && screen_kept(room, &kept).await != Screening::Clear => {
+            tracing::warn!(uuid = parcel.uuid, "a yes is not given again: a list stops it");
+            return Ok(Fate::Waiting);
+        }
         Some(kept) => kept,
         None => {
             // A uuid is the one verification's that was here first, whoever else names it.
@@ -107,6 +115,10 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
         return Err(Trouble::Refused("uuid_reused"));
     }
     seal_reply(room, &opened, &kept)
+}
+
+fn is_yes(kept: &Verification) -> bool {
+    kept.settled.result == Outcome::Verified
 }
 
 async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {

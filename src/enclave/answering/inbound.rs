@@ -33,41 +33,30 @@ async fn health(With(room): With<Arc<Room>>) -> StatusCode {
 
 type Failed = (StatusCode, Json<Failure>);
 
-async fn keys(
-    With(room): With<Arc<Room>>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<SignedKey>, Failed> {
-    let asked: KeyAsked = admit(&room, &method, uri.path(), &headers, &body)?;
-    let _place = place(&room)?;
+type Asked = (Method, OriginalUri, HeaderMap, Bytes);
+
+async fn keys(With(room): With<Arc<Room>>, asked: Asked) -> Result<Json<SignedKey>, Failed> {
+    let (asked, _place): (KeyAsked, _) = let_in(&room, &asked)?;
     let key = beneficiary::give_key(&room, &asked).await;
     key.map(Json).map_err(|error| failure(StatusCode::UNPROCESSABLE_ENTITY, error))
 }
 
-async fn verifications(
-    With(room): With<Arc<Room>>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Fate>, Failed> {
-    let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
-    let _place = place(&room)?;
+async fn verifications(With(room): With<Arc<Room>>, asked: Asked) -> Result<Json<Fate>, Failed> {
+    let (parcel, _place): (Parcel, _) = let_in(&room, &asked)?;
     Ok(Json(beneficiary::receive(&room, &parcel).await))
 }
 
-async fn reports(
-    With(room): With<Arc<Room>>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Fate>, Failed> {
-    let parcel: Parcel = admit(&room, &method, uri.path(), &headers, &body)?;
-    let _place = place(&room)?;
+async fn reports(With(room): With<Arc<Room>>, asked: Asked) -> Result<Json<Fate>, Failed> {
+    let (parcel, _place): (Parcel, _) = let_in(&room, &asked)?;
     Ok(Json(told::receive(&room, &parcel).await))
+}
+
+/// What the relay asks, and one of the bounded places for it.
+fn let_in<'a, T: DeserializeOwned>(
+    room: &'a Room,
+    (method, OriginalUri(uri), headers, body): &Asked,
+) -> Result<(T, SemaphorePermit<'a>), Failed> {
+    Ok((admit(room, method, uri.path(), headers, body)?, place(room)?))
 }
 
 /// One of the bounded places for what the relay brings.

@@ -12,7 +12,7 @@ use crate::enclave::database::{Role, Standing, Written};
 use crate::enclave::record::Outcome;
 use crate::enclave::room::{Room, entropy};
 use crate::enclave::telling::outbox::{callback_about, wake};
-use crate::enclave::telling::reports::{backend_status, check_reason, check_word, or_null};
+use crate::enclave::telling::reports::{backend_status, call_deposits, check_reason, check_word, or_null};
 use crate::enclave::telling::round::{about, json_of};
 use crate::enclave::wire::letter::{Inquired, Report, SealedWord, Status, Taken, Told, binding, word_text};
 use crate::enclave::wire::seal::{self, Direction, pad};
@@ -94,8 +94,12 @@ async fn take(room: &Room, standing: &Standing, told: &Told) -> Result<bool, Tro
         }
     };
     let callback = callback_about(kind, standing, told.number, &about(&standing.uuid, data));
-    let done = room.db.report_insert(standing, told.number, &written, &callback, (room.now)()).await?;
+    let now = (room.now)();
+    let done = room.db.report_insert(standing, told.number, &written, &callback, now).await?;
     wake(room, done);
+    if let Report::Tx { tx_hash, .. } = &told.report {
+        call_deposits(room, Some(tx_hash).filter(|_| done).map(String::as_str), now).await?;
+    }
     Ok(done)
 }
 

@@ -11,12 +11,14 @@ use crate::enclave::database::Signed;
 pub(in crate::enclave) const KNOWN_MAX: usize = 100_000;
 
 type Digest = [u8; 32];
+/// An answer, its signature, and the number of the lists under which it was clear.
+type Screened = (Box<str>, [u8; 64], Option<u64>);
 
 /// What the memory says about a request digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::enclave) enum Known {
-    /// The answer kept for it.
-    Answer(String, [u8; 64]),
+    /// The answer kept for it, and the number of the sanctions lists under which it was last found clear.
+    Answer(String, [u8; 64], Option<u64>),
     /// There is none, in the database either.
     Nothing,
     /// Only the database knows.
@@ -31,7 +33,7 @@ pub(in crate::enclave) struct Answers {
 
 #[derive(Default)]
 struct Held {
-    answers: HashMap<Digest, (Box<str>, [u8; 64])>,
+    answers: HashMap<Digest, Screened>,
     /// The oldest first.
     order: VecDeque<Digest>,
     /// Whether the database holds answers that are not here.
@@ -50,7 +52,7 @@ impl Answers {
     pub(in crate::enclave) fn keep(&self, digest: &str, signed: &Signed) {
         let Some(digest) = digest_of(digest) else { return };
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let answer = (signed.text.as_str().into(), signed.signature);
+        let answer = (signed.text.as_str().into(), signed.signature, None);
         if held.answers.insert(digest, answer).is_none() {
             held.order.push_back(digest);
         }
@@ -61,13 +63,23 @@ impl Answers {
         }
     }
 
+    /// Notes that exactly this answer was found clear under the lists of that number.
+    pub(in crate::enclave) fn cleared(&self, digest: &str, signature: &[u8; 64], version: Option<u64>) {
+        let Some(digest) = digest_of(digest) else { return };
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, cleared)) = held.answers.get_mut(&digest).filter(|(_, held, _)| held == signature)
+        {
+            *cleared = version;
+        }
+    }
+
     /// What is known without the database.
     pub(in crate::enclave) fn find(&self, digest: &str) -> Known {
         // No row is filed under anything but a digest.
         let Some(digest) = digest_of(digest) else { return Known::Nothing };
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         match held.answers.get(&digest) {
-            Some((text, signature)) => Known::Answer(text.to_string(), *signature),
+            Some((text, signature, cleared)) => Known::Answer(text.to_string(), *signature, *cleared),
             None if held.lacks => Known::Unknown,
             None => Known::Nothing,
         }
@@ -92,7 +104,7 @@ mod tests {
     }
 
     fn answer(text: &str) -> Known {
-        Known::Answer(text.to_owned(), [7; 64])
+        Known::Answer(text.to_owned(), [7; 64], None)
     }
 
     #[test]
@@ -126,6 +138,17 @@ mod tests {
         known.keep(&digest(2), &signed("other"));
         assert_eq!(known.find(&digest(1)), answer("new"));
         assert_eq!(known.find(&digest(9)), Known::Nothing);
+    }
+
+    #[test]
+    fn an_answer_is_clear_under_the_lists_it_was_screened_with_until_another_takes_its_place() {
+        let known = Answers::of(2, vec![(digest(1), signed("one"))]);
+        known.cleared(&digest(1), &[7; 64], Some(3));
+        assert_eq!(known.find(&digest(1)), Known::Answer("one".into(), [7; 64], Some(3)));
+        known.cleared(&digest(1), &[8; 64], Some(4));
+        assert_eq!(known.find(&digest(1)), Known::Answer("one".into(), [7; 64], Some(3)), "another answer");
+        known.keep(&digest(1), &signed("new"));
+        assert_eq!(known.find(&digest(1)), answer("new"));
     }
 
     #[test]

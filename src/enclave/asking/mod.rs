@@ -6,4 +6,5 @@ pub(super) mod orders;
 pub(super) mod originator;
 pub(super) mod peer;
 pub(super) mod round;
+pub(super) mod screening;
 pub(super) mod trying;

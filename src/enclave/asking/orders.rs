@@ -11,6 +11,7 @@ use crate::enclave::asking::order::{AccountOrder, AccountReply, Ordered, UserOrd
 use crate::enclave::asking::originator::check_bound;
 use crate::enclave::asking::peer::fresh_uuid;
 use crate::enclave::asking::round::{Given, Miss, exchange, forget};
+use crate::enclave::asking::screening::denied;
 use crate::enclave::asking::trying::try_now;
 use crate::enclave::asset_info::AssetInfo;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
@@ -102,14 +103,13 @@ pub(in crate::enclave) async fn order_account(
 /// Denies an order that meets a sanctions list before anybody is asked.
 async fn screen(room: &Room, v: &mut Verification, payload: &Payload) -> Result<(), EnclaveFault> {
     let addresses = [payload.account(), payload.originator_account()];
-    let message = match room.screened(&addresses, Some(payload)).await {
-        Screening::Clear => return Ok(()),
-        Screening::Unknown => return Err(EnclaveFault::Unscreened),
-        Screening::AddressListed => payload.account().to_owned(),
-        Screening::NameListed => "-".to_owned(),
-    };
-    v.state = State::Expired;
-    v.settled = Settled { message: Some(message), ..Settled::denied(Reason::Blacklisted) };
+    let screening = room.screened(&addresses, Some(payload)).await;
+    if screening == Screening::Unknown {
+        return Err(EnclaveFault::Unscreened);
+    }
+    if let Some(settled) = denied(screening, payload.account()) {
+        (v.state, v.settled) = (State::Expired, settled);
+    }
     Ok(())
 }
 
@@ -209,8 +209,12 @@ fn laid_out(room: &Room, ask: Ask, payload: &Payload, uuid: String, now: Seconds
 }
 
 /// The asset of that ticker on that network, or on the only one it is known on; otherwise what its record says.
-fn asset_of(room: &Room, symbol: &str, network: Option<&str>) -> Result<Asset, Settled> {
-    let denied = |reason, what: &str| {
+pub(in crate::enclave) fn asset_of(
+    room: &Room,
+    symbol: &str,
+    network: Option<&str>,
+) -> Result<Asset, Settled> {
+    let unknown = |reason, what: &str| {
         let message = what.chars().filter(|c| !c.is_control()).take(64).collect();
         Err(Settled { message: Some(message), ..Settled::denied(reason) })
     };
@@ -218,12 +222,12 @@ fn asset_of(room: &Room, symbol: &str, network: Option<&str>) -> Result<Asset, S
         room.limits.assets.iter().copied().filter(|asset| asset.symbol() == symbol).collect();
     let network = network.filter(|network| !network.is_empty());
     match (&*of_symbol, network) {
-        ([], _) => denied(Reason::UnknownSymbol, symbol),
+        ([], _) => unknown(Reason::UnknownSymbol, symbol),
         ([only], None) => Ok(*only),
-        (_, None) => denied(Reason::UnknownNetwork, "-"),
+        (_, None) => unknown(Reason::UnknownNetwork, "-"),
         (several, Some(network)) => {
             let named = several.iter().find(|asset| asset.network().as_str() == network);
-            named.copied().map_or_else(|| denied(Reason::UnknownNetwork, network), Ok)
+            named.copied().map_or_else(|| unknown(Reason::UnknownNetwork, network), Ok)
         }
     }
 }

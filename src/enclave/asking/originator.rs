@@ -13,6 +13,7 @@ use crate::enclave::answer::{Kind, answered_at, kind_of};
 use crate::enclave::ask::{VerifyAsk, VerifyReply};
 use crate::enclave::asking::known::Known;
 use crate::enclave::asking::round::seal_at_hand;
+use crate::enclave::asking::screening::{is_clear, is_listed, screened_answer};
 use crate::enclave::asking::trying::try_now;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::ivms::Payload;
@@ -39,7 +40,8 @@ pub(in crate::enclave) async fn verify(
     }
     let now = (room.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
-    match room.screened(&[&ask.destination], payload.as_ref()).await {
+    let sender = payload.as_ref().map(Payload::originator_account).unwrap_or_default();
+    match room.screened(&[&ask.destination, sender], payload.as_ref()).await {
         Screening::Clear => {}
         listed @ (Screening::AddressListed | Screening::NameListed) => {
             tracing::warn!(request = ask.request_digest, ?listed, "a withdrawal met a sanctions list");
@@ -49,6 +51,11 @@ pub(in crate::enclave) async fn verify(
     }
     let since = ask.fresh_since.map(|since| since.min(now));
     let kept = kept(room, &ask, asset, payload.as_ref(), now).await?;
+    // Who is named in this very payload was screened above.
+    let is_known = payload.is_none() || kept.reply.is_some();
+    if is_known && is_stopped(room, &kept).await? {
+        return Ok(VerifyReply::Listed);
+    }
     let kept = if is_old(&kept, since, now) { renew(room, kept, now).await? } else { kept };
     if let reply @ (VerifyReply::Answered { .. } | VerifyReply::Expired) = reply(&kept, since) {
         return Ok(reply);
@@ -59,21 +66,36 @@ pub(in crate::enclave) async fn verify(
     let mut done = try_now(room, &kept.row_key);
     let _ = tokio::time::timeout(room.limits.answer_wait, done.changed()).await;
     let kept = room.db.verification(Role::Originator, &kept.row_key).await?;
-    Ok(kept.map_or(VerifyReply::Pending, |kept| reply(&kept, since)))
+    let Some(kept) = kept else { return Ok(VerifyReply::Pending) };
+    // Whom the other VASP has named, nobody has looked for yet.
+    if kept.reply.is_some() && is_stopped(room, &kept).await? {
+        return Ok(VerifyReply::Listed);
+    }
+    Ok(reply(&kept, since))
+}
+
+/// Whether a sanctions list stops what is kept, unless it was clear under these very lists.
+async fn is_stopped(room: &Room, kept: &Verification) -> Result<bool, EnclaveFault> {
+    let signature = kept.answer.as_ref().map(|answer| answer.signature);
+    match room.known.find(&kept.row_key) {
+        Known::Answer(_, known, cleared) if Some(known) == signature && is_clear(room, cleared) => Ok(false),
+        Known::Answer(..) | Known::Nothing | Known::Unknown => is_listed(room, kept).await,
+    }
 }
 
 /// See [`crate::enclave::Enclave::known_answer`].
 pub(in crate::enclave) async fn known_answer(room: &Room, digest: &str) -> Option<(String, [u8; 64])> {
     match room.known.find(digest) {
-        Known::Answer(text, signature) => Some((text, signature)),
-        Known::Nothing => None,
-        Known::Unknown => match room.db.answer(digest).await {
-            Ok(answer) => answer.map(|Signed { text, signature }| (text, signature)),
-            Err(fault) => {
-                tracing::error!(%fault, "the enclave's database does not answer");
-                None
-            }
-        },
+        Known::Answer(text, signature, cleared) if is_clear(room, cleared) => return Some((text, signature)),
+        Known::Nothing => return None,
+        Known::Answer(..) | Known::Unknown => {}
+    }
+    match screened_answer(room, digest).await {
+        Ok(answer) => answer.map(|Signed { text, signature }| (text, signature)),
+        Err(fault) => {
+            tracing::error!(%fault, "an answer that is known cannot be given");
+            None
+        }
     }
 }
 

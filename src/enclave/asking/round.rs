@@ -191,7 +191,7 @@ fn asked(v: &Verification, uuid: &str) -> Result<Text, Miss> {
 }
 
 /// The canonical payload of originator and beneficiary; empty if nobody is named.
-fn payload_text(v: &Verification) -> String {
+pub(in crate::enclave) fn payload_text(v: &Verification) -> String {
     match (&v.originator, &v.beneficiary) {
         (Some(o), Some(b)) => format!("{{\"beneficiary\":{},\"originator\":{}}}", b.as_str(), o.as_str()),
         (None, Some(b)) => format!("{{\"beneficiary\":{}}}", b.as_str()),

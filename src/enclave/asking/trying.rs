@@ -8,8 +8,10 @@ use tokio::sync::watch;
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Reason;
 use crate::enclave::asking::round::{Given, Miss, exchange, forget};
+use crate::enclave::asking::screening::{denied, screen_kept};
 use crate::enclave::database::{Origin, Role, Settled, State, Verification};
 use crate::enclave::room::Room;
+use crate::enclave::screen::Screening;
 use crate::enclave::telling::outbox::{callback_of, wake};
 use crate::withdrawal::Seconds;
 
@@ -50,8 +52,11 @@ async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, Enclave
         end(room, &v, &Settled::denied(Reason::RequestTimeout), now).await?;
         return Ok(None);
     }
+    if !goes_on(room, &v, now).await? {
+        return Ok(None);
+    }
     match exchange(room, &mut v).await {
-        Ok(Some(given)) => return keep(room, v, &given).await.map(Some),
+        Ok(Some(given)) => return keep(room, v, given).await,
         Ok(None) => {}
         // An order is told that its answer cannot be read; a withdrawal is asked about again.
         Err(Miss::Reply(problem)) if v.origin == Origin::Order => {
@@ -66,11 +71,17 @@ async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, Enclave
 }
 
 /// Keeps a believed answer, and writes down that the backend is to be told if it ordered the verification.
-async fn keep(room: &Room, v: Verification, given: &Given) -> Result<Verification, EnclaveFault> {
+///
+/// A withdrawal's is kept whoever is named in it: it is screened again whenever it is asked for.
+async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<Verification>, EnclaveFault> {
     let now = (room.now)();
     if !given.matched {
         end(room, &v, &Settled::denied(Reason::BeneficiaryAccountNotMatched), now).await?;
-        return Ok(v);
+        return Ok(Some(v));
+    }
+    v.reply = Some(given.plain);
+    if v.origin == Origin::Order && !goes_on(room, &v, now).await? {
+        return Ok(None);
     }
     let settled = Settled {
         result: given.decision.into(),
@@ -78,13 +89,29 @@ async fn keep(room: &Room, v: Verification, given: &Given) -> Result<Verificatio
         message: given.message.clone(),
     };
     let callback = callback_of(&v, &settled, given.beneficiary.as_str());
-    let kept = (&given.answer, &given.plain);
+    let plain = v.reply.take().unwrap_or_default();
+    let kept = (&given.answer, &plain);
     let first = room.db.verification_answered(&v, kept, &settled, callback.as_ref(), now).await?;
     if first && v.origin == Origin::Withdrawal {
         room.known.keep(&v.row_key, &given.answer);
     }
     wake(room, callback.is_some());
-    Ok(v)
+    Ok(Some(v))
+}
+
+/// Whether the lists as they are now let a verification go on. An order that meets one is over; a withdrawal, and what cannot be
+/// screened, waits.
+async fn goes_on(room: &Room, v: &Verification, now: Seconds) -> Result<bool, EnclaveFault> {
+    let screening = screen_kept(room, v).await;
+    if screening == Screening::Clear {
+        return Ok(true);
+    }
+    tracing::warn!(request = v.row_key, ?screening, "a verification that waits is not asked about");
+    match denied(screening, &v.destination).filter(|_| v.origin == Origin::Order) {
+        Some(settled) => end(room, v, &settled, now).await?,
+        None => put_off(room, v, now).await?,
+    }
+    Ok(false)
 }
 
 /// Ends a verification that will not be answered.

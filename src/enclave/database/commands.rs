@@ -71,7 +71,7 @@ impl Database {
     ) -> Result<(), DatabaseFault> {
         let number = i64::try_from(command.number).unwrap_or(i64::MAX);
         let row = body_row(&command.lane, number);
-        let body = self.vault.seal(body_place(&row), command.body.as_bytes())?;
+        let body = self.vault().seal(body_place(&row), command.body.as_bytes())?;
         let query = sqlx::query(
             "INSERT INTO commands (command_type, lane, number, command_body, status, tries, next_try_at, created_at) \
              VALUES (?,?,?,?,'CREATED',0,?,?) ON CONFLICT (lane, number) DO NOTHING",
@@ -159,7 +159,7 @@ impl Database {
         Ok(Command {
             id,
             kind: row.try_get("command_type")?,
-            body: self.vault.open(body_place(&body_row(&lane, row.try_get("number")?)), &sealed)?,
+            body: self.vault().open(body_place(&body_row(&lane, row.try_get("number")?)), &sealed)?,
             tries: u32::try_from(tries).unwrap_or(u32::MAX),
             created_at: unsigned(row.try_get("created_at")?),
         })

@@ -95,7 +95,7 @@ impl Database {
         key: &OwnKey,
         now: Seconds,
     ) -> Result<(), DatabaseFault> {
-        let private = self.vault.seal(private_place(key_id), &key.private)?;
+        let private = self.vault().seal(private_place(key_id), &key.private)?;
         let query = sqlx::query(
             "INSERT INTO own_keys (suite, key_type, key_identifier, generation, key_id, public_key, private_key, made_for, created_at) \
              VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (suite, key_type, key_identifier, generation) DO NOTHING",
@@ -181,7 +181,7 @@ impl Database {
         let suite: String = row.try_get("suite")?;
         let public = Suite::parse(&suite).and_then(|suite| PublicKey::new(suite, public));
         let public = public.ok_or(VaultFault::Unreadable("public_key"))?;
-        Ok(OwnKey { public, private: self.vault.open(private_place(&key_id), &private)? })
+        Ok(OwnKey { public, private: self.vault().open(private_place(&key_id), &private)? })
     }
 }
 
@@ -192,6 +192,8 @@ fn private_place(key_id: &str) -> Place<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, RwLock};
+
     use super::super::connect;
     use super::*;
     use crate::enclave::database::vault::{DataKey, Vault};
@@ -216,7 +218,11 @@ mod tests {
         let kept = db.own_key(Suite::X25519, purpose, Seconds(2)).await.unwrap();
         assert_eq!(kept.unwrap().private.to_vec(), vec![1; 32]);
         db.close().await;
-        let other = Database { pool: connect(&path).await.unwrap(), vault: vault(2) };
+        let other = Database {
+            pool: connect(&path).await.unwrap(),
+            vault: RwLock::new(Arc::new(vault(2))),
+            vasps: Default::default(),
+        };
         assert!(matches!(
             other.own_key(Suite::X25519, purpose, Seconds(2)).await,
             Err(DatabaseFault::Vault(VaultFault::Unreadable("private_key")))

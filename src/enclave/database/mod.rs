@@ -1,6 +1,8 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
 mod commands;
+mod deposits;
+mod handover;
 mod keys;
 mod records;
 mod rekey;
@@ -11,21 +13,26 @@ mod row;
 pub(super) mod vault;
 mod verifications;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
 
 pub(super) use self::commands::{Command, NewCommand};
+pub(super) use self::deposits::{NewDeposit, OpenDeposit};
+pub(super) use self::handover::Handover;
 pub(super) use self::keys::OwnKey;
+pub use self::rekey::KeyUse;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::database::vault::{Vault, VaultFault};
-use crate::withdrawal::Seconds;
+use crate::withdrawal::{Seconds, VaspId};
 
 const SCHEMA: &str = "
 CREATE TABLE marks (
@@ -67,7 +74,10 @@ pub enum DatabaseFault {
 /// The open database.
 pub(super) struct Database {
     pool: SqlitePool,
-    vault: Vault,
+    /// Another one once a new data key was taken over.
+    vault: RwLock<Arc<Vault>>,
+    /// What is written down of each VASP beside a verification, in IVMS101.
+    vasps: BTreeMap<VaspId, String>,
 }
 
 impl Database {
@@ -86,22 +96,30 @@ impl Database {
 
     /// Opens the file; never creates it. The first key it is opened with is its key, until one comes that brings it along as
     /// an older one.
-    pub(super) async fn open(path: &Path, vault: Vault) -> Result<Self, DatabaseFault> {
-        if !path.exists() {
-            return Err(DatabaseFault::Missing(path.display().to_string()));
+    pub(super) async fn open(path: &Path, mut vault: Vault) -> Result<Self, DatabaseFault> {
+        let pool = open_pool(path).await?;
+        match rekey::take_keys(&pool, &mut vault).await? {
+            true => Ok(Self { pool, vault: RwLock::new(Arc::new(vault)), vasps: BTreeMap::new() }),
+            false => Err(DatabaseFault::OtherKey(path.display().to_string())),
         }
-        let pool = connect(path).await?;
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
-        if version != SCHEMA_VERSION {
-            return Err(DatabaseFault::Version(version));
-        }
-        let mut db = Self { pool, vault };
-        if db.take_keys().await? { Ok(db) } else { Err(DatabaseFault::OtherKey(path.display().to_string())) }
     }
 
-    /// The sealing key, for fingerprints.
-    pub(super) fn vault(&self) -> &Vault {
-        &self.vault
+    /// The same, which writes this down of VASPs.
+    pub(super) fn saying(self, vasps: BTreeMap<VaspId, String>) -> Self {
+        Self { vasps, ..self }
+    }
+
+    /// How many values stand sealed with which key; no key is needed to see it.
+    pub(super) async fn uses_of(path: &Path) -> Result<Vec<KeyUse>, DatabaseFault> {
+        let pool = open_pool(path).await?;
+        let uses = rekey::uses(&pool).await;
+        pool.close().await;
+        uses
+    }
+
+    /// The keys at work, as they are now.
+    pub(super) fn vault(&self) -> Arc<Vault> {
+        self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether it answers.
@@ -151,6 +169,16 @@ fn remove_file(path: &Path) {
     }
 }
 
+/// Opens the file, if it is there and of this version.
+async fn open_pool(path: &Path) -> Result<SqlitePool, DatabaseFault> {
+    if !path.exists() {
+        return Err(DatabaseFault::Missing(path.display().to_string()));
+    }
+    let pool = connect(path).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
+    if version == SCHEMA_VERSION { Ok(pool) } else { Err(DatabaseFault::Version(version)) }
+}
+
 async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
     let pool = connect(path).await?;
     let done = lay_tables(&pool).await;
@@ -160,10 +188,14 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    let all = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA, SCHEMA];
-    for tables in all {
+    let rooms = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
+    for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA]) {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
+    for fence in rekey::fences() {
+        sqlx::raw_sql(AssertSqlSafe(fence)).execute(pool).await?;
+    }
+    sqlx::raw_sql(SCHEMA).execute(pool).await?;
     Ok(())
 }
 

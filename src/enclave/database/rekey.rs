@@ -1,9 +1,12 @@
 //! Which data keys the database is sealed with, and sealing it anew with the current one while everything goes on.
 
-use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::{Database, DatabaseFault};
-use crate::enclave::database::vault::{Place, VaultFault};
+use crate::enclave::database::vault::{DataKey, Place, Vault, VaultFault};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE data_keys (
@@ -38,44 +41,127 @@ fn fingerprint_place() -> Place<'static> {
     Place { table: "secrets", column: "value", row: FINGERPRINT }
 }
 
+/// A key that the database knows and this process does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Missing {
+    id: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// How many sealed values one data key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key's public id, in hex.
+    pub key_id: String,
+    /// How many values it has sealed.
+    pub values: u64,
+}
+
+/// Whether every key that sealed something is there. A new database begins with the current one; a new key is taken in if it
+/// brings one along that the database knows.
+pub(super) async fn take_keys(pool: &SqlitePool, vault: &mut Vault) -> Result<bool, DatabaseFault> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    for (id, value) in known(&mut tx).await? {
+        if !vault.check_values().any(|(own, check)| own.bytes()[..] == id && check[..] == value) {
+            return Ok(false);
+        }
+    }
+    let current = vault.check_values().next();
+    if let Some((id, value)) = current {
+        let known =
+            sqlx::query("INSERT INTO data_keys (key_id, check_value) VALUES (?, ?) ON CONFLICT DO NOTHING");
+        known.bind(id.bytes().to_vec()).bind(value.to_vec()).execute(&mut *tx).await?;
+    }
+    let kept: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM secrets WHERE name = ?")
+        .bind(FINGERPRINT)
+        .fetch_optional(&mut *tx)
+        .await?;
+    match kept {
+        Some(sealed) => {
+            let plain = vault.open(fingerprint_place(), &sealed)?;
+            let kept = plain.as_slice().try_into().map_err(|_| VaultFault::Unreadable(FINGERPRINT))?;
+            vault.keep_fingerprint_key(kept);
+        }
+        None => {
+            let sealed = vault.seal(fingerprint_place(), vault.fingerprint_key())?;
+            let keep = sqlx::query("INSERT INTO secrets (name, value) VALUES (?, ?)").bind(FINGERPRINT);
+            keep.bind(sealed).execute(&mut *tx).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Lets nothing be written that was sealed with a key the database does not know: who has missed a new key fails, and loses nothing.
+pub(super) fn fences() -> Vec<String> {
+    let fence = |(table, column, _): &(&str, &str, &str)| {
+        ["INSERT".to_owned(), format!("UPDATE OF {column}")].map(|what| {
+            let name = format!("fence_{table}_{column}_{}", what.split(' ').next().unwrap_or_default());
+            format!(
+                "CREATE TRIGGER {name} BEFORE {what} ON {table} WHEN NEW.{column} IS NOT NULL \
+                 AND substr(NEW.{column}, 2, 4) NOT IN (SELECT key_id FROM data_keys) \
+                 BEGIN SELECT RAISE(ABORT, 'sealed with a data key that is not the database''s any more'); END;"
+            )
+        })
+    };
+    SEALED.iter().flat_map(fence).collect()
+}
+
+/// The public id and check value of every key the database knows.
+async fn known(within: &mut SqliteConnection) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DatabaseFault> {
+    let rows = sqlx::query("SELECT key_id, check_value FROM data_keys").fetch_all(within).await?;
+    rows.iter().map(|row| Ok((row.try_get("key_id")?, row.try_get("check_value")?))).collect()
+}
+
+/// How many values stand sealed with which key, in a database that need not be opened for it: the ids stand in the clear.
+pub(super) async fn uses(pool: &SqlitePool) -> Result<Vec<KeyUse>, DatabaseFault> {
+    let mut within = pool.acquire().await?;
+    let known = known(&mut within).await?;
+    let mut uses: BTreeMap<Vec<u8>, u64> = known.into_iter().map(|(id, _)| (id, 0)).collect();
+    for (table, column, _) in SEALED {
+        let count = format!(
+            "SELECT substr({column}, 2, 4) AS id, count(*) AS values_of FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
+        );
+        for row in sqlx::query(AssertSqlSafe(count)).fetch_all(&mut *within).await? {
+            let values: i64 = row.try_get("values_of")?;
+            let of = uses.entry(row.try_get("id")?).or_default();
+            *of = of.saturating_add(values.unsigned_abs());
+        }
+    }
+    let hex = |id: &[u8]| data_encoding::HEXLOWER.encode(id);
+    Ok(uses.into_iter().map(|(id, values)| KeyUse { key_id: hex(&id), values }).collect())
+}
+
 impl Database {
-    /// Whether every key that sealed something is there. A new database begins with the current one; a new key is taken in if it
-    /// brings one along that the database knows.
-    pub(super) async fn take_keys(&mut self) -> Result<bool, DatabaseFault> {
-        let mut tx = self.pool.begin().await?;
-        let rows = sqlx::query("SELECT key_id, check_value FROM data_keys").fetch_all(&mut *tx).await?;
-        for row in &rows {
-            let (id, value): (Vec<u8>, Vec<u8>) = (row.try_get("key_id")?, row.try_get("check_value")?);
-            let is_here = |(own, check): (_, &[u8; 32])| own_bytes(&own) == id && check[..] == value[..];
-            if !self.vault.check_values().any(is_here) {
-                return Ok(false);
-            }
+    /// The check values by which the key is known that is not here, if there is one; and whether the current key is the database's.
+    pub(in super::super) async fn missing_key(&self) -> Result<(Option<Missing>, bool), DatabaseFault> {
+        let mut within = self.pool.acquire().await?;
+        let (known, vault) = (known(&mut within).await?, self.vault());
+        let is_current = known.iter().any(|(id, _)| id[..] == vault.key_id().bytes()[..]);
+        let is_here = |id: &[u8], value: &[u8]| {
+            vault.check_values().any(|(own, check)| own.bytes()[..] == *id && check[..] == *value)
+        };
+        let missing = known.into_iter().find(|(id, value)| !is_here(id, value));
+        Ok((missing.map(|(id, value)| Missing { id, value }), is_current))
+    }
+
+    /// Seals with this key from now on, if it is the one that is missing; whether it is.
+    pub(in super::super) fn take_over(&self, missing: &Missing, key: &DataKey) -> Result<bool, VaultFault> {
+        let mut vault = self.vault.write().unwrap_or_else(PoisonError::into_inner);
+        let next = vault.succeeded_by(key)?;
+        let is_it = next
+            .check_values()
+            .next()
+            .is_some_and(|(id, check)| id.bytes()[..] == missing.id && check[..] == missing.value);
+        if is_it {
+            *vault = Arc::new(next);
         }
-        let current = self.vault.check_values().next();
-        if let Some((id, value)) = current {
-            let known = sqlx::query(
-                "INSERT INTO data_keys (key_id, check_value) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            );
-            known.bind(id.bytes().to_vec()).bind(value.to_vec()).execute(&mut *tx).await?;
-        }
-        let kept: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM secrets WHERE name = ?")
-            .bind(FINGERPRINT)
-            .fetch_optional(&mut *tx)
-            .await?;
-        match kept {
-            Some(sealed) => {
-                let plain = self.vault.open(fingerprint_place(), &sealed)?;
-                let kept = plain.as_slice().try_into().map_err(|_| VaultFault::Unreadable(FINGERPRINT))?;
-                self.vault.keep_fingerprint_key(kept);
-            }
-            None => {
-                let sealed = self.vault.seal(fingerprint_place(), self.vault.fingerprint_key())?;
-                let keep = sqlx::query("INSERT INTO secrets (name, value) VALUES (?, ?)").bind(FINGERPRINT);
-                keep.bind(sealed).execute(&mut *tx).await?;
-            }
-        }
-        tx.commit().await?;
-        Ok(true)
+        Ok(is_it)
+    }
+
+    /// How many values stand sealed with which key.
+    pub(in super::super) async fn key_uses(&self) -> Result<Vec<KeyUse>, DatabaseFault> {
+        uses(&self.pool).await
     }
 
     /// Seals some of what an older key has sealed with the current one; says whether there may be more. When nothing is left, the
@@ -90,10 +176,26 @@ impl Database {
                 return Ok(true);
             }
         }
-        let current = self.vault.key_id();
+        self.forget_keys().await
+    }
+
+    /// Lets go of the older keys, if at this very moment nothing stands sealed with them; says whether something does.
+    async fn forget_keys(&self) -> Result<bool, DatabaseFault> {
+        let current = self.vault().key_id();
+        let mut alone = self.begin().await?;
+        for (table, column, _) in SEALED {
+            let left = format!(
+                "SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NOT NULL AND substr({column}, 2, 4) <> ?)"
+            );
+            let left = sqlx::query_scalar(AssertSqlSafe(left)).bind(current.bytes().to_vec());
+            if left.fetch_one(&mut *alone).await? {
+                return Ok(true);
+            }
+        }
         let gone = sqlx::query("DELETE FROM data_keys WHERE key_id <> ?").bind(current.bytes().to_vec());
-        gone.execute(&self.pool).await?;
-        tracing::info!(key = %current, "everything is sealed with the current data key: take the older ones out of `enclave.old_data_keys`");
+        gone.execute(&mut *alone).await?;
+        alone.commit().await?;
+        tracing::info!(key = %current, "everything is sealed with the current data key: take the older ones out of the configuration");
         Ok(false)
     }
 
@@ -106,23 +208,20 @@ impl Database {
             "SELECT rowid AS at, {name} AS name, {column} AS value FROM {table} \
              WHERE {column} IS NOT NULL AND substr({column}, 2, 4) <> ? LIMIT {AT_ONCE}"
         );
-        let find = sqlx::query(AssertSqlSafe(find)).bind(self.vault.key_id().bytes().to_vec());
+        let find = sqlx::query(AssertSqlSafe(find)).bind(self.vault().key_id().bytes().to_vec());
         let rows = find.fetch_all(&self.pool).await?;
         for row in &rows {
             let (at, name, value): (i64, String, Vec<u8>) =
                 (row.try_get("at")?, row.try_get("name")?, row.try_get("value")?);
             let place = Place { table, column, row: &name };
-            let sealed = self.vault.seal(place, &self.vault.open(place, &value)?)?;
+            let vault = self.vault();
+            let sealed = vault.seal(place, &vault.open(place, &value)?)?;
             // Whoever has written something else meanwhile has sealed it with the current key.
             let put = format!("UPDATE {table} SET {column} = ? WHERE rowid = ? AND {column} = ?");
             sqlx::query(AssertSqlSafe(put)).bind(sealed).bind(at).bind(value).execute(&self.pool).await?;
         }
         Ok(rows.len())
     }
-}
-
-fn own_bytes(id: &crate::enclave::database::vault::KeyId) -> Vec<u8> {
-    id.bytes().to_vec()
 }
 
 #[cfg(test)]
@@ -133,7 +232,6 @@ mod tests {
     use super::super::super::wire::key::KeyType;
     use super::super::OwnKey;
     use super::*;
-    use crate::enclave::database::vault::{DataKey, Vault};
     use crate::enclave::wire::seal::{PublicKey, Suite};
     use crate::withdrawal::{Seconds, VaspId};
 
@@ -180,6 +278,38 @@ mod tests {
         let pair = db.own_key(Suite::X25519, (KeyType::PerAddress, "b"), Seconds(1)).await.unwrap().unwrap();
         assert_eq!(pair.private.to_vec(), [7; 32]);
         assert!(!db.reseal_some().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_with_a_key_that_was_given_up_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let late = open(&path, key(1)).await.unwrap();
+        let put = async |db: &Database, name: &str| {
+            let pair = OwnKey {
+                public: PublicKey::new(Suite::X25519, vec![1; 32]).unwrap(),
+                private: Zeroizing::new(vec![7; 32]),
+            };
+            db.own_key_insert((KeyType::PerAddress, name), VaspId(7), name, &pair, Seconds(1)).await
+        };
+        put(&late, "before").await.unwrap();
+        let db = open(&path, key(2).after(key(1))).await.unwrap();
+        let uses = |keys: Vec<KeyUse>| {
+            keys.into_iter().map(|one| (one.key_id, one.values)).collect::<BTreeMap<_, _>>()
+        };
+        let (old, new) = (late.vault().key_id().to_string(), db.vault().key_id().to_string());
+        let before = uses(db.key_uses().await.unwrap());
+        assert_eq!(
+            (before.get(&old), before.get(&new)),
+            (Some(&2), Some(&0)),
+            "the private key and the fingerprint key"
+        );
+        while db.reseal_some().await.unwrap() {}
+        assert_eq!(uses(db.key_uses().await.unwrap()), BTreeMap::from([(new, 2)]));
+        assert!(put(&late, "after").await.is_err(), "nobody could read it any more");
+        assert!(!late.missing_key().await.unwrap().1);
+        put(&db, "after").await.unwrap();
     }
 
     /// A column that is sealed and not in the list would be lost with the old key.

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::commands::NewCommand;
-use super::row::{Settled, Signed, Verification, row_place};
+use super::row::{Role, Settled, Signed, Verification, row_place};
 use super::{Database, DatabaseFault, signed};
 use crate::withdrawal::Seconds;
 
@@ -58,10 +58,14 @@ impl Database {
             "UPDATE verifications SET state = 'expired', envelope = NULL, \
              result = CASE WHEN answer_text IS NULL THEN ?1 ELSE result END, \
              reason = CASE WHEN answer_text IS NULL THEN ?2 ELSE reason END, \
+             message = CASE WHEN answer_text IS NULL THEN ?5 ELSE message END, \
              verified_at = CASE WHEN answer_text IS NULL THEN ?3 ELSE verified_at END \
              WHERE role = 'originator' AND row_key = ?4 AND state = 'waiting'",
         );
+        let row = row_place(Role::Originator, key);
+        let message = self.seal_some(&row, "message", settled.message.as_ref().map(String::as_bytes))?;
         let query = query.bind(settled.result.as_str()).bind(&settled.reason).bind(signed(now)).bind(key);
+        let query = query.bind(message);
         let done = query.execute(&mut *both).await?.rows_affected() == 1;
         if let Some(callback) = callback.filter(|_| done) {
             self.command_insert(&mut both, callback, now).await?;

@@ -34,6 +34,16 @@ impl Database {
         let gone = format!("DELETE FROM verifications WHERE verification_id IN ({OLD})");
         let gone =
             sqlx::query(sqlx::AssertSqlSafe(gone)).bind(signed(since)).bind(most).execute(&mut *tx).await?;
+        // A deposit stays as long as the verification it has used up: it is no other's.
+        let deposits = "DELETE FROM deposits WHERE deposit_id IN (SELECT deposit_id FROM deposits AS d WHERE created_at < ?1 \
+             AND next_try_at IS NULL AND NOT EXISTS (SELECT 1 FROM verifications AS v WHERE v.role = 'beneficiary' \
+             AND v.request_digest = substr(d.transfer, instr(d.transfer, '/') + 1) \
+             AND v.originating_vasp_id || '/' || v.request_digest = d.transfer) ORDER BY created_at LIMIT ?2)";
+        let inquiries = "DELETE FROM inquiries WHERE inquiry_id IN \
+             (SELECT inquiry_id FROM inquiries WHERE asked_at < ?1 ORDER BY asked_at LIMIT ?2)";
+        for text in [deposits, inquiries] {
+            sqlx::query(text).bind(signed(since)).bind(most).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(gone.rows_affected())
     }
@@ -88,5 +98,36 @@ mod tests {
         for table in ["verifications", "reports", "former_uuids"] {
             assert_eq!(left(&db, table).await, ["asked again", "sent late", "waits", "young"], "{table}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_deposit_stays_as_long_as_the_verification_it_has_used_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, Vault::new(&DataKey::new(&[1; 32])).unwrap()).await.unwrap();
+        put(&db, "old", "answered", [10, 10, 10]).await;
+        put(&db, "young", "answered", [100, 100, 100]).await;
+        let used = "UPDATE verifications SET role = 'beneficiary', request_digest = row_key";
+        sqlx::query(used).execute(&db.pool).await.unwrap();
+        for (n, transfer, open) in
+            [(1, Some("1/old"), None), (2, Some("1/young"), None), (3, None, None), (4, None, Some(1))]
+        {
+            let text = "INSERT INTO deposits (deposit_id, symbol, network, asset, tx_hash, vout, address, amount, units, received_at, \
+                state, transfer, created_at, next_try_at) VALUES (?1, 'BTC', '', '', ?1, '', '', '', '', 1, 'MATCHED', ?2, 1, ?3)";
+            sqlx::query(text).bind(n).bind(transfer).bind(open).execute(&db.pool).await.unwrap();
+            let said = "INSERT INTO inquiries (verification_uuid, originating_vasp_id, deposit_id, asked_at) VALUES ('', '1', ?1, 40 * ?1)";
+            sqlx::query(said).bind(n).execute(&db.pool).await.unwrap();
+        }
+        db.verifications_forget(Seconds(100), 10).await.unwrap();
+        let left = |table: &'static str| {
+            let text = format!("SELECT deposit_id FROM {table} ORDER BY deposit_id");
+            let db = &db;
+            async move {
+                sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(text)).fetch_all(&db.pool).await.unwrap()
+            }
+        };
+        assert_eq!(left("deposits").await, [2, 4]);
+        assert_eq!(left("inquiries").await, [3, 4]);
     }
 }

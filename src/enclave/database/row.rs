@@ -175,7 +175,7 @@ impl Database {
         column: &'static str,
         value: Option<&[u8]>,
     ) -> Result<Option<Vec<u8>>, VaultFault> {
-        value.map(|plain| self.vault.seal(place(column, row), plain)).transpose()
+        value.map(|plain| self.vault().seal(place(column, row), plain)).transpose()
     }
 
     pub(super) fn open_some(
@@ -185,7 +185,7 @@ impl Database {
         key: &str,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, DatabaseFault> {
         let sealed: Option<Vec<u8>> = row.try_get(column)?;
-        Ok(sealed.map(|sealed| self.vault.open(place(column, key), &sealed)).transpose()?)
+        Ok(sealed.map(|sealed| self.vault().open(place(column, key), &sealed)).transpose()?)
     }
 
     pub(super) fn open_text(

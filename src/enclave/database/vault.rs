@@ -4,6 +4,7 @@
 //! value can be moved to another place.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -46,6 +47,11 @@ impl DataKey {
     #[must_use]
     pub fn after(self, old: Self) -> Self {
         Self { old: Some(Box::new(old)), ..self }
+    }
+
+    /// The newest key itself, to be handed over.
+    pub(in crate::enclave) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
     }
 }
 
@@ -111,8 +117,8 @@ impl Sealer {
 
 /// Seals columns with the current key, and opens what it or an older one has sealed.
 pub(in crate::enclave) struct Vault {
-    current: Sealer,
-    old: Vec<Sealer>,
+    current: Arc<Sealer>,
+    old: Vec<Arc<Sealer>>,
     fingerprint_key: Zeroizing<[u8; 64]>,
 }
 
@@ -121,10 +127,17 @@ impl Vault {
     pub(in crate::enclave) fn new(key: &DataKey) -> Result<Self, VaultFault> {
         let old = std::iter::successors(key.old.as_deref(), |key| key.old.as_deref());
         Ok(Self {
-            current: Sealer::new(&key.bytes)?,
-            old: old.map(|old| Sealer::new(&old.bytes)).collect::<Result<_, _>>()?,
+            current: Arc::new(Sealer::new(&key.bytes)?),
+            old: old.map(|old| Sealer::new(&old.bytes).map(Arc::new)).collect::<Result<_, _>>()?,
             fingerprint_key: derive(&key.bytes, b"countersign enclave fingerprint key v1")?,
         })
+    }
+
+    /// The same with a new key, which seals from now on; all others still open.
+    pub(in crate::enclave) fn succeeded_by(&self, key: &DataKey) -> Result<Self, VaultFault> {
+        let old = std::iter::once(&self.current).chain(&self.old).cloned().collect();
+        let current = Arc::new(Sealer::new(&key.bytes)?);
+        Ok(Self { current, old, fingerprint_key: self.fingerprint_key.clone() })
     }
 
     /// Encrypts a value for one place.
@@ -153,7 +166,7 @@ impl Vault {
     }
 
     fn sealers(&self) -> impl Iterator<Item = &Sealer> {
-        std::iter::once(&self.current).chain(&self.old)
+        std::iter::once(&self.current).chain(&self.old).map(Arc::as_ref)
     }
 
     /// The key that seals now.

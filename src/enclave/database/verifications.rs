@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::commands::NewCommand;
 use super::row::{Role, Signed, State, Verification, read_answer, row_place};
 use super::{Database, DatabaseFault, signed};
-use crate::withdrawal::Seconds;
+use crate::withdrawal::{Seconds, VaspId};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE verifications (
@@ -59,6 +59,7 @@ CREATE TABLE verifications (
     UNIQUE (role, row_key)
 ) STRICT;
 CREATE INDEX verifications_due ON verifications (role, state, next_try_at);
+CREATE INDEX verifications_digest ON verifications (request_digest);
 CREATE INDEX verifications_uuid ON verifications (verification_uuid);
 CREATE INDEX idx_verifications_created_at ON verifications (created_at);
 CREATE INDEX verifications_originator ON verifications (originator_account_number);
@@ -75,8 +76,8 @@ INSERT INTO verifications (role, row_key, verification_uuid, sent_uuid, origin, 
 network, symbol, amount, trade_price, trade_currency, trade_iso_datetime, is_exceeding_threshold, required_beneficiary_info, \
 asset, units, originating_vasp_id, beneficiary_vasp_id, originator_account_number, beneficiary_account_number, \
 ivms101_originator, ivms101_beneficiary, reply, request_digest, fingerprint, envelope, answer_text, answer_signature, \
-verified_at, created_at, asked_at, expires_at, next_try_at, tries) \
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (role, row_key) DO NOTHING";
+verified_at, created_at, asked_at, expires_at, next_try_at, tries, ivms101_originating_vasp, ivms101_beneficiary_vasp) \
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (role, row_key) DO NOTHING";
 
 impl Database {
     /// Writes a verification down unless there is one by that key, with what the backend is to be told; says whether it did.
@@ -131,7 +132,9 @@ impl Database {
             .bind(signed(v.asked_at))
             .bind(signed(v.expires_at))
             .bind(signed(v.next_try_at))
-            .bind(i64::from(v.tries));
+            .bind(i64::from(v.tries))
+            .bind(self.sealed_vasp(&row, "ivms101_originating_vasp", v.originating_vasp)?)
+            .bind(self.sealed_vasp(&row, "ivms101_beneficiary_vasp", v.beneficiary_vasp)?);
         let Some(callback) = callback else {
             return Ok(query.execute(&self.pool).await?.rows_affected() == 1);
         };
@@ -142,6 +145,15 @@ impl Database {
         }
         both.commit().await?;
         Ok(done)
+    }
+
+    fn sealed_vasp(
+        &self,
+        row: &str,
+        column: &'static str,
+        vasp: VaspId,
+    ) -> Result<Option<Vec<u8>>, DatabaseFault> {
+        Ok(self.seal_some(row, column, self.vasps.get(&vasp).map(String::as_bytes))?)
     }
 
     /// Reads a verification.

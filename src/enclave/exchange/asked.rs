@@ -10,9 +10,9 @@ use crate::enclave::{AccountOrder, AssetInfo, ErrorReport, KeyType, UserOrder};
 use crate::withdrawal::{Code, Invalid, Seconds, VaspId};
 
 /// Longest texts, in characters: what the network's tables hold.
-const SYMBOL_LEN_MAX: usize = 16;
-const NETWORK_LEN_MAX: usize = 128;
-const NUMBER_LEN_MAX: usize = 128;
+pub(super) const SYMBOL_LEN_MAX: usize = 16;
+pub(super) const NETWORK_LEN_MAX: usize = 128;
+pub(super) const NUMBER_LEN_MAX: usize = 128;
 const DECIMAL_LEN_MAX: usize = 64;
 const REASON_LEN_MAX: usize = 256;
 const MESSAGE_LEN_MAX: usize = 1024;
@@ -56,7 +56,14 @@ pub(super) fn account_order(bytes: &[u8], now: Seconds) -> Result<AccountOrder, 
 pub(super) fn tx_report(bytes: &[u8]) -> Result<TxReport, Wrong> {
     let mut body = Fields::parse(bytes)?;
     let uuid = uuid(&mut body)?;
-    let tx_hash = plain(&mut body, "txHash", NUMBER_LEN_MAX)?;
+    let (tx_hash, vout) = tx(&mut body)?;
+    body.end()?;
+    Ok(TxReport { uuid, tx_hash, vout })
+}
+
+/// A transaction and its output.
+pub(super) fn tx(body: &mut Fields) -> Result<(String, Option<String>), Wrong> {
+    let tx_hash = plain(body, "txHash", NUMBER_LEN_MAX)?;
     if !tx_hash.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Wrong::new("txHash", Flaw::Malformed, "is not printable ASCII without blanks"));
     }
@@ -64,8 +71,7 @@ pub(super) fn tx_report(bytes: &[u8]) -> Result<TxReport, Wrong> {
     if vout.as_ref().is_some_and(|vout| !vout.bytes().all(|b| b.is_ascii_digit())) {
         return Err(Wrong::new("vout", Flaw::Malformed, "is not a whole number"));
     }
-    body.end()?;
-    Ok(TxReport { uuid, tx_hash, vout })
+    Ok((tx_hash, vout))
 }
 
 /// `POST /v1/verifications/error`.
@@ -128,7 +134,7 @@ fn vasp(body: &mut Fields) -> Result<VaspId, Wrong> {
     })
 }
 
-fn plain(body: &mut Fields, name: &'static str, max: usize) -> Result<String, Wrong> {
+pub(super) fn plain(body: &mut Fields, name: &'static str, max: usize) -> Result<String, Wrong> {
     Ok(body.needed(&[name], max)?.as_str().to_owned())
 }
 
@@ -174,7 +180,7 @@ fn is_utc(text: &str) -> bool {
 }
 
 /// Digits with at most one point among them, as they are passed on: nothing is rounded.
-fn decimal(fields: &mut Fields, name: &'static str) -> Result<String, Wrong> {
+pub(super) fn decimal(fields: &mut Fields, name: &'static str) -> Result<String, Wrong> {
     let text = plain(fields, name, DECIMAL_LEN_MAX)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -72,6 +72,19 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "VERIFICATION-NOT-FOUND", message)
     }
 
+    /// There is no such deposit.
+    pub(super) fn no_deposit() -> Self {
+        let message = "there is no deposit with this `depositId`";
+        Self::new(StatusCode::NOT_FOUND, "DEPOSIT-NOT-FOUND", message)
+    }
+
+    /// The same output was handed in as something else.
+    pub(super) fn other_deposit() -> Self {
+        let message =
+            "this output was handed in before with another address or amount; look at what stands there";
+        Self::new(StatusCode::CONFLICT, "DEPOSIT-CONFLICT", message)
+    }
+
     /// Something broke inside.
     pub(super) fn internal() -> Self {
         let message = "something broke; what was asked may have happened, so look before asking again";

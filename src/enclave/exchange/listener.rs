@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::auth::OwnToken;
 use super::errors::Refused;
 use super::told::{self, Told};
-use super::{asked, query};
+use super::{arrived, asked, query};
 use crate::enclave::wire::tls::{self, Guests};
 use crate::enclave::{Clock, Enclave, EnclaveFault};
 use crate::withdrawal::{Seconds, VaspId};
@@ -75,6 +75,8 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/verifications/error", post(error_report))
         .route("/v1/verifications/tx/inquiry", post(inquiry))
         .route("/v1/verifications/{uuid}", get(verification))
+        .route("/v1/deposits", post(deposit_seen).get(deposits))
+        .route("/v1/deposits/{id}", get(deposit))
         .fallback(async || Refused::no_path())
         .method_not_allowed_fallback(async || Refused::no_method())
         .layer(from_fn_with_state(desk.clone(), let_in))
@@ -171,6 +173,27 @@ async fn error_report(With(desk): With<Arc<Desk>>, sent: Sent) -> Answer {
     let enclave = desk.enclave.clone();
     whole(async move { enclave.report_error(&uuid, &report).await }).await?;
     told::taken()
+}
+
+async fn deposit_seen(With(desk): With<Arc<Desk>>, sent: Sent) -> Answer {
+    let seen = arrived::seen(&body(sent)?, (desk.now)())?;
+    let enclave = desk.enclave.clone();
+    let work = async move {
+        match enclave.deposit_seen(seen).await {
+            Err(EnclaveFault::Conflict) => Ok(None),
+            handed_in => handed_in.map(Some),
+        }
+    };
+    arrived::told(&whole(work).await?.ok_or_else(Refused::other_deposit)?)
+}
+
+async fn deposits(With(desk): With<Arc<Desk>>, RawQuery(query): RawQuery) -> Answer {
+    arrived::all_told(&desk.enclave.deposits(&query::deposits(&query.unwrap_or_default())?).await?)
+}
+
+async fn deposit(With(desk): With<Arc<Desk>>, Path(id): Path<String>) -> Answer {
+    let found = desk.enclave.deposit(arrived::id_of_path(&id)?).await?;
+    arrived::told(&found.ok_or_else(Refused::no_deposit)?)
 }
 
 async fn inquiry(With(desk): With<Arc<Desk>>, sent: Sent) -> Answer {

@@ -1,9 +1,10 @@
 //! Both sides between the enclave and its own exchange: the calls to the exchange's backend, and the listener for the exchange's calls.
 //!
 //! Reading order: [`line`](mod@line) (one call to the backend), [`client`] (the four questions), [`data_key`] (the fifth, at boot), then
-//! `listener`, `asked` and `told` (what the exchange asks of us, and what it is told). No withdrawals, no policy, no keys to coins.
+//! `listener`, `asked` and `told` (what the exchange asks of us, and what it is told), `arrived` (coins it has seen). No withdrawals, no policy, no keys to coins.
 
 mod answers;
+mod arrived;
 mod asked;
 pub mod auth;
 pub mod client;

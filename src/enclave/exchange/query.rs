@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 
 use super::fields::{Flaw, Wrong};
-use crate::enclave::{Action, Outcome, RPP_MAX, Search};
+use crate::enclave::{Action, DepositSearch, DepositState, Outcome, RPP_MAX, Search};
 use crate::withdrawal::{Seconds, VaspId};
 
 /// Longest value of a parameter, in characters.
@@ -49,6 +49,19 @@ pub(super) fn search(query: &str) -> Result<Search, Wrong> {
         beneficiary_account: all.remove("beneficiaryAccountNumber"),
         page: number(&mut all, "page", 1, u32::MAX / RPP_MAX)?,
         rpp: number(&mut all, "rpp", 10, RPP_MAX)?,
+    };
+    end(&all)?;
+    Ok(found)
+}
+
+/// `GET /v1/deposits`.
+pub(super) fn deposits(query: &str) -> Result<DepositSearch, Wrong> {
+    let mut all = parameters(query)?;
+    let state = "is none of WAITING, AMBIGUOUS, MATCHED, UNMATCHED";
+    let found = DepositSearch {
+        state: word(&mut all, "state", state, DepositState::parse)?,
+        tx_hash: all.remove("txHash"),
+        before: word(&mut all, "before", "is no depositId", |text| text.parse().ok())?,
     };
     end(&all)?;
     Ok(found)

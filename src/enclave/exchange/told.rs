@@ -15,7 +15,7 @@ pub(super) struct Told(Zeroizing<Vec<u8>>);
 
 impl Told {
     /// Writes it into room made beforehand, so that growing leaves no copies behind.
-    fn write(body: &impl Serialize, room: usize) -> Result<Self, Refused> {
+    pub(super) fn write(body: &impl Serialize, room: usize) -> Result<Self, Refused> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         serde_json::to_writer(&mut *bytes, body).map_err(|_| Refused::internal())?;
         Ok(Self(bytes))

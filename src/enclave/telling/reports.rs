@@ -17,7 +17,7 @@ use crate::enclave::telling::outbox::{REPORT, wake};
 use crate::enclave::telling::round::{Outgoing, Way, json_of, tell};
 use crate::enclave::wire::letter::{Inquired, Report, Status, Told, is_uuid};
 use crate::enclave::wire::seal::Direction;
-use crate::withdrawal::{Code, Invalid};
+use crate::withdrawal::{Code, Invalid, Seconds};
 
 /// Longest transaction hash and output index, in characters.
 const HASH_LEN_MAX: usize = 128;
@@ -92,14 +92,15 @@ pub(in crate::enclave) async fn report_error(
     Err(EnclaveFault::State("it is being reported about by others"))
 }
 
-/// What the signer says of a withdrawal, by the digest of its request. It made one transaction and no other: one that somebody
-/// reported in its place, a replacement say, stays.
+/// What the signer says of a withdrawal, by the digest of its request. It replaces the transactions it made before and no other: one
+/// that somebody reported in their place stays.
 pub(in crate::enclave) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<(), EnclaveFault> {
     let of = Of::Digest(&ask.request_digest);
     match &ask.tell {
-        Tell::Tx { tx_hash, vout } => {
+        Tell::Tx { tx_hash, vout, replaces } => {
             let standing = ours(room, &of).await?;
-            if standing.tx_hash.is_some_and(|reported| reported != *tx_hash) {
+            if standing.tx_hash.is_some_and(|reported| reported != *tx_hash && !replaces.contains(&reported))
+            {
                 return Err(EnclaveFault::State("another transaction was reported"));
             }
             report_tx(room, of, tx_hash, Some(&vout.to_string())).await
@@ -111,25 +112,61 @@ pub(in crate::enclave) async fn tell_of(room: &Room, ask: &TellAsk) -> Result<()
     }
 }
 
-/// See [`crate::enclave::Enclave::inquire`].
+/// See [`crate::enclave::Enclave::inquire`]. The transaction that the sender names is the record's from now on.
 pub(in crate::enclave) async fn inquire(room: &Room, uuid: &str) -> Result<Transfer, EnclaveFault> {
     let standing = room.db.standing(Role::Beneficiary, uuid).await?.ok_or(EnclaveFault::Unknown)?;
+    let transfer = inquired(room, &standing).await?;
+    let now = (room.now)();
+    room.db.inquiry_heard(&standing, None, Some(&transfer), now).await?;
+    call_deposits(room, transfer.tx_hash.as_deref(), now).await?;
+    Ok(transfer)
+}
+
+/// The same for a deposit that might be this transfer; that nobody answers is written down as well.
+pub(in crate::enclave) async fn inquire_for(room: &Room, uuid: &str, deposit: i64) -> Option<TransferStatus> {
+    let heard = async {
+        let standing = room.db.standing(Role::Beneficiary, uuid).await?.ok_or(EnclaveFault::Unknown)?;
+        let said = inquired(room, &standing).await.ok();
+        room.db.inquiry_heard(&standing, Some(deposit), said.as_ref(), (room.now)()).await?;
+        Ok::<_, EnclaveFault>(said.map(|said| said.status))
+    };
+    heard.await.unwrap_or_else(|fault| {
+        tracing::error!(uuid, %fault, "an inquiry could not be written down");
+        None
+    })
+}
+
+/// Has the deposits looked into that are this transaction's.
+pub(in crate::enclave) async fn call_deposits(
+    room: &Room,
+    tx_hash: Option<&str>,
+    now: Seconds,
+) -> Result<(), EnclaveFault> {
+    if let Some(hash) = tx_hash.filter(|hash| !hash.is_empty())
+        && room.db.deposits_called(hash, now).await?
+    {
+        room.arrived.notify_one();
+    }
+    Ok(())
+}
+
+async fn inquired(room: &Room, standing: &Standing) -> Result<Transfer, EnclaveFault> {
     let inquired = Inquired { uuid: standing.uuid.clone(), asked_at: (room.now)().0 };
     let asked = json_of(&inquired)?;
-    let way = Way::of(&standing, standing.originating_vasp);
+    let way = Way::of(standing, standing.originating_vasp);
     let telling = tell(room, &way, (Direction::Inquiry, Direction::Status), &asked);
     let said = match timeout(room.limits.order_time, telling).await {
         Ok(Ok(said)) => said,
         Ok(Err(Miss::Fault(fault))) => return Err(fault),
         Ok(Err(Miss::Refused(code))) if code == "verification_unknown" => return Err(EnclaveFault::Unknown),
         Ok(Err(miss)) => {
-            tracing::warn!(uuid, %miss, "an inquiry brought no answer");
+            tracing::warn!(uuid = standing.uuid, %miss, "an inquiry brought no answer");
             return Err(EnclaveFault::NoAnswer);
         }
         Err(_) => return Err(EnclaveFault::NoAnswer),
     };
     let transfer = read_status(&said).ok_or(EnclaveFault::NoAnswer)?;
-    room.db.transfer_noted(&standing, &transfer).await?;
+    room.db.transfer_noted(standing, &transfer).await?;
     Ok(transfer)
 }
 

@@ -74,7 +74,11 @@ impl Door for Parrot {
             let one = |ask: &TellAsk| match (ask.request_digest.as_str(), &ask.tell) {
                 ("unknown", _) => Err(EnclaveFault::Unknown),
                 ("state", _) => Err(EnclaveFault::State("it is not verified")),
-                ("paid", Tell::Tx { tx_hash, vout: 7 }) if tx_hash == "ab" => Ok(()),
+                ("paid", Tell::Tx { tx_hash, vout: 7, replaces })
+                    if tx_hash == "ab" && replaces[..] == ["cd"] =>
+                {
+                    Ok(())
+                }
                 ("cancelled", Tell::Error(ErrorReason::UserCanceled)) => Ok(()),
                 ("forbidden", Tell::Error(ErrorReason::NotAllowed)) => Ok(()),
                 ("failed", Tell::Error(ErrorReason::UndefinedError)) => Ok(()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WallFault;
 use crate::enclave::answer::kind_of;
-use crate::enclave::door::{ErrorReason, Looked, TELL_MAX, Tell, TellAsk, Tellings};
+use crate::enclave::door::{ErrorReason, Looked, REPLACES_MAX, TELL_MAX, Tell, TellAsk, Tellings};
 use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply};
 use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
 
@@ -105,7 +105,7 @@ impl Asked {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub(super) enum TellWord {
-    Tx { digest: String, tx_hash: String, vout: u32 },
+    Tx { digest: String, tx_hash: String, vout: u32, replaces: Vec<String> },
     Error { digest: String, reason: String },
 }
 
@@ -113,16 +113,20 @@ impl TellWord {
     fn of(ask: &TellAsk) -> Self {
         let digest = ask.request_digest.clone();
         match &ask.tell {
-            Tell::Tx { tx_hash, vout } => Self::Tx { digest, tx_hash: tx_hash.clone(), vout: *vout },
+            Tell::Tx { tx_hash, vout, replaces } => {
+                Self::Tx { digest, tx_hash: tx_hash.clone(), vout: *vout, replaces: replaces.clone() }
+            }
             Tell::Error(reason) => Self::Error { digest, reason: reason.as_str().to_owned() },
         }
     }
 
     fn ask(&self) -> Option<TellAsk> {
         let (request_digest, tell) = match self {
-            Self::Tx { digest, tx_hash, vout } => {
-                (digest, Tell::Tx { tx_hash: tx_hash.clone(), vout: *vout })
+            Self::Tx { digest, tx_hash, vout, replaces } if replaces.len() <= REPLACES_MAX => {
+                let (tx_hash, replaces) = (tx_hash.clone(), replaces.clone());
+                (digest, Tell::Tx { tx_hash, vout: *vout, replaces })
             }
+            Self::Tx { .. } => return None,
             Self::Error { digest, reason } => (digest, Tell::Error(ErrorReason::parse(reason)?)),
         };
         Some(TellAsk { request_digest: request_digest.clone(), tell })

@@ -133,6 +133,8 @@ pub enum Direction {
     Inquiry,
     /// Back to it.
     Status,
+    /// From who brings a new data key to the process that runs; passes no relay.
+    Handover,
 }
 
 /// What an envelope is bound to: it opens under nothing else.
@@ -160,6 +162,7 @@ impl Binding<'_> {
             Direction::Receipt => "receipt",
             Direction::Inquiry => "inquiry",
             Direction::Status => "status",
+            Direction::Handover => "handover",
         };
         format!(
             "countersign envelope v1\nsuite: {}\ndirection: {direction}\nuuid: {}\nfrom: {}\nto: {}\nkey_type: {}\n",

@@ -177,6 +177,12 @@ impl Registrations {
         self.exemption_by(name, request, delay_s, now)
     }
 
+    /// From when on the registration of exactly that exempts, if there is one in force.
+    pub fn effective_at(&self, request: &VerifiedRequest, delay_s: u64) -> Option<Seconds> {
+        let name = self.in_force.get(&claim_of(request.request()))?;
+        self.by_name.get(name).map(|registered| registered.row.effective_at(delay_s))
+    }
+
     /// The exemption of a withdrawal by the registration of that name.
     pub fn exemption_by(
         &self,

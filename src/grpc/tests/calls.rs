@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 
 use super::super::{Limits, explain};
 use super::desks::view;
-use super::{create, start};
+use super::{create, start, start_with};
 use crate::desk::{Role, WithdrawalView};
 use crate::wire::status::{MAY_HAVE_HAPPENED, stable_code};
 use crate::wire::v1;
@@ -206,6 +206,29 @@ async fn health_says_serving_for_the_whole_and_for_each_service_offered() {
     }
     let other = HealthCheckRequest { service: "countersign.v1.CosignerService".into() };
     assert_eq!(client.check(other).await.unwrap_err().code(), Grpc::NotFound);
+}
+
+#[tokio::test]
+async fn health_tells_of_the_enclave_as_it_comes_and_goes_and_of_none_where_there_is_none() {
+    let (enclave, told) = tokio::sync::watch::channel(false);
+    let running = start_with(Limits::default(), Some(told)).await;
+    let mut client = HealthClient::new(running.client(Role::Auditor).channel());
+    let asked = HealthCheckRequest { service: crate::grpc::ENCLAVE_HEALTH.into() };
+    let mut watching = client.watch(asked.clone()).await.unwrap().into_inner();
+    let mut seen = Vec::new();
+    for is_well in [true, false] {
+        enclave.send(is_well).unwrap();
+        let wanted = if is_well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        while seen.last() != Some(&wanted) {
+            seen.push(watching.message().await.unwrap().unwrap().status());
+        }
+    }
+    let whole = client.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(whole.status(), ServingStatus::Serving, "who pays nothing may still be read");
+    let other = start(Limits::default()).await;
+    let mut other = HealthClient::new(other.client(Role::Auditor).channel());
+    let code = other.check(asked).await.unwrap_err().code();
+    assert_eq!(code, Grpc::NotFound);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Client, Desks, Drain, Limits, Server, system_clock};
@@ -39,6 +39,20 @@ fn identity(authority: &Authority, role: Role, validity: Validity) -> Identity {
 }
 
 async fn start_as(role: Role, limits: Limits, desk: Pretend) -> Running {
+    start_all(role, limits, desk, None).await
+}
+
+/// A signer with an enclave that comes and goes.
+async fn start_with(limits: Limits, enclave: Option<watch::Receiver<bool>>) -> Running {
+    start_all(Role::Signer, limits, Pretend::default(), enclave).await
+}
+
+async fn start_all(
+    role: Role,
+    limits: Limits,
+    desk: Pretend,
+    enclave: Option<watch::Receiver<bool>>,
+) -> Running {
     let authority = Authority::create("test authority", VALID).unwrap();
     let desk = Arc::new(desk);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,6 +66,7 @@ async fn start_as(role: Role, limits: Limits, desk: Pretend) -> Running {
             withdrawals: Some(desk.clone()),
             addresses: Some(desk.clone()),
             audit: Some(desk.clone()),
+            enclave,
             ..Desks::default()
         }
     };

@@ -17,7 +17,7 @@ use crate::enclave::wire::{Fate, KeyAsked, Parcel};
 use crate::enclave::{EnclaveFault, Outcome};
 
 /// Calls an enclave as the relay does.
-async fn bring<A: serde::de::DeserializeOwned>(
+pub(super) async fn bring<A: serde::de::DeserializeOwned>(
     world: &World,
     (enclave, to): (&Enclave, VaspId),
     path: &str,
@@ -38,7 +38,7 @@ async fn said(world: &World, to: (&Enclave, VaspId), parcel: &Parcel) -> String 
 }
 
 /// Sealed correctly to the receiver, from `from` and under the signature of `signer`.
-async fn forged(
+pub(super) async fn forged(
     world: &World,
     to: (&Enclave, VaspId),
     (from, signer): (VaspId, &SigningKey),

@@ -21,6 +21,8 @@ pub(super) struct Lived {
     pub(super) deaf: Arc<AtomicBool>,
     /// What it says of transfers.
     pub(super) transfer: Arc<Mutex<Option<Transfer>>>,
+    /// What it says of single ones, by their uuid.
+    pub(super) transfers: Arc<Mutex<BTreeMap<String, Transfer>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -31,6 +33,7 @@ impl Lived {
             heard: Arc::default(),
             deaf: Arc::default(),
             transfer: Arc::default(),
+            transfers: Arc::default(),
             asked: Arc::default(),
         }
     }
@@ -76,8 +79,11 @@ impl Backend for Lived {
         self.robot.verify_user(question)
     }
 
-    fn transaction_status<'a>(&'a self, _: &'a str) -> Working<'a, Option<Transfer>> {
-        Box::pin(async { self.transfer.lock().unwrap().clone() })
+    fn transaction_status<'a>(&'a self, uuid: &'a str) -> Working<'a, Option<Transfer>> {
+        Box::pin(async move {
+            let one = self.transfers.lock().unwrap().get(uuid).cloned();
+            one.or_else(|| self.transfer.lock().unwrap().clone())
+        })
     }
 
     fn callback<'a>(&'a self, kind: CallbackKind, data: &'a str) -> Working<'a, bool> {

@@ -31,10 +31,6 @@ async fn an_ordered_verification_has_one_uuid_and_two_records_and_its_orderer_is
         let beneficiary: Value = serde_json::from_str(&record.ivms101_beneficiary).unwrap();
         assert_eq!(beneficiary["accountNumber"], json!([CHECKED]));
         assert!(beneficiary.to_string().contains("Robbins"));
-        assert_eq!(
-            (record.ivms101_originating_vasp.as_str(), record.ivms101_beneficiary_vasp.as_str()),
-            ("{}", "{}")
-        );
     }
     assert_eq!(sent.created_at, ordered.created_at);
     // What the other backend was asked holds asset and codes as they were ordered.
@@ -415,4 +411,20 @@ async fn the_directory_is_listed_with_the_relays_word() {
     assert_eq!(two.exchange.vasps().await, listed(VaspHealth::Down));
     let fault = two.exchange.order_account(account_order(CHECKED)).await.unwrap_err();
     assert!(matches!(fault, EnclaveFault::RelayAway | EnclaveFault::NoAnswer), "{fault}");
+}
+
+#[tokio::test]
+async fn a_record_says_of_both_vasps_what_the_trust_file_knows() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let uuid = verified(&two).await;
+    let name = |name: &str| json!({"nameIdentifier": [{"legalPersonName": name, "legalPersonNameIdentifierType": "LEGL"}]});
+    let ours = json!({"legalPerson": {"name": name("Example \"Exchange\""), "countryOfRegistration": "KR"}});
+    let theirs = json!({"legalPerson": {"name": name("The Robot")}});
+    for enclave in [&two.exchange, &two.robot] {
+        let record = enclave.verification(&uuid).await.unwrap().unwrap();
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&record.ivms101_originating_vasp), ours);
+        assert_eq!(read(&record.ivms101_beneficiary_vasp), theirs);
+    }
 }

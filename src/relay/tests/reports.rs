@@ -173,7 +173,7 @@ async fn what_the_signer_says_of_a_withdrawal_is_told_once_and_replaces_nothing_
     let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
     let uuid = line(&answered(two.exchange.verify(ask.clone()).await.unwrap()).0, "uuid").to_owned();
     let about = |digest: &str, tell: Tell| TellAsk { request_digest: digest.to_owned(), tell };
-    let tx = |hash: &str| Tell::Tx { tx_hash: hash.to_owned(), vout: 1 };
+    let tx = |hash: &str| Tell::Tx { tx_hash: hash.to_owned(), vout: 1, replaces: Vec::new() };
     let digest = ask.request_digest.as_str();
     let asks = vec![
         about(&"00".repeat(32), tx("ab12")),
@@ -193,6 +193,40 @@ async fn what_the_signer_says_of_a_withdrawal_is_told_once_and_replaces_nothing_
     assert_eq!(two.theirs.hears(2).await.len(), 2);
     let record = two.robot.verification(&uuid).await.unwrap().unwrap();
     assert_eq!((record.tx_hash.as_deref(), record.vout.as_deref()), (Some("cd34"), Some("0")));
+}
+
+#[tokio::test]
+async fn a_fee_bump_of_the_signer_replaces_its_own_transaction_in_order_and_no_others() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    let uuid = line(&answered(two.exchange.verify(ask.clone()).await.unwrap()).0, "uuid").to_owned();
+    let tell = async |hash: &str, replaces: &[&str]| {
+        let replaces = replaces.iter().map(|hash| (*hash).to_owned()).collect();
+        let tell = Tell::Tx { tx_hash: hash.to_owned(), vout: 1, replaces };
+        let ask = TellAsk { request_digest: ask.request_digest.clone(), tell };
+        Door::tell(&two.exchange, vec![ask]).await.unwrap().remove(0)
+    };
+    tell("aa", &[]).await.unwrap();
+    tell("bb", &["aa"]).await.unwrap();
+    // Said again it changes nothing, and the one of before does not come back.
+    tell("bb", &["aa"]).await.unwrap();
+    assert!(matches!(tell("aa", &[]).await, Err(EnclaveFault::State(_))));
+    // One in between was never told: the last one replaces all of its line.
+    tell("dd", &["aa", "bb", "cc"]).await.unwrap();
+    let heard: Vec<_> =
+        two.theirs.hears(3).await.into_iter().map(|(_, said)| said["txHash"].clone()).collect();
+    assert_eq!(heard, ["aa", "bb", "dd"]);
+    for vasp in [EXCHANGE, ROBOT] {
+        let hashes = column(&world, vasp, "SELECT tx_hash FROM reports ORDER BY number").await;
+        assert_eq!(hashes, ["aa", "bb", "dd"], "each stands written down, in order");
+    }
+    reported(&two.robot, &uuid, "dd").await;
+    // What somebody else reported is nobody's to replace unseen, and what is final stays.
+    two.exchange.report_tx(&uuid, "ee", Some("0")).await.unwrap();
+    assert!(matches!(tell("ff", &["dd"]).await, Err(EnclaveFault::State(_))));
+    two.ours.says(Some(transfer(TransferStatus::Confirmed)));
+    assert!(matches!(tell("ff", &["ee"]).await, Err(EnclaveFault::State(_))));
 }
 
 #[tokio::test]
@@ -283,16 +317,18 @@ async fn what_nobody_hears_for_a_day_is_given_up_with_an_alarm_by_code() {
     two.ours.deaf.store(true, Ordering::SeqCst);
     verified(&two).await;
     world.ahead.store(86_401, Ordering::SeqCst);
-    for _ in 0..100 {
-        if log.text().contains("COMMAND_GIVEN_UP") {
+    let wiped = "SELECT status FROM commands WHERE command_body IS NULL";
+    let mut status = Vec::new();
+    for _ in 0..200 {
+        status = column(&world, EXCHANGE, wiped).await;
+        if !status.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(status, ["ERROR"]);
     let text = log.text();
     assert!(text.contains("COMMAND_GIVEN_UP") && !text.contains("Robbins"), "{text}");
-    let status = column(&world, EXCHANGE, "SELECT status FROM commands WHERE command_body IS NULL").await;
-    assert_eq!(status, ["ERROR"]);
 }
 
 /// Law L5, for the whole life of an ordered verification.

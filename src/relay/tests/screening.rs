@@ -1,9 +1,15 @@
 //! What the sanctions lists of either side stop.
 
+use serde_json::json;
+
+use super::clearance::AGE;
+use super::lies::{bring, forged};
 use super::lived::*;
 use super::*;
 use crate::enclave::screen::{Lists, Screener, Screening, Subject};
-use crate::enclave::{EnclaveFault, Outcome};
+use crate::enclave::wire::Fate;
+use crate::enclave::wire::seal::Direction;
+use crate::enclave::{Door, EnclaveFault, LookAsk, Outcome};
 use crate::withdrawal::Code;
 
 /// A screener that never knows.
@@ -16,7 +22,7 @@ impl Screener for Away {
 }
 
 /// Lists of that content in the world's folder.
-fn lists(world: &World, addresses: &str, names: &str) -> Arc<dyn Screener> {
+fn lists(world: &World, addresses: &str, names: &str) -> Arc<Lists> {
     let file = |name: &str, content: &str| {
         let path = world.dir.path().join(name);
         (!content.is_empty()).then(|| {
@@ -27,6 +33,17 @@ fn lists(world: &World, addresses: &str, names: &str) -> Arc<dyn Screener> {
     let (addresses, names) =
         (Vec::from_iter(file("addresses", addresses)), Vec::from_iter(file("names", names)));
     Arc::new(Lists::open(&addresses, &names).unwrap())
+}
+
+/// Writes the list of names anew, and has it read.
+fn names_now(world: &World, lists: &Lists, names: &str) {
+    std::fs::write(world.dir.path().join("names"), names).unwrap();
+    lists.refresh();
+}
+
+async fn looked(exchange: &Enclave, ask: &VerifyAsk) -> Option<(String, [u8; 64])> {
+    let ask = LookAsk { request_digest: &ask.request_digest, payload: None };
+    exchange.look(ask).await.unwrap().answer
 }
 
 async fn exchange_with(world: &World, screener: Arc<dyn Screener>) -> Enclave {
@@ -40,7 +57,9 @@ async fn a_withdrawal_that_meets_a_list_asks_nobody() {
     let world = World::new().await;
     let _robot = world.robot().await;
     let persons = natural("Robbins", "Taylor");
-    for (addresses, names) in [(CHECKED, ""), ("", "Taylor ROBBINS")] {
+    for (addresses, names) in
+        [(CHECKED, ""), ("customer-17", ""), ("", "Taylor ROBBINS"), ("", "Gildong Hong")]
+    {
         let exchange = exchange_with(&world, lists(&world, addresses, names)).await;
         let reply = exchange.verify(ask("w1", CHECKED, &persons)).await.unwrap();
         assert_eq!(reply, VerifyReply::Listed);
@@ -89,4 +108,142 @@ async fn denied_by_a_list(name: &str) {
     let (text, _) = insist(&exchange, &ask("w1", CHECKED, &natural("Robbins", "Taylor"))).await;
     assert!(text.contains("result: DENIED\nreason: BLACKLISTED\n"), "{text}");
     assert!(backend.asked.lock().unwrap().is_empty(), "the backend was asked all the same");
+}
+
+#[tokio::test]
+async fn a_known_answer_is_not_given_out_once_a_list_names_somebody_of_it() {
+    let world = World::new().await;
+    let _robot = world.robot().await;
+    let lists = lists(&world, "", "");
+    let exchange = exchange_with(&world, lists.clone()).await;
+    let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    let answer = insist(&exchange, &ask).await;
+    let again = VerifyAsk { payload: None, ..ask.clone() };
+    assert_eq!(looked(&exchange, &ask).await, Some(answer.clone()));
+    for name in ["Taylor Robbins", "HONG, Gildong"] {
+        names_now(&world, &lists, name);
+        assert_eq!(looked(&exchange, &ask).await, None, "{name}");
+        assert_eq!(exchange.verify(again.clone()).await.unwrap(), VerifyReply::Listed, "{name}");
+        assert_eq!(exchange.verify(ask.clone()).await.unwrap(), VerifyReply::Listed, "{name}");
+    }
+    std::fs::remove_file(world.dir.path().join("names")).unwrap();
+    lists.refresh();
+    assert_eq!(looked(&exchange, &ask).await, None, "a list that cannot be read clears nobody");
+    assert!(matches!(exchange.verify(again.clone()).await, Err(EnclaveFault::Unscreened)));
+    names_now(&world, &lists, "Somebody Else");
+    assert_eq!(looked(&exchange, &ask).await, Some(answer.clone()));
+    assert_eq!(answered(exchange.verify(again).await.unwrap()), answer);
+    // A start reads other lists than the last one had.
+    exchange.stop().await;
+    names_now(&world, &lists, "Robbins Taylor");
+    let exchange = exchange_with(&world, lists).await;
+    assert_eq!(looked(&exchange, &ask).await, None);
+    assert_eq!(world.times_asked(), 1, "nobody was asked again for any of it");
+}
+
+#[tokio::test]
+async fn a_payload_that_names_somebody_listed_gets_no_known_answer() {
+    let world = World::new().await;
+    let _robot = world.robot().await;
+    let exchange = exchange_with(&world, lists(&world, "", "Kim Listed")).await;
+    let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    let answer = insist(&exchange, &ask).await;
+    let look = |payload: Vec<u8>| {
+        let (exchange, digest) = (&exchange, ask.request_digest.clone());
+        async move {
+            let ask = LookAsk { request_digest: &digest, payload: Some(&payload) };
+            exchange.look(ask).await.unwrap().answer
+        }
+    };
+    assert_eq!(look(payload(&natural("Robbins", "Taylor"), CHECKED)).await, Some(answer));
+    assert_eq!(look(payload(&natural("Kim", "Listed"), CHECKED)).await, None);
+}
+
+#[tokio::test]
+async fn whom_the_other_vasp_names_is_looked_for_too() {
+    let world = World::new().await;
+    let _robot = world.robot().await;
+    let exchange = exchange_with(&world, lists(&world, "", "김민수")).await;
+    let ask = ask("w1", KOREAN, &natural("KIM", "MINSU"));
+    let mut last = VerifyReply::Pending;
+    for _ in 0..100 {
+        last = exchange.verify(ask.clone()).await.unwrap();
+        if last != VerifyReply::Pending {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(last, VerifyReply::Listed);
+    assert_eq!(looked(&exchange, &ask).await, None);
+    let mut order = order(KOREAN, &natural("KIM", "MINSU"));
+    order.required.push("LOCAL_NATURAL_PERSON_NAME".into());
+    let order = exchange.order_user(order).await.unwrap();
+    assert_eq!(result(&settled(&exchange, &order.uuid).await), (Outcome::Denied, "BLACKLISTED", "-"));
+}
+
+#[tokio::test]
+async fn what_waits_is_not_asked_about_once_a_list_names_somebody_of_it() {
+    let world = World::new().await;
+    let robot = world.robot().await;
+    let lists = lists(&world, "", "");
+    let exchange = exchange_with(&world, lists.clone()).await;
+    robot.stop().await;
+    let withdrawal = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    assert_eq!(exchange.verify(withdrawal.clone()).await.unwrap(), VerifyReply::Pending);
+    let order = exchange.order_user(order(CHECKED, &natural("Robbins", "Taylor"))).await.unwrap();
+    names_now(&world, &lists, "Robbins Taylor");
+    let record = settled(&exchange, &order.uuid).await;
+    assert_eq!(result(&record), (Outcome::Denied, "BLACKLISTED", "-"));
+    let without = VerifyAsk { payload: None, ..withdrawal };
+    assert_eq!(exchange.verify(without.clone()).await.unwrap(), VerifyReply::Listed);
+    // Taken off the list again, the withdrawal goes on where it was.
+    names_now(&world, &lists, "");
+    let _robot = world.robot().await;
+    assert_eq!(verdict(&insist(&exchange, &without).await.0), ("VERIFIED", "OK"));
+}
+
+#[tokio::test]
+async fn a_renewal_without_payload_is_screened_with_the_persons_of_before() {
+    let world = World::new().await;
+    let _robot = world.robot().await;
+    let lists = lists(&world, "", "");
+    let exchange = exchange_with(&world, lists.clone()).await;
+    let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
+    insist(&exchange, &ask).await;
+    world.ahead.store(AGE + 60, Ordering::SeqCst);
+    names_now(&world, &lists, "Robbins Taylor");
+    let since = Some(Seconds(world.clock()().0 - AGE));
+    let anew = VerifyAsk { payload: None, fresh_since: since, ..ask };
+    assert_eq!(exchange.verify(anew.clone()).await.unwrap(), VerifyReply::Listed);
+    assert_eq!((world.times_asked(), exchange.health().await.waiting), (1, 0));
+    names_now(&world, &lists, "");
+    insist(&exchange, &anew).await;
+    assert_eq!(world.times_asked(), 2);
+}
+
+#[tokio::test]
+async fn a_yes_is_not_given_to_others_again_once_a_list_names_somebody_of_it() {
+    let world = World::new().await;
+    let backend = Lived::holding();
+    let lists = lists(&world, "", "");
+    let settings = Settings { screener: Some(lists.clone()), ..world.settings(ROBOT, world.robot_address) };
+    let robot = world.start(settings, Arc::new(backend), world.robot_address).await;
+    let (to, signer) = ((&robot, ROBOT), identity_of(EXCHANGE.0));
+    let uuid = uuid::Uuid::new_v4().to_string();
+    let asked = json!({
+        "uuid": uuid, "kind": "user", "asset": "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1", "network": "regtest",
+        "destination": CHECKED, "amount": "150000", "request_digest": "ab".repeat(32),
+        "ivms101": String::from_utf8(payload(&natural("Robbins", "Taylor"), CHECKED)).unwrap(),
+    });
+    let mut parcel = forged(&world, to, (EXCHANGE, &signer), (&uuid, Direction::Request), asked).await;
+    parcel.kind = "user".into();
+    let mut fate: Fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
+    assert!(matches!(fate, Fate::Answered { .. }), "{fate:?}");
+    assert_eq!(robot.verification(&uuid).await.unwrap().unwrap().result, Outcome::Verified);
+    names_now(&world, &lists, "Gildong Hong");
+    fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
+    assert!(matches!(fate, Fate::Waiting), "{fate:?}");
+    names_now(&world, &lists, "");
+    fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
+    assert!(matches!(fate, Fate::Answered { .. }), "{fate:?}");
 }

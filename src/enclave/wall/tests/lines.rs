@@ -39,7 +39,7 @@ async fn what_the_door_says_passes_the_wall_unchanged() {
 #[tokio::test]
 async fn what_is_to_be_told_passes_the_wall_and_each_has_its_own_answer() {
     let door = parrot();
-    let tx = Tell::Tx { tx_hash: "ab".into(), vout: 7 };
+    let tx = Tell::Tx { tx_hash: "ab".into(), vout: 7, replaces: vec!["cd".into()] };
     let told = door
         .tell(vec![
             error("unknown", ErrorReason::NotAllowed),

@@ -1,6 +1,7 @@
 //! What a process that was shut in can still do: its work, and nothing else.
 
 use std::fs::{self, File, OpenOptions};
+use std::net::ToSocketAddrs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -55,6 +56,10 @@ fn child_tries_everything() {
         std::net::TcpStream::connect("127.0.0.1:1").unwrap_err().kind()
             == std::io::ErrorKind::ConnectionRefused
     );
+    // names are looked up, in the file of hosts and beyond it
+    let found: Vec<_> = ("localhost", 1).to_socket_addrs().unwrap().collect();
+    assert!(found.iter().all(|address| address.ip().is_loopback()) && !found.is_empty(), "{found:?}");
+    assert!(("countersign.invalid", 1).to_socket_addrs().is_err());
     // other files, even beside it; other names
     for path in ["/etc/passwd", "/proc/self/environ", "/proc/self/mem", "/root"] {
         assert!(File::open(path).is_err(), "{path} can be read");

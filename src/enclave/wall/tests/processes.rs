@@ -1,7 +1,7 @@
 //! The enclave as a real process: this test program again, started by the keeper.
 
 use super::*;
-use crate::enclave::wall::{Launch, WallFault};
+use crate::enclave::wall::{Launch, Owner, WallFault};
 use rustix::process::{Pid, Signal, kill_process};
 
 const HERE: &str = "enclave::wall::tests::processes";
@@ -35,6 +35,32 @@ fn child_says_why_it_cannot_work() {
     let (text, cure) = ("is not there".to_owned(), "make it".to_owned());
     let code = Some(Code::StoreMissing);
     Inside::take().unwrap().refuse(super::super::NotStarted { code, field, text, cure });
+}
+
+#[test]
+#[ignore = "the body of an enclave's process"]
+fn child_says_who_it_is() {
+    let line = Inside::take().unwrap();
+    let groups: Vec<u32> = rustix::process::getgroups().unwrap().iter().map(|group| group.as_raw()).collect();
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let may = std::fs::read("/etc/shadow").is_ok();
+    let text = format!("user {user} group {group} groups {groups:?} root's files {may}");
+    line.refuse(super::super::NotStarted { code: None, field: None, text, cure: String::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_another_user_has_nothing_left_of_this_one() {
+    if !rustix::process::geteuid().is_root() {
+        let loud = "\n*** SKIPPED: `enclave.user`: only root can start a process as somebody else ***\n\n";
+        std::io::Write::write_all(&mut std::io::stderr(), loud.as_bytes()).unwrap();
+        return;
+    }
+    let owner = Some(Owner { user: 65_534, group: 65_533 });
+    let launch = Launch { owner, ..launch("child_says_who_it_is") };
+    let Err(WallFault::NotStarted { text, .. }) = Outside::start(launch).await else { panic!("it started") };
+    let groups =
+        ["[]", "[65533]"].map(|groups| format!("user 65534 group 65533 groups {groups} root's files false"));
+    assert!(groups.contains(&text), "{text}");
 }
 
 #[test]
