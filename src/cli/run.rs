@@ -1,5 +1,6 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
+mod adapter;
 pub(super) mod assemble;
 mod room;
 mod standalone;
@@ -129,7 +130,7 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
 async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, Problem> {
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
-    let parts = assemble::cosigner(party, beliefs)?;
+    let parts = assemble::cosigner(&settings, beliefs)?;
     let (listener, address) = listen("listen", party.listen).await?;
     let limits = Limits {
         calls_max: party.bounds.queue_max,

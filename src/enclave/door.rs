@@ -2,7 +2,7 @@
 
 use super::backend::Working;
 use super::telling::reports;
-use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply};
+use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply, Word};
 
 /// The most reports one [`Door::tell`] takes.
 pub const TELL_MAX: usize = 64;
@@ -23,8 +23,8 @@ pub struct LookAsk<'a> {
 pub struct Looked {
     /// The keyed hash of the payload's canonical form (law L2): equal for equal content, and says nothing to others.
     pub fingerprint: Option<[u8; 32]>,
-    /// The answer kept for the request digest, whatever its age: its text and signature.
-    pub answer: Option<(String, [u8; 64])>,
+    /// The answer kept for the request digest, whatever its age.
+    pub answer: Option<Word>,
 }
 
 /// What the counterparty that verified a transfer is to be told of it.
@@ -108,7 +108,9 @@ impl Door for Enclave {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
         Box::pin(async move {
             let fingerprint = ask.payload.map(|payload| self.payload_fingerprint(payload)).transpose()?;
-            Ok(Looked { fingerprint, answer: self.known_answer(ask.request_digest).await })
+            let known = self.known_answer(ask.request_digest).await;
+            let answer = known.map(|(text, signature)| Word::Signed { text, signature });
+            Ok(Looked { fingerprint, answer })
         })
     }
 

@@ -1,5 +1,6 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
+mod adapter;
 mod commands;
 mod keys;
 mod records;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub(super) use self::adapter::{OrderRow, OrderState, Telling};
 pub(super) use self::commands::{Command, NewCommand};
 pub(super) use self::keys::OwnKey;
 pub(super) use self::reports::{Standing, Written};
@@ -95,6 +97,7 @@ impl Database {
         if version != SCHEMA_VERSION {
             return Err(DatabaseFault::Version(version));
         }
+        sqlx::raw_sql(adapter::SCHEMA).execute(&pool).await?;
         let mut db = Self { pool, vault };
         if db.take_keys().await? { Ok(db) } else { Err(DatabaseFault::OtherKey(path.display().to_string())) }
     }
