@@ -141,7 +141,7 @@ impl Reported {
 }
 
 /// A VASP that can sign must: a report for it would be a way around its key.
-fn check_speaker(id: VaspId, trust: &Trust) -> Result<(), NotProven> {
+pub fn check_speaker(id: VaspId, trust: &Trust) -> Result<(), NotProven> {
     let unknown = |what: &str| NotProven::refused(Code::TravelRuleVaspUnknown, format!("VASP {id} {what}"));
     let vasp = trust.vasp(id).ok_or_else(|| unknown("is not in the trust file"))?;
     if !vasp.active {

@@ -192,6 +192,7 @@ pub(super) enum Told {
         vasp: String,
     },
     Conflict {},
+    Unvalued {},
     QueueFull {
         waiting: u64,
     },
@@ -285,13 +286,13 @@ impl Told {
             },
             EnclaveFault::VaspUnknown(vasp) => Self::VaspUnknown { vasp: vasp.to_string() },
             EnclaveFault::Conflict => Self::Conflict {},
+            EnclaveFault::Unvalued => Self::Unvalued {},
             EnclaveFault::QueueFull(waiting) => Self::QueueFull { waiting: *waiting },
             EnclaveFault::Database(_)
             | EnclaveFault::Unknown
             | EnclaveFault::State(_)
             | EnclaveFault::NoAnswer
             | EnclaveFault::RelayAway
-            | EnclaveFault::Unvalued
             | EnclaveFault::Unscreened
             | EnclaveFault::Config(_)
             | EnclaveFault::Entropy
@@ -378,6 +379,7 @@ impl Told {
             }
             Self::VaspUnknown { vasp } => EnclaveFault::VaspUnknown(VaspId::parse(&vasp).ok()?),
             Self::Conflict {} => EnclaveFault::Conflict,
+            Self::Unvalued {} => EnclaveFault::Unvalued,
             Self::QueueFull { waiting } => EnclaveFault::QueueFull(waiting),
             Self::Fault { code, text, may_have_happened } => {
                 EnclaveFault::Told { code: Code::parse(&code)?, text: plain(text), may_have_happened }

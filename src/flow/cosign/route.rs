@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::party::Party;
 use crate::desk::{ClearanceEvidence, CosignOrder, CosignPayment};
 use crate::enclave::verifyvasp::Route;
+use crate::evidence::reported::check_speaker;
 use crate::evidence::{
     NotProven, Passage, Reported, RouteAnswer, Trust, VerificationReport, VerifiedRequest, parse_report,
 };
@@ -33,7 +34,9 @@ impl Heard {
         request: &VerifiedRequest,
         now: Seconds,
     ) -> Result<Passage, NotProven> {
-        let uuid = parse_report(text)?.said.uuid;
+        let said = parse_report(text)?.said;
+        check_speaker(said.beneficiary_vasp, &context.trust)?;
+        let uuid = said.uuid;
         let heard = match self.0.get(&uuid) {
             Some(Ok(heard)) => heard,
             Some(Err(finding)) => return Err(NotProven::Refused(finding.clone())),
