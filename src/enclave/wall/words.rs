@@ -31,9 +31,9 @@ pub(super) enum Asked {
         network: String,
         destination: String,
         amount: String,
-        value: Option<String>,
+        value: Option<Box<str>>,
         beneficiary_vasp: String,
-        kind: String,
+        kind: Box<str>,
         fresh_since: Option<u64>,
     },
     Tell {
@@ -52,9 +52,9 @@ impl Asked {
             network: ask.network.clone(),
             destination: ask.destination.clone(),
             amount: ask.amount.to_string(),
-            value: ask.value.map(|value| value.0.to_string()),
+            value: ask.value.map(|value| value.0.to_string().into()),
             beneficiary_vasp: ask.beneficiary_vasp.to_string(),
-            kind: ask.kind.as_str().to_owned(),
+            kind: ask.kind.as_str().into(),
             fresh_since: ask.fresh_since.map(|since| since.0),
         }
     }
