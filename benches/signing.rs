@@ -395,7 +395,7 @@ fn decisions(rounds: usize) {
         beneficiary_vasp: "4855741808338010592".into(),
         amount: Units(150_000),
         value: Some(Krw(150_000)),
-        clearance: Clearance::Given { at: now, expires_at: Seconds(now.0 + 1_800), named: true },
+        clearance: Clearance::Given { at: now, expires_at: Seconds(now.0 + 1_800), named: true, signed: true },
         fee: Fee {
             rate: Units(2_000),
             paid: Units(400),

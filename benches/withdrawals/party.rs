@@ -109,6 +109,7 @@ pub async fn cosigner(dir: PathBuf) {
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
         hot_key: Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        route: None,
     };
     let desk = Cosigner::start(parts).await.unwrap();
     serve(&dir, "cosigner", Desks { cosign: Some(Arc::new(desk)), ..Desks::default() }).await;

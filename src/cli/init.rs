@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Facts};
 use super::config::secrets::DataKeySource;
+use super::config::verifyvasp::TravelRule;
 use super::config::{self, load};
 use super::instance::{Instance, Witnessing};
 use super::problem::Problem;
@@ -206,14 +207,23 @@ struct EnclavePlan {
     database: PathBuf,
     /// Made here, unless the exchange brings the key itself.
     data_key: Option<PathBuf>,
-    identity_key: PathBuf,
+    /// None for an adapter: the network's own enclave server has the keys.
+    identity_key: Option<PathBuf>,
 }
 
 impl EnclavePlan {
+    fn of(enclave: config::EnclaveSettings) -> Result<Self, Problem> {
+        Ok(Self {
+            database: enclave.database,
+            data_key: data_key_file(enclave.data_key)?,
+            identity_key: Some(file_of("enclave.identity_key", enclave.identity_key)?),
+        })
+    }
+
     fn places(&self) -> Vec<(&'static str, PathBuf)> {
         let mut places = vec![("enclave database", self.database.clone())];
         places.extend(self.data_key.iter().map(|path| ("enclave data key", path.clone())));
-        places.push(("enclave identity key", self.identity_key.clone()));
+        places.extend(self.identity_key.iter().map(|path| ("enclave identity key", path.clone())));
         places
     }
 
@@ -229,9 +239,11 @@ impl EnclavePlan {
         Err(Problem::config("enclave data key", problem, cure))
     }
 
-    /// Makes what is missing; gives the public half of the identity key.
-    async fn make(&self, existing: bool) -> Result<String, Problem> {
-        let identity = made_or_kept(&self.identity_key, "enclave identity key", existing)?;
+    /// Makes what is missing; gives the public half of the identity key, if there is one.
+    async fn make(&self, existing: bool) -> Result<Option<String>, Problem> {
+        let identity = self.identity_key.as_deref();
+        let identity =
+            identity.map(|path| made_or_kept(path, "enclave identity key", existing)).transpose()?;
         let field = "enclave data key";
         if let Some(path) = &self.data_key {
             made_or_kept(path, field, existing)?;
@@ -253,11 +265,13 @@ impl Plan {
             (None, _) => Self::of_flags(args, role)?,
             (Some(path), KeyRole::Signer) => {
                 let settings = config::signer(path)?;
-                let enclave = settings.enclave;
-                let enclave = EnclavePlan {
-                    database: enclave.database,
-                    data_key: data_key_file(enclave.data_key)?,
-                    identity_key: file_of("enclave.identity_key", enclave.identity_key)?,
+                let enclave = match settings.travel_rule {
+                    TravelRule::Own(enclave) => EnclavePlan::of(*enclave)?,
+                    TravelRule::VerifyVasp(adapter) => EnclavePlan {
+                        database: adapter.database,
+                        data_key: Some(file_of("verifyvasp.data_key", adapter.data_key)?),
+                        identity_key: None,
+                    },
                 };
                 Self { enclave: Some(enclave), ..Self::of_config(role, settings.party)? }
             }
@@ -302,10 +316,9 @@ impl Plan {
             KeyRole::Signer => Some(EnclavePlan {
                 database: args.enclave_database.clone().ok_or_else(|| wanted("--enclave-database"))?,
                 data_key: Some(args.enclave_data_key.clone().ok_or_else(|| wanted("--enclave-data-key"))?),
-                identity_key: args
-                    .enclave_identity_key
-                    .clone()
-                    .ok_or_else(|| wanted("--enclave-identity-key"))?,
+                identity_key: Some(
+                    args.enclave_identity_key.clone().ok_or_else(|| wanted("--enclave-identity-key"))?,
+                ),
             }),
             KeyRole::Cosigner | KeyRole::Vault => None,
         };
@@ -371,21 +384,13 @@ async fn enclave(args: InitArgs) -> Result<Answer, Problem> {
     let wanted =
         |flag: &str| missing(flag, "name it, or give --config with the enclave's configuration file");
     let plan = match &args.config {
-        Some(path) => {
-            let enclave = config::enclave(Some(path), None)?.enclave;
-            EnclavePlan {
-                database: enclave.database,
-                data_key: data_key_file(enclave.data_key)?,
-                identity_key: file_of("enclave.identity_key", enclave.identity_key)?,
-            }
-        }
+        Some(path) => EnclavePlan::of(config::enclave(Some(path), None)?.enclave)?,
         None => EnclavePlan {
             database: args.enclave_database.clone().ok_or_else(|| wanted("--enclave-database"))?,
             data_key: args.enclave_data_key.clone(),
-            identity_key: args
-                .enclave_identity_key
-                .clone()
-                .ok_or_else(|| wanted("--enclave-identity-key"))?,
+            identity_key: Some(
+                args.enclave_identity_key.clone().ok_or_else(|| wanted("--enclave-identity-key"))?,
+            ),
         },
     };
     if args.existing {
@@ -393,7 +398,7 @@ async fn enclave(args: InitArgs) -> Result<Answer, Problem> {
     } else {
         free(plan.places())?
     }
-    let identity = plan.make(args.existing).await?;
+    let identity = plan.make(args.existing).await?.unwrap_or_default();
     let facts = Facts::new()
         .line("role", "enclave")
         .line("enclave identity key", &identity)
@@ -448,7 +453,9 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
     }
     if let Some(enclave) = &plan.enclave {
         let identity = enclave.make(args.existing).await?;
-        facts = tell(facts, "enclave_identity_key", "enclave identity key", identity);
+        if let Some(identity) = identity {
+            facts = tell(facts, "enclave_identity_key", "enclave identity key", identity);
+        }
         facts = tell(facts, "enclave_database", "enclave database", enclave.database.display().to_string());
     }
     let text = format!("{}{shown}{}\n", facts.text(), next(role));

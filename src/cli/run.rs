@@ -1,5 +1,6 @@
 //! The services: opens what a configuration names, stands it up, says `ready`, and drains when told to stop.
 
+mod adapter;
 pub(super) mod assemble;
 mod rekey;
 mod room;
@@ -159,7 +160,7 @@ fn watch_enclave(door: Arc<dyn Door>) -> watch::Receiver<bool> {
 async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, Problem> {
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
-    let parts = assemble::cosigner(party, beliefs)?;
+    let parts = assemble::cosigner(&settings, beliefs)?;
     let (listener, address) = listen("listen", party.listen).await?;
     let limits = Limits {
         calls_max: party.bounds.queue_max,

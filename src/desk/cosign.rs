@@ -40,6 +40,8 @@ pub struct AttestationOrder {
 pub enum ClearanceEvidence {
     /// The beneficiary VASP's signed `countersign verification-answer v1` text.
     Answer(SignedText),
+    /// The signer's `countersign verification-report v1` text, which nobody signed: the co-signer asks by its own route.
+    Reported(String),
     /// The exchange's signed `countersign wallet-registration v1` text, which the co-signer knows for long enough.
     Exempt(SignedText),
 }

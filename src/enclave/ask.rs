@@ -8,7 +8,7 @@ use super::answer::Kind;
 use super::database::DatabaseFault;
 use crate::enclave::database::vault::VaultFault;
 use crate::evidence::request::parse_request;
-use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Krw, Seconds, VaspId};
 
 pub(super) const CURE: &str = "send the canonical request text with the fields it holds";
 
@@ -27,6 +27,8 @@ pub struct VerifyAsk {
     pub destination: String,
     /// How much, in base units.
     pub amount: Amount,
+    /// Its worth at our price, where there is one.
+    pub value: Option<Krw>,
     /// Who is asked.
     pub beneficiary_vasp: VaspId,
     /// The person behind the address, or the address alone.
@@ -50,6 +52,20 @@ impl fmt::Debug for VerifyAsk {
     }
 }
 
+/// What is kept of a counterparty's yes or no; it proves nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// The VASP signed it.
+    Signed {
+        /// The canonical text `countersign verification-answer v1`.
+        text: String,
+        /// Its Ed25519 signature.
+        signature: [u8; 64],
+    },
+    /// An enclave server says so: the canonical text `countersign verification-report v1`.
+    Reported(String),
+}
+
 /// What is known of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifyReply {
@@ -59,6 +75,11 @@ pub enum VerifyReply {
         answer_text: String,
         /// Its Ed25519 signature.
         signature: [u8; 64],
+    },
+    /// The enclave server of a network where nobody signs says yes or no.
+    Reported {
+        /// The canonical text `countersign verification-report v1`.
+        report_text: String,
     },
     /// Not yet; it goes on in the background.
     Pending,
@@ -111,6 +132,9 @@ pub enum EnclaveFault {
     /// Whoever screens cannot say whether an address or a name is listed; nothing was written.
     #[error("it cannot be found out whether an address or a name stands on a sanctions list")]
     Unscreened,
+    /// The network wants to know the worth of a transfer, and there is no price; nothing was written.
+    #[error("no price says what the transfer is worth, and the network asks for it")]
+    Unvalued,
     /// The relay cannot be had, or gives no uuid; nothing was written.
     #[error("the relay cannot be had")]
     RelayAway,
@@ -159,6 +183,7 @@ impl EnclaveFault {
             Self::State(_) => Code::VerificationState,
             Self::NoAnswer => Code::DeadlineExceeded,
             Self::Config(_) => Code::ConfigInvalid,
+            Self::Unvalued => Code::PriceStale,
             Self::RelayAway | Self::Unscreened | Self::Entropy => Code::EnclaveUnavailable,
             Self::Told { code, .. } => *code,
         }

@@ -4,7 +4,7 @@ use super::backend::Working;
 use super::ivms::Payload;
 use super::screen::Screening;
 use super::telling::reports;
-use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply};
+use super::{Enclave, EnclaveFault, Health, Reason, VerifyAsk, VerifyReply, Word};
 
 /// The most transactions one transaction is said to replace.
 pub const REPLACES_MAX: usize = 64;
@@ -27,8 +27,8 @@ pub struct LookAsk<'a> {
 pub struct Looked {
     /// The keyed hash of the payload's canonical form (law L2): equal for equal content, and says nothing to others.
     pub fingerprint: Option<[u8; 32]>,
-    /// The answer kept for the request digest, whatever its age: its text and signature.
-    pub answer: Option<(String, [u8; 64])>,
+    /// The answer kept for the request digest, whatever its age.
+    pub answer: Option<Word>,
 }
 
 /// What the counterparty that verified a transfer is to be told of it.
@@ -115,11 +115,12 @@ impl Door for Enclave {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
         Box::pin(async move {
             let Some(payload) = ask.payload else {
-                return Ok(Looked { fingerprint: None, answer: self.known_answer(ask.request_digest).await });
+                let answer = self.known_answer(ask.request_digest).await.map(signed);
+                return Ok(Looked { fingerprint: None, answer });
             };
             let payload = Payload::parse(payload, (self.room.now)())?;
             let fingerprint = Some(self.room.db.vault().fingerprint(&payload.canonical()));
-            let mut answer = self.known_answer(ask.request_digest).await;
+            let mut answer = self.known_answer(ask.request_digest).await.map(signed);
             let accounts = [payload.account(), payload.originator_account()];
             // Whom this payload names need not be whom the kept one named.
             if answer.is_some() && self.room.screened(&accounts, Some(&payload)).await != Screening::Clear {
@@ -147,4 +148,8 @@ impl Door for Enclave {
     fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
         Box::pin(async { Ok(self.health().await) })
     }
+}
+
+fn signed((text, signature): (String, [u8; 64])) -> Word {
+    Word::Signed { text, signature }
 }

@@ -5,9 +5,10 @@
 //! [`Backend`]. The enclave does not know withdrawals, policy or keys to coins, and never decides whether something is paid: it brings back
 //! what a VASP signed.
 //!
-//! Sub-rooms, in reading order: `asking` (our side of a verification), `answering` (the other side), `telling` (what follows), `deposits` (coins that arrive), `wire` (what
-//! passes the relay, and how it is sealed), [`exchange`] (calls from and to the own backend), [`ivms`] (persons), `database`, [`wall`] (the
-//! enclave as a process of its own).
+//! Sub-rooms, in reading order: `asking` (our side of a verification), `answering` (the other side), `telling` (what follows), `deposits`
+//! (coins that arrive), `wire` (what passes the relay, and how it is sealed), [`exchange`] (calls from and to the own backend), [`ivms`]
+//! (persons), `database`, [`verifyvasp`] (an enclave server of the network behind the same door), [`wall`] (the enclave as a process of
+//! its own).
 
 pub mod allow;
 mod answer;
@@ -30,6 +31,7 @@ mod room;
 pub mod screen;
 mod settings;
 mod telling;
+pub mod verifyvasp;
 pub mod wall;
 pub mod wire;
 
@@ -42,7 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::answer::{Decision, Kind, Reason};
-pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply};
+pub use self::ask::{EnclaveFault, Health, VerifyAsk, VerifyReply, Word};
 pub use self::asking::order::{
     AccountOrder, AccountReply, ErrorReport, Ordered, UserOrder, VaspHealth, VaspListed,
 };

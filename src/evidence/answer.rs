@@ -117,8 +117,13 @@ pub fn commitment(salt: &[u8; 32], beneficiary_payload: &[u8]) -> [u8; 32] {
 
 /// The canonical text of an answer.
 pub fn render_answer(answer: &VerificationAnswer) -> String {
+    write_lines(Writer::new(&ANSWER), answer).finish()
+}
+
+/// The lines of an answer, which a report has as well.
+pub(super) fn write_lines(writer: Writer, answer: &VerificationAnswer) -> Writer {
     let commitment = answer.commitment.map_or_else(|| "-".to_owned(), |bytes| HEXLOWER.encode(&bytes));
-    Writer::new(&ANSWER)
+    writer
         .line("uuid", answer.uuid.hyphenated())
         .line("kind", answer.kind.as_str())
         .line("originating_vasp", answer.originating_vasp)
@@ -132,12 +137,19 @@ pub fn render_answer(answer: &VerificationAnswer) -> String {
         .line("reason", &answer.reason)
         .line("answered_at", answer.answered_at.0)
         .line("request_digest", HEXLOWER.encode(&answer.request_digest))
-        .finish()
 }
 
 /// Reads the canonical text of an answer; every other spelling is refused.
 pub fn parse_answer(text: &str) -> Result<VerificationAnswer, Invalid> {
     let mut reader = Reader::open(text, &ANSWER)?;
+    let answer = read_lines(&mut reader)?;
+    reader.close()?;
+    same(text, &render_answer(&answer))?;
+    Ok(answer)
+}
+
+/// Reads the lines of an answer; the caller compares the whole text with its one spelling.
+pub(super) fn read_lines(reader: &mut Reader<'_>) -> Result<VerificationAnswer, Invalid> {
     let uuid = parse_uuid(reader.take("uuid")?)?;
     let kind = match reader.take("kind")? {
         "user" => AnswerKind::User,
@@ -160,8 +172,7 @@ pub fn parse_answer(text: &str) -> Result<VerificationAnswer, Invalid> {
     let reason = parse_reason(result, reader.take("reason")?)?;
     let answered_at = field::seconds("answered_at", reader.take("answered_at")?)?;
     let request_digest = field::hex("request_digest", reader.take("request_digest")?)?;
-    reader.close()?;
-    let answer = VerificationAnswer {
+    Ok(VerificationAnswer {
         uuid,
         kind,
         originating_vasp,
@@ -175,12 +186,10 @@ pub fn parse_answer(text: &str) -> Result<VerificationAnswer, Invalid> {
         reason,
         answered_at,
         request_digest,
-    };
-    same(text, &render_answer(&answer))?;
-    Ok(answer)
+    })
 }
 
-fn parse_uuid(text: &str) -> Result<Uuid, Invalid> {
+pub(super) fn parse_uuid(text: &str) -> Result<Uuid, Invalid> {
     Uuid::try_parse(text)
         .ok()
         .filter(|uuid| uuid.get_version_num() == 4 && uuid.get_variant() == Variant::RFC4122)

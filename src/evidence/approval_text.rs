@@ -39,6 +39,8 @@ pub enum TravelRule {
     Cleared,
     /// Below the threshold only the address was.
     AddressOnly,
+    /// The person was verified, and no VASP signed for it: an enclave server says so, each party asked its own.
+    Unsigned,
     /// Nobody was asked: the destination is the customer's own registered wallet.
     Exempt,
 }
@@ -52,6 +54,7 @@ impl TravelRule {
         match self {
             Self::Cleared => "cleared",
             Self::AddressOnly => "address-only",
+            Self::Unsigned => "unsigned",
             Self::Exempt => "exempt",
         }
     }
@@ -142,8 +145,14 @@ impl ApprovalText {
             travel_rule: match reader.take("travel_rule")? {
                 "cleared" => TravelRule::Cleared,
                 "address-only" => TravelRule::AddressOnly,
+                "unsigned" => TravelRule::Unsigned,
                 "exempt" => TravelRule::Exempt,
-                _ => return Err(malformed("travel_rule", "is none of cleared, address-only, exempt")),
+                _ => {
+                    return Err(malformed(
+                        "travel_rule",
+                        "is none of cleared, address-only, unsigned, exempt",
+                    ));
+                }
             },
             fee_max: field::amount("fee_max", reader.take("fee_max")?, asset)?,
             signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,

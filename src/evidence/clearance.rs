@@ -49,15 +49,7 @@ impl Clearance {
         check_signer(&answer, text, &signature, trust)?;
         check_binding(&answer, trust, request)?;
         check_result(&answer, name_match)?;
-        let heard_at = answer.answered_at.min(now);
-        let expires_at = heard_at.plus(age_s_max);
-        if answer.answered_at > now.plus(SKEW_S_MAX) {
-            let detail = format!("answered at {}, it is {now}", answer.answered_at);
-            return Err(NotProven::refused(Code::EvidenceInvalid, detail));
-        }
-        if now > expires_at {
-            return Err(NotProven::refused(Code::ClearanceExpired, format!("it expired at {expires_at}")));
-        }
+        let (heard_at, expires_at) = check_age(&answer, now, age_s_max)?;
         Ok(Self { answer, withdrawal: request.id(), heard_at, expires_at, text: text.to_owned(), signature })
     }
 
@@ -123,13 +115,18 @@ fn check_signer(
     if !vasp.active {
         return Err(unknown("is not active"));
     }
-    if !holds(&vasp.identity_key, text, signature) {
+    let Some(key) = &vasp.identity_key else {
+        let detail = format!("VASP {} has no key in the trust file that could sign", answer.beneficiary_vasp);
+        return Err(NotProven::refused(Code::EvidenceInvalid, detail));
+    };
+    if !holds(key, text, signature) {
         return Err(NotProven::refused(Code::EvidenceInvalid, "the signature does not hold"));
     }
     Ok(())
 }
 
-fn check_binding(
+/// An answer, or a report, says what the withdrawal says.
+pub(super) fn check_binding(
     answer: &VerificationAnswer,
     trust: &Trust,
     verified: &VerifiedRequest,
@@ -152,7 +149,26 @@ fn check_binding(
     }
 }
 
-fn check_result(answer: &VerificationAnswer, name_match: NameMatch) -> Result<(), NotProven> {
+/// An answer, or a report, is neither from the future nor too old; until when it clears.
+pub(super) fn check_age(
+    answer: &VerificationAnswer,
+    now: Seconds,
+    age_s_max: u64,
+) -> Result<(Seconds, Seconds), NotProven> {
+    let heard_at = answer.answered_at.min(now);
+    let expires_at = heard_at.plus(age_s_max);
+    if answer.answered_at > now.plus(SKEW_S_MAX) {
+        let detail = format!("answered at {}, it is {now}", answer.answered_at);
+        return Err(NotProven::refused(Code::EvidenceInvalid, detail));
+    }
+    if now > expires_at {
+        return Err(NotProven::refused(Code::ClearanceExpired, format!("it expired at {expires_at}")));
+    }
+    Ok((heard_at, expires_at))
+}
+
+/// An answer, or a report, is a sufficient yes.
+pub(super) fn check_result(answer: &VerificationAnswer, name_match: NameMatch) -> Result<(), NotProven> {
     match (answer.result, answer.kind, name_match) {
         (AnswerResult::Denied, ..) => Err(NotProven::refused(Code::TravelRuleDenied, &answer.reason)),
         (AnswerResult::Error, ..) => {

@@ -140,7 +140,8 @@ pub fn content() -> TrustContent {
     let vasp = |id: &str, name: &str, seed, active| VaspEntry {
         id: id.into(),
         name: name.into(),
-        identity_key: public(seed),
+        identity_key: Some(public(seed)),
+        network: None,
         jurisdiction: None,
         active,
     };

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
 //! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
-//! [`wallet_registration`] · [`clearance`] · [`passage`] · [`approval`] · [`attestation`] · [`possession`].
+//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`attestation`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -22,6 +22,8 @@ pub mod passage;
 pub mod possession;
 pub mod quorum;
 pub mod rejection;
+pub mod report;
+pub mod reported;
 pub mod request;
 pub mod signature;
 pub mod sshsig;
@@ -50,6 +52,8 @@ pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};
+pub use report::{VerificationReport, parse_report, render_report};
+pub use reported::{Reported, RouteAnswer};
 pub use request::{VerifiedRequest, sign_request, verify_request};
 pub use signature::{Signed, ed25519};
 pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};

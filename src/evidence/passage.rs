@@ -1,10 +1,11 @@
-//! How the travel rule lets a withdrawal pass: cleared by the counterparty, or exempt because the destination is an own
+//! How the travel rule lets a withdrawal pass: cleared by the counterparty, reported by an enclave server, or exempt because the destination is an own
 //! customer's registered wallet (law L3).
 
 use uuid::Uuid;
 
 use super::{
-    AnswerKind, Clearance, NotProven, TravelRule, VerificationAnswer, VerifiedRegistration, VerifiedRequest,
+    AnswerKind, Clearance, NotProven, Reported, TravelRule, VerificationAnswer, VerifiedRegistration,
+    VerifiedRequest,
 };
 use crate::withdrawal::{Code, Seconds, WithdrawalId};
 
@@ -64,6 +65,8 @@ impl Exemption {
 pub enum Passage {
     /// The beneficiary VASP answered.
     Cleared(Clearance),
+    /// An enclave server says that the beneficiary VASP said yes; nobody signed.
+    Reported(Reported),
     /// Nobody was to be asked.
     Exempt(Exemption),
 }
@@ -76,6 +79,7 @@ impl Passage {
                 AnswerKind::User => TravelRule::Cleared,
                 AnswerKind::Account => TravelRule::AddressOnly,
             },
+            Self::Reported(_) => TravelRule::Unsigned,
             Self::Exempt(_) => TravelRule::Exempt,
         }
     }
@@ -84,6 +88,7 @@ impl Passage {
     pub fn answer(&self) -> Option<&VerificationAnswer> {
         match self {
             Self::Cleared(clearance) => Some(clearance.answer()),
+            Self::Reported(reported) => Some(reported.answer()),
             Self::Exempt(_) => None,
         }
     }
@@ -92,6 +97,7 @@ impl Passage {
     pub fn heard_at(&self) -> Option<Seconds> {
         match self {
             Self::Cleared(clearance) => Some(clearance.heard_at()),
+            Self::Reported(reported) => Some(reported.heard_at()),
             Self::Exempt(_) => None,
         }
     }
@@ -105,31 +111,35 @@ impl Passage {
     pub fn expires_at(&self) -> Option<Seconds> {
         match self {
             Self::Cleared(clearance) => Some(clearance.expires_at()),
+            Self::Reported(reported) => Some(reported.expires_at()),
             Self::Exempt(_) => None,
         }
     }
 
-    /// The exact text that was signed, to be handed to the other party.
+    /// The exact text that was signed, or the report, to be handed to the other party.
     pub fn text(&self) -> &str {
         match self {
             Self::Cleared(clearance) => clearance.text(),
+            Self::Reported(reported) => reported.text(),
             Self::Exempt(exemption) => &exemption.text,
         }
     }
 
-    /// The name of the key that signed it: the VASP's id, or the exchange's request key.
+    /// The name of the key that signed it: the VASP's id (signed or not), or the exchange's request key.
     pub fn key_id(&self) -> String {
         match self {
             Self::Cleared(clearance) => clearance.answer().beneficiary_vasp.to_string(),
+            Self::Reported(reported) => reported.answer().beneficiary_vasp.to_string(),
             Self::Exempt(exemption) => exemption.key_id.clone(),
         }
     }
 
-    /// The signature of the beneficiary VASP, or of the exchange.
-    pub fn signature(&self) -> &[u8; 64] {
+    /// The signature of the beneficiary VASP, or of the exchange; nothing under a report.
+    pub fn signature(&self) -> Option<&[u8; 64]> {
         match self {
-            Self::Cleared(clearance) => clearance.signature(),
-            Self::Exempt(exemption) => &exemption.signature,
+            Self::Cleared(clearance) => Some(clearance.signature()),
+            Self::Reported(_) => None,
+            Self::Exempt(exemption) => Some(&exemption.signature),
         }
     }
 }

@@ -13,6 +13,9 @@ use super::trust_file::{self, OperatorEntry, TRUST_SIZE_MAX, TrustContent, VaspE
 use super::{NotProven, Quorum, StatementKind, digest, field, sshsig};
 use crate::withdrawal::{Code, Finding, Invalid, Network, Organisation, Seconds, VaspId};
 
+/// The network whose VASPs sign nothing.
+pub const NETWORK_VERIFYVASP: &str = "verifyvasp";
+
 const CURE: &str = "correct the trust file and have its quorum sign it again";
 
 /// A counterparty VASP.
@@ -22,8 +25,9 @@ pub struct Vasp {
     pub id: VaspId,
     /// Its name, as operators see it.
     pub name: String,
-    /// The key that signs its answers.
-    pub identity_key: VerifyingKey,
+    /// The key that signs its answers. Without one it signs nothing: an enclave server of [`NETWORK_VERIFYVASP`] speaks for
+    /// it, each party asks its own, and the lower limit counts (law L4).
+    pub identity_key: Option<VerifyingKey>,
     /// Whose travel-rule law binds it, where that is known.
     pub jurisdiction: Option<String>,
     /// Whether its answers clear anything now.
@@ -335,7 +339,7 @@ pub(super) fn read_vasps(
             return Err(Invalid::new(Code::FieldMalformed, "vasps.id", problem, CURE));
         }
         check_value("vasps.name", &entry.name, 256)?;
-        let identity_key = keys.read("vasps.identity_key", &entry.identity_key)?;
+        let identity_key = read_voice(entry, keys)?;
         let jurisdiction = entry.jurisdiction.clone();
         let vasp = Vasp { id, name: entry.name.clone(), identity_key, jurisdiction, active: entry.active };
         if vasps.insert(id, vasp).is_some() {
@@ -343,6 +347,25 @@ pub(super) fn read_vasps(
         }
     }
     Ok(vasps)
+}
+
+/// A VASP signs its answers, or it is of a network where nobody does: never both, never neither.
+fn read_voice(entry: &VaspEntry, keys: &mut MachineKeys) -> Result<Option<VerifyingKey>, Invalid> {
+    match (&entry.identity_key, entry.network.as_deref()) {
+        (Some(key), None) => keys.read("vasps.identity_key", key).map(Some),
+        (None, Some(NETWORK_VERIFYVASP)) => Ok(None),
+        (None, None) => {
+            let problem = "is missing, and no `network` says that this VASP signs nothing";
+            Err(Invalid::new(Code::FieldMissing, "vasps.identity_key", problem, CURE))
+        }
+        (Some(_), Some(_)) => {
+            let problem = "stands beside an identity_key: a VASP that signs needs no network";
+            Err(Invalid::new(Code::FieldMalformed, "vasps.network", problem, CURE))
+        }
+        (None, Some(_)) => {
+            Err(Invalid::new(Code::FieldMalformed, "vasps.network", "is not `verifyvasp`", CURE))
+        }
+    }
 }
 
 /// A VASP's id. The one that stands for a self-hosted wallet is nobody's.

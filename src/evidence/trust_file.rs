@@ -128,8 +128,12 @@ pub struct VaspEntry {
     pub id: String,
     /// Name, as operators see it.
     pub name: String,
-    /// Ed25519 public key that signs its answers.
-    pub identity_key: String,
+    /// Ed25519 public key that signs its answers; a VASP without one names its `network`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_key: Option<String>,
+    /// `verifyvasp`, where it signs nothing and an enclave server of that network speaks for it; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// Whose travel-rule law binds it, where that is known: an ISO 3166-1 alpha-2 code of the policy's thresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jurisdiction: Option<String>,

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use super::Command;
 use super::context::Context;
-use crate::desk::{DeskError, SignedText};
-use crate::enclave::{Door, EnclaveFault, Kind, LookAsk, Looked, VerifyAsk, VerifyReply};
-use crate::evidence::NameMatch;
+use crate::desk::{DeskError, Payload};
+use crate::enclave::{Door, EnclaveFault, Kind, LookAsk, Looked, VerifyAsk, VerifyReply, Word};
 use crate::evidence::answer::parse_answer;
+use crate::evidence::{Clearance, NameMatch, NotProven, Passage, Reported, VerifiedRequest};
 use crate::withdrawal::{Code, Finding, Krw, Seconds, WithdrawalId, WithdrawalRequest};
 
 /// How many verifications are asked about at once.
@@ -68,6 +68,7 @@ impl Clearing {
             network: ask.request.asset.network().as_str().to_owned(),
             destination: ask.request.destination.clone(),
             amount: ask.request.amount,
+            value: ask.value,
             beneficiary_vasp: ask.request.beneficiary_vasp,
             kind,
             // Wiped by the door that takes it.
@@ -131,7 +132,11 @@ impl Clearing {
             match reply {
                 Ok(VerifyReply::Answered { answer_text, .. }) if self.is_old(&answer_text) => {}
                 Ok(VerifyReply::Answered { answer_text, signature }) => {
-                    return Some(Command::Answered { id, answer: answer(&ask, answer_text, signature) });
+                    let word = Word::Signed { text: answer_text, signature };
+                    return Some(Command::Answered { id, word });
+                }
+                Ok(VerifyReply::Reported { report_text }) => {
+                    return Some(Command::Answered { id, word: Word::Reported(report_text) });
                 }
                 Ok(VerifyReply::Expired) => {
                     let finding =
@@ -149,6 +154,11 @@ impl Clearing {
                 ) => {
                     let finding = Finding::new(refusal(&fault), fault.to_string());
                     return Some(Command::Unanswered { id, finding });
+                }
+                // The writer asks again when a price is stated, and gives the payload back.
+                Err(EnclaveFault::Unvalued) => {
+                    let personal = ask.payload.as_ref().map(|payload| Payload::new(payload.to_vec()));
+                    return Some(Command::Unvalued { id, personal });
                 }
                 Ok(VerifyReply::Pending) => {}
                 Err(fault) => {
@@ -183,9 +193,23 @@ pub fn listed() -> Finding {
     Finding::new(Code::SanctionsListed, "the destination or a person of this withdrawal")
 }
 
-/// A signed answer in the words of the desk.
-pub fn answer(ask: &ClearAsk, text: String, signature: [u8; 64]) -> SignedText {
-    SignedText { text, key_id: ask.request.beneficiary_vasp.to_string(), signature }
+/// What a counterparty's yes or no proves to the signer (laws L3, L4).
+pub fn prove(
+    context: &Context,
+    word: &Word,
+    request: &VerifiedRequest,
+    name_match: NameMatch,
+) -> Result<Passage, NotProven> {
+    let (trust, now, age_s_max) = (&context.trust, context.now(), context.settings.clearance_age_s_max);
+    match word {
+        Word::Signed { text, signature } => {
+            Clearance::from_answer(text, signature, trust, request, now, age_s_max, name_match)
+                .map(Passage::Cleared)
+        }
+        Word::Reported(text) => {
+            Reported::from_report(text, trust, request, now, age_s_max).map(Passage::Reported)
+        }
+    }
 }
 
 /// What a caller is told who waits for the enclave.

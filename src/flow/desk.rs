@@ -24,14 +24,14 @@ use crate::desk::{
     PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
     WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
-use crate::enclave::{LookAsk, VerifyReply};
+use crate::enclave::{LookAsk, VerifyReply, Word};
 use crate::evidence::NotProven;
 use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
-use crate::evidence::{VerifiedRequest, verify_cancel, verify_request};
+use crate::evidence::{NameMatch, VerifiedRequest, verify_cancel, verify_request};
 use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
-use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds, Stage, WithdrawalId};
+use crate::withdrawal::{Asset, Code, Finding, Outcome, Stage, WithdrawalId};
 
 /// The signer's counters.
 pub struct SignerDesk {
@@ -149,12 +149,7 @@ impl SignerDesk {
         })?;
         let payload =
             looked.fingerprint.map_or_else(|| "-".to_owned(), |print| data_encoding::HEXLOWER.encode(&print));
-        let answer = looked.answer.map(|(text, signature)| SignedText {
-            text,
-            key_id: request.request().beneficiary_vasp.to_string(),
-            signature,
-        });
-        Ok(Admitted { request, payload, answer, late })
+        Ok(Admitted { request, payload, answer: looked.answer, late })
     }
 
     /// What is asked of the enclave ahead of time, valued at the price that stands.
@@ -181,13 +176,14 @@ impl SignerDesk {
         &self,
         request: &VerifiedRequest,
         order: &WithdrawalOrder,
-        now: Seconds,
     ) -> Result<Outcome, DeskError> {
         let ask = self.clear_ask(request, order).await?;
         Ok(match self.clearing.verify(&ask).await {
             Ok(VerifyReply::Answered { answer_text, signature }) => {
-                let answer = clear::answer(&ask, answer_text, signature);
-                prepared(&self.context, request, &answer, now)
+                prepared(&self.context, request, &Word::Signed { text: answer_text, signature })
+            }
+            Ok(VerifyReply::Reported { report_text }) => {
+                prepared(&self.context, request, &Word::Reported(report_text))
             }
             Ok(VerifyReply::Pending) => {
                 held(Code::ClearancePending, "the beneficiary VASP has not answered yet")
@@ -220,7 +216,7 @@ struct Admitted {
     /// The payload's fingerprint.
     payload: String,
     /// The counterparty's answer, if the enclave has it already.
-    answer: Option<SignedText>,
+    answer: Option<Word>,
     /// Why it is refused if it is new.
     late: Option<Finding>,
 }
@@ -261,7 +257,7 @@ impl WithdrawalDesk for SignerDesk {
         let outcome = if request.request().beneficiary_vasp.is_self_hosted() {
             self.question(|to| Question::Exempt(request.clone(), to)).await?
         } else {
-            self.foreseen(&request, &order, now).await?
+            self.foreseen(&request, &order).await?
         };
         Ok(WithdrawalView {
             id: request.id(),
@@ -377,19 +373,8 @@ fn may_see(caller: &Caller, view: &WithdrawalView) -> bool {
 }
 
 /// What an answer that came ahead of its request says.
-fn prepared(context: &Context, request: &VerifiedRequest, answer: &SignedText, now: Seconds) -> Outcome {
-    use crate::evidence::{Clearance, NameMatch};
-    let when = (now, context.settings.clearance_age_s_max);
-    let (text, signature) = (&answer.text, &answer.signature);
-    match Clearance::from_answer(
-        text,
-        signature,
-        &context.trust,
-        request,
-        when.0,
-        when.1,
-        NameMatch::NotRequired,
-    ) {
+fn prepared(context: &Context, request: &VerifiedRequest, word: &Word) -> Outcome {
+    match clear::prove(context, word, request, NameMatch::NotRequired) {
         Ok(_) => Outcome::Moving,
         Err(NotProven::Refused(finding)) => Outcome::Refused(vec![finding]),
         Err(NotProven::Unreadable(no)) => {

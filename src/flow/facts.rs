@@ -117,6 +117,7 @@ impl Sight<'_> {
             at: PolicySeconds(at.0),
             expires_at: PolicySeconds(clearance.expires_at().unwrap_or(self.now).plus(1).0),
             named: clearance.travel_rule() != TravelRule::AddressOnly,
+            signed: clearance.travel_rule() != TravelRule::Unsigned,
         }
     }
 

@@ -35,6 +35,7 @@ use self::courier::Parcel;
 use crate::desk::{
     AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WalletView, WithdrawalView,
 };
+use crate::enclave::Word;
 use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
@@ -52,8 +53,8 @@ pub enum Command {
         request: Box<VerifiedRequest>,
         /// The enclave's keyed hash of the travel-rule payload, hex, or `-`.
         payload: String,
-        /// The counterparty's signed answer.
-        answer: Option<SignedText>,
+        /// The counterparty's answer.
+        answer: Option<Word>,
         /// The travel-rule payload, unread, for the enclave.
         personal: Option<Payload>,
         /// Why it would be refused if it were new; a repeat is answered with its outcome all the same (law L2).
@@ -65,8 +66,8 @@ pub enum Command {
     Answered {
         /// About which withdrawal.
         id: WithdrawalId,
-        /// Its signed answer.
-        answer: SignedText,
+        /// What it said.
+        word: Word,
     },
     /// The travel rule will not answer.
     Unanswered {
@@ -74,6 +75,13 @@ pub enum Command {
         id: WithdrawalId,
         /// Why.
         finding: Finding,
+    },
+    /// The travel rule wants to know what a withdrawal is worth, and there is no price.
+    Unvalued {
+        /// Which withdrawal.
+        id: WithdrawalId,
+        /// The payload that was to be sent.
+        personal: Option<Payload>,
     },
     /// An operator's verified yes.
     Approve {
@@ -180,6 +188,7 @@ impl Command {
         match self {
             Self::Answered { .. }
             | Self::Unanswered { .. }
+            | Self::Unvalued { .. }
             | Self::Delivered { .. }
             | Self::Finished { .. }
             | Self::CosignerRefused { .. }
@@ -221,6 +230,7 @@ impl Command {
             }
             Self::Answered { .. }
             | Self::Unanswered { .. }
+            | Self::Unvalued { .. }
             | Self::Delivered { .. }
             | Self::Finished { .. }
             | Self::CosignerRefused { .. }

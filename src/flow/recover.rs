@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, ScriptBuf};
 
-use super::approve;
 use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
@@ -19,13 +18,13 @@ use super::ledger::rows::{
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::statement::ACCEPTED_PRICE;
-use super::{Effect, reserve};
+use super::{Effect, approve, clear, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
+use crate::evidence::NameMatch;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
-use crate::evidence::{Clearance, NameMatch, Passage};
 use crate::store::{Row, Table};
 use crate::withdrawal::{Amount, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
@@ -203,20 +202,10 @@ fn reopen(
 ) -> Result<Open, JournalFault> {
     let unreadable = || JournalFault::Unreadable(key.to_owned());
     let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
-    let clearance = row.evidence.as_ref().and_then(rows::Signed::signed_text).and_then(|answer| {
+    let clearance = row.evidence.as_ref().and_then(|evidence| {
         // An exemption is found again when it is decided. Whether names had to match was judged when
         // the answer came; one that has grown old is asked for again.
-        let when = (context.now(), context.settings.clearance_age_s_max);
-        let cleared = Clearance::from_answer(
-            &answer.text,
-            &answer.signature,
-            &context.trust,
-            &request,
-            when.0,
-            when.1,
-            NameMatch::NotRequired,
-        );
-        cleared.ok().map(Passage::Cleared)
+        clear::prove(context, &evidence.word()?, &request, NameMatch::NotRequired).ok()
     });
     let mut open = Open {
         id,

@@ -21,6 +21,7 @@ use crate::bitcoin::fee::FeeCaps;
 use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
 use crate::desk::{ClearanceEvidence, CosignPayment, SignedText};
+use crate::enclave::Word;
 use crate::evidence::TravelRule;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
@@ -191,16 +192,24 @@ pub fn reserve_withdrawal(
 
 /// A withdrawal's evidence, for the co-signer to judge by itself.
 pub fn payment(open: &Open) -> CosignPayment {
-    let is_self_hosted = open.request.request().beneficiary_vasp.is_self_hosted();
-    let of = if is_self_hosted { ClearanceEvidence::Exempt } else { ClearanceEvidence::Answer };
     CosignPayment {
         request: SignedText {
             text: open.request.text().to_owned(),
             key_id: open.request.key_id().to_owned(),
             signature: *open.request.signature(),
         },
-        clearance: open.row.evidence.as_ref().and_then(Signed::signed_text).map(of),
+        clearance: open.row.evidence.as_ref().and_then(|evidence| clearance(open, evidence)),
         approvals: open.approvals.iter().map(|a| a.signature().to_owned()).collect(),
+    }
+}
+
+fn clearance(open: &Open, evidence: &Signed) -> Option<ClearanceEvidence> {
+    if open.request.request().beneficiary_vasp.is_self_hosted() {
+        return evidence.signed_text().map(ClearanceEvidence::Exempt);
+    }
+    match evidence.word()? {
+        Word::Signed { .. } => evidence.signed_text().map(ClearanceEvidence::Answer),
+        Word::Reported(text) => Some(ClearanceEvidence::Reported(text)),
     }
 }
 

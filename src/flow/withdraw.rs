@@ -16,12 +16,13 @@ use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
 use super::reserve::{self, Picked};
 use super::writer::Turn;
-use super::{Command, Effect, approve, wallet};
+use super::{Command, Effect, approve, clear, wallet};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
-use crate::desk::{DeskError, SignedText};
+use crate::desk::DeskError;
+use crate::enclave::Word;
 use crate::evidence::NotProven;
-use crate::evidence::{Clearance, Passage};
+use crate::evidence::Passage;
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
@@ -82,7 +83,7 @@ pub fn ask(
     ledger: &mut Ledger,
     turn: &mut Turn,
     (request, late): (VerifiedRequest, Option<Finding>),
-    (payload, answer): (String, Option<SignedText>),
+    (payload, answer): (String, Option<Word>),
 ) -> Result<WithdrawalId, DeskError> {
     let id = request.id();
     if let Some((digest, known_payload)) = known(ledger, turn, &id) {
@@ -105,7 +106,7 @@ pub fn ask(
     }
     ledger.admit(admit(turn, request, payload));
     match answer {
-        Some(answer) => answered(context, ledger, turn, id, answer),
+        Some(word) => answered(context, ledger, turn, id, &word),
         None => turn.effects.push(Effect::Clear(id)),
     }
     Ok(id)
@@ -194,13 +195,7 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
 }
 
 /// The counterparty has answered: a clearance, a no, or nothing that proves anything (laws L3, L4).
-pub fn answered(
-    context: &Context,
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    id: WithdrawalId,
-    answer: SignedText,
-) {
+pub fn answered(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, word: &Word) {
     let value =
         ledger.open.get(&id).and_then(|o| ledger.treasury.value(o.request.request().amount, context.asset));
     let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else {
@@ -212,20 +207,10 @@ pub fn answered(
     };
     let now = turn.draft.now();
     let name_match = context.needs_name(value, open.request.request().beneficiary_vasp, now);
-    let when = (now, context.settings.clearance_age_s_max);
-    let proved = Clearance::from_answer(
-        &answer.text,
-        &answer.signature,
-        &context.trust,
-        &open.request,
-        when.0,
-        when.1,
-        name_match,
-    );
-    match proved {
+    match clear::prove(context, word, &open.request, name_match) {
         // A renewal that brings the answer we have is no news, and nothing is decided again for it.
         Ok(clearance) if open.clearance.as_ref().is_some_and(|old| old.text() == clearance.text()) => return,
-        Ok(clearance) => clear(open, turn, Passage::Cleared(clearance)),
+        Ok(clearance) => clear(open, turn, clearance),
         Err(NotProven::Refused(finding)) if finding.code == Code::ClearanceExpired => {
             turn.effects.push(Effect::Clear(id));
         }
@@ -240,7 +225,10 @@ pub fn answered(
 
 /// A clearance came: it is written down, and kept with its evidence.
 pub fn clear(open: &mut Open, turn: &mut Turn, clearance: Passage) {
-    let said = clearance.answer().map_or(clearance.travel_rule().as_str(), |answer| answer.kind.as_str());
+    let said = match &clearance {
+        Passage::Cleared(clearance) => clearance.kind().as_str(),
+        Passage::Reported(_) | Passage::Exempt(_) => clearance.travel_rule().as_str(),
+    };
     let uuid = clearance.uuid().map(|uuid| uuid.to_string()).unwrap_or_default();
     let expires_at = clearance.expires_at().map(|at| at.0.to_string()).unwrap_or_default();
     open.log_index = turn.draft.entry(
@@ -259,7 +247,7 @@ pub fn clear(open: &mut Open, turn: &mut Turn, clearance: Passage) {
     open.row.evidence = Some(Signed {
         text: clearance.text().to_owned(),
         key_id: clearance.key_id(),
-        signature: hex(clearance.signature()),
+        signature: clearance.signature().map(|signature| hex(signature)).unwrap_or_default(),
     });
     // An approval names how the travel rule was met; met otherwise, it is another text.
     if open.clearance.as_ref().is_some_and(|old| old.travel_rule() != clearance.travel_rule()) {

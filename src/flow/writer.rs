@@ -114,6 +114,8 @@ pub struct Writer {
     hands: Hands,
     waiters: HashMap<WithdrawalId, Vec<Reply<WithdrawalView>>>,
     payloads: HashMap<WithdrawalId, Payload>,
+    /// Asked about again when a price is stated.
+    unvalued: Vec<WithdrawalId>,
     questions: mpsc::Receiver<Question>,
     was_busy: bool,
     /// Alarms that are not written yet: the store did not take them.
@@ -153,8 +155,20 @@ impl Writer {
         hands: Hands,
     ) -> Self {
         let (waiters, payloads) = (HashMap::new(), HashMap::new());
-        let (was_busy, alarms) = (false, VecDeque::new());
-        Self { context, journal, ledger, commands, hands, waiters, payloads, questions, was_busy, alarms }
+        let (was_busy, alarms, unvalued) = (false, VecDeque::new(), Vec::new());
+        Self {
+            context,
+            journal,
+            ledger,
+            commands,
+            hands,
+            waiters,
+            payloads,
+            unvalued,
+            questions,
+            was_busy,
+            alarms,
+        }
     }
 
     /// Runs until every sender is gone; `effects` are those that a start takes up again.
@@ -235,8 +249,14 @@ impl Writer {
                     Err(error) => turn.tell(reply, Err(error)),
                 }
             }
-            Command::Answered { id, answer } => withdraw::answered(context, ledger, turn, id, answer),
+            Command::Answered { id, word } => withdraw::answered(context, ledger, turn, id, &word),
             Command::Unanswered { id, finding } => withdraw::unanswered(ledger, turn, id, finding),
+            Command::Unvalued { id, personal } => {
+                if ledger.open.contains_key(&id) {
+                    self.payloads.extend(personal.map(|personal| (id, personal)));
+                    self.unvalued.push(id);
+                }
+            }
             Command::Approve { id, approval, reply } => match approve::approve(ledger, turn, id, approval) {
                 Ok(()) => turn.waiting.push((id, reply, false)),
                 Err(error) => turn.tell(reply, Err(error)),
@@ -320,6 +340,7 @@ impl Writer {
         self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
         turn.effects.push(Effect::Deliver(statement::key(said)));
         self.ledger.ripen_all();
+        turn.effects.extend(std::mem::take(&mut self.unvalued).into_iter().map(Effect::Clear));
         Ok(StatementReceipt { number: said.number, log_index })
     }
 

@@ -275,6 +275,7 @@ fn ask(id: &str, address: &str, persons: &str) -> VerifyAsk {
         destination: address.into(),
         amount: Amount::from_sat(150_000),
         beneficiary_vasp: ROBOT,
+        value: None,
         kind: Kind::User,
         payload: Some(payload(persons, address)),
         fresh_since: None,

@@ -148,7 +148,8 @@ impl Keys {
             vasps: vec![VaspEntry {
                 id: ROBOT_VASP.to_string(),
                 name: ROBOT_NAME.into(),
-                identity_key: public(&self.robot),
+                identity_key: Some(public(&self.robot)),
+                network: None,
                 jurisdiction: None,
                 active: true,
             }],

@@ -14,6 +14,8 @@ use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, Reser
 
 /// The most approvals or payments that one item may carry.
 const PARTS_MAX: usize = 100;
+/// Longest report of a verification, in bytes, as its form allows.
+const REPORT_LEN_MAX: usize = 4096;
 
 impl From<CosignStatus> for v1::CosignerStatus {
     fn from(status: CosignStatus) -> Self {
@@ -151,6 +153,15 @@ impl TryFrom<v1::CountersignItem> for CosignItem {
     }
 }
 
+fn report(text: String) -> Result<String, Invalid> {
+    if text.len() > REPORT_LEN_MAX {
+        let problem = format!("is {} bytes long, the limit is {REPORT_LEN_MAX}", text.len());
+        let cure = "send the report as the enclave wrote it";
+        return Err(Invalid::new(Code::FieldTooLong, "verification_report", problem, cure));
+    }
+    Ok(text)
+}
+
 fn too_many_parts(found: usize, field: &'static str) -> Invalid {
     let problem = format!("has {found} items, the limit is {PARTS_MAX}");
     Invalid::new(Code::FieldTooLong, field, problem, "send fewer")
@@ -162,6 +173,7 @@ impl From<CosignPayment> for v1::CountersignPayment {
             request: Some(payment.request.into()),
             clearance: payment.clearance.map(|evidence| match evidence {
                 ClearanceEvidence::Answer(signed) => Clearance::VerificationAnswer(signed.into()),
+                ClearanceEvidence::Reported(text) => Clearance::VerificationReport(text),
                 ClearanceEvidence::Exempt(signed) => Clearance::WalletRegistration(signed.into()),
             }),
             approvals: payment.approvals,
@@ -180,6 +192,7 @@ impl TryFrom<v1::CountersignPayment> for CosignPayment {
             Some(Clearance::VerificationAnswer(signed)) => {
                 Some(ClearanceEvidence::Answer(signed.try_into()?))
             }
+            Some(Clearance::VerificationReport(text)) => Some(ClearanceEvidence::Reported(report(text)?)),
             Some(Clearance::WalletRegistration(signed)) => {
                 Some(ClearanceEvidence::Exempt(signed.try_into()?))
             }
@@ -303,6 +316,8 @@ mod tests {
         };
         let exempt =
             CosignPayment { clearance: Some(ClearanceEvidence::Exempt(signed("w\n"))), ..payment.clone() };
+        let reported =
+            CosignPayment { clearance: Some(ClearanceEvidence::Reported("p\n".into())), ..payment.clone() };
         let bare = CosignPayment { clearance: None, approvals: Vec::new(), ..payment.clone() };
         let item = |n, payments| CosignItem {
             reservation: reservation(n),
@@ -317,7 +332,7 @@ mod tests {
             old_size: 3,
             consistency: vec![[8; 32]],
             policy: "ab".repeat(32),
-            items: vec![item(1, vec![payment, exempt, bare]), item(2, Vec::new())],
+            items: vec![item(1, vec![payment, exempt, reported, bare]), item(2, Vec::new())],
         };
         assert_eq!(CosignOrder::try_from(v1::CountersignRequest::from(order.clone())), Ok(order));
     }

@@ -1,4 +1,6 @@
-//! The Python backend as a child process.
+//! The Python programs as child processes: an exchange's backend, an enclave server.
+
+#![allow(dead_code)]
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -35,18 +37,24 @@ pub struct PythonBackend {
 impl PythonBackend {
     /// Starts one; nothing where there is no Python.
     pub fn start(args: &[&str]) -> Option<Self> {
-        Self::start_as("http", client(), args)
+        Self::play_as("http", client(), "exchange.py", args)
     }
 
     /// The same over https, with the certificate and key of these files, which lead to that CA.
     pub fn start_secured([cert, key, ca]: [&Path; 3], args: &[&str]) -> Option<Self> {
         let files = [cert, key].map(|path| path.to_str().unwrap());
-        Self::start_as("https", client_of(ca), &[&["--tls"][..], &files, args].concat())
+        let args = [&["--tls"][..], &files, args].concat();
+        Self::play_as("https", client_of(ca), "exchange.py", &args)
     }
 
-    fn start_as(scheme: &'static str, client: reqwest::Client, args: &[&str]) -> Option<Self> {
+    /// Starts any of the foreign programs that serve until their input ends.
+    pub fn play(script: &str, args: &[&str]) -> Option<Self> {
+        Self::play_as("http", client(), script, args)
+    }
+
+    fn play_as(scheme: &'static str, client: reqwest::Client, script: &str, args: &[&str]) -> Option<Self> {
         let mut command = Command::new(python()?);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/exchange.py")).args(args);
+        command.arg(format!("{}/tests/foreign/{script}", env!("CARGO_MANIFEST_DIR"))).args(args);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -63,6 +71,13 @@ impl PythonBackend {
     /// What it says under `/control`.
     pub async fn told(&self, path: &str) -> Vec<Value> {
         let answer = self.client.get(self.url(&format!("control/{path}"))).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Tells it something under `/control`.
+    pub async fn tell(&self, path: &str, what: &Value) -> Value {
+        let answer = client().post(self.url(&format!("control/{path}"))).json(what).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {what}");
         answer.json().await.unwrap()
     }
 

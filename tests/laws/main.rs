@@ -2,21 +2,27 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod adapter_process;
 mod approvals;
+mod doors;
 mod facts;
 mod foreign;
 mod log;
 mod node;
 #[path = "../parties/mod.rs"]
 mod parties;
+#[path = "../exchanges/play.rs"]
+mod play;
 mod policy;
 mod processes;
 mod requests;
 mod self_hosted;
+mod server;
 mod share;
 mod story;
 mod thief;
 mod transactions;
 mod travel_rule;
+mod verifyvasp;
 mod wall;
 mod world;

@@ -165,6 +165,7 @@ async fn be_cosigner(folder: &Path) {
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
         hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        route: None,
     };
     let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
     serve(folder, Role::Cosigner, Desks { cosign: Some(cosigner), ..Desks::default() }).await;

@@ -13,10 +13,11 @@ use bitcoin::hashes::Hash;
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::Branch;
 use countersign::desk::*;
+use countersign::enclave::verifyvasp::{Adapter, AdapterSettings};
 use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::enclave::{
-    self, DataKey, Door, Enclave, EnclaveFault, Health, LookAsk, Looked, NoCustomers, Record, RelayPin,
-    Search, TellAsk, Tellings, VerifyAsk, VerifyReply, Working,
+    self, DataKey, Door, Enclave, EnclaveFault, Health, KeyType, LookAsk, Looked, NoCustomers, Record,
+    RelayPin, Search, TellAsk, Tellings, VerifyAsk, VerifyReply, Working,
 };
 use countersign::evidence::trust_file::*;
 use countersign::evidence::*;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_policy::{BUILT_IN, Guard, Policy, Settings};
 
 pub use super::parties::*;
+pub use super::server::*;
 
 pub const COIN: u64 = 100_000_000;
 
@@ -52,6 +54,22 @@ pub struct Plan {
     pub cosigner_files: &'static [(&'static str, &'static str)],
     pub trust: TrustContent,
     pub settings: PartySettings,
+    /// The signer's adapter and the co-signer's route go here, and not through relay and robot.
+    pub server: Option<Arc<Server>>,
+    /// Whether the co-signer has a route of its own.
+    pub route: bool,
+}
+
+impl Plan {
+    /// A plan with an enclave server of the network in front of the robot; nothing where there is no Python.
+    pub fn verifyvasp() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(dir.path(), &[])?;
+        let mut plan = Self { server: Some(Arc::new(server)), ..Self::default() };
+        plan.trust.vasps[0].identity_key = None;
+        plan.trust.vasps[0].network = Some("verifyvasp".into());
+        Some(plan)
+    }
 }
 
 impl Default for Plan {
@@ -70,6 +88,8 @@ impl Default for Plan {
             cosigner_files: BUILT_IN,
             trust: trust_content(),
             settings,
+            server: None,
+            route: true,
         }
     }
 }
@@ -191,11 +211,11 @@ pub struct Ear {
 }
 
 /// The signer's enclave, behind an ear.
-struct Listening(Enclave, Arc<Ear>);
+struct Listening(Arc<dyn Door>, Arc<Ear>);
 
 impl Door for Listening {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
-        Door::look(&self.0, ask)
+        self.0.look(ask)
     }
 
     fn verify(&self, ask: VerifyAsk) -> Working<'_, Result<VerifyReply, EnclaveFault>> {
@@ -203,7 +223,7 @@ impl Door for Listening {
         if self.1.slow.load(Ordering::Relaxed) {
             return Box::pin(async { Ok(VerifyReply::Pending) });
         }
-        Door::verify(&self.0, ask)
+        self.0.verify(ask)
     }
 
     fn tell(&self, asks: Vec<TellAsk>) -> Working<'_, Result<Tellings, EnclaveFault>> {
@@ -212,11 +232,11 @@ impl Door for Listening {
             return Box::pin(async move { Err(EnclaveFault::Told { code, text, may_have_happened: true }) });
         }
         self.1.heard.lock().unwrap().extend(asks.clone());
-        Door::tell(&self.0, asks)
+        self.0.tell(asks)
     }
 
     fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
-        Door::health(&self.0)
+        self.0.health()
     }
 }
 
@@ -413,9 +433,21 @@ impl World {
         }
     }
 
-    async fn start_robot(&mut self) {
+    /// Stops the counterparty; it can be started again.
+    pub async fn stop_robot(&mut self) {
+        self.robot.take().unwrap().stop().await;
+    }
+
+    /// Stops the relay for good.
+    pub fn stop_relay(&self) {
+        self.relay_stop.cancel();
+    }
+
+    pub async fn start_robot(&mut self) {
         let database = self.dir.path().join("robot.db");
-        Enclave::create_database(&database).await.unwrap();
+        if !database.exists() {
+            Enclave::create_database(&database).await.unwrap();
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = self.enclave_settings(ROBOT_VASP, ROBOT, database, listener.local_addr().unwrap());
         let customers = Robot::personas(TAYLOR, ETHAN, "bcrt1q-company")
@@ -453,6 +485,12 @@ impl World {
             witness_identity: Arc::new(witness),
             attestation: Arc::new(identity(0xb, "attestation")),
             hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+            route: self
+                .plan
+                .server
+                .as_ref()
+                .filter(|_| self.plan.route)
+                .map(|server| Arc::new(server.route())),
         };
         let cosigner = Arc::new(Cosigner::start(parts).await?);
         self.cosigner = Some(cosigner.clone());
@@ -474,8 +512,34 @@ impl World {
         self.try_start_signer().await.unwrap();
     }
 
+    /// The signer's adapter, over the same database as an enclave would have. The one before it was dropped as by a crash.
+    pub async fn own_adapter(&self, server: &Server) -> Adapter {
+        let settings = AdapterSettings {
+            vasp: OWN_VASP,
+            directory: [ROBOT_VASP].into(),
+            server: server.settings(SIGNER_TOKEN),
+            database: self.dir.path().join("enclave.db"),
+            data_key: DataKey::new(&[OWN; 32]),
+            key_type: KeyType::PerVasp,
+            screener: None,
+            answer_wait: Duration::from_secs(3),
+            expiry_s: 86_400,
+            kept_s: None,
+            now: self.clock(),
+        };
+        Adapter::start(settings).await.unwrap()
+    }
+
+    /// What the signer asks: its enclave, or its adapter.
+    async fn own_door(&self) -> Arc<dyn Door> {
+        match &self.plan.server {
+            Some(server) => Arc::new(self.own_adapter(server).await),
+            None => Arc::new(self.own_enclave().await),
+        }
+    }
+
     /// The signer's enclave. The one before it was dropped as by a crash, and may have its database locked until it is closed.
-    async fn own_enclave(&self) -> Enclave {
+    pub async fn own_enclave(&self) -> Enclave {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         loop {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -490,7 +554,7 @@ impl World {
     }
 
     pub async fn try_start_signer(&mut self) -> Result<(), StartFault> {
-        let enclave = self.own_enclave().await;
+        let enclave = self.own_door().await;
         let log = identity(0xa, "log");
         let parts = SignerParts {
             context: self.context(Who::Signer, &self.plan.signer_policy, BUILT_IN),

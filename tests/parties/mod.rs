@@ -113,6 +113,7 @@ pub fn policy_text() -> String {
         share = "3/10"
         min_sweep = "100000"
         per_tx_limit = "1000000000"
+        unsigned_per_tx_limit = "1500000"
         hourly_limit = "5000000000"
         daily_limit = "10000000000"
         fee_rate_max = "100000"
@@ -162,7 +163,8 @@ pub fn trust_content() -> TrustContent {
         vasps: vec![VaspEntry {
             id: ROBOT_VASP.to_string(),
             name: "Robot".into(),
-            identity_key: public(ROBOT),
+            identity_key: Some(public(ROBOT)),
+            network: None,
             jurisdiction: None,
             active: true,
         }],

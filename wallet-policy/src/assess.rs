@@ -44,6 +44,7 @@ pub(crate) struct Assessment {
     pub(crate) destination_denied: bool,
     pub(crate) destination_allowed: bool,
     pub(crate) within_transaction_limit: bool,
+    pub(crate) within_unsigned_limit: bool,
     pub(crate) within_hourly_limit: bool,
     pub(crate) within_daily_limit: bool,
     pub(crate) fee_rate_within_cap: bool,
@@ -77,6 +78,7 @@ impl Assessment {
         let hot_share_bp = ratio::hot_bp(facts.position);
         let fits = |sum: Option<Units>, limit: Units| sum.is_some_and(|sum| sum <= limit);
         let (clearance_given, clearance_fresh, named) = clearance(facts, ages);
+        let signed = !matches!(facts.clearance, Clearance::Given { signed: false, .. });
         let unnamed = facts.value.and_then(|v| v.plus(spent.unnamed_day));
         let none = Requirement::default();
         let required = rules.required(facts.value).unwrap_or(&none);
@@ -88,6 +90,7 @@ impl Assessment {
             destination_denied: is_denied(&facts.destination.address, &rules.deny),
             destination_allowed: rules.allow.as_ref().is_none_or(|a| a.contains(&facts.destination.address)),
             within_transaction_limit: facts.amount <= set.per_tx_limit,
+            within_unsigned_limit: signed || facts.amount <= set.unsigned_per_tx_limit,
             within_hourly_limit: fits(hour, set.hourly_limit),
             within_daily_limit: fits(day, set.daily_limit),
             fee_rate_within_cap: fee.rate <= set.fee_rate_max,
@@ -126,7 +129,7 @@ fn is_fresh(at: Option<Seconds>, now: Seconds, age_s: u64) -> bool {
 /// Whether there is a clearance, whether it still holds, and whether the unnamed total can leave it out.
 fn clearance(facts: &Facts, ages: Ages) -> (bool, bool, bool) {
     match facts.clearance {
-        Clearance::Given { at, expires_at, named } => {
+        Clearance::Given { at, expires_at, named, .. } => {
             let fresh = is_fresh(Some(at), facts.now, ages.clearance_s) && facts.now < expires_at;
             (true, fresh, named)
         }

@@ -33,7 +33,7 @@ pub(crate) fn context(case: &Case<'_>) -> Result<Context, String> {
     Context::from_pairs(pairs).map_err(|error| error.to_string())
 }
 
-fn answers(case: &Case<'_>) -> [(&'static str, bool); 26] {
+fn answers(case: &Case<'_>) -> [(&'static str, bool); 27] {
     let (facts, told) = (case.facts, case.told);
     [
         ("clearanceGiven", told.clearance_given),
@@ -45,6 +45,7 @@ fn answers(case: &Case<'_>) -> [(&'static str, bool); 26] {
         ("destinationOwn", facts.destination.own),
         ("destinationPinned", facts.destination.pinned),
         ("withinTransactionLimit", told.within_transaction_limit),
+        ("withinUnsignedLimit", told.within_unsigned_limit),
         ("withinHourlyLimit", told.within_hourly_limit),
         ("withinDailyLimit", told.within_daily_limit),
         ("feeRateWithinCap", told.fee_rate_within_cap),

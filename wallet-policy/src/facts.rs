@@ -58,6 +58,8 @@ pub enum Clearance {
         expires_at: Seconds,
         /// Whether the beneficiary's name was matched; otherwise the unnamed total counts it (L3, L4).
         named: bool,
+        /// Whether the VASP, or our own exchange, signed for it; otherwise the lower limit counts (L4).
+        signed: bool,
     },
 }
 

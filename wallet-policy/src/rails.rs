@@ -71,6 +71,8 @@ rails! {
         format!("a {} pays a destination that is neither pinned nor self-derived", c.facts.kind.as_str());
     "guard/limit-per-transaction" LimitPerTransaction WITHDRAW guard |c| !c.told.within_transaction_limit,
         format!("{} is above {}", c.facts.amount, c.rules.settings.per_tx_limit);
+    "guard/limit-unsigned" LimitUnsigned WITHDRAW guard |c| !c.told.within_unsigned_limit,
+        format!("{} is above {}, and no VASP signed the clearance", c.facts.amount, c.rules.settings.unsigned_per_tx_limit);
     "guard/limit-rolling" LimitRolling NOT_SWEEP guard |c| !c.told.within_hourly_limit || !c.told.within_daily_limit,
         rolling_detail(c);
     "guard/fee-cap" FeeAboveCap EVERY guard |c| !fees_within(c.told),

@@ -5,15 +5,18 @@ use serde_json::{Value, json};
 use super::secrets::DataKeySource;
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
 use super::travel_rule::{EnclaveSettings, StandaloneSettings};
+use super::verifyvasp::{AdapterSettings, ServerSettings, TravelRule, of_adapter};
 use super::{load, sqlite_path};
 use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
+use crate::cli::run::assemble;
 use crate::desk::Role;
 use crate::enclave::exchange::data_key::plain;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
+use crate::withdrawal::Asset;
 
 /// What was found, part by part.
 #[derive(Default)]
@@ -57,8 +60,63 @@ pub fn signer(settings: &SignerSettings) -> Answer {
     let mut checks = Checks::default();
     party(&mut checks, &settings.party, (Role::Signer, KeyRole::Signer));
     checks.add("certificate for the co-signer", role_certificate(&settings.cosigner_tls, Role::Signer));
-    travel_rule(&mut checks, &settings.enclave);
+    match &settings.travel_rule {
+        TravelRule::Own(enclave) => travel_rule(&mut checks, enclave),
+        TravelRule::VerifyVasp(settings_of) => {
+            adapter(&mut checks, settings_of);
+            checks.add("unsigned clearances", unsigned(&settings.party, true));
+        }
+    }
     checks.answer()
+}
+
+fn adapter(checks: &mut Checks, adapter: &AdapterSettings) {
+    checks.add("adapter database", file_there(&adapter.database, "verifyvasp.database"));
+    let key = load::hex_key("verifyvasp.data_key", &adapter.data_key).map(|_| "readable".into());
+    checks.add("adapter data key", key);
+    checks.add("enclave server", server(&adapter.server));
+    if let Some(exchange) = &adapter.exchange {
+        let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
+        checks.add("exchange's backend", line.map_err(of_adapter));
+        if let Some(listener) = &exchange.listener {
+            let opened = assemble::private(listener, exchange);
+            let opened = opened.map(|_| format!("would listen on {}", listener.listen)).map_err(of_adapter);
+            checks.add("listener for the enclave server", opened);
+        }
+    }
+    adapter.notices().into_iter().for_each(|notice| checks.add("notice", Ok(notice)));
+}
+
+/// Opens token and certificates; nobody is called.
+fn server(server: &ServerSettings) -> Result<String, Problem> {
+    assemble::server_of(server).map(|_| format!("{} (not called)", server.url))
+}
+
+/// Whether this party would sign anything on the word of an enclave server: whom its trust file names, and up to what its policy goes.
+fn unsigned(party: &PartyPlaces, has_route: bool) -> Result<String, Problem> {
+    let trust = load::trust(&party.trust)?;
+    let named = trust.vasps().filter(|vasp| vasp.active && vasp.identity_key.is_none()).count();
+    let policy = load::policy(party, &trust)?;
+    let asset = Asset::Bitcoin(party.network).to_string();
+    let limit = policy.settings().assets.get(&asset).map_or(0, |set| set.unsigned_per_tx_limit.0);
+    match (named, has_route, limit) {
+        (0, false, _) => Ok("none, and nobody is asked".into()),
+        (0, true, _) => {
+            let cure = "write network = \"verifyvasp\" and no identity_key for each VASP of that network, and have the quorum sign";
+            Err(Problem::config("trust.file: vasps", "names no VASP of the network verifyvasp", cure))
+        }
+        (_, false, _) => {
+            let problem = format!("is missing, and the trust file names {named} VASPs of that network");
+            let cure = "write [verifyvasp.server] with credentials of this party's own; without it nothing for them is signed";
+            Err(Problem::config("verifyvasp", problem, cure))
+        }
+        (_, true, 0) => {
+            let field = format!("policy.settings: assets.{asset:?}.unsigned_per_tx_limit");
+            let cure = "set it above zero, and have the trust file's quorum pin unsigned_per_tx_limit_max";
+            Err(Problem::config(&field, "is zero: every withdrawal to that network is refused", cure))
+        }
+        (_, true, limit) => Ok(format!("{named} VASPs of verifyvasp, up to {limit} base units each time")),
+    }
 }
 
 /// Checks the settings of an enclave that stands alone. The service that unwraps the data key is not called.
@@ -80,11 +138,10 @@ fn travel_rule(checks: &mut Checks, enclave: &EnclaveSettings) {
     checks.add("enclave data key", data_key(&enclave.data_key));
     checks.add("enclave identity key", identity(enclave));
     let Some(exchange) = &enclave.exchange else { return };
-    let line =
-        super::super::run::assemble::line(exchange).map(|_| "token and certificates are readable".into());
+    let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
     checks.add("exchange's backend", line);
     if let Some(listener) = &exchange.listener {
-        let opened = super::super::run::assemble::private(listener, exchange);
+        let opened = assemble::private(listener, exchange);
         checks.add("private listener", opened.map(|_| format!("would listen on {}", listener.listen)));
     }
 }
@@ -94,9 +151,7 @@ fn data_key(source: &DataKeySource) -> Result<String, Problem> {
         DataKeySource::Hex(place) => load::hex_key("enclave.data_key", place).map(|_| "readable".into()),
         DataKeySource::Plain(secret) => {
             let text = secret.read("enclave.encryption_key")?;
-            plain(&text)
-                .map_err(super::super::run::assemble::no_data_key)
-                .map(|_| "readable, and not wrapped".into())
+            plain(&text).map_err(assemble::no_data_key).map(|_| "readable, and not wrapped".into())
         }
         DataKeySource::Wrapped(secret, _) => {
             secret.read("enclave.encryption_key").map(|_| "is unwrapped at the start (not asked now)".into())
@@ -108,6 +163,10 @@ fn data_key(source: &DataKeySource) -> Result<String, Problem> {
 pub fn cosigner(settings: &CosignerSettings) -> Answer {
     let mut checks = Checks::default();
     party(&mut checks, &settings.party, (Role::Cosigner, KeyRole::Cosigner));
+    if let Some(route) = &settings.route {
+        checks.add("own route to the enclave server", server(route));
+    }
+    checks.add("unsigned clearances", unsigned(&settings.party, settings.route.is_some()));
     checks.answer()
 }
 

@@ -11,6 +11,7 @@ pub mod secrets;
 pub mod settings;
 pub mod travel_rule;
 pub mod typed;
+pub mod verifyvasp;
 
 pub use settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
 pub use travel_rule::{EnclaveSettings, StandaloneSettings};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
-use super::travel_rule::EnclaveSettings;
 use super::typed;
+use super::verifyvasp::{ServerSettings, TravelRule};
 use crate::cli::problem::Problem;
 use crate::keys::PassphraseSource;
 use crate::pki::PemFiles;
@@ -23,8 +23,8 @@ pub struct SignerSettings {
     pub cosigner: String,
     /// The certificate shown to the co-signer.
     pub cosigner_tls: PemFiles,
-    /// The travel rule.
-    pub enclave: EnclaveSettings,
+    /// What the travel rule is asked of.
+    pub travel_rule: TravelRule,
     /// How long `create` waits for an outcome.
     pub create_wait: Duration,
     /// The pause before something is asked again.
@@ -38,6 +38,8 @@ pub struct SignerSettings {
 pub struct CosignerSettings {
     /// What both parties have.
     pub party: PartyPlaces,
+    /// Its own way to an enclave server, for verifications that no VASP signs.
+    pub route: Option<ServerSettings>,
 }
 
 /// What both parties have.
@@ -182,7 +184,7 @@ impl SignerSettings {
         Ok(Self {
             cosigner: host_and_port("cosigner.address", file.cosigner.address)?,
             cosigner_tls: file.cosigner.tls.map_or_else(|| party.tls.clone(), |own| pem(own, base)),
-            enclave: EnclaveSettings::of_signer(file.enclave, base, party.network)?,
+            travel_rule: TravelRule::of_signer(file.enclave, file.verifyvasp, base, party.network)?,
             create_wait: Duration::from_millis(limits.create_wait_ms),
             retry: Duration::from_millis(above_zero("limits.retry_ms", limits.retry_ms)?),
             open_max: above_zero("limits.open_max", limits.open_max)?,
@@ -195,7 +197,10 @@ impl CosignerSettings {
     /// Checks what was typed; `base` is the folder from which paths count.
     pub fn new(file: typed::CosignerFile, base: &Path) -> Result<Self, Problem> {
         let limits = file.limits;
-        Ok(Self { party: party!(file, limits, base) })
+        let route = file.verifyvasp;
+        let party = party!(file, limits, base);
+        let route = route.map(|table| ServerSettings::new(table.server, base, party.network));
+        Ok(Self { party, route: route.transpose()? })
     }
 }
 

@@ -162,9 +162,89 @@ fn a_signer_takes_the_same_tables() {
     let (_, exchange) = exchange.split_once("[enclave.exchange]").unwrap();
     let (exchange, _) = exchange.split_once("# How long the other side").unwrap();
     let text = format!("{}\n[enclave.exchange]{exchange}", text_of("signer.example.toml"));
-    assert!(signer_of(&text).unwrap().enclave.exchange.unwrap().listener.is_some());
+    let verifyvasp::TravelRule::Own(own) = signer_of(&text).unwrap().travel_rule else {
+        panic!("another one")
+    };
+    assert!(own.exchange.unwrap().listener.is_some());
     let own = text.replacen("[enclave]\n", "[enclave]\nnetworks = [\"regtest\"]\n", 1);
     assert_eq!(signer_of(&own).unwrap_err().field.as_deref(), Some("enclave.networks"));
+}
+
+/// The adapter's tables as docs/travel-rule.md shows them, in the signer's file in place of the enclave's.
+fn adapted() -> String {
+    let signer = text_of("signer.example.toml");
+    let (before, rest) = signer.split_once("[enclave]\n").unwrap();
+    let (_, after) = rest.split_once("[limits]\n").unwrap();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/travel-rule.md")).unwrap();
+    let (_, shown) = page.split_once("```toml\n[verifyvasp]").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    format!("{before}[verifyvasp]{shown}[limits]\n{after}")
+}
+
+#[test]
+fn the_adapter_stands_in_place_of_the_enclave_and_its_mistakes_are_told_by_name() {
+    let text = adapted();
+    let verifyvasp::TravelRule::VerifyVasp(adapter) = signer_of(&text).unwrap().travel_rule else {
+        panic!("another one")
+    };
+    assert!(adapter.exchange.unwrap().listener.is_some());
+    let both = format!(
+        "{}\n[verifyvasp]{}",
+        text_of("signer.example.toml"),
+        text.split_once("[verifyvasp]").unwrap().1.split_once("[limits]").unwrap().0
+    );
+    assert_eq!(signer_of(&both).unwrap_err().field.as_deref(), Some("verifyvasp"));
+    let (before, rest) = text.split_once("[verifyvasp]").unwrap();
+    let neither = format!("{before}[limits]{}", rest.split_once("[limits]").unwrap().1);
+    assert_eq!(signer_of(&neither).unwrap_err().field.as_deref(), Some("enclave"));
+    for (from, to, field) in [
+        (
+            "url = \"https://enclave.inner.example:21117\"",
+            "url = \"https://enclave.inner.example/v1\"",
+            "verifyvasp.server.url",
+        ),
+        (
+            "url = \"https://enclave.inner.example:21117\"",
+            "url = \"http://8.8.8.8\"",
+            "verifyvasp.server.url",
+        ),
+        ("network_name = \"Bitcoin\"", "network_name = \"\"", "verifyvasp.server.network_name"),
+        (
+            "network_name = \"Bitcoin\"",
+            "network_name = \"Bitcoin\"\ncall_time_ms = 60000",
+            "verifyvasp.server.call_time_ms",
+        ),
+        ("ca = \"tls/enclave-ca.pem\"\n", "", "verifyvasp.server.ca"),
+        ("ca = \"tls/backend-ca.pem\"\n", "", "verifyvasp.exchange.ca"),
+        ("listen = \"10.20.0.5:7405\"", "listen = \"8.8.8.8:7405\"", "verifyvasp.exchange.listener.listen"),
+        (
+            "database = \"/var/lib/countersign-signer/adapter.db\"",
+            "key_type = \"PerEoa\"\ndatabase = \"/x\"",
+            "verifyvasp.key_type",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let problem = signer_of(&text.replacen(from, to, 1)).err().unwrap_or_else(|| panic!("{to} passed"));
+        assert_eq!(problem.field.as_deref(), Some(field), "{to}: {problem}");
+        assert!(!problem.cure.is_empty() && problem.exit == Exit::Usage, "{to}: {problem}");
+    }
+}
+
+#[test]
+fn the_cosigners_route_is_read_from_its_own_file() {
+    let text = text_of("cosigner.example.toml");
+    assert!(cosigner_of(&text).unwrap().route.is_none());
+    let (before, rest) = text.split_once("# [verifyvasp.server]").unwrap();
+    let (shown, after) = rest.split_once("# Bounds of this party.").unwrap();
+    let shown = shown.replace("\n#   ", "\n");
+    let with = format!("{before}[verifyvasp.server]{shown}{after}");
+    let route = cosigner_of(&with).unwrap().route.unwrap();
+    assert_eq!(
+        (route.url.as_str(), route.token_header.as_deref()),
+        ("https://enclave.inner.example:21117", Some("X-Api-Key"))
+    );
+    let bare = with.replacen("token = {", "# token = {", 1);
+    assert_eq!(cosigner_of(&bare).unwrap_err().field.as_deref(), Some("verifyvasp.server.token_header"));
 }
 
 /// A commented-out field shows its default: uncommented, nothing changes.

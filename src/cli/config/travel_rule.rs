@@ -271,7 +271,8 @@ impl EnclaveSettings {
 }
 
 impl ExchangeSettings {
-    fn new(table: typed::ExchangeTable, base: &Path, given: &Given) -> Result<Self, Problem> {
+    /// Checks what was typed; `base` is the folder from which paths count.
+    pub(super) fn new(table: typed::ExchangeTable, base: &Path, given: &Given) -> Result<Self, Problem> {
         let allow = allow("enclave.exchange.allow", table.allow.as_deref())?;
         let place =
             |field: &str, text: &str| place(&format!("enclave.exchange.{field}"), text, allow.as_ref());
@@ -330,7 +331,7 @@ impl ListenerSettings {
 }
 
 /// A list is a file's name: all of them lie in one folder of their own.
-fn screening_of(table: typed::ScreeningTable, base: &Path) -> Result<ScreeningSettings, Problem> {
+pub(super) fn screening_of(table: typed::ScreeningTable, base: &Path) -> Result<ScreeningSettings, Problem> {
     let folder = base.join(table.folder);
     let field = "enclave.screening";
     let within = |names: Vec<PathBuf>| {
@@ -355,7 +356,7 @@ fn screening_of(table: typed::ScreeningTable, base: &Path) -> Result<ScreeningSe
     Ok(ScreeningSettings { folder, addresses, names })
 }
 
-fn allow(field: &str, entries: Option<&[String]>) -> Result<Option<AllowList>, Problem> {
+pub(super) fn allow(field: &str, entries: Option<&[String]>) -> Result<Option<AllowList>, Problem> {
     let cure = "write addresses and networks such as 192.0.2.7 or 10.1.0.0/16, or leave the list out";
     let list = entries.map(AllowList::parse).transpose();
     list.map_err(|no| Problem::config(field, no.to_string(), cure))
@@ -398,7 +399,7 @@ fn assets(networks: Option<&[String]>) -> Result<Vec<Asset>, Problem> {
     assets.map_err(|no| Problem::config(field, no.problem, no.cure))
 }
 
-fn retention(days: Option<u32>) -> Result<Option<u32>, Problem> {
+pub(super) fn retention(days: Option<u32>) -> Result<Option<u32>, Problem> {
     match days {
         Some(n) if n < RETENTION_DAYS_MIN => {
             let problem = format!(

@@ -45,7 +45,8 @@ tables! {
         policy: PolicyTable,
         log: LogTable,
         cosigner: CosignerTable,
-        enclave: EnclaveTable,
+        enclave: Option<EnclaveTable>,
+        verifyvasp: Option<AdapterTable>,
         #[serde(default)]
         limits: SignerLimits,
         #[serde(default)]
@@ -63,6 +64,7 @@ tables! {
         trust: TrustTable,
         policy: PolicyTable,
         log: LogTable,
+        verifyvasp: Option<RouteTable>,
         #[serde(default)]
         limits: CosignerLimits,
         #[serde(default)]
@@ -182,6 +184,40 @@ tables! {
         limits: EnclaveLimits,
     }
 
+    /// The signer's way to an enclave server of the VerifyVASP network.
+    AdapterTable {
+        user: Option<String>,
+        database: PathBuf,
+        data_key: SecretTable,
+        #[serde(default)]
+        old_data_keys: Vec<SecretTable>,
+        retention_days: Option<u32>,
+        #[serde(default = "per_vasp")]
+        key_type: String,
+        server: ServerPlaceTable,
+        screening: Option<ScreeningTable>,
+        exchange: Option<ExchangeTable>,
+        #[serde(default)]
+        limits: AdapterLimits,
+    }
+
+    /// The co-signer's own way to one.
+    RouteTable {
+        server: ServerPlaceTable,
+    }
+
+    /// Where an enclave server is, and what it is shown.
+    ServerPlaceTable {
+        url: String,
+        network_name: String,
+        ca: Option<PathBuf>,
+        token: Option<SecretTable>,
+        token_header: Option<String>,
+        allow: Option<Vec<String>>,
+        #[serde(default = "call_time")]
+        call_time_ms: u64,
+    }
+
     /// The sanctions lists.
     ScreeningTable {
         folder: PathBuf,
@@ -235,6 +271,22 @@ tables! {
     }
 }
 
+impl From<SecretTable> for GivenTable {
+    fn from(table: SecretTable) -> Self {
+        Self { file: table.file, descriptor: table.descriptor, variable: None }
+    }
+}
+
+/// The network's default.
+fn per_vasp() -> String {
+    "PerVasp".to_owned()
+}
+
+/// As long as an enclave server's own calls take.
+const fn call_time() -> u64 {
+    5_000
+}
+
 const fn locked() -> bool {
     true
 }
@@ -252,6 +304,12 @@ bounds! {
         expiry_s: u64 = 86_400,
         waiting_max: u64 = 10_000,
         at_once_max: usize = 128,
+    }
+
+    /// Bounds of the adapter.
+    AdapterLimits {
+        answer_wait_ms: u64 = 6_000,
+        expiry_s: u64 = 86_400,
     }
 
     /// Bounds of the signer.

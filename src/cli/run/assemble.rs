@@ -9,11 +9,14 @@ use rustls::RootCertStore;
 
 use super::keystore_of;
 use crate::bitcoin::KeySlot;
-use crate::cli::config::SignerSettings;
 use crate::cli::config::load::{self, Beliefs};
 use crate::cli::config::secrets::{DataKeySource, text_of};
 use crate::cli::config::settings::PartyPlaces;
-use crate::cli::config::travel_rule::{EnclaveSettings, ExchangeSettings, ListenerSettings};
+use crate::cli::config::travel_rule::{
+    EnclaveSettings, ExchangeSettings, ListenerSettings, ScreeningSettings,
+};
+use crate::cli::config::verifyvasp::{AdapterSettings, ServerSettings, of_adapter};
+use crate::cli::config::{CosignerSettings, SignerSettings};
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
@@ -24,8 +27,10 @@ use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
 use crate::enclave::exchange::data_key::{self, DataKeyFault};
 use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
 use crate::enclave::screen::{Lists, Screener};
+use crate::enclave::verifyvasp::{self, Route};
 use crate::enclave::wire::tls::{self, Identity};
 use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin, VaspFacts};
+use crate::evidence::Trust;
 use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
@@ -83,7 +88,9 @@ pub fn signer(
 }
 
 /// The co-signer's parts, its keys checked against what it believes.
-pub fn cosigner(party: &PartyPlaces, beliefs: Beliefs) -> Result<CosignerParts, Problem> {
+pub fn cosigner(settings: &CosignerSettings, beliefs: Beliefs) -> Result<CosignerParts, Problem> {
+    let party = &settings.party;
+    let route = settings.route.as_ref().map(server_of).transpose()?;
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
     let witnessing = Witnessing::of(&keystore, &party.origin)?;
     drop(keystore);
@@ -100,6 +107,55 @@ pub fn cosigner(party: &PartyPlaces, beliefs: Beliefs) -> Result<CosignerParts, 
         witness_identity: witnessing.identity,
         attestation: witnessing.attestation,
         hot_key: instance.hot_key,
+        route: route.map(|route| Arc::new(Route::new(route))),
+    })
+}
+
+/// An enclave server, as one party reaches it: opens its token and its certificates.
+pub fn server_of(server: &ServerSettings) -> Result<verifyvasp::Settings, Problem> {
+    let roots = server.authority.as_deref().map(|path| roots_of("verifyvasp.server.ca", path)).transpose()?;
+    let field = "verifyvasp.server.token";
+    let auth = server.token.as_ref().map(|token| {
+        let auth = Auth::new(&token.read(field)?, server.token_header.as_deref());
+        let cure = "write a token of visible ASCII characters without blanks";
+        auth.map_err(|no| Problem::config(field, no.to_string(), cure))
+    });
+    let line = Line::new(roots.unwrap_or_else(RootCertStore::empty), auth.transpose()?, server.allow.clone());
+    let cure = "correct the enclave server's settings";
+    let line = line.map_err(|fault| Problem::config("verifyvasp.server", fault.to_string(), cure))?;
+    let (url, names) = (server.url.clone(), server.names.clone());
+    Ok(verifyvasp::Settings { url, line, names, time: server.call_time })
+}
+
+/// What the adapter runs on. Only the enclave's own process asks: this reads its keys.
+pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::AdapterSettings, Problem> {
+    let hex = |field, place| Ok::<_, Problem>(DataKey::new(load::hex_key(field, place)?.expose()));
+    let mut data_key = hex("verifyvasp.data_key", &settings.data_key)?;
+    let mut before = None;
+    // From the oldest on: each key brings those before it along.
+    for place in settings.old_data_keys.iter().rev() {
+        let key = hex("verifyvasp.old_data_keys", place)?;
+        before = Some(match before {
+            Some(older) => key.after(older),
+            None => key,
+        });
+    }
+    if let Some(before) = before {
+        data_key = data_key.after(before);
+    }
+    let unsigned = trust.vasps().filter(|vasp| vasp.active && vasp.identity_key.is_none());
+    Ok(verifyvasp::AdapterSettings {
+        vasp: trust.vasp_id(),
+        directory: unsigned.map(|vasp| vasp.id).collect(),
+        server: server_of(&settings.server)?,
+        database: settings.database.clone(),
+        data_key,
+        key_type: settings.key_type,
+        screener: screener(settings.screening.as_ref()).map_err(of_adapter)?,
+        answer_wait: settings.answer_wait,
+        expiry_s: settings.expiry_s,
+        kept_s: settings.retention_days.map(|days| u64::from(days) * 86_400),
+        now: machine_clock(),
     })
 }
 
@@ -148,7 +204,7 @@ impl Known {
         let ours = VaspFacts { name: own_name.to_owned(), country: None };
         let mut facts = BTreeMap::from([(own, ours)]);
         for vasp in vasps.filter(|vasp| vasp.active) {
-            keys.insert(vasp.id, vasp.identity_key.to_bytes());
+            keys.extend(vasp.identity_key.map(|key| (vasp.id, key.to_bytes())));
             names.insert(vasp.id, vasp.name.clone());
             facts.insert(vasp.id, VaspFacts { name: vasp.name.clone(), country: vasp.jurisdiction.clone() });
         }
@@ -174,7 +230,7 @@ pub async fn enclave_settings(
         roots: roots(&settings.tls)?,
         tls: server_identity(&settings.tls)?,
         endpoint: settings.public_endpoint.clone(),
-        screener: screener(settings)?,
+        screener: screener(settings.screening.as_ref())?,
         limits: limits(settings),
         now: machine_clock(),
     })
@@ -201,8 +257,8 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
 }
 
 /// The sanctions lists, where there are any.
-fn screener(settings: &EnclaveSettings) -> Result<Option<Arc<dyn Screener>>, Problem> {
-    let Some(screening) = &settings.screening else { return Ok(None) };
+fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
+    let Some(screening) = screening else { return Ok(None) };
     let lists = Lists::open(&screening.addresses, &screening.names).map_err(|fault| {
         let cure = "put the list there, with one address or one name on each line";
         Problem::config("enclave.screening", fault.to_string(), cure)

@@ -65,7 +65,11 @@ pub fn rekey(args: &RekeyArgs, out: Out) -> Result<Answer, Problem> {
 fn settings(args: &RekeyArgs) -> Result<(EnclaveSettings, bool), Problem> {
     if let Some(path) = &args.signer_config {
         let settings = config::signer(path)?;
-        return Ok((settings.enclave, settings.party.bounds.memory_lock));
+        let TravelRule::Own(enclave) = settings.travel_rule else {
+            let cure = "name the new key under verifyvasp.data_key and the one before under verifyvasp.old_data_keys, and restart";
+            return Err(Problem::config("--signer-config", "has an adapter and no enclave of its own", cure));
+        };
+        return Ok((*enclave, settings.party.bounds.memory_lock));
     }
     if args.config.is_none() && !args.from_env {
         let cure = "name --config FILE, --signer-config FILE or --from-env";

@@ -13,14 +13,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::adapter::PreparedAdapter;
 use super::assemble::{self, Known};
 use super::standalone::{Desk, PreparedDesk, prepare_desk};
 use super::{no_listener, protect, serve, speak};
 use crate::cli::answer::Answer;
+use crate::cli::config::verifyvasp::TravelRule;
 use crate::cli::config::{self, SignerSettings, load};
 use crate::cli::problem::{Exit, Problem};
+use crate::enclave::verifyvasp::Adapter;
 use crate::enclave::wall::{self, ConfineFault, Inside, Launch, NotStarted, Owner, WallFault};
-use crate::enclave::{self, Backend, Enclave};
+use crate::enclave::{self, Backend, Door, Enclave};
 use crate::keys::forbid_core_dumps;
 use crate::withdrawal::Code;
 
@@ -39,8 +42,8 @@ pub fn launch(settings: &SignerSettings, config: &Path) -> Result<Launch, Proble
         // The program that runs, even if its file was replaced meanwhile.
         program: "/proc/self/exe".into(),
         arguments: vec!["enclave-room".into(), "--config".into(), config.into()],
-        owner: settings.enclave.user.as_deref().map(owner_of).transpose()?,
-        answer_wait: settings.enclave.answer_wait,
+        owner: settings.travel_rule.user().map(owner_of).transpose()?,
+        answer_wait: settings.travel_rule.answer_wait(),
     })
 }
 
@@ -65,17 +68,24 @@ pub fn enclave_room(args: &RoomArgs) -> Result<Answer, Problem> {
 }
 
 /// All that the enclave needs of the world outside, before it is shut in.
-struct Prepared {
+enum Prepared {
+    /// The embedded module.
+    Own(Box<PreparedEnclave>),
+    /// The adapter to an enclave server of the network.
+    VerifyVasp(Box<PreparedAdapter>),
+}
+
+struct PreparedEnclave {
     settings: enclave::Settings,
     backend: Arc<dyn Backend>,
     listener: StdListener,
     desk: Option<PreparedDesk>,
 }
 
-/// The enclave at work, and the listener for the exchange's backend.
-struct Standing {
-    enclave: Arc<Enclave>,
-    desk: Option<Desk>,
+/// What works behind the door, and the listener for others.
+enum Standing {
+    Own { enclave: Arc<Enclave>, desk: Option<Desk> },
+    VerifyVasp { adapter: Arc<Adapter>, desk: Option<Desk> },
 }
 
 /// Reads what only the enclave may know, opens its listeners, and shuts the process in.
@@ -84,28 +94,41 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
     umask(Mode::RWXG | Mode::RWXO);
     let settings = config::signer(config)?;
     speak(&settings.party.tracing)?;
-    is_owner(settings.enclave.user.as_deref())?;
+    is_owner(settings.travel_rule.user())?;
     let trust = load::trust(&settings.party.trust)?;
-    let known = Known::of((trust.vasp_id(), trust.vasp_name()), trust.vasps());
-    // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
-    let own = runtime()?.block_on(assemble::enclave_settings(&settings.enclave, &known))?;
-    let backend = assemble::backend(&settings.enclave)?;
-    let listener = listen_now("enclave.listen", settings.enclave.listen)?;
-    let desk = prepare_desk(&settings.enclave, known)?;
-    if !own.database.exists() {
-        let problem = format!("there is no enclave database at `{}`", own.database.display());
-        return Err(Problem::of(Code::StoreMissing, problem).at("enclave.database"));
+    let (prepared, places, notices) = match &settings.travel_rule {
+        TravelRule::Own(own) => {
+            let known = Known::of((trust.vasp_id(), trust.vasp_name()), trust.vasps());
+            // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
+            let prepared = PreparedEnclave {
+                settings: runtime()?.block_on(assemble::enclave_settings(own, &known))?,
+                backend: assemble::backend(own)?,
+                listener: listen_now("enclave.listen", own.listen)?,
+                desk: prepare_desk(own, known)?,
+            };
+            let places = ("enclave.database", own.database.clone(), own.screening.as_ref());
+            (Prepared::Own(Box::new(prepared)), places, own.notices())
+        }
+        TravelRule::VerifyVasp(adapter) => {
+            let prepared = PreparedAdapter::of(adapter, &trust)?;
+            let places = ("verifyvasp.database", adapter.database.clone(), adapter.screening.as_ref());
+            (Prepared::VerifyVasp(Box::new(prepared)), places, adapter.notices())
+        }
+    };
+    let (field, database, screening) = places;
+    if !database.exists() {
+        let problem = format!("there is no enclave database at `{}`", database.display());
+        return Err(Problem::of(Code::StoreMissing, problem).at(field));
     }
     wall::drop_rights()?;
     protect(settings.party.bounds.memory_lock)?;
-    let lists = settings.enclave.screening.as_ref().map(|screening| screening.folder.clone());
-    if !wall::confine(&own.database, lists.as_deref())? {
+    if !wall::confine(&database, screening.map(|screening| screening.folder.as_path()))? {
         warn!(
             "this kernel closes off no files (Landlock, Linux 5.13): the enclave's process can read what its user can"
         );
     }
-    settings.enclave.notices().iter().for_each(|notice| warn!("{notice}"));
-    Ok(Prepared { settings: own, backend, listener, desk })
+    notices.iter().for_each(|notice| warn!("{notice}"));
+    Ok(prepared)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
@@ -133,25 +156,69 @@ fn bound(address: SocketAddr) -> std::io::Result<StdListener> {
 
 impl Prepared {
     async fn stand(self) -> Result<Standing, Problem> {
-        let listener = TcpListener::from_std(self.listener);
-        let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
-        let enclave = Arc::new(Enclave::start(self.settings, self.backend, listener).await?);
-        let desk = self.desk.map(|desk| desk.open(enclave.clone())).transpose()?;
-        Ok(Standing { enclave, desk })
+        match self {
+            Self::Own(prepared) => {
+                let PreparedEnclave { settings, backend, listener, desk } = *prepared;
+                let listener = TcpListener::from_std(listener);
+                let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
+                let enclave = Arc::new(Enclave::start(settings, backend, listener).await?);
+                let desk = desk.map(|desk| desk.open(enclave.clone())).transpose()?;
+                Ok(Standing::Own { enclave, desk })
+            }
+            Self::VerifyVasp(prepared) => {
+                let (adapter, desk) = prepared.stand().await?;
+                Ok(Standing::VerifyVasp { adapter, desk })
+            }
+        }
+    }
+}
+
+impl Standing {
+    fn door(&self) -> Arc<dyn Door> {
+        match self {
+            Self::Own { enclave, .. } => enclave.clone(),
+            Self::VerifyVasp { adapter, .. } => adapter.clone(),
+        }
+    }
+
+    /// Where others call; nowhere, where there is no listener.
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Own { enclave, .. } => enclave.address(),
+            Self::VerifyVasp { desk, .. } => {
+                desk.as_ref().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |desk| desk.address)
+            }
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Own { enclave, desk } => {
+                if let Some(desk) = desk {
+                    desk.stop().await;
+                }
+                if let Some(enclave) = Arc::into_inner(enclave) {
+                    enclave.stop().await;
+                }
+            }
+            Self::VerifyVasp { adapter, desk } => {
+                if let Some(desk) = desk {
+                    desk.stop().await;
+                }
+                if let Some(adapter) = Arc::into_inner(adapter) {
+                    adapter.stop().await;
+                }
+            }
+        }
     }
 }
 
 /// Answers until the signer closes the line. A signal for the whole group is the signer's to follow.
-async fn answer(line: Inside, Standing { enclave, desk }: Standing) -> Result<Answer, Problem> {
+async fn answer(line: Inside, standing: Standing) -> Result<Answer, Problem> {
     let unheard = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-    let served = line.serve(enclave.clone(), enclave.address()).await;
+    let served = line.serve(standing.door(), standing.address()).await;
     drop(unheard);
-    if let Some(desk) = desk {
-        desk.stop().await;
-    }
-    if let Some(enclave) = Arc::into_inner(enclave) {
-        enclave.stop().await;
-    }
+    standing.stop().await;
     match served {
         Ok(()) => info!("the signer has closed the line; the enclave has finished"),
         Err(error) => return Err(Problem::of(Code::Internal, format!("the line to the signer: {error}"))),

@@ -113,8 +113,8 @@ async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem
 pub(super) struct Desk {
     /// Where it is.
     pub(super) address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: JoinHandle<()>,
 }
 
 impl Desk {

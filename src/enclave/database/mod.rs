@@ -1,5 +1,6 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
+mod adapter;
 mod commands;
 mod deposits;
 mod handover;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
 
+pub(super) use self::adapter::{OrderRow, OrderState, Telling};
 pub(super) use self::commands::{Command, NewCommand};
 pub(super) use self::deposits::{NewDeposit, OpenDeposit};
 pub(super) use self::handover::Handover;
@@ -189,7 +191,7 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     let rooms = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
-    for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA]) {
+    for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA, adapter::SCHEMA]) {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
     for fence in rekey::fences() {

@@ -26,6 +26,7 @@ const SEALED: &[(&str, &str, &str)] = &[
     ("secrets", "value", "name"),
     ("own_keys", "private_key", "key_id"),
     ("commands", "command_body", "lane || '/' || number"),
+    ("adapter_orders", "personal", "digest"),
     ("verifications", "message", "role || ':' || row_key"),
     ("verifications", "ivms101_originator", "role || ':' || row_key"),
     ("verifications", "ivms101_originating_vasp", "role || ':' || row_key"),

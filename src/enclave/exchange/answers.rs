@@ -121,7 +121,10 @@ pub(super) fn callback(kind: &str, data: &str) -> Result<Zeroizing<String>, Line
 const UNWRITABLE: LineFault = LineFault::Malformed("the question cannot be written");
 
 /// An object with one more member, whose JSON is at hand. The room is made beforehand: a text that grows leaves copies behind.
-fn with_member(head: &impl Serialize, member: &[&str]) -> Result<Zeroizing<String>, LineFault> {
+pub(in crate::enclave) fn with_member(
+    head: &impl Serialize,
+    member: &[&str],
+) -> Result<Zeroizing<String>, LineFault> {
     let head = serde_json::to_string(head).map_err(|_| UNWRITABLE)?;
     let head = head.strip_suffix('}').ok_or(UNWRITABLE)?;
     let len = member.iter().map(|part| part.len()).sum::<usize>();

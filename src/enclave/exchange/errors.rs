@@ -149,7 +149,10 @@ impl From<EnclaveFault> for Refused {
                 tracing::error!(%broken, "the enclave's database fails");
                 (StatusCode::SERVICE_UNAVAILABLE, "DATABASE-UNAVAILABLE")
             }
-            EnclaveFault::Config(_) | EnclaveFault::Entropy | EnclaveFault::Told { .. } => {
+            EnclaveFault::Config(_)
+            | EnclaveFault::Entropy
+            | EnclaveFault::Unvalued
+            | EnclaveFault::Told { .. } => {
                 tracing::error!(%fault, "a request could not be served");
                 return Self::internal();
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use rustls::RootCertStore;
@@ -145,27 +145,78 @@ impl Line {
         place: &Place,
         mut body: Zeroizing<String>,
     ) -> Result<Zeroizing<Vec<u8>>, LineFault> {
-        let http = if place.is_plain() { &self.plain } else { &self.secure };
         // The bytes wipe themselves when the client lets go of them.
         let body = Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *body).into_bytes()));
-        let mut request = http.post(place.0.clone()).header("content-type", "application/json").body(body);
-        if let Some(auth) = &self.auth {
-            let (name, value) = auth.header();
-            request = request.header(name, value);
-        }
+        let request = self.request(Method::POST, place).header("content-type", "application/json").body(body);
         let answer = request.send().await.map_err(|_| LineFault::Unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(LineFault::Status(answer.status().as_u16()));
         }
-        bounded(answer).await
+        bounded(answer, ANSWER_LEN_MAX).await
+    }
+}
+
+/// Any answer, with its whole body.
+pub(in crate::enclave) struct Reply {
+    /// The HTTP status.
+    pub(in crate::enclave) status: StatusCode,
+    /// The body, wiped when dropped.
+    pub(in crate::enclave) body: Zeroizing<Vec<u8>>,
+}
+
+/// No whole answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::enclave) enum NoReply {
+    /// There was no connection: nothing was sent.
+    NotSent,
+    /// It broke off, was late or too long: what was asked may have happened.
+    Unknown(LineFault),
+}
+
+impl Line {
+    /// Sends a request, with JSON if there is some, and reads an answer of any status, within a time and a length.
+    pub(in crate::enclave) async fn ask(
+        &self,
+        method: Method,
+        place: &Place,
+        body: Option<Zeroizing<String>>,
+        (time, len_max): (Duration, usize),
+    ) -> Result<Reply, NoReply> {
+        let asked = async {
+            let mut request = self.request(method, place);
+            if let Some(mut body) = body {
+                let bytes = Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *body).into_bytes()));
+                request = request.header("content-type", "application/json").body(bytes);
+            }
+            let answer = request.send().await.map_err(|broken| match broken.is_connect() {
+                true => NoReply::NotSent,
+                false => NoReply::Unknown(LineFault::Unreachable),
+            })?;
+            let status = answer.status();
+            let body = bounded(answer, len_max).await.map_err(NoReply::Unknown)?;
+            Ok(Reply { status, body })
+        };
+        tokio::time::timeout(time, asked).await.unwrap_or(Err(NoReply::Unknown(LineFault::Late)))
+    }
+
+    fn request(&self, method: Method, place: &Place) -> reqwest::RequestBuilder {
+        let http = if place.is_plain() { &self.plain } else { &self.secure };
+        let request = http.request(method, place.0.clone());
+        match &self.auth {
+            Some(auth) => {
+                let (name, value) = auth.header();
+                request.header(name, value)
+            }
+            None => request,
+        }
     }
 }
 
 /// Reads into a buffer of full size, which never grows and so leaves no copy behind.
-async fn bounded(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, LineFault> {
-    let mut whole = Zeroizing::new(Vec::with_capacity(ANSWER_LEN_MAX));
+async fn bounded(mut answer: reqwest::Response, len_max: usize) -> Result<Zeroizing<Vec<u8>>, LineFault> {
+    let mut whole = Zeroizing::new(Vec::with_capacity(len_max));
     while let Some(chunk) = answer.chunk().await.map_err(|_| LineFault::Unreachable)? {
-        if whole.len() + chunk.len() > ANSWER_LEN_MAX {
+        if whole.len() + chunk.len() > len_max {
             return Err(LineFault::TooLong);
         }
         whole.extend_from_slice(&chunk);

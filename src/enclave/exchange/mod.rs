@@ -3,7 +3,7 @@
 //! Reading order: [`line`](mod@line) (one call to the backend), [`client`] (the four questions), [`data_key`] (the fifth, at boot), then
 //! `listener`, `asked` and `told` (what the exchange asks of us, and what it is told), `arrived` (coins it has seen). No withdrawals, no policy, no keys to coins.
 
-mod answers;
+pub(super) mod answers;
 mod arrived;
 mod asked;
 pub mod auth;

@@ -17,9 +17,9 @@ use super::{Inside, Outside};
 use crate::enclave::backend::Working;
 use crate::enclave::{
     Door, EnclaveFault, ErrorReason, Health, Kind, LookAsk, Looked, TELL_MAX, Tell, TellAsk, Tellings,
-    VerifyAsk, VerifyReply,
+    VerifyAsk, VerifyReply, Word,
 };
-use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
+use crate::withdrawal::{Amount, Code, Invalid, Krw, Seconds, VaspId};
 
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
 
@@ -49,7 +49,10 @@ impl Door for Parrot {
                 _ => {}
             }
             let fingerprint = ask.payload.map(|payload| [u8::try_from(payload.len() % 251).unwrap(); 32]);
-            let answer = ask.request_digest.strip_prefix("known ").map(|text| (text.to_owned(), [9; 64]));
+            let signed = ask.request_digest.strip_prefix("known ");
+            let signed = signed.map(|text| Word::Signed { text: text.to_owned(), signature: [9; 64] });
+            let reported = ask.request_digest.strip_prefix("reported ");
+            let answer = signed.or(reported.map(|text| Word::Reported(text.to_owned())));
             Ok(Looked { fingerprint, answer })
         })
     }
@@ -61,6 +64,8 @@ impl Door for Parrot {
                 "expired" => Ok(VerifyReply::Expired),
                 "listed" => Ok(VerifyReply::Listed),
                 "conflict" => Err(EnclaveFault::Conflict),
+                "unvalued" => Err(EnclaveFault::Unvalued),
+                "reported" => Ok(VerifyReply::Reported { report_text: format!("{:?}", ask.value) }),
                 "unknown" => Err(EnclaveFault::VaspUnknown(ask.beneficiary_vasp)),
                 "full" => Err(EnclaveFault::QueueFull(7)),
                 "broken" => Err(EnclaveFault::Entropy),
@@ -105,6 +110,7 @@ fn ask(digest: &str) -> VerifyAsk {
         network: "regtest".into(),
         destination: "bcrt1q".into(),
         amount: Amount::from_sat(5_000),
+        value: Some(Krw(u128::MAX)),
         beneficiary_vasp: VaspId(7),
         kind: Kind::User,
         payload: Some(b"{}".to_vec()),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::WallFault;
 use crate::enclave::answer::kind_of;
 use crate::enclave::door::{ErrorReason, Looked, REPLACES_MAX, TELL_MAX, Tell, TellAsk, Tellings};
-use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply};
-use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
+use crate::enclave::{EnclaveFault, Health, VerifyAsk, VerifyReply, Word};
+use crate::withdrawal::{Amount, Code, Invalid, Krw, Seconds, VaspId};
 
 /// How much of a text of the enclave's process is believed to be a text.
 const TEXT_LEN_MAX: usize = 500;
@@ -31,8 +31,9 @@ pub(super) enum Asked {
         network: String,
         destination: String,
         amount: String,
+        value: Option<Box<str>>,
         beneficiary_vasp: String,
-        kind: String,
+        kind: Box<str>,
         fresh_since: Option<u64>,
     },
     Tell {
@@ -51,8 +52,9 @@ impl Asked {
             network: ask.network.clone(),
             destination: ask.destination.clone(),
             amount: ask.amount.to_string(),
+            value: ask.value.map(|value| value.0.to_string().into()),
             beneficiary_vasp: ask.beneficiary_vasp.to_string(),
-            kind: ask.kind.as_str().to_owned(),
+            kind: ask.kind.as_str().into(),
             fresh_since: ask.fresh_since.map(|since| since.0),
         }
     }
@@ -79,12 +81,17 @@ impl Asked {
             network,
             destination,
             amount,
+            value,
             beneficiary_vasp,
             kind,
             fresh_since,
         } = self
         else {
             return None;
+        };
+        let value = match value {
+            Some(digits) => Some(Krw(digits.parse().ok()?)),
+            None => None,
         };
         Some(VerifyAsk {
             request_text: request_text.clone(),
@@ -93,6 +100,7 @@ impl Asked {
             network: network.clone(),
             destination: destination.clone(),
             amount: Amount::parse("amount", amount).ok()?,
+            value,
             beneficiary_vasp: VaspId::parse(beneficiary_vasp).ok()?,
             kind: kind_of(kind)?,
             payload,
@@ -133,13 +141,13 @@ impl TellWord {
     }
 }
 
-/// A VASP's signed answer.
+/// A VASP's signed answer, or the report of an enclave server, which has no signature.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SignedAnswer {
+pub(super) struct AnswerWord {
     text: String,
     /// Hex.
-    signature: String,
+    signature: Option<String>,
 }
 
 /// What the enclave's process says.
@@ -159,10 +167,10 @@ pub(super) enum Told {
     },
     Looked {
         fingerprint: Option<String>,
-        answer: Option<SignedAnswer>,
+        answer: Option<AnswerWord>,
     },
     Answered {
-        answer: SignedAnswer,
+        answer: AnswerWord,
     },
     Pending {},
     Expired {},
@@ -188,6 +196,7 @@ pub(super) enum Told {
         vasp: String,
     },
     Conflict {},
+    Unvalued {},
     QueueFull {
         waiting: u64,
     },
@@ -198,13 +207,26 @@ pub(super) enum Told {
     },
 }
 
-impl SignedAnswer {
-    fn new(text: &str, signature: &[u8; 64]) -> Self {
-        Self { text: text.to_owned(), signature: HEXLOWER.encode(signature) }
+impl AnswerWord {
+    fn signed(text: &str, signature: &[u8; 64]) -> Self {
+        Self { text: text.to_owned(), signature: Some(HEXLOWER.encode(signature)) }
     }
 
-    fn read(self) -> Option<(String, [u8; 64])> {
-        Some((self.text, HEXLOWER.decode(self.signature.as_bytes()).ok()?.try_into().ok()?))
+    fn reported(text: &str) -> Self {
+        Self { text: text.to_owned(), signature: None }
+    }
+
+    fn of(word: &Word) -> Self {
+        match word {
+            Word::Signed { text, signature } => Self::signed(text, signature),
+            Word::Reported(text) => Self::reported(text),
+        }
+    }
+
+    fn read(self) -> Option<Word> {
+        let Some(hex) = self.signature else { return Some(Word::Reported(self.text)) };
+        let signature = HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()?;
+        Some(Word::Signed { text: self.text, signature })
     }
 }
 
@@ -213,7 +235,7 @@ impl Told {
         match looked {
             Ok(Looked { fingerprint, answer }) => Self::Looked {
                 fingerprint: fingerprint.map(|print| HEXLOWER.encode(&print)),
-                answer: answer.as_ref().map(|(text, signature)| SignedAnswer::new(text, signature)),
+                answer: answer.as_ref().map(AnswerWord::of),
             },
             Err(fault) => Self::fault(fault),
         }
@@ -222,7 +244,10 @@ impl Told {
     pub(super) fn verified(reply: &Result<VerifyReply, EnclaveFault>) -> Self {
         match reply {
             Ok(VerifyReply::Answered { answer_text, signature }) => {
-                Self::Answered { answer: SignedAnswer::new(answer_text, signature) }
+                Self::Answered { answer: AnswerWord::signed(answer_text, signature) }
+            }
+            Ok(VerifyReply::Reported { report_text }) => {
+                Self::Answered { answer: AnswerWord::reported(report_text) }
             }
             Ok(VerifyReply::Pending) => Self::Pending {},
             Ok(VerifyReply::Expired) => Self::Expired {},
@@ -265,6 +290,7 @@ impl Told {
             },
             EnclaveFault::VaspUnknown(vasp) => Self::VaspUnknown { vasp: vasp.to_string() },
             EnclaveFault::Conflict => Self::Conflict {},
+            EnclaveFault::Unvalued => Self::Unvalued {},
             EnclaveFault::QueueFull(waiting) => Self::QueueFull { waiting: *waiting },
             EnclaveFault::Database(_)
             | EnclaveFault::Unknown
@@ -297,10 +323,10 @@ impl Told {
     /// Nothing, if this is no answer about a verification.
     pub(super) fn into_reply(self) -> Option<Result<VerifyReply, EnclaveFault>> {
         match self {
-            Self::Answered { answer } => {
-                let (answer_text, signature) = answer.read()?;
-                Some(Ok(VerifyReply::Answered { answer_text, signature }))
-            }
+            Self::Answered { answer } => Some(Ok(match answer.read()? {
+                Word::Signed { text, signature } => VerifyReply::Answered { answer_text: text, signature },
+                Word::Reported(report_text) => VerifyReply::Reported { report_text },
+            })),
             Self::Pending {} => Some(Ok(VerifyReply::Pending)),
             Self::Expired {} => Some(Ok(VerifyReply::Expired)),
             Self::Listed {} => Some(Ok(VerifyReply::Listed)),
@@ -357,6 +383,7 @@ impl Told {
             }
             Self::VaspUnknown { vasp } => EnclaveFault::VaspUnknown(VaspId::parse(&vasp).ok()?),
             Self::Conflict {} => EnclaveFault::Conflict,
+            Self::Unvalued {} => EnclaveFault::Unvalued,
             Self::QueueFull { waiting } => EnclaveFault::QueueFull(waiting),
             Self::Fault { code, text, may_have_happened } => {
                 EnclaveFault::Told { code: Code::parse(&code)?, text: plain(text), may_have_happened }

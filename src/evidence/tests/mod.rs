@@ -4,6 +4,7 @@
 
 mod answers;
 mod approvals;
+mod reports;
 mod requests;
 mod statements;
 mod texts;

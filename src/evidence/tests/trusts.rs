@@ -104,7 +104,7 @@ fn a_content_in_which_one_could_speak_for_another_is_refused() {
     let cases: [(&str, Code, Change); 18] = [
         ("request_keys.key", Code::FieldDuplicate, |c| c.request_keys[2].key = c.request_keys[0].key.clone()),
         ("statement_keys.key", Code::FieldDuplicate, |c| c.statement_keys[0].key = public(EXCHANGE)),
-        ("vasps.identity_key", Code::FieldDuplicate, |c| c.vasps[0].identity_key = public(ATTESTATION)),
+        ("vasps.identity_key", Code::FieldDuplicate, |c| c.vasps[0].identity_key = Some(public(ATTESTATION))),
         ("request_keys.id", Code::FieldDuplicate, |c| c.request_keys[1].id = "2026-a".into()),
         ("request_keys.key", Code::FieldMalformed, |c| c.request_keys[0].key = "00".repeat(32)),
         ("request_keys.key", Code::FieldMalformed, |c| c.request_keys[0].key = public(1).to_uppercase()),

@@ -13,6 +13,7 @@ use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
     Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
 };
+use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::LogView;
 use crate::keys::{HotKey, IdentityKey};
@@ -39,6 +40,8 @@ pub struct CosignerParts {
     pub attestation: Arc<IdentityKey>,
     /// Key B.
     pub hot_key: Arc<HotKey>,
+    /// Its own way to an enclave server, for verifications that no VASP signs; without one they clear nothing here.
+    pub route: Option<Arc<Route>>,
 }
 
 /// A running co-signer.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::route::Heard;
 use super::state::{CHANGE_AHEAD_MAX, Past, State};
 use super::wallets;
 use crate::audit::Accepted;
@@ -67,11 +68,11 @@ fn refused(withdrawal: Option<WithdrawalId>, not_proven: NotProven) -> Refusal {
 }
 
 /// Proves one item by itself: its log entry, its evidence, its transaction. Depends on nothing decided in this batch.
-pub fn prove(
+pub(super) fn prove(
     context: &Context,
     state: &State,
     accepted: &Accepted,
-    signer_policy: [u8; 32],
+    told: ([u8; 32], &Heard),
     item: &CosignItem,
     now: Seconds,
 ) -> Result<Proven, Refusal> {
@@ -79,7 +80,7 @@ pub fn prove(
     let payments = item
         .payments
         .iter()
-        .map(|payment| prove_payment(context, state, signer_policy, payment, now))
+        .map(|payment| prove_payment(context, state, told, payment, now))
         .collect::<Result<Vec<_>, _>>()?;
     let first = payments.first().map(|p| p.request.id());
     let payees = payments.iter().map(|p| payee(context, &p.request)).collect::<Result<Vec<_>, _>>()?;
@@ -128,7 +129,7 @@ fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Ref
 fn prove_payment(
     context: &Context,
     state: &State,
-    signer_policy: [u8; 32],
+    (signer_policy, heard): ([u8; 32], &Heard),
     payment: &CosignPayment,
     now: Seconds,
 ) -> Result<ProvenPayment, Refusal> {
@@ -144,6 +145,7 @@ fn prove_payment(
     }
     let clearance = match &payment.clearance {
         Some(ClearanceEvidence::Answer(answer)) => answered(context, state, answer, &request, now),
+        Some(ClearanceEvidence::Reported(text)) => heard.passage(context, text, &request, now),
         Some(ClearanceEvidence::Exempt(registration)) => {
             wallets::exempt(context, state, registration, &request, now).map(Passage::Exempt)
         }

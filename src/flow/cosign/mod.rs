@@ -1,7 +1,7 @@
 //! The other party: key B. It decides again, by itself, from its own trust file, policy, counters, clock, store and log,
 //! and believes nothing that the signer says.
 //!
-//! Read `question` (from the witnessed head to the signatures), [`judge`] (what one transaction must be), `book` (what a
+//! Read `route` (what its own enclave server says, where no VASP signs), `question` (from the witnessed head to the signatures), [`judge`] (what one transaction must be), `book` (what a
 //! yes and a no leave behind), then [`state`].
 
 mod attest;
@@ -12,6 +12,7 @@ pub mod judge;
 pub mod load;
 mod party;
 mod question;
+mod route;
 pub mod state;
 mod wallets;
 

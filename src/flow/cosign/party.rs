@@ -15,6 +15,7 @@ use crate::desk::{
     AttestationOrder, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, Recalled, SignedText,
     StatementReceipt,
 };
+use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::{Journal, JournalFault, LogView};
 use crate::flow::ledger::rows::{self, CosignedRow};
@@ -34,6 +35,7 @@ pub(super) struct Party {
     pub(super) witness_identity: Arc<IdentityKey>,
     pub(super) attestation: Arc<IdentityKey>,
     pub(super) key: Arc<HotKey>,
+    pub(super) route: Option<Arc<Route>>,
     pub(super) log: Arc<LogView>,
     pub(super) core: Mutex<Core>,
 }
@@ -58,6 +60,7 @@ impl Party {
             witness_identity: parts.witness_identity,
             attestation: parts.attestation,
             key: parts.hot_key,
+            route: parts.route,
         })
     }
 
@@ -161,6 +164,7 @@ impl Party {
     }
 
     pub(super) async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+        let heard = self.ask_route(&order).await;
         let mut core = self.core.lock().await;
         refuse_if_stopped(&core)?;
         match self.witness(&core, &order)? {
@@ -168,7 +172,7 @@ impl Party {
                 Ok(CosignOutcome { head: HeadAnswer::KnownSize(size), verdicts: Vec::new() })
             }
             Witnessing::Fork(what) => Err(self.stop(&mut core, &what).await),
-            Witnessing::Accepted(accepted) => self.decide_and_sign(&mut core, accepted, order).await,
+            Witnessing::Accepted(accepted) => self.decide_and_sign(&mut core, accepted, (order, heard)).await,
         }
     }
 

@@ -6,6 +6,7 @@ use tracing::error;
 use super::judge::{self, Proven};
 use super::load::{self, WITNESSED};
 use super::party::{Core, Party};
+use super::route::{self, Heard};
 use super::state::{Past, State};
 use crate::audit::{
     Accepted, ConsistencyProof, Cosignature, EntryKind, Submission, VerifiedCheckpoint, Witness,
@@ -77,13 +78,7 @@ impl Party {
             let id = WithdrawalId::parse(row.key()).map_err(|_| unreadable())?;
             past.requests.insert(id, rows::read(row.key(), row.content()).map_err(|_| unreadable())?);
         }
-        let answers = payments().filter_map(|p| match &p.clearance {
-            Some(crate::desk::ClearanceEvidence::Answer(answer)) => {
-                crate::evidence::answer::parse_answer(&answer.text).ok()
-            }
-            Some(crate::desk::ClearanceEvidence::Exempt(_)) | None => None,
-        });
-        let keys: Vec<String> = answers.map(|a| a.uuid.to_string()).collect();
+        let keys: Vec<String> = payments().filter_map(route::uuid_of).map(|uuid| uuid.to_string()).collect();
         for row in journal.rows(Table::UsedVerification, &keys).await? {
             past.uuids.insert(row.key().to_owned(), row.content().to_owned());
         }
@@ -96,14 +91,14 @@ impl Party {
         state: &State,
         accepted: &Accepted,
         past: &Past,
-        order: &CosignOrder,
+        (order, heard): (&CosignOrder, &Heard),
     ) -> Vec<Option<Result<Proven, Refusal>>> {
         let now = self.context.now();
         let policy = data_encoding::HEXLOWER.decode(order.policy.as_bytes()).ok();
         let policy = policy.and_then(|p| p.try_into().ok()).unwrap_or([0; 32]);
         let prove = |item: &CosignItem| {
             let fresh = !past.reservations.contains_key(&item.reservation);
-            fresh.then(|| judge::prove(&self.context, state, accepted, policy, item, now))
+            fresh.then(|| judge::prove(&self.context, state, accepted, (policy, heard), item, now))
         };
         order.items.par_iter().map(prove).collect()
     }
@@ -112,10 +107,11 @@ impl Party {
         &self,
         core: &mut Core,
         accepted: Accepted,
-        order: CosignOrder,
+        (order, heard): (CosignOrder, Heard),
     ) -> Result<CosignOutcome, DeskError> {
         let mut past = self.past(&core.journal, &order).await.map_err(|f| f.desk_error())?;
-        let proofs = tokio::task::block_in_place(|| self.prove_all(&core.state, &accepted, &past, &order));
+        let prove = || self.prove_all(&core.state, &accepted, &past, (&order, &heard));
+        let proofs = tokio::task::block_in_place(prove);
         let mut draft = core.journal.draft(self.context.now());
         self.enter_witnessed(&mut draft, &accepted);
         let mut decided = Vec::with_capacity(order.items.len());

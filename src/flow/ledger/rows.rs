@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::coins::{Coin, CoinState};
 use crate::bitcoin::{Branch, OwnCoin, WalletDescriptor};
 use crate::desk::SignedText;
+use crate::enclave::Word;
 use crate::withdrawal::{Code, Finding, Outcome, ReservationId, Seconds, Stage};
 
 /// A row's content could not be read back: the ledger and this version do not fit.
@@ -53,6 +54,14 @@ impl Signed {
             key_id: given.key_id.clone(),
             signature: HEXLOWER.encode(&given.signature),
         }
+    }
+
+    /// A counterparty's answer, which is signed, or a report, which is not; `None` if what stands in the place of a signature is none.
+    pub fn word(&self) -> Option<Word> {
+        if self.signature.is_empty() {
+            return Some(Word::Reported(self.text.clone()));
+        }
+        self.signed_text().map(|SignedText { text, signature, .. }| Word::Signed { text, signature })
     }
 
     /// As it is handed on; `None` if the row does not hold a signature.

@@ -20,7 +20,8 @@ pub(super) fn trust() -> Trust {
     content.vasps = vec![VaspEntry {
         id: ROBOT.to_string(),
         name: "로봇".into(),
-        identity_key: HEXLOWER.encode(identity_of(ROBOT.0).verifying_key().as_bytes()),
+        identity_key: Some(HEXLOWER.encode(identity_of(ROBOT.0).verifying_key().as_bytes())),
+        network: None,
         jurisdiction: None,
         active: true,
     }];
@@ -54,6 +55,7 @@ pub(super) fn requested(
         destination: address.into(),
         amount: request.amount,
         beneficiary_vasp: ROBOT,
+        value: None,
         kind,
         payload: (kind == Kind::User).then(|| payload(persons, address)),
         fresh_since: None,

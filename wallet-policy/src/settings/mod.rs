@@ -42,6 +42,11 @@ pub(crate) const fn self_hosted_delay_s() -> u64 {
     86_400
 }
 
+/// No base unit.
+pub(crate) const fn nothing() -> Units {
+    Units(0)
+}
+
 /// How old facts may be, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -73,6 +78,9 @@ pub struct AssetSettings {
     pub min_sweep: Units,
     /// The most one withdrawal may pay, in base units.
     pub per_tx_limit: Units,
+    /// The most one withdrawal may pay whose clearance nobody signed, in base units; nothing where nothing is said (L4).
+    #[serde(default = "nothing")]
+    pub unsigned_per_tx_limit: Units,
     /// The most that may leave within an hour, fees included.
     pub hourly_limit: Units,
     /// The most that may leave within a day, fees included.

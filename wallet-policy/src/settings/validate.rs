@@ -71,6 +71,7 @@ impl AssetSettings {
     /// A narrower limit above a wider one is a typing error more often than a wish.
     fn validate_order(&self, asset: &str) -> Result<(), SettingsError> {
         let pairs = [
+            ("unsigned_per_tx_limit", self.unsigned_per_tx_limit, "per_tx_limit", self.per_tx_limit),
             ("per_tx_limit", self.per_tx_limit, "hourly_limit", self.hourly_limit),
             ("hourly_limit", self.hourly_limit, "daily_limit", self.daily_limit),
             ("fee_tx_max", self.fee_tx_max, "fee_lineage_max", self.fee_lineage_max),

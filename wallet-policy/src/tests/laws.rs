@@ -34,11 +34,13 @@ fn values() -> impl Strategy<Value = Option<u128>> {
 }
 
 fn clearances() -> impl Strategy<Value = Clearance> {
-    let given = (997_900u64..1_000_010, any::<bool>());
+    let given = (997_900u64..1_000_010, any::<bool>(), prop::bool::weighted(0.8));
     prop_oneof![
         1 => Just(Clearance::Absent),
         1 => Just(Clearance::Pending),
-        8 => given.prop_map(|(at, named)| Clearance::Given { at: Seconds(at), expires_at: Seconds(1_000_001), named }),
+        8 => given.prop_map(|(at, named, signed)| {
+            Clearance::Given { at: Seconds(at), expires_at: Seconds(1_000_001), named, signed }
+        }),
     ]
 }
 
@@ -91,7 +93,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
             f.destination.pinned && room && position && (hot + f.amount.0) * 10 <= 3 * (hot + cold)
         }
         Kind::Withdraw => {
-            let Clearance::Given { at, named, .. } = f.clearance else { return false };
+            let Clearance::Given { at, named, signed, .. } = f.clearance else { return false };
             let Some(value) = f.value else { return false };
             let people = |group: &str| {
                 f.approvals
@@ -117,6 +119,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
                 && age(Some(at)).is_some_and(|age| age <= 1_800)
                 && age(f.stated.price).is_some_and(|age| age <= 600)
                 && f.amount <= s.per_tx_limit
+                && (signed || f.amount <= s.unsigned_per_tx_limit)
                 && (named || value.0 <= s.unnamed_total_daily_krw.0)
         }
     }

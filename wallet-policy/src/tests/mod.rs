@@ -31,6 +31,7 @@ needs = { treasury = 2, risk = 1 }
 share = "kisa-3-7"
 min_sweep = "1000000"
 per_tx_limit = "10000000"
+unsigned_per_tx_limit = "2000000"
 hourly_limit = "50000000"
 daily_limit = "100000000"
 fee_rate_max = "200000"
@@ -76,9 +77,12 @@ pub(super) fn facts(kind: Kind) -> Facts {
         amount: Units(1_000_000),
         value: Some(Krw(1_500_000)),
         clearance: match kind {
-            Kind::Withdraw => {
-                Clearance::Given { at: Seconds(999_000), expires_at: Seconds(1_002_000), named: false }
-            }
+            Kind::Withdraw => Clearance::Given {
+                at: Seconds(999_000),
+                expires_at: Seconds(1_002_000),
+                named: false,
+                signed: true,
+            },
             _ => Clearance::Absent,
         },
         fee: Fee {

@@ -24,7 +24,14 @@ macro_rules! rows {
 }
 
 fn cleared(f: &mut Facts, at: u64, expires_at: u64) {
-    f.clearance = Clearance::Given { at: Seconds(at), expires_at: Seconds(expires_at), named: true };
+    f.clearance =
+        Clearance::Given { at: Seconds(at), expires_at: Seconds(expires_at), named: true, signed: true };
+}
+
+fn unsigned(f: &mut Facts, amount: u128) {
+    f.clearance =
+        Clearance::Given { at: Seconds(999_000), expires_at: Seconds(1_002_000), named: true, signed: false };
+    f.amount = Units(amount);
 }
 
 rows! {
@@ -50,6 +57,7 @@ rows! {
     "consolidation elsewhere" Consolidate KindNotAllowed |_| {}, |f| f.destination.pinned = false;
     "per transaction" Withdraw LimitPerTransaction
         |f| f.amount = Units(10_000_000), |f| f.amount = Units(10_000_001);
+    "unsigned" Withdraw LimitUnsigned |f| unsigned(f, 2_000_000), |f| unsigned(f, 2_000_001);
     "hourly" Withdraw LimitRolling
         |f| f.spent.hour = Units(48_997_000), |f| f.spent.hour = Units(48_997_001);
     "daily" Withdraw LimitRolling
@@ -164,7 +172,7 @@ fn a_file_that_permits_everything_releases_nothing_that_breaks_a_law() {
 fn every_rule_of_the_files_is_missed_when_it_is_gone() {
     let whole = BUILT_IN.iter().map(|(_, text)| *text).collect::<String>();
     let rules: Vec<&str> = whole.split("@id(").skip(1).collect();
-    assert_eq!(rules.len(), 23);
+    assert_eq!(rules.len(), 24);
     for gone in 0..rules.len() {
         let mut rest = String::new();
         for (i, rule) in rules.iter().enumerate() {

@@ -13,7 +13,10 @@ async fn what_the_door_says_passes_the_wall_unchanged() {
     assert_eq!(looked, Looked { fingerprint: None, answer: None });
     let looked = door.look(look("known text\nof two lines\n", Some(&[7; 40]))).await.unwrap();
     assert_eq!(looked.fingerprint, Some([40; 32]));
-    assert_eq!(looked.answer, Some(("text\nof two lines\n".into(), [9; 64])));
+    let signed = Word::Signed { text: "text\nof two lines\n".into(), signature: [9; 64] };
+    assert_eq!(looked.answer, Some(signed));
+    let looked = door.look(look("reported text\nof two lines\n", None)).await.unwrap();
+    assert_eq!(looked.answer, Some(Word::Reported("text\nof two lines\n".into())), "never a signature");
     let EnclaveFault::Invalid(no) = door.look(look("malformed", Some(b"x"))).await.unwrap_err() else {
         panic!()
     };
@@ -29,6 +32,9 @@ async fn what_the_door_says_passes_the_wall_unchanged() {
     assert_eq!(door.verify(ask("pending")).await.unwrap(), VerifyReply::Pending);
     assert_eq!(door.verify(ask("expired")).await.unwrap(), VerifyReply::Expired);
     assert_eq!(door.verify(ask("listed")).await.unwrap(), VerifyReply::Listed);
+    let reported = VerifyReply::Reported { report_text: format!("{:?}", Some(Krw(u128::MAX))) };
+    assert_eq!(door.verify(ask("reported")).await.unwrap(), reported);
+    assert!(matches!(door.verify(ask("unvalued")).await, Err(EnclaveFault::Unvalued)));
     assert!(matches!(door.verify(ask("conflict")).await, Err(EnclaveFault::Conflict)));
     assert!(matches!(door.verify(ask("unknown")).await, Err(EnclaveFault::VaspUnknown(VaspId(7)))));
     assert!(matches!(door.verify(ask("full")).await, Err(EnclaveFault::QueueFull(7))));
@@ -86,7 +92,8 @@ async fn a_slow_question_holds_up_no_other_and_none_gets_anothers_answer() {
             let looked =
                 door.look(look(&digest, Some(&payload).filter(|p| !p.is_empty()).map(Vec::as_slice)));
             let looked = looked.await.unwrap();
-            assert_eq!(looked.answer.unwrap().0, n.to_string());
+            let Some(Word::Signed { text, .. }) = looked.answer else { panic!("no answer") };
+            assert_eq!(text, n.to_string());
             assert_eq!(looked.fingerprint.map_or(0, |print| usize::from(print[0])), n % 251);
         })
     });
