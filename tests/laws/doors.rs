@@ -325,7 +325,7 @@ async fn a_verification_under_way_survives_a_crash(mut stage: Stage) {
 }
 
 fn tx(ask: &VerifyAsk, hash: &str) -> TellAsk {
-    let tell = Tell::Tx { tx_hash: hash.to_owned(), vout: 1 };
+    let tell = Tell::Tx { tx_hash: hash.to_owned(), vout: 1, replaces: Vec::new() };
     TellAsk { request_digest: ask.request_digest.clone(), tell }
 }
 

@@ -15,6 +15,7 @@ use super::{assemble, protect, serve};
 use crate::cli::answer::{Answer, Out, table};
 use crate::cli::config::environment::Variables;
 use crate::cli::config::secrets::DataKeySource;
+use crate::cli::config::verifyvasp::TravelRule;
 use crate::cli::config::{self, EnclaveSettings};
 use crate::cli::keyfile;
 use crate::cli::problem::{Exit, Problem};
