@@ -23,6 +23,7 @@ pub mod signer;
 pub mod statement;
 pub mod treasury;
 pub mod view;
+mod void;
 pub mod wallet;
 mod wallet_desk;
 pub mod withdraw;
@@ -88,6 +89,8 @@ pub enum Command {
     Reject {
         /// The evidence.
         rejection: Rejection,
+        /// The co-signer's word that it never signs it.
+        receipt: SignedText,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },
@@ -95,6 +98,8 @@ pub enum Command {
     Cancel {
         /// The verified text.
         cancel: VerifiedCancel,
+        /// The co-signer's word that it never signs it.
+        receipt: SignedText,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },

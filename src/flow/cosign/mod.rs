@@ -2,7 +2,7 @@
 //! and believes nothing that the signer says.
 //!
 //! Read `question` (from the witnessed head to the signatures), [`judge`] (what one transaction must be), `book` (what a
-//! yes and a no leave behind), then [`state`].
+//! yes and a no leave behind), `void` (what is never signed), then [`state`].
 
 mod attest;
 mod book;
@@ -13,6 +13,7 @@ pub mod load;
 mod party;
 mod question;
 pub mod state;
+mod void;
 mod wallets;
 
 pub use desk::Cosigner;
