@@ -325,16 +325,22 @@ fn is_allowed(licence: &str) -> bool {
 #[test]
 fn the_page_of_attacks_names_tests_that_exist() {
     let page = fs::read_to_string(root().join("docs/attacks.md")).unwrap();
-    let named: BTreeSet<(&str, &str)> =
-        page.split('`').filter_map(|word| word.split_once("::")).filter(|(f, _)| f.ends_with(".rs")).collect();
+    let named: BTreeSet<(&str, &str)> = page
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .filter(|(f, _)| f.ends_with(".rs"))
+        .collect();
     assert!(named.len() > 50, "only {} tests are named", named.len());
     for (file, test) in &named {
         let source = fs::read_to_string(root().join("tests/laws").join(file)).unwrap_or_default();
-        let stands = source.contains(&format!("]\nasync fn {test}()")) || source.contains(&format!("]\nfn {test}()"));
+        let stands =
+            source.contains(&format!("]\nasync fn {test}()")) || source.contains(&format!("]\nfn {test}()"));
         assert!(stands, "docs/attacks.md names {file}::{test}, which is no test");
     }
     for (path, text) in attack_files() {
-        for test in text.split("]\nasync fn ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name) {
+        for test in
+            text.split("]\nasync fn ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name)
+        {
             let known = named.contains(&(path.as_str(), test));
             assert!(known, "docs/attacks.md does not name {path}::{test}");
         }

@@ -30,7 +30,8 @@ pub use statements::{
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{
-    Cancellation, Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    Cancellation, Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 
 use crate::withdrawal::{Code, Finding, Invalid};

@@ -20,9 +20,10 @@ use super::{Allocated, Command, Reply, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
-    AuditDesk, AuditEntry, Caller, Cancellation, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval,
-    PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
-    VoidOrder, Voided, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    AuditDesk, AuditEntry, Caller, Cancellation, CheckpointView, CosignDesk, DeskError, Page, PageOrder,
+    PendingApproval, PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk,
+    StatementReceipt, VoidOrder, Voided, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 use crate::enclave::{LookAsk, VerifyReply};
 use crate::evidence::NotProven;
@@ -203,8 +204,7 @@ impl SignerDesk {
     async fn void(&self, order: VoidOrder, id: WithdrawalId) -> Result<Option<SignedText>, DeskError> {
         let answer = self.cosigner.void(order).await.map_err(|error| match error {
             DeskError::Fault { code, detail, may_have_happened } => {
-                let detail =
-                    format!("it is not taken back until the co-signer has it; ask again: {detail}");
+                let detail = format!("it is not taken back until the co-signer has it; ask again: {detail}");
                 DeskError::Fault { code, detail, may_have_happened }
             }
             no => no,
@@ -402,7 +402,8 @@ impl WithdrawalDesk for SignerDesk {
 
 /// The co-signer has it; the same again is answered with the same receipt.
 fn half_way(error: &DeskError) -> DeskError {
-    let detail = format!("the co-signer never signs it, and it is not written down here yet; ask again: {error}");
+    let detail =
+        format!("the co-signer never signs it, and it is not written down here yet; ask again: {error}");
     DeskError::may_have_happened(error.code(), detail)
 }
 

@@ -34,7 +34,14 @@ pub fn cancelled(
             ("receipt_digest", &hex(&digest(&receipt.text))),
         ],
     );
-    take_back(ledger, turn, id, log_index, receipt, Finding::new(Code::Cancelled, "taken back by the exchange"));
+    take_back(
+        ledger,
+        turn,
+        id,
+        log_index,
+        receipt,
+        Finding::new(Code::Cancelled, "taken back by the exchange"),
+    );
     Ok(id)
 }
 
@@ -66,7 +73,9 @@ pub fn rejected(
 
 /// Says what a withdrawal that was taken back is, once no reservation stands for it; whether it is one.
 pub fn settle_taken_back(open: &mut Open, turn: &mut Turn) -> bool {
-    let Some(finding) = open.row.taken_back.as_ref().map(|taken| taken.finding.finding()) else { return false };
+    let Some(finding) = open.row.taken_back.as_ref().map(|taken| taken.finding.finding()) else {
+        return false;
+    };
     settle(open, turn, Outcome::Refused(vec![finding]));
     true
 }
@@ -92,8 +101,7 @@ fn is_news(ledger: &Ledger, turn: &mut Turn, id: &WithdrawalId) -> Result<bool, 
 /// its coins stay locked, and people must look.
 pub fn may_be_released(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId) -> bool {
     let Some(withdrawals) = ledger.reservations.get(&id).map(|r| r.withdrawals.clone()) else { return true };
-    let stands =
-        |id: &WithdrawalId| ledger.open.get(id).is_some_and(|open| open.row.taken_back.is_none());
+    let stands = |id: &WithdrawalId| ledger.open.get(id).is_some_and(|open| open.row.taken_back.is_none());
     if withdrawals.iter().all(stands) {
         return true;
     }

@@ -21,9 +21,9 @@ use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::{DeskError, SignedText};
 use crate::evidence::NotProven;
+use crate::evidence::VerifiedRequest;
 use crate::evidence::approval::Approval;
 use crate::evidence::{Clearance, Passage};
-use crate::evidence::VerifiedRequest;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 

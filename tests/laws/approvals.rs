@@ -211,8 +211,7 @@ async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_signed() {
     // with the co-signer's word, by which the exchange knows that it is never paid
     let receipt = rejected.void_receipt.unwrap();
     let trust = trust(&world.plan.trust);
-    let said =
-        verify_void(&receipt.text, &receipt.signature, trust.attestation_key(), view.id).unwrap();
+    let said = verify_void(&receipt.text, &receipt.signature, trust.attestation_key(), view.id).unwrap();
     assert_eq!(said.void().cause, VoidCause::Rejected);
 
     world.cut();

@@ -219,7 +219,8 @@ pub struct CancelArgs {
 pub async fn cancel(args: &CancelArgs) -> Result<Answer, Problem> {
     let session = args.connect.open()?;
     let profile = &session.profile;
-    let organisation = given("--organisation", args.signer.organisation.as_ref(), profile.organisation.as_ref())?;
+    let organisation =
+        given("--organisation", args.signer.organisation.as_ref(), profile.organisation.as_ref())?;
     let key = given("--attestation-key", args.attestation_key.as_ref(), profile.attestation_key.as_ref())?;
     let attestation_key = read_public_key("attestation_key", &key)?;
     let cancel = CancelRequest {
@@ -243,7 +244,8 @@ fn taken_back(
 ) -> Result<Answer, Problem> {
     if let Some(receipt) = &answer.receipt {
         verify_void(&receipt.text, &receipt.signature, attestation_key, id).map_err(|no| {
-            Problem::from(no).cure("believe nothing of it and ask for nothing in its place; find out who altered it")
+            Problem::from(no)
+                .cure("believe nothing of it and ask for nothing in its place; find out who altered it")
         })?;
     }
     let said = match &answer.receipt {
@@ -254,24 +256,28 @@ fn taken_back(
         json!({ "text": receipt.text, "key_id": receipt.key_id,
             "signature": data_encoding::HEXLOWER.encode(&receipt.signature) })
     });
-    let mut document = answer.withdrawal.as_ref().map_or_else(|| json!({ "withdrawal": id.to_string() }), view::document);
+    let mut document =
+        answer.withdrawal.as_ref().map_or_else(|| json!({ "withdrawal": id.to_string() }), view::document);
     if let Value::Object(fields) = &mut document {
         fields.insert("cancelled".to_owned(), json!(receipt.is_some()));
         fields.insert("void_receipt".to_owned(), json!(receipt));
     }
     let exit = if receipt.is_some() { Exit::Ok } else { Exit::No };
     let shown = answer.receipt.as_ref().map(|receipt| format!("\n{}", receipt.text)).unwrap_or_default();
-    let view = answer.withdrawal.as_ref().map_or_else(|| format!("{id} was never asked of this signer\n"), view::text);
+    let view = answer
+        .withdrawal
+        .as_ref()
+        .map_or_else(|| format!("{id} was never asked of this signer\n"), view::text);
     Ok(Answer { exit, json: document, text: format!("{said}\n\n{view}{shown}") })
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::desk::SignedText;
-    use crate::withdrawal::Code;
     use crate::evidence::{VoidCause, WithdrawalVoid, sign_void};
+    use crate::withdrawal::Code;
 
     fn void(request_id: &str) -> WithdrawalVoid {
         WithdrawalVoid {

@@ -290,8 +290,7 @@ fn coins_are_there(state: &State, checked: &CheckedTransaction) -> Result<(), Re
 fn none_is_void(past: &Past, payments: &[ProvenPayment]) -> Result<(), Refusal> {
     for id in payments.iter().map(|payment| payment.request.id()) {
         if let Some(void) = past.requests.get(&id).and_then(|seen| seen.void.as_ref()) {
-            let code =
-                if void.cause == "rejected" { Code::RejectedByOperator } else { Code::Cancelled };
+            let code = if void.cause == "rejected" { Code::RejectedByOperator } else { Code::Cancelled };
             return Err(no(Some(id), Finding::new(code, "it was taken back, and is never signed")));
         }
     }

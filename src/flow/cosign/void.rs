@@ -40,7 +40,8 @@ impl Party {
         let receipt = self.receipt(&word, now).map_err(DeskError::Refused)?;
         let mut draft = core.journal.draft(now);
         enter(&mut draft, id, &word, &receipt);
-        let void = VoidRow { cause: word.cause().to_string(), receipt: Signed::of(&receipt), ..proof(&order) };
+        let void =
+            VoidRow { cause: word.cause().to_string(), receipt: Signed::of(&receipt), ..proof(&order) };
         let row = SeenRequestRow::void(void);
         draft.row(Table::SeenRequest, id.to_string(), "void", now, rows::write(&row));
         if let Err(fault) = core.journal.commit(draft).await {

@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, AttestationOrder, AuditDesk, AuditEntry, Caller,
-    Cancellation, ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt, VoidOrder, Voided,
-    WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView,
+    Cancellation, ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus,
+    DeskError, HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
+    VoidOrder, Voided, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,

@@ -74,7 +74,10 @@ async fn l02_what_was_cancelled_with_a_receipt_is_never_signed() {
             let plot = robbery.plot(coin, &gone);
             robbery.fails("CANCELLED", &plot, vec![gone.payment.clone()]).await;
         }
-        let both = Plot { change: Some((Branch::Change, 21)), ..robbery.thief.plot(0, &[&stays.request, &gone.request]) };
+        let both = Plot {
+            change: Some((Branch::Change, 21)),
+            ..robbery.thief.plot(0, &[&stays.request, &gone.request])
+        };
         robbery.fails("CANCELLED", &both, vec![stays.payment.clone(), gone.payment.clone()]).await;
         let other = WithdrawalRequest { amount: Amount::from_sat(3_000_000), ..gone.request.clone() };
         let payment = robbery.payment(&other);
@@ -117,7 +120,8 @@ async fn l02_a_stolen_signer_takes_nothing_back_that_nobody_took_back() {
         }
         VoidOrder::Cancellation(_) => unreachable!(),
     };
-    let late = WithdrawalRequest { asked_at: Seconds(asked.request.asked_at.0 - 601), ..asked.request.clone() };
+    let late =
+        WithdrawalRequest { asked_at: Seconds(asked.request.asked_at.0 - 601), ..asked.request.clone() };
     let late = VoidOrder::Cancellation(cancel_of(&late, EXCHANGE));
     let cases = [
         (forged, Code::RequestSignatureInvalid),

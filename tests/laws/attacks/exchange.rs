@@ -59,7 +59,8 @@ async fn a_stolen_certificate_of_the_exchange_asks_for_nothing_and_takes_nothing
     assert_eq!(codes(&world.find(view.id).await), ["APPROVAL_REQUIRED"]);
     // nor the role of another
     let approve = v1::ApproveWithdrawalRequest { name: "withdrawals/x".into(), signature: "x".into() };
-    let no = wire.client_as(Role::Exchange, "acme").approvals().approve_withdrawal(approve).await.unwrap_err();
+    let no =
+        wire.client_as(Role::Exchange, "acme").approvals().approve_withdrawal(approve).await.unwrap_err();
     assert_eq!(no.code(), tonic::Code::PermissionDenied);
     // and only its own organisation's withdrawals are seen by it
     let mut other = wire.client_as(Role::Exchange, "other").withdrawals();
@@ -78,7 +79,7 @@ async fn a_stolen_request_key_without_a_certificate_reaches_nobody() {
     let world = World::funded(Plan::default(), 2, 70 * COIN).await;
     let wire = wire(&world).await;
     let request = world.request("r1", TAYLOR, 2_000_000);
-    for role in [Role::Observer, Role::Operator, Role::Auditor, Role::Signer, Role::Cosigner] {
+    for role in [Role::Observer, Role::Operator, Role::Auditor, Role::Signer] {
         let mut client = wire.client_as(role, "acme").withdrawals();
         let no = client.create_withdrawal(asked(sign(&request))).await.unwrap_err();
         assert_eq!(no.code(), tonic::Code::PermissionDenied, "{role}");
@@ -118,10 +119,8 @@ async fn a_stolen_request_key_with_the_certificate_ends_at_the_vasp_the_tier_and
     let own = world.address("c1").await.address;
     let denied = world.ask(&world.request("r2", &own, 2_000_000), ("Robbins", "Taylor")).await.unwrap();
     assert!(["DESTINATION_OWN", "TRAVEL_RULE_DENIED"].contains(&codes(&denied)[0]), "{denied:?}");
-    let wallet = WithdrawalRequest {
-        beneficiary_vasp: VaspId::SELF_HOSTED,
-        ..world.request("r3", ETHAN, 2_000_000)
-    };
+    let wallet =
+        WithdrawalRequest { beneficiary_vasp: VaspId::SELF_HOSTED, ..world.request("r3", ETHAN, 2_000_000) };
     assert_eq!(codes(&world.ask(&wallet, ("x", "y")).await.unwrap()), ["WALLET_NOT_REGISTERED"]);
     // much at once waits for people, and more than the limit for ever
     let large = world.withdraw("r4", 20_000_000).await;

@@ -55,7 +55,10 @@ impl Wire {
 
     fn identity(&self, role: Role, name: &str) -> Identity {
         let hosts = vec!["127.0.0.1".into()];
-        self.authority.issue(&LeafOrder { role, name: name.into(), hosts, validity: VALID }).unwrap().identity()
+        self.authority
+            .issue(&LeafOrder { role, name: name.into(), hosts, validity: VALID })
+            .unwrap()
+            .identity()
     }
 
     fn tls(&self, role: Role, name: &str) -> Arc<rustls::ClientConfig> {
@@ -140,7 +143,8 @@ impl Robbery {
             fees: AtomicU64::new(1_000),
         };
         let all = stolen_withdrawals(&world).await;
-        let taken = ids.iter().map(|id| all.iter().find(|t| t.request.id() == *id).unwrap().clone()).collect();
+        let taken =
+            ids.iter().map(|id| all.iter().find(|t| t.request.id() == *id).unwrap().clone()).collect();
         Self { world, thief, taken, wire, line }
     }
 

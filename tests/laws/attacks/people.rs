@@ -104,7 +104,9 @@ async fn a_stolen_relay_clears_nothing_and_only_delays() {
     let desk = world.desk();
     let given = order(&request, ("Robbins", "Taylor"));
     let task =
-        tokio::spawn(async move { WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), given).await });
+        tokio::spawn(
+            async move { WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), given).await },
+        );
     let id = request.id();
     let exchange = caller(Role::Exchange, "acme");
     while world.desk().find(&exchange, WithdrawalPick::Id(id)).await.is_err() {

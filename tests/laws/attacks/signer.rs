@@ -136,11 +136,11 @@ async fn endless_sweeps_consolidations_and_bumps_end_at_the_fee_budget() {
         let plot = sweep(&robbery, coin);
         robbery.succeeds(&plot, vec![]).await;
     }
-    for restarts in [false, true] {
+    for (index, restarts) in [(3, false), (4, true)] {
         if restarts {
             robbery.world.restart_cosigner().await;
         }
-        let plot = sweep(&robbery, 3);
+        let plot = Plot { cold: Some((index, COIN - 1_000)), ..sweep(&robbery, 3) };
         robbery.fails("FEE_BUDGET_SPENT", &plot, vec![]).await;
         let plot = robbery.plot(4, &asked);
         robbery.fails("FEE_BUDGET_SPENT", &plot, vec![asked.payment.clone()]).await;
@@ -207,29 +207,47 @@ async fn outputs_inputs_and_sighashes_of_its_own_making_are_not_signed() {
     }
     type Trick = Box<dyn Fn(&mut bitcoin::Psbt)>;
     let tricks: Vec<(&str, Trick)> = vec![
-        ("TRANSACTION_MISMATCH", Box::new(|p| p.inputs[0].sighash_type = Some(bitcoin::EcdsaSighashType::None.into()))),
-        ("TRANSACTION_MISMATCH", Box::new(|p| {
-            p.inputs[0].sighash_type = Some(bitcoin::EcdsaSighashType::AllPlusAnyoneCanPay.into());
-        })),
+        (
+            "TRANSACTION_MISMATCH",
+            Box::new(|p| p.inputs[0].sighash_type = Some(bitcoin::EcdsaSighashType::None.into())),
+        ),
+        (
+            "TRANSACTION_MISMATCH",
+            Box::new(|p| {
+                p.inputs[0].sighash_type = Some(bitcoin::EcdsaSighashType::AllPlusAnyoneCanPay.into());
+            }),
+        ),
         // an amount that is a lie, both ways
-        ("TRANSACTION_MISMATCH", Box::new(|p| {
-            p.inputs[0].witness_utxo.as_mut().unwrap().value += bitcoin::Amount::from_sat(1_000);
-        })),
-        ("TRANSACTION_MISMATCH", Box::new(|p| {
-            p.inputs[0].witness_utxo.as_mut().unwrap().value -= bitcoin::Amount::from_sat(1_000);
-        })),
+        (
+            "TRANSACTION_MISMATCH",
+            Box::new(|p| {
+                p.inputs[0].witness_utxo.as_mut().unwrap().value += bitcoin::Amount::from_sat(1_000);
+            }),
+        ),
+        (
+            "TRANSACTION_MISMATCH",
+            Box::new(|p| {
+                p.inputs[0].witness_utxo.as_mut().unwrap().value -= bitcoin::Amount::from_sat(1_000);
+            }),
+        ),
         // another wallet's script
-        ("TRANSACTION_MISMATCH", Box::new(|p| {
-            let other = cold_wallet().script(Branch::Deposit, 0).unwrap();
-            p.inputs[0].witness_script = Some(other.witness_script().to_owned());
-            p.inputs[0].witness_utxo.as_mut().unwrap().script_pubkey = other.script_pubkey().to_owned();
-        })),
+        (
+            "TRANSACTION_MISMATCH",
+            Box::new(|p| {
+                let other = cold_wallet().script(Branch::Deposit, 0).unwrap();
+                p.inputs[0].witness_script = Some(other.witness_script().to_owned());
+                p.inputs[0].witness_utxo.as_mut().unwrap().script_pubkey = other.script_pubkey().to_owned();
+            }),
+        ),
         // change to a stranger, under a derivation of ours
-        ("CHANGE_NOT_OWN", Box::new(|p| {
-            let at = p.outputs.iter().position(|o| !o.bip32_derivation.is_empty()).unwrap();
-            let stranger = countersign::bitcoin::Destination::parse(ETHAN, NETWORK).unwrap();
-            p.unsigned_tx.output[at].script_pubkey = stranger.script_pubkey().to_owned();
-        })),
+        (
+            "CHANGE_NOT_OWN",
+            Box::new(|p| {
+                let at = p.outputs.iter().position(|o| !o.bip32_derivation.is_empty()).unwrap();
+                let stranger = countersign::bitcoin::Destination::parse(ETHAN, NETWORK).unwrap();
+                p.unsigned_tx.output[at].script_pubkey = stranger.script_pubkey().to_owned();
+            }),
+        ),
     ];
     for (at, (code, trick)) in tricks.into_iter().enumerate() {
         let before = robbery.books().await;
@@ -257,7 +275,8 @@ async fn facts_of_its_own_making_reach_nothing() {
     for body in bodies {
         // with a key of the signer's, under the observer's name and under another
         for (observer, seed) in [("watcher", OWN), ("signer", 0xa)] {
-            let said = Statement { observer: observer.into(), number: 9_000, after: 0, at: now, body: body.clone() };
+            let said =
+                Statement { observer: observer.into(), number: 9_000, after: 0, at: now, body: body.clone() };
             let said = signed(sign_statement(&said, ed25519(&key(seed))).unwrap(), observer);
             let answer = robbery.line().submit_statements(vec![said]).await.unwrap().remove(0);
             assert_eq!(answer.unwrap_err().code, Code::StatementSignatureInvalid);
