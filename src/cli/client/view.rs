@@ -101,7 +101,12 @@ pub fn text(view: &WithdrawalView) -> String {
         .maybe("txid", view.txid.as_ref())
         .maybe("fee", view.fee.map(coin))
         .maybe("transaction", raw)
-        .maybe("receipt", view.void_receipt.as_ref().map(|_| "the co-signer says it never signs it"))
+        .maybe(
+            "receipt",
+            view.void_receipt
+                .as_ref()
+                .map(|_| "of the co-signer, not checked here; `countersign cancel` checks it"),
+        )
         .line("log index", view.log_index)
         .line("updated", view.updated_at)
         .text()
