@@ -226,7 +226,10 @@ fn no_room_is_a_drawer() {
 fn the_page_of_refusals_is_the_table_of_codes() {
     use countersign::withdrawal::{Code, Kind};
     let mut page = String::from(
-        "# Refusals\n\nEvery code this service can answer with. Codes are stable: none is renamed or reused.\n",
+        "# Refusals\n\nEvery code this service can answer with. Codes are stable: none is renamed or reused.\n\n\
+         A no of the signer's is the signer's word alone. What is to be asked again under another request id is cancelled\n\
+         first, and the co-signer's receipt is checked: `countersign cancel`, or as [requests.md](requests.md#withdrawal-void)\n\
+         shows. Without a receipt that holds, a stolen signer could have both paid.\n",
     );
     let kinds = BTreeMap::from([
         (Kind::Invalid, "Invalid: it could not be read; nothing was written"),
@@ -316,4 +319,37 @@ fn is_allowed(licence: &str) -> bool {
             .split(" AND ")
             .all(|one| LICENCES.contains(&one.trim().trim_end_matches(" WITH LLVM-exception")))
     })
+}
+
+/// Every test that the page of attacks names is a test in that file, and every test among the attacks is named.
+#[test]
+fn the_page_of_attacks_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/attacks.md")).unwrap();
+    let named: BTreeSet<(&str, &str)> = page
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .filter(|(f, _)| f.ends_with(".rs"))
+        .collect();
+    assert!(named.len() > 50, "only {} tests are named", named.len());
+    for (file, test) in &named {
+        let source = fs::read_to_string(root().join("tests/laws").join(file)).unwrap_or_default();
+        let stands =
+            source.contains(&format!("]\nasync fn {test}()")) || source.contains(&format!("]\nfn {test}()"));
+        assert!(stands, "docs/attacks.md names {file}::{test}, which is no test");
+    }
+    for (path, text) in attack_files() {
+        for test in
+            text.split("]\nasync fn ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name)
+        {
+            let known = named.contains(&(path.as_str(), test));
+            assert!(known, "docs/attacks.md does not name {path}::{test}");
+        }
+    }
+}
+
+fn attack_files() -> Vec<(String, String)> {
+    let folder = fs::read_dir(root().join("tests/laws/attacks")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path());
+    let name = |path: &Path| format!("attacks/{}", path.file_name().unwrap().to_string_lossy());
+    files.map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
 }

@@ -96,8 +96,8 @@ kinds! {
     Refused "refused" "Something was refused for good; `subject` says what (a withdrawal, a statement, an approval, a coin)."
         ["subject" "code"]
         ["withdrawal" "organisation" "request_id" "request_digest" "asset" "amount" "destination" "codes" "policy" "detail"]
-    Cancelled "cancelled" "The exchange took a request back before anything was reserved."
-        ["withdrawal"] ["organisation" "request_id" "key" "detail"]
+    Cancelled "cancelled" "The exchange took a request back and the co-signer never signs it; in both logs."
+        ["withdrawal"] ["organisation" "request_id" "key" "receipt_digest" "detail"]
     Reserved "reserved" "A transaction was booked: inputs, outputs and fee are bound before a key is touched."
         ["reservation" "purpose" "asset" "amount" "fee" "txid"]
         ["withdrawal" "withdrawals" "destination" "inputs" "outputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]
@@ -109,8 +109,8 @@ kinds! {
         ["reservation" "txid"] ["withdrawal" "withdrawals" "wtxid" "transaction_digest" "fee" "detail"]
     Approved "approved" "An operator approved."
         ["withdrawal" "operator" "approval"] ["group" "groups" "key" "expires_at" "text_digest"]
-    Rejected "rejected" "An operator rejected."
-        ["withdrawal" "operator" "approval"] ["group" "groups" "key" "reason"]
+    Rejected "rejected" "An operator rejected and the co-signer never signs it; in both logs."
+        ["withdrawal" "operator" "approval"] ["group" "groups" "key" "reason" "receipt_digest"]
     Address "address" "A deposit address was handed out."
         ["address" "asset" "branch" "index"] ["wallet" "organisation" "customer" "reference" "attestation"]
     SweepReserved "sweep_reserved" "A surplus was booked to go to cold."

@@ -107,7 +107,7 @@ pub enum Command {
     /// Exchange: ask for a withdrawal, signed with the request key
     #[command(after_help = WITHDRAW_HELP)]
     Withdraw(withdraw::WithdrawArgs),
-    /// Exchange: take a request back, as long as nothing is reserved for it
+    /// Exchange: take a request back, as long as the co-signer has not signed it
     #[command(after_help = CANCEL_HELP)]
     Cancel(withdraw::CancelArgs),
     /// Exchange: customers' own self-hosted wallets, which are paid without a VASP's answer

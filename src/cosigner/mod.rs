@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
+    HeadAnswer, Recalled, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
 };
 use crate::wire::channel::{ChannelFault, ChannelOrder, channel};
 use crate::wire::field::{required, time};
@@ -148,6 +148,12 @@ impl CosignDesk for RemoteCosigner {
         let mut client = self.client.clone();
         let request = self.request(v1::RemoveWalletRequest { removal: Some(removal.into()) });
         self.answer(client.remove_wallet(request)).await.map(|_| ())
+    }
+
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError> {
+        let mut client = self.client.clone();
+        let request = self.request(v1::VoidWithdrawalRequest::from(order));
+        read(self.answer(client.void_withdrawal(request)).await?.try_into())
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

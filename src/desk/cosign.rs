@@ -136,6 +136,31 @@ pub enum Recalled {
     Dead,
 }
 
+/// The word that takes a withdrawal back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VoidOrder {
+    /// The exchange's signed `countersign withdrawal-cancel v1` text.
+    Cancellation(SignedText),
+    /// An operator's no.
+    Rejection {
+        /// The exchange's signed request that it is about.
+        request: SignedText,
+        /// The `countersign withdrawal-rejection v1` text.
+        text: String,
+        /// The armored SSHSIG over it.
+        signature: String,
+    },
+}
+
+/// What became of a withdrawal that was taken back: one of the two, for ever (law L2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voided {
+    /// The co-signer never signs it: its signed `countersign withdrawal-void v1` text.
+    Receipt(SignedText),
+    /// Too late: it has signed a transaction for it.
+    Signed,
+}
+
 /// The counter of the co-signer: the same whether it is embedded or on another machine.
 ///
 /// A fault of the remote one says whether the effect may have happened; after such a fault ask `recall`.
@@ -161,6 +186,9 @@ pub trait CosignDesk: Send + Sync + 'static {
 
     /// Hands over a removal.
     async fn remove(&self, removal: SignedText) -> Result<(), DeskError>;
+
+    /// Takes a withdrawal back for good, unless it is signed; asked again it answers the same.
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError>;
 
     /// Asks it to witness a head and to decide and sign what is recorded under it.
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError>;

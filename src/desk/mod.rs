@@ -23,14 +23,15 @@ pub use audit::{AuditDesk, AuditEntry, CheckpointView, ProofView};
 pub use caller::{Caller, Role};
 pub use cosign::{
     AttestationOrder, ClearanceEvidence, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
-    CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal,
+    CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal, VoidOrder, Voided,
 };
 pub use statements::{
     AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{
-    Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    Cancellation, Payload, Prevout, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 
 use crate::withdrawal::{Code, Finding, Invalid};

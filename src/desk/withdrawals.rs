@@ -111,6 +111,17 @@ pub struct WithdrawalView {
     pub created_at: Seconds,
     /// When it last changed.
     pub updated_at: Seconds,
+    /// The co-signer's word that it never signs it, where it was taken back.
+    pub void_receipt: Option<SignedText>,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// The withdrawal as it stands; none where it was never asked here.
+    pub withdrawal: Option<WithdrawalView>,
+    /// The co-signer's `countersign withdrawal-void v1` text; without it nothing is cancelled.
+    pub receipt: Option<SignedText>,
 }
 
 /// The counter for withdrawals.
@@ -146,6 +157,6 @@ pub trait WithdrawalDesk: Send + Sync + 'static {
         from: Option<u64>,
     ) -> Result<Answers<WithdrawalView>, DeskError>;
 
-    /// Cancels what has no reservation yet. `cancellation` is a signed `countersign withdrawal-cancellation v1` text.
-    async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<WithdrawalView, DeskError>;
+    /// Cancels what the co-signer has not signed. `cancellation` is a signed `countersign withdrawal-cancel v1` text.
+    async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<Cancellation, DeskError>;
 }

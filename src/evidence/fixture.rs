@@ -306,6 +306,18 @@ pub fn attestation() -> AddressAttestation {
     }
 }
 
+pub fn void() -> WithdrawalVoid {
+    let WithdrawalRequest { organisation, request_id, .. } = request();
+    let cancel = CancelRequest { organisation, request_id, asked_at: NOW };
+    WithdrawalVoid {
+        organisation: cancel.organisation.clone(),
+        request_id: cancel.request_id.clone(),
+        cause: VoidCause::Cancelled,
+        evidence: digest(&cancel::render_cancel(&cancel)),
+        voided_at: NOW,
+    }
+}
+
 pub fn approval() -> ApprovalText {
     let policies = PolicyHashes { signer: [0xaa; 32], cosigner: [0xbb; 32] };
     let expires_at = Seconds(request().asked_at.0 + 86_400);

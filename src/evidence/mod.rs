@@ -4,8 +4,9 @@
 //! storage, and private keys; clients sign through a closure they bring along.
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
-//! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
-//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`attestation`] · [`possession`].
+//! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
+//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`attestation`] ·
+//! [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -34,6 +35,7 @@ pub mod subject;
 mod tests;
 pub mod trust;
 pub mod trust_file;
+pub mod void;
 pub mod wallet_challenge;
 pub mod wallet_registration;
 
@@ -63,6 +65,7 @@ pub use statement::{
 pub use subject::Subject;
 pub use trust::Trust;
 pub use trust_file::TrustContent;
+pub use void::{VerifiedVoid, VoidCause, WithdrawalVoid, sign_void, verify_void};
 pub use wallet_challenge::{
     VerifiedChallenge, WalletChallenge, WalletClaim, challenge_name, ownership_message, sign_challenge,
     verify_challenge,

@@ -3,13 +3,11 @@
 use super::context::Context;
 use super::ledger::rows::{self, ApprovalRow};
 use super::ledger::{Ledger, Open};
-use super::withdraw::settle;
 use super::writer::Turn;
 use crate::audit::EntryKind;
 use crate::desk::{ApprovalGiven, DeskError, PendingApproval};
 use crate::evidence::Passage;
 use crate::evidence::Trust;
-use crate::evidence::rejection::Rejection;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::{Approval, ApprovalText, PolicyHashes, verify_approval};
 use crate::store::Table;
@@ -103,34 +101,6 @@ pub fn approve(
     turn.changed.insert(id);
     ledger.ripen(&id);
     Ok(())
-}
-
-/// Takes an operator's verified no: final, unless a transaction is already booked.
-pub fn reject(
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    rejection: &Rejection,
-) -> Result<WithdrawalId, DeskError> {
-    let id = rejection.text().withdrawal();
-    let Some(open) = ledger.open.get_mut(&id) else { return Err(DeskError::not_found(id.to_string())) };
-    if open.row.reservation.is_some() {
-        let finding =
-            Finding::new(Code::ApprovalInvalid, "a transaction is booked already; it is too late to reject");
-        return Err(DeskError::Refused(finding));
-    }
-    turn.draft.entry(
-        EntryKind::Rejected,
-        &[
-            ("withdrawal", &id),
-            ("operator", &rejection.person()),
-            ("approval", &data_encoding::HEXLOWER.encode(rejection.digest())),
-            ("reason", &rejection.text().reason),
-        ],
-    );
-    let detail = format!("{}: {}", rejection.person(), rejection.text().reason);
-    settle(open, turn, Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, detail)]));
-    ledger.ripen(&id);
-    Ok(id)
 }
 
 /// What waits for operators, oldest first.

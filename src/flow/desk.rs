@@ -20,16 +20,17 @@ use super::{Allocated, Command, Reply, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
-    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval,
-    PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
-    WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    AuditDesk, AuditEntry, Caller, Cancellation, CheckpointView, CosignDesk, DeskError, Page, PageOrder,
+    PendingApproval, PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk,
+    StatementReceipt, VoidOrder, Voided, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 use crate::enclave::{LookAsk, VerifyReply, Word};
 use crate::evidence::NotProven;
 use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
-use crate::evidence::{NameMatch, VerifiedRequest, verify_cancel, verify_request};
+use crate::evidence::{NameMatch, VerifiedRequest, verify_cancel, verify_request, verify_void};
 use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
 use crate::withdrawal::{Asset, Code, Finding, Outcome, Stage, WithdrawalId};
 
@@ -196,6 +197,21 @@ impl SignerDesk {
         })
     }
 
+    /// Takes a withdrawal back at the co-signer; its verified receipt, or none where it has signed.
+    async fn void(&self, order: VoidOrder, id: WithdrawalId) -> Result<Option<SignedText>, DeskError> {
+        let answer = self.cosigner.void(order).await.map_err(|error| match error {
+            DeskError::Fault { code, detail, may_have_happened } => {
+                let detail = format!("it is not taken back until the co-signer has it; ask again: {detail}");
+                DeskError::Fault { code, detail, may_have_happened }
+            }
+            no => no,
+        })?;
+        let Voided::Receipt(receipt) = answer else { return Ok(None) };
+        let key = self.context.trust.attestation_key();
+        verify_void(&receipt.text, &receipt.signature, key, id).map_err(refused)?;
+        Ok(Some(receipt))
+    }
+
     async fn stored(&self, id: WithdrawalId) -> Result<Option<WithdrawalView>, DeskError> {
         let row = self.store.row(Table::Withdrawal, &id.to_string()).await;
         let row = row.map_err(|fault| JournalFault::from(fault).desk_error())?;
@@ -271,6 +287,7 @@ impl WithdrawalDesk for SignerDesk {
             log_index: 0,
             created_at: now,
             updated_at: now,
+            void_receipt: None,
         })
     }
 
@@ -354,7 +371,7 @@ impl WithdrawalDesk for SignerDesk {
         Ok(past.chain(live).boxed())
     }
 
-    async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<WithdrawalView, DeskError> {
+    async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<Cancellation, DeskError> {
         let SignedText { text, key_id, signature } = &cancellation;
         let (now, age) = (self.context.now(), self.context.settings.request_age_s_max);
         let cancel =
@@ -363,8 +380,28 @@ impl WithdrawalDesk for SignerDesk {
             let detail = "the certificate is of another organisation";
             return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
         }
-        self.command(|reply| Command::Cancel { cancel, reply }).await
+        let id = cancel.withdrawal();
+        let Some(receipt) = self.void(VoidOrder::Cancellation(cancellation), id).await? else {
+            return Ok(Cancellation { withdrawal: Some(self.view(id).await?), receipt: None });
+        };
+        let told = receipt.clone();
+        let written = self.command(|reply| Command::Cancel { cancel, receipt: told, reply }).await;
+        match written {
+            Ok(view) => Ok(Cancellation { withdrawal: Some(view), receipt: Some(receipt) }),
+            // It was never asked here; asked later, the co-signer says no to it.
+            Err(error) if error.code() == Code::NotFound => {
+                Ok(Cancellation { withdrawal: None, receipt: Some(receipt) })
+            }
+            Err(error) => Err(half_way(&error)),
+        }
     }
+}
+
+/// The co-signer has it; the same again is answered with the same receipt.
+fn half_way(error: &DeskError) -> DeskError {
+    let detail =
+        format!("the co-signer never signs it, and it is not written down here yet; ask again: {error}");
+    DeskError::may_have_happened(error.code(), detail)
 }
 
 /// An exchange sees its own withdrawals and nobody else's.
@@ -481,7 +518,19 @@ impl ApprovalDesk for SignerDesk {
         let text = RejectionText::of(&request, &order.reason).render();
         let rejection =
             verify_rejection(&text, &order.signature, &self.context.trust, &request).map_err(refused)?;
-        self.command(|reply| Command::Reject { rejection, reply }).await
+        let request = SignedText {
+            text: request.text().to_owned(),
+            key_id: request.key_id().to_owned(),
+            signature: *request.signature(),
+        };
+        let word = VoidOrder::Rejection { request, text, signature: order.signature };
+        let receipt = self.void(word, order.withdrawal).await?;
+        let receipt = receipt.ok_or_else(|| {
+            let detail = "the co-signer has signed its transaction; it is too late to reject";
+            DeskError::Refused(Finding::new(Code::ApprovalInvalid, detail))
+        })?;
+        let written = self.command(|reply| Command::Reject { rejection, receipt, reply }).await;
+        written.map_err(|error| half_way(&error))
     }
 }
 

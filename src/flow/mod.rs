@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
 //! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
-//! [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), [`report`] (what the
+//! `void` (what is taken back), [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), [`report`] (what the
 //! counterparty is told afterwards), then [`cosign`] (the other party).
 
 pub mod address;
@@ -23,6 +23,7 @@ pub mod signer;
 pub mod statement;
 pub mod treasury;
 pub mod view;
+mod void;
 pub mod wallet;
 mod wallet_desk;
 pub mod withdraw;
@@ -96,6 +97,8 @@ pub enum Command {
     Reject {
         /// The evidence.
         rejection: Rejection,
+        /// The co-signer's word that it never signs it.
+        receipt: SignedText,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },
@@ -103,6 +106,8 @@ pub enum Command {
     Cancel {
         /// The verified text.
         cancel: VerifiedCancel,
+        /// The co-signer's word that it never signs it.
+        receipt: SignedText,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },

@@ -45,6 +45,7 @@ fn of_row(
         log_index,
         created_at: Seconds(row.asked_at),
         updated_at,
+        void_receipt: row.taken_back.as_ref().and_then(|taken| taken.receipt.signed_text()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::desk::{
     Caller, ChallengeOrder, ChallengeView, DeskError, Page, PageOrder, Role, SignedText, WalletDesk,
     WalletEvidence, WalletView,
 };
-use crate::evidence::{WalletClaim, verify_challenge, verify_removal};
+use crate::evidence::{NotProven, WalletClaim, verify_challenge, verify_removal};
 use crate::withdrawal::{Code, Finding, Invalid, Organisation};
 
 /// An exchange speaks of its own customers and of nobody else's.
@@ -96,7 +96,14 @@ impl WalletDesk for SignerDesk {
         // First here: a no counts at once. Then it must reach the co-signer, or the caller is told to ask again.
         let view = self.command(|reply| Command::Remove { removal: verified, reply }).await;
         let there = self.cosigner.remove(removal).await;
-        let view = view?;
+        let view = view.map_err(|no| match (&there, no) {
+            // The co-signer had it alone: a registration that broke off between the two.
+            (Ok(()), DeskError::Refused(no)) if no.code == Code::WalletNotRegistered => {
+                let detail = format!("{}; the co-signer had it and has removed it", no.detail);
+                DeskError::Refused(Finding::new(no.code, detail))
+            }
+            (_, no) => no,
+        })?;
         match there {
             Ok(()) => Ok(view),
             Err(fault) => Err(DeskError::may_have_happened(
@@ -108,7 +115,9 @@ impl WalletDesk for SignerDesk {
 }
 
 impl SignerDesk {
-    /// One that stands already is verified without its times: it was in time when it came.
+    /// One that stands already is verified without its times: it was in time when it came. Whether one that is late here was
+    /// in time there, the co-signer says next: it may have it since a call that broke off between the two, and takes no
+    /// late one itself. The delay here begins now.
     async fn verify_wallet(
         &self,
         evidence: &WalletEvidence,
@@ -119,6 +128,13 @@ impl SignerDesk {
         if known.is_some_and(|view| view.evidence.registration.text == evidence.registration.text) {
             return Ok(again);
         }
-        wallet::verify(&self.context, evidence, self.context.now()).map_err(refused)
+        match wallet::verify(&self.context, evidence, self.context.now()) {
+            Err(no) if is_late(&no) && again.registration().claim.asset == self.context.asset => Ok(again),
+            verified => verified.map_err(refused),
+        }
     }
+}
+
+fn is_late(no: &NotProven) -> bool {
+    matches!(no.code(), Code::RequestTimeOutOfRange | Code::ChallengeExpired)
 }

@@ -16,14 +16,13 @@ use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
 use super::reserve::{self, Picked};
 use super::writer::Turn;
-use super::{Command, Effect, approve, clear, wallet};
+use super::{Command, Effect, approve, clear, void, wallet};
 use crate::audit::EntryKind;
 use crate::bitcoin::Destination;
 use crate::desk::DeskError;
 use crate::enclave::Word;
 use crate::evidence::NotProven;
-use crate::evidence::Passage;
-use crate::evidence::{VerifiedCancel, VerifiedRequest};
+use crate::evidence::{Passage, VerifiedRequest};
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
@@ -53,6 +52,7 @@ pub async fn prefetch(
     let asked = batch.iter().filter_map(|command| match command {
         Command::Ask { request, .. } => Some(request.id()),
         Command::Cancel { cancel, .. } => Some(cancel.withdrawal()),
+        Command::Reject { rejection, .. } => Some(rejection.text().withdrawal()),
         Command::Answered { id, .. } => Some(*id),
         _ => None,
     });
@@ -263,32 +263,6 @@ pub fn unanswered(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
     settle(open, turn, Outcome::Refused(vec![finding]));
 }
 
-/// The exchange takes a request back: only while nothing is reserved (law L2).
-pub fn cancel(
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    cancel: &VerifiedCancel,
-) -> Result<WithdrawalId, DeskError> {
-    let id = cancel.withdrawal();
-    let Some(open) = ledger.open.get_mut(&id) else {
-        return if turn.found.contains_key(&id) { Ok(id) } else { Err(DeskError::not_found(id.to_string())) };
-    };
-    if open.row.reservation.is_none() && !open.row.is_final() {
-        turn.draft.entry(
-            EntryKind::Cancelled,
-            &[
-                ("withdrawal", &id),
-                ("organisation", &cancel.cancel().organisation),
-                ("request_id", &cancel.cancel().request_id),
-                ("key", &cancel.key_id()),
-            ],
-        );
-        let finding = Finding::new(Code::Cancelled, "taken back by the exchange");
-        settle(open, turn, Outcome::Refused(vec![finding]));
-    }
-    Ok(id)
-}
-
 /// Decides, in the order asked, the withdrawals for which something has changed.
 ///
 /// At most a few hundred in one turn: the rest is decided in the next, so that no caller waits for all of them.
@@ -482,6 +456,10 @@ pub fn released(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, released
 pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, finding: &Finding, is_hold: bool) {
     let Some(open) = ledger.open.get_mut(&id) else { return };
     open.row.reservation = None;
+    open.row.set_stage(Stage::Cleared);
+    if void::settle_taken_back(open, turn) {
+        return;
+    }
     // Each attempt is a reservation that both parties keep for ever as dead.
     open.retry_s = open.retry_s.saturating_mul(2).clamp(RETRY_S_MIN, RETRY_S_MAX);
     open.not_before = turn.draft.now().plus(open.retry_s);
@@ -489,9 +467,10 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
     if open.clearance.is_none() {
         turn.effects.push(Effect::Clear(id));
     }
-    open.row.set_stage(Stage::Cleared);
     let detail = format!("{}: {}", finding.code, finding.detail);
-    let outcome = if is_hold {
+    let outcome = if void::was_taken_back(finding) {
+        Outcome::Refused(vec![finding.clone()])
+    } else if is_hold {
         // Operators are shown what waits for them, whichever party misses their word.
         let missing = Some(finding).filter(|f| f.code == Code::ApprovalRequired).cloned();
         let held = std::iter::once(Finding::new(Code::CosignerHolds, detail)).chain(missing);

@@ -17,7 +17,9 @@ use super::ledger::journal::{Draft, Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
-use super::{Allocated, Command, Effect, Reply, address, approve, clear, report, treasury, view, wallet};
+use super::{
+    Allocated, Command, Effect, Reply, address, approve, clear, report, treasury, view, void, wallet,
+};
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
 use crate::evidence::VerifiedRequest;
@@ -261,14 +263,18 @@ impl Writer {
                 Ok(()) => turn.waiting.push((id, reply, false)),
                 Err(error) => turn.tell(reply, Err(error)),
             },
-            Command::Reject { rejection, reply } => match approve::reject(ledger, turn, &rejection) {
-                Ok(id) => turn.waiting.push((id, reply, false)),
-                Err(error) => turn.tell(reply, Err(error)),
-            },
-            Command::Cancel { cancel, reply } => match withdraw::cancel(ledger, turn, &cancel) {
-                Ok(id) => turn.waiting.push((id, reply, false)),
-                Err(error) => turn.tell(reply, Err(error)),
-            },
+            Command::Reject { rejection, receipt, reply } => {
+                match void::rejected(ledger, turn, &rejection, &receipt) {
+                    Ok(id) => turn.waiting.push((id, reply, false)),
+                    Err(error) => turn.tell(reply, Err(error)),
+                }
+            }
+            Command::Cancel { cancel, receipt, reply } => {
+                match void::cancelled(ledger, turn, &cancel, &receipt) {
+                    Ok(id) => turn.waiting.push((id, reply, false)),
+                    Err(error) => turn.tell(reply, Err(error)),
+                }
+            }
             Command::State { statement, reply } => {
                 let taken = self.take_statement(&statement, turn);
                 turn.tell(reply, taken);
@@ -294,7 +300,9 @@ impl Writer {
                 ledger.delivered.extend(keys);
             }
             Command::Finished { reservation, released } => {
-                treasury::finished(ledger, turn, reservation, released)
+                if void::may_be_released(ledger, turn, reservation) {
+                    treasury::finished(ledger, turn, reservation, released);
+                }
             }
             Command::CosignerRefused { reservation, finding, is_hold } => {
                 treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);

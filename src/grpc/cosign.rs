@@ -81,6 +81,15 @@ impl CosignerService for Cosign {
         Ok(Response::new(v1::RemoveWalletResponse {}))
     }
 
+    async fn void_withdrawal(
+        &self,
+        request: Request<v1::VoidWithdrawalRequest>,
+    ) -> Result<Response<v1::VoidWithdrawalResponse>, Status> {
+        caller(&request)?;
+        let order = request.into_inner().try_into()?;
+        Ok(Response::new(self.0.void(order).await?.into()))
+    }
+
     async fn countersign(
         &self,
         request: Request<v1::CountersignRequest>,

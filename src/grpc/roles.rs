@@ -64,6 +64,7 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.CosignerService/IssueWalletChallenge", &[Signer]),
     call("/countersign.v1.CosignerService/RegisterWallet", &[Signer]),
     call("/countersign.v1.CosignerService/RemoveWallet", &[Signer]),
+    call("/countersign.v1.CosignerService/VoidWithdrawal", &[Signer]),
     call("/countersign.v1.CosignerService/Countersign", &[Signer]),
     call("/countersign.v1.CosignerService/RecallReservations", &[Signer]),
     call(HEALTH_CHECK, EVERYONE),

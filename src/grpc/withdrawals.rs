@@ -82,9 +82,9 @@ impl WithdrawalService for Withdrawals {
     async fn cancel_withdrawal(
         &self,
         request: Request<v1::CancelWithdrawalRequest>,
-    ) -> Result<Response<v1::Withdrawal>, Status> {
+    ) -> Result<Response<v1::CancelWithdrawalResponse>, Status> {
         let caller = caller(&request)?;
         let signed: SignedText = required(request.into_inner().cancellation, "cancellation")?.try_into()?;
-        Ok(answer(self.0.cancel(&caller, signed).await?))
+        Ok(Response::new(self.0.cancel(&caller, signed).await?.into()))
     }
 }

@@ -6,9 +6,10 @@ use super::v1::{
     self, countersign_payment::Clearance, countersign_response::Head, countersign_result::Verdict,
 };
 use super::v1::{recalled_reservation::State, statement_answer::Answer};
+use super::v1::{void_withdrawal_request::Evidence, void_withdrawal_response::State as VoidState};
 use crate::desk::{
     AttestationOrder, ClearanceEvidence, CosignItem, CosignOrder, CosignOutcome, CosignPayment, CosignStatus,
-    HeadAnswer, ItemVerdict, Recalled, Refusal, StatementReceipt,
+    HeadAnswer, ItemVerdict, Recalled, Refusal, StatementReceipt, VoidOrder, Voided,
 };
 use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, ReservationId, WithdrawalId};
 
@@ -269,6 +270,52 @@ impl TryFrom<v1::CosignerRefusal> for Refusal {
     }
 }
 
+impl From<VoidOrder> for v1::VoidWithdrawalRequest {
+    fn from(order: VoidOrder) -> Self {
+        let evidence = match order {
+            VoidOrder::Cancellation(cancellation) => Evidence::Cancellation(cancellation.into()),
+            VoidOrder::Rejection { request, text, signature } => {
+                Evidence::Rejection(v1::SignedRejection { request: Some(request.into()), text, signature })
+            }
+        };
+        Self { evidence: Some(evidence) }
+    }
+}
+
+impl TryFrom<v1::VoidWithdrawalRequest> for VoidOrder {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::VoidWithdrawalRequest) -> Result<Self, Invalid> {
+        Ok(match required(wire.evidence, "evidence")? {
+            Evidence::Cancellation(cancellation) => Self::Cancellation(cancellation.try_into()?),
+            Evidence::Rejection(v1::SignedRejection { request, text, signature }) => {
+                Self::Rejection { request: required(request, "request")?.try_into()?, text, signature }
+            }
+        })
+    }
+}
+
+impl From<Voided> for v1::VoidWithdrawalResponse {
+    fn from(voided: Voided) -> Self {
+        let state = match voided {
+            Voided::Receipt(receipt) => VoidState::Receipt(receipt.into()),
+            Voided::Signed => VoidState::Signed(v1::WithdrawalSigned {}),
+        };
+        Self { state: Some(state) }
+    }
+}
+
+impl TryFrom<v1::VoidWithdrawalResponse> for Voided {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::VoidWithdrawalResponse) -> Result<Self, Invalid> {
+        Ok(match required(wire.state, "state")? {
+            VoidState::Receipt(receipt) => Self::Receipt(receipt.try_into()?),
+            VoidState::Signed(v1::WithdrawalSigned {}) => Self::Signed,
+        })
+    }
+}
+
 /// What the co-signer has of a reservation, for the wire.
 pub fn recalled_to_wire(reservation: ReservationId, recalled: Recalled) -> v1::RecalledReservation {
     let state = match recalled {
@@ -335,6 +382,25 @@ mod tests {
             items: vec![item(1, vec![payment, exempt, reported, bare]), item(2, Vec::new())],
         };
         assert_eq!(CosignOrder::try_from(v1::CountersignRequest::from(order.clone())), Ok(order));
+    }
+
+    #[test]
+    fn what_is_taken_back_and_what_became_of_it_come_back_from_the_wire_as_they_were() {
+        let signed = |text: &str| crate::desk::SignedText {
+            text: text.into(),
+            key_id: "k".into(),
+            signature: [7; 64],
+        };
+        let rejection =
+            VoidOrder::Rejection { request: signed("r\n"), text: "t\n".into(), signature: "ssh".into() };
+        for order in [VoidOrder::Cancellation(signed("c\n")), rejection] {
+            assert_eq!(VoidOrder::try_from(v1::VoidWithdrawalRequest::from(order.clone())), Ok(order));
+        }
+        for voided in [Voided::Receipt(signed("v\n")), Voided::Signed] {
+            assert_eq!(Voided::try_from(v1::VoidWithdrawalResponse::from(voided.clone())), Ok(voided));
+        }
+        let none = VoidOrder::try_from(v1::VoidWithdrawalRequest { evidence: None }).unwrap_err();
+        assert_eq!((none.code, none.field), (Code::FieldMissing, "evidence"));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::field::{self, required, time, time_to_wire};
 use super::v1::{self, get_withdrawal_request::Pick};
-use crate::desk::{Payload, Prevout, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView};
+use crate::desk::{
+    Cancellation, Payload, Prevout, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+};
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, Outcome, RequestId, Stage, VaspId,
     WithdrawalId, WithdrawalRequest,
@@ -205,6 +207,7 @@ impl From<WithdrawalView> for v1::Withdrawal {
             log_index: view.log_index,
             create_time: Some(time_to_wire(view.created_at)),
             update_time: Some(time_to_wire(view.updated_at)),
+            void_receipt: view.void_receipt.map(Into::into),
         }
     }
 }
@@ -238,6 +241,27 @@ impl TryFrom<v1::Withdrawal> for WithdrawalView {
             log_index: wire.log_index,
             created_at: time(wire.create_time, "create_time")?,
             updated_at: time(wire.update_time, "update_time")?,
+            void_receipt: wire.void_receipt.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<Cancellation> for v1::CancelWithdrawalResponse {
+    fn from(cancellation: Cancellation) -> Self {
+        Self {
+            withdrawal: cancellation.withdrawal.map(Into::into),
+            void_receipt: cancellation.receipt.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::CancelWithdrawalResponse> for Cancellation {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::CancelWithdrawalResponse) -> Result<Self, Invalid> {
+        Ok(Self {
+            withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
+            receipt: wire.void_receipt.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -281,6 +305,11 @@ mod tests {
             log_index: 12,
             created_at: Seconds(1_700_000_001),
             updated_at: Seconds(1_700_000_002),
+            void_receipt: (!finished).then(|| crate::desk::SignedText {
+                text: "void\n".into(),
+                key_id: "attestation".into(),
+                signature: [3; 64],
+            }),
         }
     }
 

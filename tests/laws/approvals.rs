@@ -13,7 +13,7 @@ use super::world::*;
 const LARGE: u64 = 20_000_000;
 
 /// The text that the co-signer will rebuild for a request.
-fn text(world: &World, request: &WithdrawalRequest) -> ApprovalText {
+pub fn text(world: &World, request: &WithdrawalRequest) -> ApprovalText {
     let hash = |hex: &str| data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap();
     let trust = trust(&world.plan.trust);
     let given = sign(request);
@@ -26,7 +26,7 @@ fn text(world: &World, request: &WithdrawalRequest) -> ApprovalText {
     ApprovalText::of(&verified, &trust, TravelRule::Cleared, policies, &wallet, expires).unwrap()
 }
 
-fn approval(text: &str, seed: u8) -> String {
+pub fn approval(text: &str, seed: u8) -> String {
     sign_ssh(&ssh_private(seed), NAMESPACE_APPROVAL, text).unwrap()
 }
 
@@ -205,7 +205,7 @@ pub async fn rejected(world: &World, id: WithdrawalId, request: &WithdrawalReque
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_booked() {
+async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_signed() {
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;
     let reject = |id: WithdrawalId, request: WithdrawalRequest, seed: u8| {
         let given = sign(&request);
@@ -225,15 +225,24 @@ async fn l14_an_operators_no_ends_what_waits_and_nothing_that_is_booked() {
     let no = reject(view.id, request.clone(), STRANGER).await.unwrap_err();
     assert_eq!(no.code(), Code::OperatorUnknown);
     assert_eq!(codes(&reject(view.id, request, LEE).await.unwrap()), ["REJECTED_BY_OPERATOR"]);
-    assert_eq!(codes(&world.find(view.id).await), ["REJECTED_BY_OPERATOR"]);
+    let rejected = world.find(view.id).await;
+    assert_eq!(codes(&rejected), ["REJECTED_BY_OPERATOR"]);
+    // with the co-signer's word, by which the exchange knows that it is never paid
+    let receipt = rejected.void_receipt.unwrap();
+    let trust = trust(&world.plan.trust);
+    let said = verify_void(&receipt.text, &receipt.signature, trust.attestation_key(), view.id).unwrap();
+    assert_eq!(said.void().cause, VoidCause::Rejected);
 
     world.cut();
     let request = world.request("r2", TAYLOR, 2_000_000);
     let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
     world.until(view.id, |v| codes(v) == ["COSIGNER_UNREACHABLE"]).await;
-    assert_eq!(reject(view.id, request, LEE).await.unwrap_err().code(), Code::ApprovalInvalid);
+    // it is no no before the co-signer has it
+    assert_eq!(reject(view.id, request.clone(), LEE).await.unwrap_err().code(), Code::CosignerUnreachable);
     world.mend();
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    assert_eq!(reject(view.id, request, LEE).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(codes(&world.find(view.id).await), ["RELEASED"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,9 +4,11 @@
 
 mod adapter_process;
 mod approvals;
+mod attacks;
 mod doors;
 mod facts;
 mod foreign;
+mod half_registered;
 mod log;
 mod node;
 #[path = "../parties/mod.rs"]

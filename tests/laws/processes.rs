@@ -360,6 +360,10 @@ impl CosignDesk for Line {
         self.there()?.remove(removal).await
     }
 
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError> {
+        self.there()?.void(order).await
+    }
+
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         // a head without transactions is not what the blow waits for
         if !order.items.is_empty() {

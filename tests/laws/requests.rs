@@ -1,5 +1,7 @@
 //! L1 and L2: only what the exchange signed, and each request once.
 
+use std::sync::atomic::Ordering;
+
 use countersign::desk::*;
 use countersign::evidence::*;
 use countersign::withdrawal::*;
@@ -190,32 +192,59 @@ async fn l02_the_same_request_from_many_sides_at_once_is_one_payment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn l02_cancel_succeeds_only_while_there_is_no_reservation() {
+async fn l02_cancel_succeeds_only_with_the_cosigners_receipt_and_not_once_it_has_signed() {
     let mut world = World::funded(Plan::default(), 3, 70 * COIN).await;
     let exchange = caller(Role::Exchange, "acme");
+    let attestation_key = trust(&world.plan.trust).attestation_key().to_owned();
+    let holds = |cancelled: &Cancellation, id| {
+        let receipt = cancelled.receipt.as_ref().unwrap();
+        let said = verify_void(&receipt.text, &receipt.signature, &attestation_key, id).unwrap();
+        assert_eq!(said.void().cause, VoidCause::Cancelled);
+    };
     // it waits for an approval: it can be taken back, by who asked and by nobody else
     let request = world.request("r1", TAYLOR, 20_000_000);
     let held = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
     world.until(held.id, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
     let no = world.desk().cancel(&exchange, cancel_of(&request, STRANGER)).await.unwrap_err();
     assert_eq!(no.code(), Code::RequestSignatureInvalid);
-    let gone = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
-    assert_eq!(codes(&gone), ["CANCELLED"]);
-
-    // it is booked: too late
+    // the co-signer has not heard of it: nothing is claimed, and nothing has changed
     world.cut();
-    let request = world.request("r2", TAYLOR, 2_000_000);
-    let id = world.ask(&request, ("Robbins", "Taylor")).await.unwrap().id;
-    world.until(id, |v| codes(v) == ["COSIGNER_UNREACHABLE"]).await;
-    let late = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
-    assert_eq!(codes(&late), ["COSIGNER_UNREACHABLE"]);
+    let waits = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap_err();
+    assert_eq!(waits.code(), Code::CosignerUnreachable);
+    assert_eq!(codes(&world.find(held.id).await), ["APPROVAL_REQUIRED"]);
     world.mend();
-    world.until(id, |v| codes(v) == ["RELEASED"]).await;
-    let released = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
-    assert_eq!(codes(&released), ["RELEASED"]);
+    let gone = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
+    holds(&gone, held.id);
+    let view = gone.withdrawal.clone().unwrap();
+    assert_eq!(codes(&view), ["CANCELLED"]);
+    assert_eq!(view.void_receipt, gone.receipt);
+    // asked again, it is the same receipt
+    let again = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
+    assert_eq!(again.receipt, gone.receipt);
 
-    // what was taken back stays so after a restart, and is never paid
+    // it is booked and not signed: the co-signer decides, and then says no to the booking
+    world.tap.hold_orders.store(true, Ordering::Relaxed);
+    let request = world.request("r2", TAYLOR, 2_000_000);
+    let booked = world.ask(&request, ("Robbins", "Taylor")).await.unwrap().id;
+    world.until(booked, |v| codes(v) == ["COSIGNER_UNREACHABLE"]).await;
+    let taken = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
+    holds(&taken, booked);
+    world.tap.hold_orders.store(false, Ordering::Relaxed);
+    world.until(booked, |v| codes(v) == ["CANCELLED"]).await;
+
+    // it is signed: too late, and it says so
+    let request = world.request("r3", TAYLOR, 2_000_000);
+    let id = world.ask(&request, ("Robbins", "Taylor")).await.unwrap().id;
+    world.until(id, |v| codes(v) == ["RELEASED"]).await;
+    let late = world.desk().cancel(&exchange, cancel_of(&request, EXCHANGE)).await.unwrap();
+    assert_eq!(late.receipt, None);
+    assert_eq!(codes(&late.withdrawal.unwrap()), ["RELEASED"]);
+
+    // what was taken back stays so after a restart of both, and is never paid
     world.restart_signer().await;
-    assert_eq!(codes(&world.find(gone.id).await), ["CANCELLED"]);
+    world.restart_cosigner().await;
+    let kept = world.find(held.id).await;
+    assert_eq!((codes(&kept), kept.void_receipt), (vec!["CANCELLED"], gone.receipt));
+    assert_eq!(codes(&world.find(booked).await), ["CANCELLED"]);
     assert_eq!(codes(&world.find(id).await), ["RELEASED"]);
 }

@@ -21,10 +21,10 @@ const DAY: u64 = 86_400;
 const HOUR: u64 = 3_600;
 
 /// A wallet of somebody's, from a seed byte.
-struct Wallet(SecretKey);
+pub struct Wallet(SecretKey);
 
 impl Wallet {
-    fn new(seed: u8) -> Self {
+    pub fn new(seed: u8) -> Self {
         Self(SecretKey::from_slice(&[seed; 32]).unwrap())
     }
 
@@ -79,12 +79,12 @@ fn evidence(registration: &WalletRegistration, challenge: &SignedText, seed: u8)
 }
 
 /// A registration with all that is needed, by the co-signer's own challenge.
-async fn prepared(world: &World, wallet: &Wallet) -> WalletEvidence {
+pub async fn prepared(world: &World, wallet: &Wallet) -> WalletEvidence {
     let challenge = world.cosigner().challenge(order_for(&wallet.address())).await.unwrap();
     evidence(&registration(world, wallet, &challenge), &challenge, EXCHANGE)
 }
 
-fn removal(world: &World, evidence: &WalletEvidence, seed: u8) -> SignedText {
+pub fn removal(world: &World, evidence: &WalletEvidence, seed: u8) -> SignedText {
     let removal = WalletRemoval {
         organisation: Organisation::parse("acme").unwrap(),
         challenge: digest(&evidence.challenge.text),
@@ -113,7 +113,7 @@ async fn refresh(world: &World) {
         .unwrap();
 }
 
-async fn restate(world: &World) {
+pub async fn restate(world: &World) {
     world.state_chain().await;
     world.state_price(PRICE).await;
     world.state_cold(70 * COIN, &[]).await;

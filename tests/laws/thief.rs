@@ -48,8 +48,8 @@ pub struct Thief {
     pub origin: (&'static str, u8),
     /// The hash of the policy it says it has.
     pub policy: String,
-    uuids: u128,
-    fees: AtomicU64,
+    pub uuids: u128,
+    pub fees: AtomicU64,
 }
 
 impl Thief {

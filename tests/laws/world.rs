@@ -108,6 +108,10 @@ pub struct Tap {
     /// Whether heads pass under which nothing is to be signed. A test that plays the signer's thief continues the log by
     /// itself; the real signer must not bring the co-signer another continuation meanwhile.
     pub idle_heads: AtomicBool,
+    /// Whether orders are kept back: everything else passes.
+    pub hold_orders: AtomicBool,
+    /// A stolen co-signer's answer to what is taken back; the true one is not asked.
+    pub forge_receipt: Mutex<Option<SignedText>>,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
     /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
@@ -161,10 +165,19 @@ impl CosignDesk for Tap {
     async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
         self.there()?.remove(removal).await
     }
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError> {
+        if let Some(forged) = self.forge_receipt.lock().unwrap().clone() {
+            return Ok(Voided::Receipt(forged));
+        }
+        self.there()?.void(order).await
+    }
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
         let there = self.there()?;
         if order.items.is_empty() && !self.idle_heads.load(Ordering::Relaxed) {
             return Err(DeskError::nothing_happened(Code::CosignerUnreachable, "idle heads do not pass"));
+        }
+        if self.hold_orders.load(Ordering::Relaxed) {
+            return Err(DeskError::nothing_happened(Code::CosignerUnreachable, "orders are kept back"));
         }
         self.orders.lock().unwrap().push(order.clone());
         let mut outcome = there.countersign(order).await?;

@@ -12,8 +12,9 @@ use super::view;
 use crate::cli::answer::Answer;
 use crate::cli::keyfile;
 use crate::cli::problem::{Exit, Problem};
-use crate::desk::PendingApproval;
-use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, sign_ssh};
+use crate::desk::{PendingApproval, WithdrawalView};
+use crate::evidence::signature::read_public_key;
+use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, sign_ssh, verify_void};
 use crate::wire::v1::{self, get_withdrawal_request::Pick};
 use crate::wire::withdrawals as wire;
 use crate::withdrawal::{Code, WithdrawalId};
@@ -162,7 +163,27 @@ pub async fn reject(args: &RejectArgs) -> Result<Answer, Problem> {
     };
     let message =
         v1::RejectWithdrawalRequest { name: wire::name(id), reason: args.reason.clone(), signature };
-    view::done(session.client.approvals().reject_withdrawal(session.request(message)).await?.into_inner())
+    let answer = session.client.approvals().reject_withdrawal(session.request(message)).await?;
+    rejected(view::read(answer.into_inner())?, id, session.profile.attestation_key.as_deref())
+}
+
+/// What a rejection came to. With the co-signer's attestation key in the profile, a yes only with its receipt: the service
+/// alone could say so and pay all the same.
+fn rejected(
+    view: WithdrawalView,
+    id: WithdrawalId,
+    attestation_key: Option<&str>,
+) -> Result<Answer, Problem> {
+    if let Some(key) = attestation_key {
+        let key = read_public_key("attestation_key", key)?;
+        let none = || {
+            Problem::of(Code::EvidenceInvalid, "the service shows no receipt of the co-signer for it")
+                .cure("it may still be paid; find out who altered the answer, and have the co-signer stopped")
+        };
+        let receipt = view.void_receipt.as_ref().ok_or_else(none)?;
+        verify_void(&receipt.text, &receipt.signature, &key, id)?;
+    }
+    Ok(Answer { exit: Exit::Ok, json: view::document(&view), text: view::text(&view) })
 }
 
 enum Signing {
@@ -220,4 +241,66 @@ fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer,
     // Without a key and without --text-out somebody may believe that this was their word.
     let exit = if text_out.is_some() { Exit::Ok } else { Exit::No };
     Ok(Answer { exit, json, text: shown })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::desk::SignedText;
+    use crate::evidence::{VoidCause, WithdrawalVoid, ed25519, sign_void};
+    use crate::withdrawal::*;
+
+    fn view(receipt: Option<SignedText>) -> WithdrawalView {
+        let request = WithdrawalRequest {
+            organisation: Organisation::parse("hanbit").unwrap(),
+            request_id: RequestId::parse("w-1").unwrap(),
+            customer_ref: CustomerRef::parse("c").unwrap(),
+            asset: Asset::Bitcoin(Network::Regtest),
+            destination: "bcrt1q".into(),
+            amount: Amount::from_sat(5),
+            fee_max: Amount::from_sat(5),
+            beneficiary_vasp: VaspId(1),
+            asked_at: Seconds(1),
+        };
+        WithdrawalView {
+            id: request.id(),
+            request,
+            stage: Stage::Cleared,
+            outcome: Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, "kim: no")]),
+            txid: None,
+            raw_transaction: Vec::new(),
+            prevouts: Vec::new(),
+            fee: None,
+            log_index: 1,
+            created_at: Seconds(1),
+            updated_at: Seconds(1),
+            void_receipt: receipt,
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_believed_with_the_cosigners_receipt_where_its_key_is_known() {
+        let signing = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+        let key = data_encoding::HEXLOWER.encode(signing(5).verifying_key().as_bytes());
+        let request = view(None).request;
+        let void = WithdrawalVoid {
+            organisation: request.organisation,
+            request_id: request.request_id,
+            cause: VoidCause::Rejected,
+            evidence: [1; 32],
+            voided_at: Seconds(1),
+        };
+        let by = |seed: u8| {
+            let signed = sign_void(&void, ed25519(&signing(seed))).unwrap();
+            view(Some(SignedText { text: signed.text, key_id: "b".into(), signature: signed.signature }))
+        };
+        let id = void.withdrawal();
+        assert_eq!(rejected(by(5), id, Some(&key)).unwrap().exit, Exit::Ok);
+        for claimed in [by(6), view(None)] {
+            let no = rejected(claimed, id, Some(&key)).err().unwrap();
+            assert_eq!(no.code, Some(Code::EvidenceInvalid));
+        }
+        rejected(view(None), id, None).unwrap();
+    }
 }

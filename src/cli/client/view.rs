@@ -71,6 +71,8 @@ pub fn document(view: &WithdrawalView) -> Value {
         "log_index": view.log_index,
         "created_at": view.created_at.0,
         "updated_at": view.updated_at.0,
+        "void_receipt": view.void_receipt.as_ref().map(|receipt| json!({ "text": receipt.text,
+            "key_id": receipt.key_id, "signature": HEXLOWER.encode(&receipt.signature) })),
     })
 }
 
@@ -99,6 +101,12 @@ pub fn text(view: &WithdrawalView) -> String {
         .maybe("txid", view.txid.as_ref())
         .maybe("fee", view.fee.map(coin))
         .maybe("transaction", raw)
+        .maybe(
+            "receipt",
+            view.void_receipt
+                .as_ref()
+                .map(|_| "of the co-signer, not checked here; `countersign cancel` checks it"),
+        )
         .line("log index", view.log_index)
         .line("updated", view.updated_at)
         .text()

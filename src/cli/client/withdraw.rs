@@ -11,11 +11,13 @@ use super::view;
 use crate::cli::answer::Answer;
 use crate::cli::keyfile;
 use crate::cli::now;
-use crate::cli::problem::Problem;
-use crate::evidence::{CancelRequest, Signed, ed25519, sign_cancel, sign_request};
+use crate::cli::problem::{Exit, Problem};
+use crate::desk::Cancellation;
+use crate::evidence::signature::read_public_key;
+use crate::evidence::{CancelRequest, Signed, ed25519, sign_cancel, sign_request, verify_void};
 use crate::wire::v1;
 use crate::withdrawal::{
-    Amount, Asset, Code, CustomerRef, Organisation, RequestId, Seconds, VaspId, WithdrawalRequest,
+    Amount, Asset, CustomerRef, Organisation, RequestId, Seconds, VaspId, WithdrawalId, WithdrawalRequest,
 };
 
 /// Who signs.
@@ -207,24 +209,108 @@ pub struct CancelArgs {
     /// The request that is to be undone
     #[arg(value_name = "REQUEST_ID")]
     pub request_id: String,
+    /// The co-signer's attestation key in hex: checks its receipt, without which nothing is cancelled
+    #[arg(long, value_name = "HEX")]
+    pub attestation_key: Option<String>,
 }
 
-/// Takes a request back.
+/// Takes a request back. What counts is the co-signer's receipt, checked here: a signer that is not honest can say that
+/// it cancelled, and pay all the same.
 pub async fn cancel(args: &CancelArgs) -> Result<Answer, Problem> {
     let session = args.connect.open()?;
+    let profile = &session.profile;
     let organisation =
-        given("--organisation", args.signer.organisation.as_ref(), session.profile.organisation.as_ref())?;
+        given("--organisation", args.signer.organisation.as_ref(), profile.organisation.as_ref())?;
+    let key = given("--attestation-key", args.attestation_key.as_ref(), profile.attestation_key.as_ref())?;
+    let attestation_key = read_public_key("attestation_key", &key)?;
     let cancel = CancelRequest {
         organisation: Organisation::parse(&organisation)?,
         request_id: RequestId::parse(&args.request_id)?,
         asked_at: args.signer.asked_at.map_or_else(now, Seconds),
     };
-    let (key, key_id) = request_key(&args.signer, &session.profile)?;
+    let id = WithdrawalId::of(&cancel.organisation, &cancel.request_id);
+    let (key, key_id) = request_key(&args.signer, profile)?;
     let signed = wire(sign_cancel(&cancel, ed25519(&key))?, key_id);
     let message = v1::CancelWithdrawalRequest { cancellation: Some(signed) };
     let answer = session.client.withdrawals().cancel_withdrawal(session.request(message)).await?;
-    let view = view::read(answer.into_inner())?;
-    let cancelled = view::findings(&view.outcome).iter().any(|finding| finding.code == Code::Cancelled);
-    let exit = if cancelled { crate::cli::problem::Exit::Ok } else { crate::cli::problem::Exit::No };
-    Ok(Answer { exit, json: view::document(&view), text: view::text(&view) })
+    taken_back(&Cancellation::try_from(answer.into_inner())?, id, &attestation_key)
+}
+
+/// What a cancellation came to: a yes only with a receipt that holds.
+fn taken_back(
+    answer: &Cancellation,
+    id: WithdrawalId,
+    attestation_key: &ed25519_dalek::VerifyingKey,
+) -> Result<Answer, Problem> {
+    if let Some(receipt) = &answer.receipt {
+        verify_void(&receipt.text, &receipt.signature, attestation_key, id).map_err(|no| {
+            Problem::from(no)
+                .cure("believe nothing of it and ask for nothing in its place; find out who altered it")
+        })?;
+    }
+    let said = match &answer.receipt {
+        Some(_) => "cancelled: the co-signer's receipt holds; it is never paid",
+        None => "not cancelled: the co-signer gave no receipt; ask for nothing in its place",
+    };
+    let receipt = answer.receipt.as_ref().map(|receipt| {
+        json!({ "text": receipt.text, "key_id": receipt.key_id,
+            "signature": data_encoding::HEXLOWER.encode(&receipt.signature) })
+    });
+    let mut document =
+        answer.withdrawal.as_ref().map_or_else(|| json!({ "withdrawal": id.to_string() }), view::document);
+    if let Value::Object(fields) = &mut document {
+        fields.insert("cancelled".to_owned(), json!(receipt.is_some()));
+        fields.insert("void_receipt".to_owned(), json!(receipt));
+    }
+    let exit = if receipt.is_some() { Exit::Ok } else { Exit::No };
+    let shown = answer.receipt.as_ref().map(|receipt| format!("\n{}", receipt.text)).unwrap_or_default();
+    let view = answer
+        .withdrawal
+        .as_ref()
+        .map_or_else(|| format!("{id} was never asked of this signer\n"), view::text);
+    Ok(Answer { exit, json: document, text: format!("{said}\n\n{view}{shown}") })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::desk::SignedText;
+    use crate::evidence::{VoidCause, WithdrawalVoid, sign_void};
+    use crate::withdrawal::Code;
+
+    fn void(request_id: &str) -> WithdrawalVoid {
+        WithdrawalVoid {
+            organisation: Organisation::parse("hanbit").unwrap(),
+            request_id: RequestId::parse(request_id).unwrap(),
+            cause: VoidCause::Cancelled,
+            evidence: [1; 32],
+            voided_at: Seconds(1_800_000_000),
+        }
+    }
+
+    fn answer(void: &WithdrawalVoid, seed: u8) -> Cancellation {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+        let signed = sign_void(void, ed25519(&key)).unwrap();
+        let receipt =
+            SignedText { text: signed.text, key_id: "attestation".into(), signature: signed.signature };
+        Cancellation { withdrawal: None, receipt: Some(receipt) }
+    }
+
+    #[test]
+    fn a_cancel_is_believed_with_the_cosigners_receipt_for_it_and_by_nothing_else() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[5; 32]).verifying_key();
+        let (own, other) = (void("w-1"), void("w-2"));
+        let id = own.withdrawal();
+        let yes = taken_back(&answer(&own, 5), id, &key).unwrap();
+        assert_eq!((yes.exit, &yes.json["cancelled"]), (Exit::Ok, &json!(true)));
+        assert!(yes.text.contains("countersign withdrawal-void v1\n"), "{}", yes.text);
+        // the signer's claim alone; a receipt of its own making; one of another withdrawal
+        let none = Cancellation { withdrawal: None, receipt: None };
+        let no = taken_back(&none, id, &key).unwrap();
+        assert_eq!((no.exit, &no.json["cancelled"]), (Exit::No, &json!(false)));
+        for forged in [answer(&own, 6), answer(&other, 5)] {
+            assert_eq!(taken_back(&forged, id, &key).err().unwrap().code, Some(Code::EvidenceInvalid));
+        }
+    }
 }

@@ -30,6 +30,7 @@ fn texts() -> Vec<(String, &'static Form, Check)> {
         (attestation::render_attestation(&attestation()), &attestation::ATTESTATION, |t| {
             attestation::parse_attestation(t).map(|_| ())
         }),
+        (void::render_void(&void()), &void::VOID, |t| void::parse_void(t).map(|_| ())),
         (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
         (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),
@@ -150,6 +151,33 @@ fn an_approval_whose_lines_contradict_each_other_cannot_be_read() {
         assert_ne!(bad, text);
         assert_eq!(ApprovalText::parse(&bad).unwrap_err().field, field, "{to}");
     }
+}
+
+#[test]
+fn a_receipt_holds_only_under_the_attestation_key_and_for_its_withdrawal() {
+    let signed = sign_void(&void(), ed25519(&key(ATTESTATION))).unwrap();
+    let id = request().id();
+    let check = |text: &str, signature: &[u8], seed, id| {
+        verify_void(text, signature, &key(seed).verifying_key(), id).map_err(|no| no.code())
+    };
+    let good = check(&signed.text, &signed.signature, ATTESTATION, id).unwrap();
+    assert_eq!((good.void(), good.digest()), (&void(), &digest(&signed.text)));
+    let no = |r: Result<VerifiedVoid, Code>| r.unwrap_err();
+    assert_eq!(no(check(&signed.text, &signed.signature, STRANGER, id)), Code::EvidenceInvalid);
+    let other = WithdrawalId::of(&request().organisation, &RequestId::parse("w-000002").unwrap());
+    assert_eq!(no(check(&signed.text, &signed.signature, ATTESTATION, other)), Code::EvidenceInvalid);
+    let rejected = WithdrawalVoid { cause: VoidCause::Rejected, ..void() };
+    let text = void::render_void(&rejected);
+    assert_eq!(no(check(&text, &signed.signature, ATTESTATION, id)), Code::EvidenceInvalid);
+    assert_eq!(void::parse_void(&text).unwrap(), rejected);
+    // the id is that of the organisation and request id, and a cause is one of two
+    let moved = signed.text.replace("w-000001", "w-000002");
+    assert_eq!(void::parse_void(&moved).unwrap_err().field, "withdrawal");
+    let lost = signed.text.replace("cancelled", "lost");
+    assert_eq!(void::parse_void(&lost).unwrap_err().field, "cause");
+    // an attestation is no receipt, though the same key signs it
+    let attested = sign_attestation(&attestation(), ed25519(&key(ATTESTATION))).unwrap();
+    assert_eq!(no(check(&attested.text, &attested.signature, ATTESTATION, id)), Code::FieldMalformed);
 }
 
 #[test]

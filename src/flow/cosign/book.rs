@@ -78,6 +78,7 @@ impl Party {
                 anchor: known.or_else(|| anchor.clone()),
                 reservation: Some(proven.reservation.to_string()),
                 uuid: uuid.clone(),
+                void: None,
             };
             draft.row(Table::SeenRequest, id.to_string(), "seen", now, rows::write(&seen));
             past.requests.insert(id, seen);

@@ -11,7 +11,7 @@ use super::party::Party;
 use crate::audit::{LogKey, WitnessKey};
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
+    Recalled, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
 };
 use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
@@ -108,6 +108,11 @@ impl CosignDesk for Cosigner {
     async fn remove(&self, removal: SignedText) -> Result<(), DeskError> {
         let party = self.0.clone();
         self.finish(async move { party.remove(removal).await }).await
+    }
+
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.void(order).await }).await
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

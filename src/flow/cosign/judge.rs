@@ -221,6 +221,7 @@ pub fn decide(
     now: Seconds,
 ) -> Result<Yes, Refusal> {
     let checked = &proven.checked;
+    none_is_void(past, &proven.payments)?;
     coins_are_there(state, checked)?;
     each_once(&proven.payments)?;
     for payment in &proven.payments {
@@ -291,6 +292,17 @@ fn coins_are_there(state: &State, checked: &CheckedTransaction) -> Result<(), Re
         if !coins.is_spendable(coin) {
             let detail = format!("{outpoint} has {} confirmations, too few to be spent", coin.confirmations);
             return Err(no(None, Finding::new(Code::HotFundsShort, detail)));
+        }
+    }
+    Ok(())
+}
+
+/// What was taken back is never signed (law L2).
+fn none_is_void(past: &Past, payments: &[ProvenPayment]) -> Result<(), Refusal> {
+    for id in payments.iter().map(|payment| payment.request.id()) {
+        if let Some(void) = past.requests.get(&id).and_then(|seen| seen.void.as_ref()) {
+            let code = if void.cause == "rejected" { Code::RejectedByOperator } else { Code::Cancelled };
+            return Err(no(Some(id), Finding::new(code, "it was taken back, and is never signed")));
         }
     }
     Ok(())

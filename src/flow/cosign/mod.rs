@@ -1,8 +1,9 @@
 //! The other party: key B. It decides again, by itself, from its own trust file, policy, counters, clock, store and log,
 //! and believes nothing that the signer says.
 //!
-//! Read `route` (what its own enclave server says, where no VASP signs), `question` (from the witnessed head to the signatures), [`judge`] (what one transaction must be), `book` (what a
-//! yes and a no leave behind), then [`state`].
+//! Read `route` (what its own enclave server says, where no VASP signs), `question` (from the witnessed head to the signatures),
+//! [`judge`] (what one transaction must be), `book` (what a yes and a no leave behind), `void` (what is never signed), then
+//! [`state`].
 
 mod attest;
 mod book;
@@ -14,6 +15,7 @@ mod party;
 mod question;
 mod route;
 pub mod state;
+mod void;
 mod wallets;
 
 pub use desk::Cosigner;

@@ -82,11 +82,13 @@ pub struct FindingRow {
 }
 
 impl FindingRow {
-    fn of(finding: &Finding) -> Self {
+    /// The row of a finding.
+    pub fn of(finding: &Finding) -> Self {
         Self { code: finding.code.as_str().to_owned(), detail: finding.detail.clone() }
     }
 
-    fn finding(&self) -> Finding {
+    /// The finding of a row.
+    pub fn finding(&self) -> Finding {
         Finding::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.detail.clone())
     }
 }
@@ -117,6 +119,19 @@ pub struct WithdrawalRow {
     pub anchor: Option<String>,
     /// The released transaction.
     pub released: Option<ReleasedRow>,
+    /// That it was taken back, once the co-signer has said that it never signs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBackRow>,
+}
+
+/// That a withdrawal was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakenBackRow {
+    /// The co-signer's signed receipt.
+    pub receipt: Signed,
+    /// By whom, as the outcome says it.
+    pub finding: FindingRow,
 }
 
 /// A released transaction.
@@ -162,6 +177,7 @@ impl WithdrawalRow {
             reservation: None,
             anchor: None,
             released: None,
+            taken_back: None,
         }
     }
 
@@ -399,6 +415,32 @@ pub struct SeenRequestRow {
     pub reservation: Option<String>,
     /// The verification that was used up for it.
     pub uuid: Option<String>,
+    /// That it is never signed. With it nothing else is there: a request is signed or void, never both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<VoidRow>,
+}
+
+impl SeenRequestRow {
+    /// A request that is never signed, whatever stands in it.
+    pub const fn void(void: VoidRow) -> Self {
+        Self { digest: String::new(), anchor: None, reservation: None, uuid: None, void: Some(void) }
+    }
+}
+
+/// Why the co-signer never signs a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoidRow {
+    /// `cancelled` or `rejected`.
+    pub cause: String,
+    /// The text of the cancellation or rejection.
+    pub evidence: String,
+    /// The request key that signed it; empty for an operator.
+    pub key_id: String,
+    /// Its signature: hex, or an operator's armored SSHSIG.
+    pub signature: String,
+    /// The receipt that was given.
+    pub receipt: Signed,
 }
 
 /// What the co-signer keeps of a reservation for ever. The key is the reservation id.

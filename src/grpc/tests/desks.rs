@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, AttestationOrder, AuditDesk, AuditEntry, Caller,
-    ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
-    WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView,
+    Cancellation, ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus,
+    DeskError, HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
+    VoidOrder, Voided, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,
@@ -83,6 +83,7 @@ pub fn view(request_id: &str, log_index: u64) -> WithdrawalView {
         log_index,
         created_at: Seconds(1),
         updated_at: Seconds(2),
+        void_receipt: None,
     }
 }
 
@@ -126,9 +127,9 @@ impl WithdrawalDesk for Pretend {
         Ok(iter(first).chain(pending()).boxed())
     }
 
-    async fn cancel(&self, _: &Caller, cancellation: SignedText) -> Result<WithdrawalView, DeskError> {
+    async fn cancel(&self, _: &Caller, cancellation: SignedText) -> Result<Cancellation, DeskError> {
         self.do_as_told(&cancellation.text).await?;
-        Ok(view("r1", 4))
+        Ok(Cancellation { withdrawal: Some(view("r1", 4)), receipt: None })
     }
 }
 
@@ -229,6 +230,13 @@ impl CosignDesk for Pretend {
             "unknown" => Err(DeskError::Refused(Finding::new(Code::WalletNotRegistered, "none"))),
             _ => Ok(()),
         }
+    }
+
+    async fn void(&self, order: VoidOrder) -> Result<Voided, DeskError> {
+        Ok(match order {
+            VoidOrder::Cancellation(cancellation) => Voided::Receipt(cancellation),
+            VoidOrder::Rejection { .. } => Voided::Signed,
+        })
     }
 
     async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {

@@ -9,7 +9,7 @@ use super::*;
 use crate::enclave::screen::{Lists, Screener, Screening, Subject};
 use crate::enclave::wire::Fate;
 use crate::enclave::wire::seal::Direction;
-use crate::enclave::{Door, EnclaveFault, LookAsk, Outcome};
+use crate::enclave::{Door, EnclaveFault, LookAsk, Outcome, Word};
 use crate::withdrawal::Code;
 
 /// A screener that never knows.
@@ -41,13 +41,16 @@ fn names_now(world: &World, lists: &Lists, names: &str) {
     lists.refresh();
 }
 
-async fn looked(exchange: &Enclave, ask: &VerifyAsk) -> Option<(String, [u8; 64])> {
-    let ask = LookAsk { request_digest: &ask.request_digest, payload: None };
-    let answer = exchange.look(ask).await.unwrap().answer;
-    answer.map(|word| match word {
+fn signed(word: Option<Word>) -> Option<(String, [u8; 64])> {
+    word.map(|word| match word {
         Word::Signed { text, signature } => (text, signature),
         Word::Reported(_) => panic!("nobody signed it"),
     })
+}
+
+async fn looked(exchange: &Enclave, ask: &VerifyAsk) -> Option<(String, [u8; 64])> {
+    let ask = LookAsk { request_digest: &ask.request_digest, payload: None };
+    signed(exchange.look(ask).await.unwrap().answer)
 }
 
 async fn exchange_with(world: &World, screener: Arc<dyn Screener>) -> Enclave {
@@ -156,11 +159,7 @@ async fn a_payload_that_names_somebody_listed_gets_no_known_answer() {
         let (exchange, digest) = (&exchange, ask.request_digest.clone());
         async move {
             let ask = LookAsk { request_digest: &digest, payload: Some(&payload) };
-            let answer = exchange.look(ask).await.unwrap().answer;
-    answer.map(|word| match word {
-        Word::Signed { text, signature } => (text, signature),
-        Word::Reported(_) => panic!("nobody signed it"),
-    })
+            signed(exchange.look(ask).await.unwrap().answer)
         }
     };
     assert_eq!(look(payload(&natural("Robbins", "Taylor"), CHECKED)).await, Some(answer));
