@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
 //! believed) · [`request`] · [`cancel`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
-//! [`wallet_registration`] · [`clearance`] · [`passage`] · [`approval`] · [`attestation`] · [`possession`].
+//! [`wallet_registration`] · [`clearance`] · [`passage`] · [`approval`] · [`freeze`] · [`resume`] ·
+//! [`attestation`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -18,11 +19,13 @@ pub mod directory;
 mod field;
 #[cfg(test)]
 pub mod fixture;
+pub mod freeze;
 pub mod passage;
 pub mod possession;
 pub mod quorum;
 pub mod rejection;
 pub mod request;
+pub mod resume;
 pub mod signature;
 pub mod sshsig;
 pub mod statement;
@@ -46,13 +49,15 @@ pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation,
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
 pub use directory::Directory;
+pub use freeze::{Addressee, FreezeText, VerifiedFreeze, verify_freeze};
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
 pub use rejection::{Rejection, RejectionText, verify_rejection};
 pub use request::{VerifiedRequest, sign_request, verify_request};
+pub use resume::{ResumeText, VerifiedResume, verify_resume};
 pub use signature::{Signed, ed25519};
-pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};
+pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_FREEZE, NAMESPACE_RESUME, NAMESPACE_TRUST, sign_ssh};
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };

@@ -20,6 +20,8 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::desk::{
     CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
 };
+use super::treasury::leaving;
+use crate::freeze::Leaving;
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 
@@ -119,7 +121,7 @@ impl Courier {
     pub async fn run(mut self) {
         loop {
             let mut idle = false;
-            if self.parcels.is_empty() && self.statements.is_empty() {
+            if self.sendable().next().is_none() && self.statements.is_empty() {
                 match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
                     Ok(Some(work)) => self.take(work),
                     Ok(None) => return,
@@ -162,7 +164,7 @@ impl Courier {
     async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
         self.deliver().await?;
         let news = idle && self.log.head().size != self.cosigned_size;
-        if self.parcels.is_empty() && !news {
+        if self.sendable().next().is_none() && !news {
             return Ok(());
         }
         self.compare().await?;
@@ -217,12 +219,22 @@ impl Courier {
         Ok(())
     }
 
+    /// What may be asked about now: sweeps by themselves and first, since they may go on in a freeze that stops the rest.
+    fn sendable(&self) -> impl Iterator<Item = &Arc<Parcel>> {
+        let brake = &self.context.brake;
+        let (pays, sweeps) = (brake.is_free(Leaving::Payment), brake.is_free(Leaving::Sweep));
+        let is = |wanted: Leaving| move |parcel: &&Arc<Parcel>| leaving(&parcel.row) == wanted;
+        let swept = sweeps && self.parcels.iter().any(|parcel| leaving(&parcel.row) == Leaving::Sweep);
+        let wanted = if swept { Leaving::Sweep } else { Leaving::Payment };
+        self.parcels.iter().filter(is(wanted)).filter(move |_| swept || pays)
+    }
+
     async fn order(&self) -> Result<(CosignOrder, Taken), JournalFault> {
         let (head, note) = self.log.signed_head();
         let old_size = self.known_size.min(head.size);
         let consistency = self.log.consistency(old_size, head.size).await?;
         let mut items = Vec::new();
-        for parcel in self.parcels.iter().take(PARCELS_MAX) {
+        for parcel in self.sendable().take(PARCELS_MAX) {
             let inclusion = self.log.inclusion(parcel.row.log_index, head.size).await?;
             items.push(CosignItem {
                 reservation: parcel.reservation,
@@ -293,8 +305,9 @@ impl Courier {
             let part: Vec<_> = signed.by_ref().take(share).collect();
             let (context, key, commands) = (self.context.clone(), self.key.clone(), self.commands.clone());
             let work = tokio::task::spawn_blocking(move || {
-                let done =
-                    part.iter().map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
+                let done = part
+                    .iter()
+                    .filter_map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
                 // All at once, so that one commit takes them together.
                 for command in done.collect::<Vec<_>>() {
                     let _ = commands.blocking_send(command);
@@ -321,10 +334,15 @@ struct Taken {
     size: u64,
 }
 
-fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Command {
-    match done {
+/// What the writer is told. Of what a freeze stopped it hears nothing: it is taken up when the freeze ends.
+fn finished(
+    parcel: &Parcel,
+    done: Result<super::ledger::rows::ReleasedRow, Finding>,
+) -> Option<Command> {
+    Some(match done {
         Ok(released) => Command::Finished { reservation: parcel.reservation, released },
+        Err(finding) if finding.code == Code::Frozen => return None,
         // What the co-signer gave back is not what was reserved: nothing is finished.
         Err(finding) => Command::Alarm { about: ("reservation", parcel.reservation.to_string()), finding },
-    }
+    })
 }

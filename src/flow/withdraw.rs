@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use wallet_policy::Facts;
 
 use super::context::Context;
 use super::facts::{FeeSeen, Sight, judge};
@@ -24,6 +25,7 @@ use crate::evidence::NotProven;
 use crate::evidence::approval::Approval;
 use crate::evidence::{Clearance, Passage};
 use crate::evidence::{VerifiedCancel, VerifiedRequest};
+use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
@@ -388,6 +390,9 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
         return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
     }
+    if !context.brake.is_free(Leaving::Payment) {
+        return (Outcome::Held(vec![context.brake.finding()]), None);
+    }
     let picked = match &open.clearance {
         Some(_) => reserve::pick(context, ledger, open, &destination),
         None => Ok(None),
@@ -402,7 +407,12 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let sight = sight(context, ledger, now);
     let approvals: Vec<&Approval> = open.approvals.iter().filter(|a| now <= a.expires_at()).collect();
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
-        Ok(facts) => judge(&context.policy, &facts),
+        // When it came here is this party's own record, whatever time the request bears.
+        Ok(facts) => {
+            let queued = facts.queued
+                || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
+            judge(&context.policy, &Facts { queued, ..facts })
+        }
         Err(finding) => Outcome::Held(vec![finding]),
     };
     if outcome == Outcome::Moving && ledger.sweep_is_pending() {
@@ -420,6 +430,7 @@ pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sigh
         trust: &context.trust,
         treasury: &ledger.treasury,
         hot: ledger.hot(),
+        brake: &context.brake,
         transit_s_max: context.settings.transit_s_max,
         now,
     }
@@ -495,7 +506,9 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
         open.approvals.clear();
     }
     let outcome = if is_hold || other_text {
-        Outcome::Held(vec![Finding::new(Code::CosignerHolds, detail)])
+        // What it wants approved is shown to operators here, whatever this party's own policy says.
+        let wanted = (finding.code == Code::ApprovalRequired).then(|| finding.clone());
+        Outcome::Held(std::iter::once(Finding::new(Code::CosignerHolds, detail)).chain(wanted).collect())
     } else {
         Outcome::Refused(vec![Finding::new(Code::CosignerRefused, detail)])
     };

@@ -17,14 +17,15 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
-use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, statements, wallets, withdrawals};
+use super::{Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, statements, wallets, withdrawals};
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
+    freeze_service_server::FreezeServiceServer,
     position_service_server::PositionServiceServer, statement_service_server::StatementServiceServer,
     wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
 };
@@ -51,6 +52,8 @@ pub struct Desks {
     pub audit: Option<Arc<dyn AuditDesk>>,
     /// For `CosignerService`.
     pub cosign: Option<Arc<dyn CosignDesk>>,
+    /// For `FreezeService`, which has a listener of its own.
+    pub freeze: Option<Arc<dyn FreezeDesk>>,
 }
 
 /// How the server came to its end.
@@ -160,6 +163,10 @@ impl Server {
         }
         if let Some(desk) = desks.cosign.clone() {
             offer.add(CosignerServiceServer::new(cosign::Cosign(desk)).max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.freeze.clone() {
+            let service = FreezeServiceServer::new(freeze::Freezes(desk));
+            offer.add(service.max_decoding_message_size(limit));
         }
         offer.add(health);
         let reflection = reflection(&offer.names)?;

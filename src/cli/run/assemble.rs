@@ -30,6 +30,7 @@ use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
+use crate::freeze::Brake;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
@@ -49,7 +50,7 @@ pub fn signer_keys(party: &PartyPlaces, beliefs: &Beliefs) -> Result<Instance, P
 /// The signer's parts.
 pub fn signer(
     settings: &SignerSettings,
-    beliefs: Beliefs,
+    (beliefs, brake): (Beliefs, Arc<Brake>),
     keys: Instance,
     enclave: Arc<dyn Door>,
 ) -> Result<SignerParts, Problem> {
@@ -72,7 +73,7 @@ pub fn signer(
     };
     Ok(SignerParts {
         store: load::store_url(&settings.party.store)?,
-        context: Arc::new(context(&settings.party, beliefs, own)),
+        context: Arc::new(context(&settings.party, (beliefs, brake), own)),
         secret: keys.store,
         log_key: keys.log_key,
         identity: keys.log_identity,
@@ -83,7 +84,7 @@ pub fn signer(
 }
 
 /// The co-signer's parts, its keys checked against what it believes.
-pub fn cosigner(party: &PartyPlaces, beliefs: Beliefs) -> Result<CosignerParts, Problem> {
+pub fn cosigner(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>)) -> Result<CosignerParts, Problem> {
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
     let witnessing = Witnessing::of(&keystore, &party.origin)?;
     drop(keystore);
@@ -92,7 +93,7 @@ pub fn cosigner(party: &PartyPlaces, beliefs: Beliefs) -> Result<CosignerParts, 
     let own = party_settings(party, &beliefs);
     Ok(CosignerParts {
         store: load::store_url(&party.store)?,
-        context: Arc::new(context(party, beliefs, own)),
+        context: Arc::new(context(party, (beliefs, brake), own)),
         secret: instance.store,
         log_key: instance.log_key,
         log_identity: instance.log_identity,
@@ -118,7 +119,11 @@ fn party_settings(party: &PartyPlaces, beliefs: &Beliefs) -> PartySettings {
     }
 }
 
-fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Context {
+fn context(
+    party: &PartyPlaces,
+    (beliefs, brake): (Beliefs, Arc<Brake>),
+    settings: PartySettings,
+) -> Context {
     Context {
         asset: Asset::Bitcoin(party.network),
         wallet: beliefs.hot,
@@ -126,6 +131,7 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
         trust: beliefs.trust,
         policy: beliefs.policy,
         other_policy: RwLock::new(None),
+        brake,
         settings,
         clock: machine_clock(),
     }

@@ -186,6 +186,8 @@ pub struct Ledger {
     pub sweep_not_before: Seconds,
     /// Read back, and their request does not verify any more.
     pub disowned: Vec<(WithdrawalId, WithdrawalRow)>,
+    /// The freezes that the log knows.
+    pub noted: crate::flow::brake::Noted,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
 }
