@@ -29,6 +29,8 @@ use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
 use countersign::flow::signer::{Signer, SignerParts};
+use countersign::freeze::Counter;
+use countersign::grpc::freeze::{Apart, serve_apart};
 use countersign::grpc::{Client, Desks, Limits, Server, system_clock};
 use countersign::keys;
 use countersign::pki::{self, Authority, Identity, LeafOrder, PemFiles, Validity};
@@ -111,7 +113,7 @@ fn settings() -> PartySettings {
     Plan::default().settings
 }
 
-fn context() -> Arc<Context> {
+fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
     let policy = policy_settings();
     Arc::new(Context {
         asset: ASSET,
@@ -120,6 +122,7 @@ fn context() -> Arc<Context> {
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         other_policy: RwLock::default(),
+        brake: brake(folder, party),
         settings: settings(),
         clock: machine_clock(),
     })
@@ -153,10 +156,25 @@ async fn serve(folder: &Path, role: Role, desks: Desks) {
     server.serve(listener, std::future::pending()).await.unwrap();
 }
 
+/// The brake's own listener on its own thread, before anything else, as the program does it; says where.
+fn stand_brake(folder: &Path, role: Role, context: &Context) -> Apart {
+    let (authorities, identity) = tls_of(folder, role);
+    let tls = pki::server_config(&authorities, identity).unwrap();
+    let rules = context.policy.settings().freeze.clone();
+    let counter = Counter::new(context.brake.clone(), context.trust.clone(), rules, machine_clock());
+    let desks = Desks { freeze: Some(Arc::new(counter)), ..Desks::default() };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("\nfreeze {}", listener.local_addr().unwrap());
+    let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
+    serve_apart(server, listener).unwrap()
+}
+
 async fn be_cosigner(folder: &Path) {
+    let context = context(folder, KeyRole::Cosigner);
+    let _freezing = stand_brake(folder, Role::Cosigner, &context);
     let (log, witness) = (identity(0xb, "log"), identity(0xb, "witness"));
     let parts = CosignerParts {
-        context: context(),
+        context: context.clone(),
         store: store(folder, "cosigner"),
         secret: store_secret(0xb),
         log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -194,10 +212,12 @@ fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave:
 }
 
 async fn be_signer(folder: &Path) {
+    let context = context(folder, KeyRole::Signer);
+    let _freezing = stand_brake(folder, Role::Signer, &context);
     let enclave = Outside::start(launch(folder)).await.unwrap();
     let log = identity(0xa, "log");
     let parts = SignerParts {
-        context: context(),
+        context: context.clone(),
         store: store(folder, "signer"),
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -396,6 +416,8 @@ struct Cast {
     line_at: String,
     relay_at: String,
     client: Option<Client>,
+    /// Where each party is frozen.
+    brakes: Mutex<BTreeMap<Role, String>>,
 }
 
 impl Cast {
@@ -409,6 +431,7 @@ impl Cast {
             (Role::Cosigner, "b"),
             (Role::Exchange, "acme"),
             (Role::Observer, "watcher"),
+            (Role::Operator, "kim"),
         ] {
             let order =
                 LeafOrder { role, name: name.into(), hosts: vec!["127.0.0.1".into()], validity: VALID };
@@ -430,7 +453,7 @@ impl Cast {
         };
         tokio::spawn(server.serve(listener, std::future::pending()));
         let relay_at = papers.relay.to_string();
-        let mut cast = Self { world, line, line_at, relay_at, client: None };
+        let mut cast = Self { world, line, line_at, relay_at, client: None, brakes: Mutex::default() };
         cast.start_what_is_down().await;
         cast
     }
@@ -451,7 +474,10 @@ impl Cast {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready ").map(str::to_owned));
+        let mut said = |word: &str| lines.find_map(|line| line.unwrap().strip_prefix(word).map(str::to_owned));
+        let brake = said("freeze ").unwrap_or_else(|| panic!("the {role} did not start"));
+        self.brakes.lock().unwrap().insert(role, brake);
+        let ready = said("ready ");
         // the rest of what it says is nothing, but the pipe must stay open
         std::thread::spawn(move || lines.for_each(drop));
         (child, ready.unwrap_or_else(|| panic!("the {role} did not start")))
