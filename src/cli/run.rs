@@ -110,7 +110,8 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     let (listener, address) = listen("listen", party.listen).await?;
     let enclave = Arc::new(Outside::start(launch).await?);
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
-    let signer = Signer::start(assemble::signer(&settings, (beliefs, brake), parts, enclave.clone())?).await?;
+    let signer =
+        Signer::start(assemble::signer(&settings, (beliefs, brake), parts, enclave.clone())?).await?;
     let desk = signer.desk();
     let desks = Desks {
         withdrawals: Some(desk.clone()),

@@ -11,7 +11,8 @@ pub const FREEZE_AGE_S_MAX: u64 = 600;
 pub const REASON_CHARS_MAX: usize = 200;
 
 /// The form of a freeze.
-pub static FREEZE: Form = Form::new("countersign freeze v1", &["freeze", "party", "operator", "at", "reason"]);
+pub static FREEZE: Form =
+    Form::new("countersign freeze v1", &["freeze", "party", "operator", "at", "reason"]);
 
 /// Which party is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

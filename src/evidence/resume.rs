@@ -14,10 +14,8 @@ pub const RESUME_LIFE_S_MAX: u64 = 86_400;
 pub const SIGNATURES_MAX: usize = 64;
 
 /// The form of a resume.
-pub static RESUME: Form = Form::new(
-    "countersign resume v1",
-    &["freeze", "party", "scope", "reviewed", "at", "expires_at"],
-);
+pub static RESUME: Form =
+    Form::new("countersign resume v1", &["freeze", "party", "scope", "reviewed", "at", "expires_at"]);
 
 /// What the quorum signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +102,9 @@ pub fn verify_resume(
     }
     let life = resume.expires_at.since(resume.at);
     if life.is_none_or(|life| life > RESUME_LIFE_S_MAX) {
-        return Err(no(format!("it may be handed in for at most {RESUME_LIFE_S_MAX} s after it was written")));
+        return Err(no(format!(
+            "it may be handed in for at most {RESUME_LIFE_S_MAX} s after it was written"
+        )));
     }
     if resume.at > now.plus(SKEW_S_MAX) || now > resume.expires_at {
         return Err(no(format!("it holds from {} to {}, and it is {now}", resume.at, resume.expires_at)));

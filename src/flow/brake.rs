@@ -89,9 +89,9 @@ impl After {
 pub fn has_news(context: &Context, noted: &Noted) -> bool {
     let standing = context.brake.standing();
     let unknown = standing.id().is_some_and(|id| !noted.0.contains_key(&id.to_string()));
-    let unordered = standing.waiting().is_some_and(|due| {
-        noted.0.get(&due.freeze).is_some_and(|row| !row.ordered.contains(&due.digest))
-    });
+    let unordered = standing
+        .waiting()
+        .is_some_and(|due| noted.0.get(&due.freeze).is_some_and(|row| !row.ordered.contains(&due.digest)));
     unknown || unordered || context.brake.due(context.now()).is_some()
 }
 
@@ -178,7 +178,9 @@ fn enter_resumed(noted: &mut Noted, draft: &mut Draft, due: &Due) {
     // With the newest all those end whose place it took.
     let ended: Vec<String> = match due.scope {
         Scope::Sweeps => vec![due.freeze.clone()],
-        Scope::All => noted.0.iter().filter(|(_, row)| row.until.is_none()).map(|(id, _)| id.clone()).collect(),
+        Scope::All => {
+            noted.0.iter().filter(|(_, row)| row.until.is_none()).map(|(id, _)| id.clone()).collect()
+        }
     };
     for id in ended {
         if let Some(row) = noted.0.get_mut(&id).filter(|_| due.scope == Scope::All) {

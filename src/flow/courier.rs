@@ -13,6 +13,7 @@ use super::context::Context;
 use super::finish::finish;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows::ReservationRow;
+use super::treasury::leaving;
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
 use crate::bitcoin::build::Payee;
@@ -20,7 +21,6 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::desk::{
     CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
 };
-use super::treasury::leaving;
 use crate::freeze::Leaving;
 use crate::keys::HotKey;
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
@@ -335,10 +335,7 @@ struct Taken {
 }
 
 /// What the writer is told. Of what a freeze stopped it hears nothing: it is taken up when the freeze ends.
-fn finished(
-    parcel: &Parcel,
-    done: Result<super::ledger::rows::ReleasedRow, Finding>,
-) -> Option<Command> {
+fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Option<Command> {
     Some(match done {
         Ok(released) => Command::Finished { reservation: parcel.reservation, released },
         Err(finding) if finding.code == Code::Frozen => return None,

@@ -531,7 +531,11 @@ impl PositionDesk for SignerDesk {
         }
         let shown = asset.is_none_or(|asset| asset == position.asset);
         let assets = if shown { vec![position] } else { Vec::new() };
-        Ok(PositionView { assets, frozen: !self.context.brake.is_free(Leaving::Payment), at: self.context.now() })
+        Ok(PositionView {
+            assets,
+            frozen: !self.context.brake.is_free(Leaving::Payment),
+            at: self.context.now(),
+        })
     }
 }
 

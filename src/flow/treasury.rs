@@ -61,7 +61,10 @@ fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 /// Reserves a sweep if too much rests hot and none is under way.
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     tell_stuck(context, ledger, turn);
-    if !context.brake.is_free(Leaving::Sweep) || ledger.sweep_is_pending() || turn.draft.now() < ledger.sweep_not_before {
+    if !context.brake.is_free(Leaving::Sweep)
+        || ledger.sweep_is_pending()
+        || turn.draft.now() < ledger.sweep_not_before
+    {
         return;
     }
     let surplus = surplus_sat(context, ledger, turn);

@@ -409,8 +409,8 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
         // When it came here is this party's own record, whatever time the request bears.
         Ok(facts) => {
-            let queued = facts.queued
-                || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
+            let queued =
+                facts.queued || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
             judge(&context.policy, &Facts { queued, ..facts })
         }
         Err(finding) => Outcome::Held(vec![finding]),

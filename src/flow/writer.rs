@@ -17,7 +17,9 @@ use super::ledger::journal::{Draft, Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
-use super::{Allocated, Command, Effect, Reply, address, approve, brake, clear, report, treasury, view, wallet};
+use super::{
+    Allocated, Command, Effect, Reply, address, approve, brake, clear, report, treasury, view, wallet,
+};
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
 use crate::evidence::VerifiedRequest;

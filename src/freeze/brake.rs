@@ -42,7 +42,12 @@ impl Brake {
         if let Some(freeze) = standing.in_force() {
             tracing::error!(code = %Code::Frozen, freeze = freeze.id, "{} is frozen: {}", party.as_str(), freeze.reason);
         }
-        Ok(Self { party, standing: RwLock::new(standing), marker: Mutex::new(marker), log_size: OnceLock::new() })
+        Ok(Self {
+            party,
+            standing: RwLock::new(standing),
+            marker: Mutex::new(marker),
+            log_size: OnceLock::new(),
+        })
     }
 
     /// Which party it stops.
@@ -103,22 +108,22 @@ impl Brake {
         let marker = self.marker();
         let standing = self.standing();
         marker.write(&standing).map_err(|error| {
-            DeskError::may_have_happened(Code::FreezeNotDurable, format!("the marker cannot be written: {error}"))
+            DeskError::may_have_happened(
+                Code::FreezeNotDurable,
+                format!("the marker cannot be written: {error}"),
+            )
         })
     }
 
     /// Takes a resume whose quorum is complete.
-    pub fn resume(
-        &self,
-        order: &VerifiedResume,
-        effective_at: Seconds,
-    ) -> Result<(), DeskError> {
+    pub fn resume(&self, order: &VerifiedResume, effective_at: Seconds) -> Result<(), DeskError> {
         let log_size = self.log_size();
         self.step(|standing| standing.resume(order, effective_at, log_size)).map_err(|no| match no {
             NotTaken::Refused(finding) => DeskError::Refused(finding),
-            NotTaken::Disk(error) => {
-                DeskError::nothing_happened(Code::FreezeNotDurable, format!("the marker cannot be written: {error}"))
-            }
+            NotTaken::Disk(error) => DeskError::nothing_happened(
+                Code::FreezeNotDurable,
+                format!("the marker cannot be written: {error}"),
+            ),
             NotTaken::Frozen => {
                 let detail = "somebody froze again meanwhile";
                 DeskError::Refused(Finding::new(Code::ResumeInvalid, detail))

@@ -32,8 +32,7 @@ pub(super) struct Marker {
 impl Marker {
     /// Takes a folder that is there, and gives what its marker says; none has never been frozen.
     pub(super) fn open(folder: &Path) -> Result<(Self, Standing), FolderFault> {
-        let fault =
-            |problem: String| FolderFault { folder: folder.to_owned(), problem };
+        let fault = |problem: String| FolderFault { folder: folder.to_owned(), problem };
         if !folder.is_dir() {
             return Err(fault("it is no folder; `countersign init` makes it".to_owned()));
         }

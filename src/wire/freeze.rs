@@ -43,7 +43,10 @@ impl TryFrom<v1::ResumeRequest> for ResumeOrder {
         }
         let signatures = wire.signatures.into_iter();
         let signatures = signatures.map(|armored| bounded("signatures", armored, SIGNATURE_LEN_MAX));
-        Ok(Self { text: bounded("text", wire.text, TEXT_LEN_MAX)?, signatures: signatures.collect::<Result<_, _>>()? })
+        Ok(Self {
+            text: bounded("text", wire.text, TEXT_LEN_MAX)?,
+            signatures: signatures.collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -3,8 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod approvals;
+mod brakes;
 mod facts;
 mod foreign;
+mod freeze;
 mod log;
 mod node;
 #[path = "../parties/mod.rs"]

@@ -132,7 +132,7 @@ fn store(folder: &Path, party: &str) -> StoreUrl {
     StoreUrl::parse(&format!("sqlite:{}", folder.join(format!("{party}.db")).display())).unwrap()
 }
 
-fn tls_of(folder: &Path, role: Role) -> (Vec<CertificateDer<'static>>, Identity) {
+pub fn tls_of(folder: &Path, role: Role) -> (Vec<CertificateDer<'static>>, Identity) {
     let files = PemFiles::in_folder(folder, role.as_str());
     let authorities = pki::read_certificates(&files.authority).unwrap();
     (authorities, pki::read_identity(&files.certificate, &files.key).unwrap())
@@ -241,7 +241,7 @@ async fn be_signer(folder: &Path) {
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Victim {
+pub enum Victim {
     Signer,
     Cosigner,
     Both,
@@ -326,6 +326,7 @@ struct Line {
     cosigner: RwLock<Option<RemoteCosigner>>,
     blow: Mutex<Option<(Moment, Victim)>>,
     signed: Mutex<BTreeMap<ReservationId, Vec<u8>>>,
+    cosigned_at: Mutex<Vec<std::time::Instant>>,
 }
 
 impl Line {
@@ -392,6 +393,7 @@ impl CosignDesk for Line {
             }
         }
         if any {
+            self.cosigned_at.lock().unwrap().push(std::time::Instant::now());
             self.strike(Moment::AfterTheCosigner);
         }
         Ok(outcome)
@@ -410,18 +412,19 @@ impl CosignDesk for Line {
 
 // -- the people around them --------------------------------------------------------------------------------------------
 
-struct Cast {
+pub struct Cast {
     world: World,
     line: Arc<Line>,
     line_at: String,
     relay_at: String,
     client: Option<Client>,
+    signer_at: String,
     /// Where each party is frozen.
     brakes: Mutex<BTreeMap<Role, String>>,
 }
 
 impl Cast {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::furnished(Plan::default()).await;
         let folder = world.dir.path();
         let authority = Authority::create("test authority", VALID).unwrap();
@@ -453,12 +456,20 @@ impl Cast {
         };
         tokio::spawn(server.serve(listener, std::future::pending()));
         let relay_at = papers.relay.to_string();
-        let mut cast = Self { world, line, line_at, relay_at, client: None, brakes: Mutex::default() };
+        let mut cast = Self {
+            world,
+            line,
+            line_at,
+            relay_at,
+            client: None,
+            signer_at: String::new(),
+            brakes: Mutex::default(),
+        };
         cast.start_what_is_down().await;
         cast
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.world.dir.path()
     }
 
@@ -474,7 +485,8 @@ impl Cast {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said = |word: &str| lines.find_map(|line| line.unwrap().strip_prefix(word).map(str::to_owned));
+        let mut said =
+            |word: &str| lines.find_map(|line| line.unwrap().strip_prefix(word).map(str::to_owned));
         let brake = said("freeze ").unwrap_or_else(|| panic!("the {role} did not start"));
         self.brakes.lock().unwrap().insert(role, brake);
         let ready = said("ready ");
@@ -483,7 +495,7 @@ impl Cast {
         (child, ready.unwrap_or_else(|| panic!("the {role} did not start")))
     }
 
-    async fn start_what_is_down(&mut self) {
+    pub async fn start_what_is_down(&mut self) {
         for role in [Role::Cosigner, Role::Signer] {
             if self.line.running.lock().unwrap().of(role).is_some() {
                 continue;
@@ -493,10 +505,46 @@ impl Cast {
             if role == Role::Cosigner {
                 *self.line.cosigner.write().unwrap() = Some(remote(self.folder(), address));
             } else {
+                self.signer_at.clone_from(&address);
                 self.client = Some(self.client_at(&address, Role::Exchange));
                 self.observe_through(&address).await;
             }
         }
+    }
+
+    /// Where a party is frozen.
+    pub fn brake_at(&self, party: Role) -> String {
+        self.brakes.lock().unwrap()[&party].clone()
+    }
+
+    /// The signer's main listener.
+    pub fn signer_at(&self) -> String {
+        self.signer_at.clone()
+    }
+
+    /// The people's time, which is the machine's.
+    pub fn now(&self) -> Seconds {
+        self.world.now()
+    }
+
+    /// Kills, as `kill -9` would.
+    pub fn kill(&self, victim: Victim) {
+        self.line.running.lock().unwrap().kill(victim);
+    }
+
+    /// From now on the signer does not reach the co-signer.
+    pub fn cut(&self) {
+        *self.line.cosigner.write().unwrap() = None;
+    }
+
+    /// When the co-signer's signatures came past.
+    pub fn cosigned_at(&self) -> Vec<std::time::Instant> {
+        self.line.cosigned_at.lock().unwrap().clone()
+    }
+
+    /// A small withdrawal under that id.
+    pub fn payout(&self, id: &str) -> WithdrawalOrder {
+        order(&self.world.request(id, TAYLOR, 1_500_000), ("Robbins", "Taylor"))
     }
 
     fn client_at(&self, address: &str, role: Role) -> Client {
@@ -532,7 +580,7 @@ impl Cast {
         }
     }
 
-    fn exchange(&self) -> &Client {
+    pub fn exchange(&self) -> &Client {
         self.client.as_ref().unwrap()
     }
 
@@ -545,7 +593,7 @@ impl Cast {
     }
 
     /// What a careful exchange does after any fault: the same request again, until there is an answer that stands.
-    async fn ask_until_released(&self, order: &WithdrawalOrder) -> WithdrawalView {
+    pub async fn ask_until_released(&self, order: &WithdrawalOrder) -> WithdrawalView {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             let told = self.exchange().withdrawals().create_withdrawal(wire(order)).await;
@@ -586,7 +634,7 @@ impl Cast {
     }
 
     /// Every transaction that the co-signer has signed for.
-    async fn signed(&self) -> Vec<CosignedRow> {
+    pub async fn signed(&self) -> Vec<CosignedRow> {
         let read = |key: &str, content: &str| rows::read::<CosignedRow>(key, content).unwrap();
         let mut rows = self.all("cosigner", 0xb, Table::SignedReservation, read).await;
         rows.retain(|row| row.state == "signed");
@@ -601,7 +649,7 @@ impl Cast {
     }
 }
 
-fn wire(order: &WithdrawalOrder) -> v1::CreateWithdrawalRequest {
+pub fn wire(order: &WithdrawalOrder) -> v1::CreateWithdrawalRequest {
     v1::CreateWithdrawalRequest {
         request: Some(order.request.clone().into()),
         ivms101_payload: order.ivms101.as_bytes().to_vec(),

@@ -205,6 +205,8 @@ fn approvals_detail(c: &Case<'_>) -> String {
     let why = if c.facts.queued { "it was asked during a freeze and " } else { "" };
     match c.rules.required(c.facts) {
         Some(needs) => format!("{why}needs {needs}; {} approved", c.told.approvers),
-        None => "it was asked during a freeze, and `freeze.resume_needs` names nobody to approve it".to_owned(),
+        None => {
+            "it was asked during a freeze, and `freeze.resume_needs` names nobody to approve it".to_owned()
+        }
     }
 }

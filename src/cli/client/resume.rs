@@ -112,8 +112,7 @@ async fn text_of(
         return Err(Problem::of(Code::ResumeInvalid, problem).cure("see `countersign freeze show`"));
     };
     let at = view.at;
-    let text =
-        ResumeText { freeze, party, scope: args.scope, reviewed, at, expires_at: at.plus(args.life) };
+    let text = ResumeText { freeze, party, scope: args.scope, reviewed, at, expires_at: at.plus(args.life) };
     Ok(text.render())
 }
 
@@ -135,9 +134,8 @@ async fn send(args: &SendArgs) -> Result<Answer, Problem> {
         let cure = "name the folder that `countersign resume text` wrote";
         return Err(Problem::config("FOLDER", "holds no text of a resume", cure));
     }
-    let taken = |view: &crate::desk::FreezeView| {
-        view.in_force.as_ref().is_none_or(|freeze| freeze.resume.is_some())
-    };
+    let taken =
+        |view: &crate::desk::FreezeView| view.in_force.as_ref().is_none_or(|freeze| freeze.resume.is_some());
     Ok(parties::answer(&outcomes, taken))
 }
 

@@ -84,7 +84,10 @@ pub fn signer(
 }
 
 /// The co-signer's parts, its keys checked against what it believes.
-pub fn cosigner(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>)) -> Result<CosignerParts, Problem> {
+pub fn cosigner(
+    party: &PartyPlaces,
+    (beliefs, brake): (Beliefs, Arc<Brake>),
+) -> Result<CosignerParts, Problem> {
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
     let witnessing = Witnessing::of(&keystore, &party.origin)?;
     drop(keystore);
@@ -119,11 +122,7 @@ fn party_settings(party: &PartyPlaces, beliefs: &Beliefs) -> PartySettings {
     }
 }
 
-fn context(
-    party: &PartyPlaces,
-    (beliefs, brake): (Beliefs, Arc<Brake>),
-    settings: PartySettings,
-) -> Context {
+fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), settings: PartySettings) -> Context {
     Context {
         asset: Asset::Bitcoin(party.network),
         wallet: beliefs.hot,

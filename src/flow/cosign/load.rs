@@ -91,12 +91,8 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     if let Some(broken) = seen.broken {
         return Err(broken);
     }
-    let mut state = State {
-        witnessed: seen.witnessed,
-        stopped: seen.stopped,
-        noted: seen.noted,
-        ..State::default()
-    };
+    let mut state =
+        State { witnessed: seen.witnessed, stopped: seen.stopped, noted: seen.noted, ..State::default() };
     state.treasury.coins = Coins::new(context.settings.depth_min);
     for (key, row) in seen.addresses {
         let script =

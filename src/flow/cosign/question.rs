@@ -124,8 +124,7 @@ impl Party {
             Some(Err(_)) => false,
             None => past.reservations.get(&item.reservation).is_some_and(|row| row.swept.is_none()),
         };
-        let least =
-            if order.items.iter().zip(&proofs).any(pays) { Leaving::Payment } else { Leaving::Sweep };
+        let least = if order.items.iter().zip(&proofs).any(pays) { Leaving::Payment } else { Leaving::Sweep };
         if !self.context.brake.is_free(least) && !order.items.is_empty() {
             return Err(self.frozen());
         }
