@@ -164,6 +164,7 @@ async fn how_soon_nothing_leaves_any_more() {
         let (mut last, mut answered) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             let (seen, answer) = measured(party, round).await;
+            println!("{party} round {round}: last {} us, answer {} us", seen.as_micros(), answer.as_micros());
             last.push(seen);
             answered.push(answer);
         }
@@ -220,6 +221,7 @@ async fn measured(party: Role, round: usize) -> (Duration, Duration) {
     // what hung and is written now must not leave either
     tokio::time::sleep(Duration::from_millis(500)).await;
     load.into_iter().for_each(|call| call.abort());
+    cast.kill(Victim::Both);
     let times = if party == Role::Signer { seen.lock().unwrap().clone() } else { cast.cosigned_at() };
     let last = times.into_iter().filter_map(|at| at.checked_duration_since(called)).max();
     (last.unwrap_or_default(), answered)

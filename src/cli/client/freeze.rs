@@ -15,6 +15,12 @@ use crate::evidence::{Addressee, FreezeText, NAMESPACE_FREEZE, sign_ssh};
 use crate::wire::v1;
 use crate::withdrawal::{Code, FreezeId};
 
+const SHOW_HELP: &str = "\
+Example:
+  countersign freeze show --profile operator.toml --json
+
+It ends with 0 if every party answered, frozen or not. An operator or an auditor may ask.";
+
 /// What `freeze` takes.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -52,6 +58,7 @@ pub struct FreezeArgs {
 #[derive(Debug, Subcommand)]
 pub enum FreezeCommand {
     /// Show how each party stands
+    #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
 }
 

@@ -18,11 +18,28 @@ use crate::withdrawal::{Code, KeyRole, Scope};
 /// How long a resume may be handed in, in seconds, where nothing else is said.
 const LIFE_S: u64 = 14_400;
 
+const TEXT_HELP: &str = "\
+Examples:
+  countersign resume text --profile operator.toml --reviewed-signer 1204 --reviewed-cosigner 880 end-of-drill
+  countersign resume text --profile operator.toml --reviewed-cosigner 880 --scope sweeps sweeps-at-the-cosigner
+
+An index below the freeze's own entry, or one that the log does not have, is refused: see `countersign freeze show`.";
+
+const SEND_HELP: &str = "\
+Examples:
+  countersign resume send --profile operator.toml end-of-drill
+  countersign resume send --profile operator.toml end-of-drill --ssh-key ~/.ssh/id_ed25519
+
+Takes every `resume-<party>.<name>.sig` beside each text. It ends with 0 if every party has taken its resume, which then
+takes effect by itself after the party's delay.";
+
 /// What `resume` can be told.
 #[derive(Debug, Subcommand)]
 pub enum ResumeCommand {
+    #[command(after_help = TEXT_HELP)]
     /// Write the text of each party that is to resume into a folder, for the quorum to sign
     Text(TextArgs),
+    #[command(after_help = SEND_HELP)]
     /// Hand in the texts of a folder with the signatures that stand beside them
     Send(SendArgs),
 }
