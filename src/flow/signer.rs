@@ -117,8 +117,9 @@ impl Signer {
         info!(open = ledger.open.len(), coins = ledger.treasury.coins.len(), "the ledger is loaded");
         ledger.noted.remind(&context.brake);
         let (log, reader) = (journal.view(), journal.store());
-        let size = log.clone();
-        context.brake.know_log(move || size.head().size);
+        let size = Arc::downgrade(&log);
+        // Not held: a party that stopped lets go of its store, whoever still holds its brake.
+        context.brake.know_log(move || size.upgrade().map_or(0, |log| log.head().size));
         let (commands, commanded) = mpsc::channel(context.settings.queue_max);
         let (questions, questioned) = mpsc::channel(1_024);
         let (courier, carried) = mpsc::unbounded_channel();

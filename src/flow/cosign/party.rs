@@ -50,7 +50,9 @@ impl Party {
         let state = load::load(&context, seen)?;
         state.noted.remind(&context.brake);
         let log = journal.view();
-        context.brake.know_log(move || log.head().size);
+        let size = Arc::downgrade(&log);
+        // Not held: a party that stopped lets go of its store, whoever still holds its brake.
+        context.brake.know_log(move || size.upgrade().map_or(0, |log| log.head().size));
         let unreadable = |_| crate::flow::signer::StartFault::Trust("key of the signer's log cannot be read");
         let signer_log = LogKey::parse(context.trust.signer_log_key()).map_err(unreadable)?;
         info!(coins = state.treasury.coins.len(), "the co-signer's ledger is loaded");
