@@ -410,6 +410,7 @@ fn decisions(rounds: usize) {
         spendable: Units(3_000_000_000),
         approvals: Vec::new(),
         frozen: false,
+        queued: false,
     };
     assert!(matches!(policy.decide(&facts).into_verdict(), wallet_policy::Verdict::Release));
     const OURS: &str = "policy decision, default rules, a release";

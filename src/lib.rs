@@ -17,6 +17,7 @@ pub mod pki;
 // doors: one outside thing each
 pub mod cosigner;
 pub mod enclave;
+pub mod freeze;
 pub mod store;
 // the story
 pub mod flow;

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["keys", "evidence", "bitcoin", "audit"],
     &["pki"],
     &["wire"],
-    &["store", "enclave", "cosigner"],
+    &["store", "enclave", "cosigner", "freeze"],
     &["flow"],
     &["grpc"],
     &["relay"],

@@ -100,7 +100,7 @@ pub async fn cosigner(dir: PathBuf) {
     store_made(&dir, "cosigner", 0xb, COSIGNER_ORIGIN).await;
     let (log, witness) = (identity(0xb, "log"), identity(0xb, "witness"));
     let parts = CosignerParts {
-        context: context(),
+        context: context(&dir, countersign::withdrawal::KeyRole::Cosigner),
         store: store(&dir, "cosigner"),
         secret: store_secret(0xb),
         log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -180,7 +180,7 @@ pub async fn signer(args: Args) {
     let order = ChannelOrder { address: args.cosigner, tls, server_role: Role::Cosigner };
     let log = identity(0xa, "log");
     let parts = SignerParts {
-        context: context(),
+        context: context(&dir, countersign::withdrawal::KeyRole::Signer),
         store: store(&dir, "signer"),
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),

@@ -35,7 +35,7 @@ fn policy_without_bounds() -> Settings {
     toml::from_str(&text).unwrap()
 }
 
-pub fn context() -> Arc<Context> {
+pub fn context(dir: &Path, party: countersign::withdrawal::KeyRole) -> Arc<Context> {
     let policy = policy_without_bounds();
     let settings =
         PartySettings { depth_min: 1, create_wait: Duration::from_secs(20), ..PartySettings::default() };
@@ -46,6 +46,7 @@ pub fn context() -> Arc<Context> {
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         other_policy: RwLock::default(),
+        brake: brake(dir, party),
         settings,
         clock: machine_clock(),
     })

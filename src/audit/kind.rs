@@ -71,6 +71,12 @@ kinds! {
         ["version" "digest"] ["previous" "signers" "detail"]
     Policy "policy" "A policy came into force."
         ["policy"] ["previous" "guard" "looser" "detail"]
+    Frozen "frozen" "A freeze began: from then on nothing is signed. Noted once the store can be written."
+        ["freeze" "operator" "since"] ["reason" "frozen_at" "key" "text_digest" "detail"]
+    ResumeOrdered "resume_ordered" "A quorum ordered the end of a freeze; it takes effect later, unless somebody freezes again."
+        ["freeze" "scope" "reviewed" "effective_at"] ["operators" "text_digest"]
+    Resumed "resumed" "A freeze, or its part for sweeps, ended."
+        ["freeze" "scope"] ["since" "until" "operators" "text_digest"]
     Statement "statement" "An observer's signed statement was taken."
         ["observer" "statement" "number" "digest"] ["stated_at" "key" "asset" "amount" "detail"]
     Coin "coin" "A coin was recorded, or changed its state."

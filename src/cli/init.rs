@@ -88,6 +88,9 @@ pub struct InitArgs {
     /// The name of the party's log, as its configuration says (`log.origin`)
     #[arg(long, value_name = "NAME")]
     pub origin: Option<String>,
+    /// The folder that is to hold the marker of a freeze, as the party's configuration says (`freeze.folder`)
+    #[arg(long, value_name = "FOLDER")]
+    pub freeze_folder: Option<PathBuf>,
     /// Write the new words into this file (mode 0600) instead of showing them on the terminal
     #[arg(long, value_name = "FILE", conflicts_with = "words_from")]
     pub words_file: Option<PathBuf>,
@@ -200,6 +203,7 @@ struct Plan {
     passphrase: PassphraseSource,
     store: Option<StoreUrl>,
     origin: Option<String>,
+    freeze: Option<PathBuf>,
     enclave: Option<EnclavePlan>,
 }
 
@@ -298,6 +302,7 @@ impl Plan {
             keystore: party.keystore,
             passphrase: party.passphrase,
             origin: Some(party.origin),
+            freeze: Some(party.freeze_folder),
             enclave: None,
         })
     }
@@ -332,6 +337,7 @@ impl Plan {
             passphrase: args.passphrase.required()?,
             store: store.as_ref().map(load::store_url).transpose()?,
             origin: args.origin.clone().filter(|_| serves),
+            freeze: args.freeze_folder.clone().filter(|_| serves),
             enclave,
         })
     }
@@ -451,6 +457,10 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
         super::run::create_store(url, instance, role.as_str(), args.existing).await?;
         facts = tell(facts, "store", "store", url.to_string());
     }
+    if let Some(folder) = &plan.freeze {
+        make_folder(folder)?;
+        facts = tell(facts, "freeze_folder", "freeze folder", folder.display().to_string());
+    }
     if let Some(enclave) = &plan.enclave {
         let identity = enclave.make(args.existing).await?;
         if let Some(identity) = identity {
@@ -460,6 +470,15 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
     }
     let text = format!("{}{shown}{}\n", facts.text(), next(role));
     Ok(Answer::ok(Value::Object(told), text))
+}
+
+/// Makes the folder of the marker, for its owner alone; one that is there is kept, with the marker in it.
+fn make_folder(folder: &Path) -> Result<(), Problem> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Problem::file(folder, &error).at("freeze.folder")),
+    }
 }
 
 const fn next(role: KeyRole) -> &'static str {

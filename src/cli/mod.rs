@@ -27,7 +27,9 @@ use clap::{Parser, Subcommand};
 pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
-use self::client::{address, approvals, audit, health, observe, position, wallet, withdraw, withdrawals};
+use self::client::{
+    address, approvals, audit, freeze, health, observe, position, resume, wallet, withdraw, withdrawals,
+};
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};
 
@@ -128,6 +130,12 @@ pub enum Command {
     /// Operator: reject a withdrawal, for good, with an SSH key
     #[command(after_help = REJECT_HELP)]
     Reject(approvals::RejectArgs),
+    /// Operator: stop the signer and the co-signer at once, each over its own listener
+    #[command(after_help = FREEZE_HELP)]
+    Freeze(freeze::FreezeArgs),
+    /// Operators: end a freeze, a quorum together
+    #[command(subcommand, after_help = RESUME_HELP)]
+    Resume(resume::ResumeCommand),
     /// Observer: state coins, the cold balance, prices, the chain
     #[command(subcommand)]
     Observe(observe::ObserveCommand),
@@ -202,7 +210,7 @@ Both may stand in the profile. A profile is TOML:
   request_key = \"request.key\"
   request_key_id = \"2026-a\"
   attestation_key = \"…\"
-Other fields: observer, statement_key, ssh_key, descriptor, log_key, cosigner_key.";
+Other fields: observer, statement_key, operator, ssh_key, signer_freeze, cosigner_freeze, descriptor, log_key, cosigner_key.";
 
 const WITHDRAW_HELP: &str = "\
 Examples:
@@ -265,6 +273,31 @@ Example:
 
 A rejection is for good. With a security key: --text-out and --signature, as with `approve`.";
 
+const FREEZE_HELP: &str = "\
+Examples:
+  countersign freeze --profile operator.toml --reason 'a machine of ours was broken into'
+  countersign freeze --profile operator.toml --reason 'a drill' --party cosigner --json
+  countersign freeze show --profile operator.toml
+
+With a security key or an encrypted key, in three steps within ten minutes:
+  countersign freeze --profile operator.toml --reason 'a drill' --text-out freeze
+  ssh-keygen -Y sign -n countersign-freeze-v1 -f ~/.ssh/id_ed25519_sk freeze
+  countersign freeze --profile operator.toml --text freeze --signature freeze.sig
+
+Any one operator may. Each party is asked by itself and answers by itself: once it says FROZEN nothing is being signed there,
+and a restart changes nothing. It ends with 0 only if every party that was meant is frozen. Ended by `countersign resume`.";
+
+const RESUME_HELP: &str = "\
+Examples, after looking at `countersign freeze show` and both logs:
+  countersign resume text --profile operator.toml --reviewed-signer 1204 --reviewed-cosigner 880 end-of-drill
+  countersign resume text --profile operator.toml --reviewed-signer 1204 --reviewed-cosigner 880 --scope sweeps sweeps-only
+  ssh-keygen -Y sign -n countersign-resume-v1 -f ~/.ssh/id_ed25519_sk end-of-drill/resume-signer
+  mv end-of-drill/resume-signer.sig end-of-drill/resume-signer.kim.sig
+  countersign resume send --profile operator.toml end-of-drill
+
+Each party's policy says who must sign (freeze.resume_needs) and how long it waits before it takes effect by itself
+(freeze.resume_delay_s). Whoever freezes again meanwhile voids it. What was asked during the freeze then needs approval.";
+
 const POSITION_HELP: &str = "\
 Examples:
   countersign position --profile operator.toml
@@ -315,6 +348,8 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Approvals(args) => approvals::list(&args).await,
         Command::Approve(args) => approvals::approve(&args).await,
         Command::Reject(args) => approvals::reject(&args).await,
+        Command::Freeze(args) => freeze::run(&args).await,
+        Command::Resume(command) => resume::run(&command).await,
         Command::Observe(command) => observe::run(&command).await,
         Command::Position(args) => position::run(&args).await,
         Command::Health(args) => health::run(&args).await,

@@ -34,6 +34,8 @@ use crate::flow::context::machine_clock;
 use crate::flow::cosign::Cosigner;
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::signer::{self, Signer, StartFault};
+use crate::freeze::{Brake, Counter, FolderFault};
+use crate::grpc::freeze::{Apart, serve_apart};
 use crate::grpc::{self, Desks, Drain, Limits, Server};
 use crate::keys::{KeyRole, forbid_core_dumps, lock_process_memory};
 use crate::pki;
@@ -113,10 +115,12 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
     let parts = assemble::signer_keys(party, &beliefs)?;
+    let (brake, freezing) = stand_brake(party, &beliefs, KeyRole::Signer)?;
     let (listener, address) = listen("listen", party.listen).await?;
     let enclave = Arc::new(Outside::start(launch).await?);
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
-    let signer = Signer::start(assemble::signer(&settings, beliefs, parts, enclave.clone())?).await?;
+    let signer =
+        Signer::start(assemble::signer(&settings, (beliefs, brake), parts, enclave.clone())?).await?;
     let desk = signer.desk();
     let desks = Desks {
         withdrawals: Some(desk.clone()),
@@ -128,8 +132,10 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
         audit: Some(desk),
         cosign: None,
         enclave: Some(watch_enclave(enclave.clone())),
+        freeze: None,
     };
-    ready(out, "signer", &[("grpc", address), ("travel_rule", enclave.address())]);
+    let listeners = [("grpc", address), ("freeze", freezing.address), ("travel_rule", enclave.address())];
+    ready(out, "signer", &listeners);
     let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
     signer.stop().await;
     enclave.stop().await;
@@ -160,7 +166,8 @@ fn watch_enclave(door: Arc<dyn Door>) -> watch::Receiver<bool> {
 async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, Problem> {
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
-    let parts = assemble::cosigner(&settings, beliefs)?;
+    let (brake, freezing) = stand_brake(party, &beliefs, KeyRole::Cosigner)?;
+    let parts = assemble::cosigner(&settings, (beliefs, brake))?;
     let (listener, address) = listen("listen", party.listen).await?;
     let limits = Limits {
         calls_max: party.bounds.queue_max,
@@ -171,8 +178,40 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     let cosigner = Cosigner::start(parts).await?;
     let audit = Arc::new(crate::flow::audit::LogDesk::new(cosigner.log()));
     let desks = Desks { cosign: Some(Arc::new(cosigner)), audit: Some(audit), ..Desks::default() };
-    ready(out, "cosigner", &[("grpc", address)]);
+    ready(out, "cosigner", &[("grpc", address), ("freeze", freezing.address)]);
     drained(Server { desks, ..server }.serve(listener, stop_signal()?).await)
+}
+
+/// The brake at work; its listener closes when this is dropped.
+struct Freezing {
+    address: SocketAddr,
+    _thread: Apart,
+}
+
+/// Opens the marker and the brake's own listener, before anything that may hang is touched.
+fn stand_brake(
+    party: &PartyPlaces,
+    beliefs: &Beliefs,
+    role: KeyRole,
+) -> Result<(Arc<Brake>, Freezing), Problem> {
+    let field = "freeze.listen";
+    let brake = Arc::new(Brake::open(&party.freeze_folder, role)?);
+    let rules = beliefs.policy.settings().freeze.clone();
+    let counter = Counter::new(brake.clone(), beliefs.trust.clone(), rules, machine_clock());
+    let no = |error: std::io::Error| no_listener(field, party.freeze_listen, &error);
+    let listener = std::net::TcpListener::bind(party.freeze_listen).map_err(no)?;
+    let address = listener.local_addr().map_err(no)?;
+    let server = server(party, Limits::default())?;
+    let desks = Desks { freeze: Some(Arc::new(counter)), ..Desks::default() };
+    let thread = serve_apart(Server { desks, ..server }, listener).map_err(no)?;
+    Ok((brake, Freezing { address, _thread: thread }))
+}
+
+impl From<FolderFault> for Problem {
+    fn from(fault: FolderFault) -> Self {
+        let cure = "make the folder (`countersign init` does), and let the party's user write to it";
+        Self::config("freeze.folder", fault.to_string(), cure)
+    }
 }
 
 async fn stand_relay(settings: RelaySettings, out: Out) -> Result<Answer, Problem> {

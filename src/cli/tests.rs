@@ -68,7 +68,8 @@ impl Desk {
 }
 
 const SIGNER: &str = "init --role signer --network regtest --cost cheap --keystore @a --passphrase-file @pass --words-file @a.words \
-    --store sqlite:@a.db --origin x.example/signer --enclave-database @e.db --enclave-data-key @e.key --enclave-identity-key @v.key";
+    --store sqlite:@a.db --origin x.example/signer --enclave-database @e.db --enclave-data-key @e.key --enclave-identity-key @v.key \
+    --freeze-folder @freeze";
 const COSIGNER: &str = "init --role cosigner --network regtest --cost cheap --keystore @b --passphrase-file @pass --words-file @b.words \
     --store sqlite:@b.db --origin x.example/cosigner";
 
@@ -305,6 +306,7 @@ fn deployment(desk: &Desk) -> PathBuf {
         r#"
         network = "regtest"
         listen = "127.0.0.1:0"
+        freeze = {{ listen = "127.0.0.1:0", folder = "freeze" }}
         tls = {{ ca = "tls/ca.pem", cert = "tls/signer.pem", key = "tls/signer.key" }}
         wallet = {{ hot_fingerprint = "{}", cold_fingerprint = "{}" }}
         store = {{ url = "sqlite:{dir}/a.db" }}

@@ -11,6 +11,7 @@ pub mod approvals;
 pub mod audit;
 pub mod caller;
 pub mod cosign;
+pub mod freeze;
 pub mod statements;
 pub mod wallets;
 pub mod withdrawals;
@@ -25,6 +26,7 @@ pub use cosign::{
     AttestationOrder, ClearanceEvidence, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
     CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal, VoidOrder, Voided,
 };
+pub use freeze::{FreezeDesk, FreezeOrder, FreezeView, InForce, ResumeOrder, ResumePending};
 pub use statements::{
     AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
 };

@@ -29,7 +29,7 @@ pub fn verify_approval(
     now: Seconds,
 ) -> Result<Approval, NotProven> {
     let text = expected.render();
-    let signer = operator_signature(&text, armored, trust)?;
+    let signer = operator_signature(&text, armored, trust, (NAMESPACE_APPROVAL, Code::ApprovalInvalid))?;
     let approval = Approval {
         withdrawal: expected.withdrawal(),
         person: signer.person,
@@ -100,18 +100,20 @@ pub(super) struct PersonSigned {
     pub(super) key_fingerprint: String,
 }
 
-/// Finds the operator behind an armored signature and checks it over exactly this text.
+/// Finds the operator behind an armored signature and checks it over exactly this text, in that namespace; one that does
+/// not hold is refused with that code.
 pub(super) fn operator_signature(
     text: &str,
     armored: &str,
     trust: &Trust,
+    (namespace, code): (&str, Code),
 ) -> Result<PersonSigned, NotProven> {
     let sig = sshsig::read(armored)?;
     let key_fingerprint = sig.public_key().fingerprint(HashAlg::Sha256).to_string();
     let operator = trust
         .operator(sig.public_key())
         .ok_or_else(|| NotProven::refused(Code::OperatorUnknown, format!("key {key_fingerprint}")))?;
-    sshsig::check(&sig, NAMESPACE_APPROVAL, text)
-        .map_err(|why| NotProven::refused(Code::ApprovalInvalid, format!("`{}`: {why}", operator.name)))?;
+    sshsig::check(&sig, namespace, text)
+        .map_err(|why| NotProven::refused(code, format!("`{}`: {why}", operator.name)))?;
     Ok(PersonSigned { person: operator.name.clone(), groups: operator.groups.clone(), key_fingerprint })
 }

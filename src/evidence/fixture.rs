@@ -326,6 +326,27 @@ pub fn approval() -> ApprovalText {
         .unwrap()
 }
 
+pub fn freeze() -> FreezeText {
+    FreezeText {
+        freeze: FreezeId::of_bytes([0xf7; 16]),
+        party: Addressee::Both,
+        operator: "kim".into(),
+        at: NOW,
+        reason: "a machine of ours was broken into".into(),
+    }
+}
+
+pub fn resume() -> ResumeText {
+    ResumeText {
+        freeze: freeze().freeze,
+        party: KeyRole::Signer,
+        scope: Scope::All,
+        reviewed: 1_204,
+        at: NOW,
+        expires_at: NOW.plus(14_400),
+    }
+}
+
 pub fn possession() -> PossessionText {
     PossessionText {
         role: KeyRole::Cosigner,

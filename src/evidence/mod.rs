@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
 //! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
-//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`attestation`] ·
-//! [`possession`].
+//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`freeze`] ·
+//! [`resume`] · [`attestation`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -19,6 +19,7 @@ pub mod directory;
 mod field;
 #[cfg(test)]
 pub mod fixture;
+pub mod freeze;
 pub mod passage;
 pub mod possession;
 pub mod quorum;
@@ -26,6 +27,7 @@ pub mod rejection;
 pub mod report;
 pub mod reported;
 pub mod request;
+pub mod resume;
 pub mod signature;
 pub mod sshsig;
 pub mod statement;
@@ -50,6 +52,7 @@ pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation,
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
 pub use directory::Directory;
+pub use freeze::{Addressee, FreezeText, VerifiedFreeze, verify_freeze};
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
@@ -57,8 +60,9 @@ pub use rejection::{Rejection, RejectionText, verify_rejection};
 pub use report::{VerificationReport, parse_report, render_report};
 pub use reported::{Reported, RouteAnswer};
 pub use request::{VerifiedRequest, sign_request, verify_request};
+pub use resume::{ResumeText, VerifiedResume, verify_resume};
 pub use signature::{Signed, ed25519};
-pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_TRUST, sign_ssh};
+pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_FREEZE, NAMESPACE_RESUME, NAMESPACE_TRUST, sign_ssh};
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::approval::operator_signature;
 use super::canonical::{Form, Reader, Writer, same};
 use super::subject::Subject;
-use super::{NotProven, Trust, VerifiedRequest, digest};
+use super::{NAMESPACE_APPROVAL, NotProven, Trust, VerifiedRequest, digest};
 use crate::withdrawal::{Code, Invalid, WithdrawalId};
 
 /// The form of a rejection.
@@ -82,7 +82,7 @@ pub fn verify_rejection(
     if rejection != RejectionText::of(request, &rejection.reason) {
         return Err(NotProven::refused(Code::ApprovalInvalid, "the rejection is of another withdrawal"));
     }
-    let signer = operator_signature(text, armored, trust)?;
+    let signer = operator_signature(text, armored, trust, (NAMESPACE_APPROVAL, Code::ApprovalInvalid))?;
     Ok(Rejection { text: rejection, person: signer.person, groups: signer.groups, digest: digest(text) })
 }
 

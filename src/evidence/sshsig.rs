@@ -10,6 +10,10 @@ use crate::withdrawal::{Code, Invalid};
 
 /// The namespace of approvals and rejections.
 pub const NAMESPACE_APPROVAL: &str = "countersign-approval-v1";
+/// The namespace of freezes.
+pub const NAMESPACE_FREEZE: &str = "countersign-freeze-v1";
+/// The namespace of resumes.
+pub const NAMESPACE_RESUME: &str = "countersign-resume-v1";
 /// The namespace of trust files.
 pub const NAMESPACE_TRUST: &str = "countersign-trust-v1";
 /// The longest armored signature, in bytes.

@@ -197,6 +197,11 @@ impl Trust {
         self.operators.get(*self.operator_keys.get(key)?)
     }
 
+    /// Whether somebody of this name asks for payments: who asks never counts among those who end a freeze.
+    pub fn is_organisation(&self, name: &str) -> bool {
+        self.request_keys.contains_key(name)
+    }
+
     /// Everybody who may approve something.
     pub fn operators(&self) -> &[Operator] {
         &self.operators

@@ -10,6 +10,7 @@ use wallet_policy::{Policy, Seconds as PolicySeconds};
 
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::{NameMatch, Trust};
+use crate::freeze::Brake;
 use crate::withdrawal::{Asset, Krw, Seconds, VaspId};
 
 /// A party's clock. Below the flow, time is an argument.
@@ -85,6 +86,8 @@ pub struct Context {
     pub policy: Arc<Policy>,
     /// The hash of the co-signer's policy, as it says of itself (signer only).
     pub other_policy: std::sync::RwLock<Option<[u8; 32]>>,
+    /// Whether it may sign at this moment.
+    pub brake: Arc<Brake>,
     /// Its own settings.
     pub settings: PartySettings,
     /// Its own clock.

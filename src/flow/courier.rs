@@ -13,6 +13,7 @@ use super::context::Context;
 use super::finish::finish;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows::{self, ReservationRow, StatementRow};
+use super::treasury::leaving;
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
 use crate::bitcoin::build::Payee;
@@ -20,6 +21,7 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::desk::{
     CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
 };
+use crate::freeze::Leaving;
 use crate::keys::HotKey;
 use crate::store::{Store, Table};
 use crate::withdrawal::{Amount, Code, Finding, ReservationId};
@@ -133,7 +135,7 @@ impl Courier {
     pub async fn run(mut self) {
         loop {
             let mut idle = false;
-            if self.parcels.is_empty() && self.statements.is_empty() {
+            if self.sendable().next().is_none() && self.statements.is_empty() {
                 match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
                     Ok(Some(work)) => self.take(work),
                     Ok(None) => return,
@@ -205,13 +207,13 @@ impl Courier {
     /// Delivers, then asks about what is reserved; `idle` asks for the head alone.
     async fn go(&mut self, idle: bool) -> Result<(), DeskError> {
         let news = idle && self.log.head().size != self.cosigned_size;
-        if self.parcels.is_empty() && self.statements.is_empty() && !news {
+        if self.sendable().next().is_none() && self.statements.is_empty() && !news {
             return Ok(());
         }
         // An older database that was put back is found out before anything else, however much is to be delivered.
         self.compare().await?;
         self.deliver().await?;
-        if self.parcels.is_empty() && !news {
+        if self.sendable().next().is_none() && !news {
             return Ok(());
         }
         let (order, taken) = self.order().await.map_err(|fault| fault.desk_error())?;
@@ -299,12 +301,22 @@ impl Courier {
         Ok((batch, texts))
     }
 
+    /// What may be asked about now: sweeps by themselves and first, since they may go on in a freeze that stops the rest.
+    fn sendable(&self) -> impl Iterator<Item = &Arc<Parcel>> {
+        let brake = &self.context.brake;
+        let (pays, sweeps) = (brake.is_free(Leaving::Payment), brake.is_free(Leaving::Sweep));
+        let is = |wanted: Leaving| move |parcel: &&Arc<Parcel>| leaving(&parcel.row) == wanted;
+        let swept = sweeps && self.parcels.iter().any(|parcel| leaving(&parcel.row) == Leaving::Sweep);
+        let wanted = if swept { Leaving::Sweep } else { Leaving::Payment };
+        self.parcels.iter().filter(is(wanted)).filter(move |_| swept || pays)
+    }
+
     async fn order(&self) -> Result<(CosignOrder, Taken), JournalFault> {
         let (head, note) = self.log.signed_head();
         let old_size = self.known_size.min(head.size);
         let consistency = self.log.consistency(old_size, head.size).await?;
         let mut items = Vec::new();
-        for parcel in self.parcels.iter().take(self.at_once) {
+        for parcel in self.sendable().take(self.at_once) {
             let inclusion = self.log.inclusion(parcel.row.log_index, head.size).await?;
             items.push(CosignItem {
                 reservation: parcel.reservation,
@@ -387,8 +399,9 @@ impl Courier {
             let part: Vec<_> = signed.by_ref().take(share).collect();
             let (context, key, commands) = (self.context.clone(), self.key.clone(), self.commands.clone());
             let work = tokio::task::spawn_blocking(move || {
-                let done =
-                    part.iter().map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
+                let done = part
+                    .iter()
+                    .filter_map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
                 // All at once, so that one commit takes them together.
                 for command in done.collect::<Vec<_>>() {
                     let _ = commands.blocking_send(command);
@@ -415,10 +428,12 @@ struct Taken {
     size: u64,
 }
 
-fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Command {
-    match done {
+/// What the writer is told. Of what a freeze stopped it hears nothing: it is taken up when the freeze ends.
+fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Option<Command> {
+    Some(match done {
         Ok(released) => Command::Finished { reservation: parcel.reservation, released },
+        Err(finding) if finding.code == Code::Frozen => return None,
         // What the co-signer gave back is not what was reserved: nothing is finished.
         Err(finding) => Command::Alarm { about: ("reservation", parcel.reservation.to_string()), finding },
-    }
+    })
 }

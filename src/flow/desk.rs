@@ -16,7 +16,7 @@ use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows;
 use super::withdraw::Found;
 use super::writer::Question;
-use super::{Allocated, Command, Reply, view};
+use super::{Allocated, Command, Reply, brake, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
@@ -31,6 +31,7 @@ use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
 use crate::evidence::{NameMatch, VerifiedRequest, verify_cancel, verify_request, verify_void};
+use crate::freeze::Leaving;
 use crate::store::{PAGE_ROWS_MAX, PageToken, Store, Table};
 use crate::withdrawal::{Asset, Code, Finding, Outcome, Stage, WithdrawalId};
 
@@ -218,11 +219,17 @@ impl SignerDesk {
         Ok(row.and_then(|row| view_of_row(&row)))
     }
 
+    /// The last thing before a view leaves.
+    fn shown(&self, view: WithdrawalView) -> WithdrawalView {
+        brake::shown(&self.context.brake, view)
+    }
+
     async fn view(&self, id: WithdrawalId) -> Result<WithdrawalView, DeskError> {
         if let Some(view) = self.question(|to| Question::View(id, to)).await? {
-            return Ok(view);
+            return Ok(self.shown(view));
         }
-        self.stored(id).await?.ok_or_else(|| DeskError::not_found(id.to_string()))
+        let stored = self.stored(id).await?.ok_or_else(|| DeskError::not_found(id.to_string()))?;
+        Ok(self.shown(stored))
     }
 }
 
@@ -252,7 +259,7 @@ impl WithdrawalDesk for SignerDesk {
         let personal = Some(order.ivms101);
         let asked = self.command(|reply| Command::Ask { request, payload, answer, personal, late, reply });
         match tokio::time::timeout(self.context.settings.create_wait, asked).await {
-            Ok(told) => told,
+            Ok(told) => told.map(|view| self.shown(view)),
             // It goes on by itself; the caller sees how far it has come. What is not there yet may still be written.
             Err(_) => self.view(id).await.map_err(|error| match error.code() {
                 Code::NotFound => DeskError::may_have_happened(
@@ -324,6 +331,7 @@ impl WithdrawalDesk for SignerDesk {
             .iter()
             .filter_map(view_of_row)
             .filter(|view| filter.shows(view) && may_see(caller, view))
+            .map(|view| self.shown(view))
             .collect();
         Ok(Page { items, next: found.next.map(|token| token.to_string()) })
     }
@@ -368,7 +376,8 @@ impl WithdrawalDesk for SignerDesk {
             };
             std::future::ready(next)
         });
-        Ok(past.chain(live).boxed())
+        let held = self.context.brake.clone();
+        Ok(past.chain(live).map(move |next| next.map(|view| brake::shown(&held, view))).boxed())
     }
 
     async fn cancel(&self, caller: &Caller, cancellation: SignedText) -> Result<Cancellation, DeskError> {
@@ -387,7 +396,7 @@ impl WithdrawalDesk for SignerDesk {
         let told = receipt.clone();
         let written = self.command(|reply| Command::Cancel { cancel, receipt: told, reply }).await;
         match written {
-            Ok(view) => Ok(Cancellation { withdrawal: Some(view), receipt: Some(receipt) }),
+            Ok(view) => Ok(Cancellation { withdrawal: Some(self.shown(view)), receipt: Some(receipt) }),
             // It was never asked here; asked later, the co-signer says no to it.
             Err(error) if error.code() == Code::NotFound => {
                 Ok(Cancellation { withdrawal: None, receipt: Some(receipt) })
@@ -551,10 +560,17 @@ impl StatementDesk for SignerDesk {
 #[tonic::async_trait]
 impl PositionDesk for SignerDesk {
     async fn position(&self, _caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError> {
-        let position = self.question(Question::Position).await?;
+        let mut position = self.question(Question::Position).await?;
+        if !self.context.brake.is_free(Leaving::Sweep) {
+            position.sweeps.iter_mut().for_each(|sweep| sweep.raw_transaction.clear());
+        }
         let shown = asset.is_none_or(|asset| asset == position.asset);
         let assets = if shown { vec![position] } else { Vec::new() };
-        Ok(PositionView { assets, frozen: false, at: self.context.now() })
+        Ok(PositionView {
+            assets,
+            frozen: !self.context.brake.is_free(Leaving::Payment),
+            at: self.context.now(),
+        })
     }
 }
 

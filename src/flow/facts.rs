@@ -9,6 +9,7 @@ use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, V
 use super::ledger::Treasury;
 use crate::evidence::approval::Approval;
 use crate::evidence::{Passage, TravelRule, Trust};
+use crate::freeze::{Brake, Leaving};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
 
 /// What a party sees of its own wallet at one moment.
@@ -21,6 +22,8 @@ pub struct Sight<'a> {
     pub treasury: &'a Treasury,
     /// What rests hot.
     pub hot: Amount,
+    /// Whether it may sign.
+    pub brake: &'a Brake,
     /// How long a sweep may be on its way.
     pub transit_s_max: u64,
     /// The party's own clock.
@@ -78,7 +81,8 @@ impl Sight<'_> {
             earmarked: Units(0),
             spendable: Units(u128::from(self.treasury.coins.spendable_sat())),
             approvals: Vec::new(),
-            frozen: false,
+            frozen: !self.brake.is_free(if kind == Kind::Sweep { Leaving::Sweep } else { Leaving::Payment }),
+            queued: false,
         })
     }
 
@@ -91,6 +95,7 @@ impl Sight<'_> {
         approvals: &[&Approval],
         fee: FeeSeen,
     ) -> Result<Facts, Finding> {
+        let queued = self.brake.is_queued(request.asked_at, None);
         let destination =
             Destination { address: request.destination.clone(), own: own_destination, pinned: false };
         let fee = Fee {
@@ -106,6 +111,7 @@ impl Sight<'_> {
             beneficiary_vasp: request.beneficiary_vasp.to_string(),
             clearance: clearance.map_or(GivenClearance::Pending, |clearance| self.given(clearance)),
             approvals: approvals.iter().map(|a| approval(a)).collect(),
+            queued,
             ..facts
         })
     }

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::rows::{PrevoutRow, ReleasedRow};
 use super::reserve;
+use super::treasury::leaving;
 use crate::bitcoin::{Branch, KeySlot};
 use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
 use crate::keys::{self, ChildIndex, HotKey, OrderItem, SigningOrder};
@@ -23,7 +24,10 @@ pub fn finish(
     let checked = check(context, parcel, signed)?;
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let order = SigningOrder::danger_vouch_for(parcel.reservation, order_items(&checked, KeySlot::A)?);
+    // Held while the signature is made and no longer: a freeze waits for it.
+    let permit = context.brake.permit(leaving(&parcel.row))?;
     let own = key.sign(&order).map_err(|e| no(e.to_string()))?;
+    drop(permit);
     let own = own.iter().map(|s| *s.signature()).collect();
     let own = checked.danger_vouch_own(KeySlot::A, own).map_err(|e| no(e.to_string()))?;
     let theirs =

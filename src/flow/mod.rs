@@ -2,12 +2,14 @@
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
 //! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
-//! `void` (what is taken back), [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), [`report`] (what the
+//! `void` (what is taken back), [`treasury`] (the 3:7 share), [`brake`] (what a freeze stops), [`recover`] (the same path
+//! after a crash), [`report`] (what the
 //! counterparty is told afterwards), then [`cosign`] (the other party).
 
 pub mod address;
 pub mod approve;
 pub mod audit;
+pub mod brake;
 pub mod clear;
 pub mod context;
 pub mod cosign;

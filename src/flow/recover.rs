@@ -41,6 +41,7 @@ pub struct Seen {
     approvals: HashMap<String, Vec<ApprovalRow>>,
     registrations: Vec<(String, RegistrationRow)>,
     swept: Vec<String>,
+    noted: super::brake::Noted,
     broken: Option<JournalFault>,
 }
 
@@ -88,6 +89,7 @@ impl Seen {
             (Table::Setting, "counted") => {
                 self.swept.extend(key.strip_prefix("swept/").map(str::to_owned));
             }
+            (Table::Setting, "frozen" | "resumed") => self.noted.visit(row)?,
             _ => {}
         }
         debug_assert!(key != ACCEPTED_PRICE || row.state() == "accepted");
@@ -112,6 +114,7 @@ pub async fn load(
         return Err(broken);
     }
     let mut ledger = Ledger::default();
+    ledger.noted = seen.noted;
     ledger.treasury.coins = Coins::new(context.settings.depth_min);
     let mut effects = Vec::new();
     load_addresses(&mut ledger, seen.addresses)?;

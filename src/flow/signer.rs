@@ -115,7 +115,11 @@ impl Signer {
         enter_start(&context, &mut journal).await?;
         let (ledger, effects) = recover::load(&context, &journal, seen).await?;
         info!(open = ledger.open.len(), coins = ledger.treasury.coins.len(), "the ledger is loaded");
+        ledger.noted.remind(&context.brake);
         let (log, reader) = (journal.view(), journal.store());
+        let size = Arc::downgrade(&log);
+        // Not held: a party that stopped lets go of its store, whoever still holds its brake.
+        context.brake.know_log(move || size.upgrade().map_or(0, |log| log.head().size));
         let (commands, commanded) = mpsc::channel(context.settings.queue_max);
         let (questions, questioned) = mpsc::channel(1_024);
         let (courier, carried) = mpsc::unbounded_channel();

@@ -21,6 +21,7 @@ use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
 use crate::desk::{AssetPosition, SweepInTransit};
+use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
 
@@ -60,7 +61,10 @@ fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 /// Reserves a sweep if too much rests hot and none is under way.
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     tell_stuck(context, ledger, turn);
-    if ledger.sweep_is_pending() || turn.draft.now() < ledger.sweep_not_before {
+    if !context.brake.is_free(Leaving::Sweep)
+        || ledger.sweep_is_pending()
+        || turn.draft.now() < ledger.sweep_not_before
+    {
         return;
     }
     let surplus = surplus_sat(context, ledger, turn);
@@ -220,6 +224,25 @@ pub fn cosigner_refused(
         // Asked again at once it would say the same, and each attempt spends of the fee budget.
         ledger.sweep_not_before = turn.draft.now().plus(SWEEP_RETRY_S);
         tracing::error!(code = %finding.code, "the co-signer refused the sweep {id}: {}", finding.detail);
+    }
+}
+
+/// Signing is frozen: what is booked is held, and goes on when the freeze ends.
+pub fn frozen(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    let booked: Vec<_> = ledger.reservations.values().flat_map(|r| r.withdrawals.clone()).collect();
+    for withdrawal in booked {
+        if let Some(open) = ledger.open.get_mut(&withdrawal) {
+            withdraw::settle(open, turn, Outcome::Held(vec![context.brake.finding()]));
+        }
+    }
+    ledger.ripen_all();
+}
+
+/// What the transaction of a reservation is.
+pub fn leaving(row: &rows::ReservationRow) -> Leaving {
+    match row.purpose {
+        Purpose::Sweep { .. } => Leaving::Sweep,
+        Purpose::Withdrawals(_) => Leaving::Payment,
     }
 }
 

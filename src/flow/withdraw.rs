@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use wallet_policy::Facts;
 
 use super::context::Context;
 use super::facts::{FeeSeen, Sight, judge};
@@ -23,6 +24,7 @@ use crate::desk::DeskError;
 use crate::enclave::Word;
 use crate::evidence::NotProven;
 use crate::evidence::{Passage, VerifiedRequest};
+use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
@@ -351,6 +353,9 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
         let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
         return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
     }
+    if !context.brake.is_free(Leaving::Payment) {
+        return (Outcome::Held(vec![context.brake.finding()]), None);
+    }
     let picked = match &open.clearance {
         Some(_) => reserve::pick(context, ledger, open, &destination),
         None => Ok(None),
@@ -364,7 +369,12 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let sight = sight(context, ledger, now);
     let approvals = approve::counting(context, open, now);
     let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
-        Ok(facts) => judge(&context.policy, &facts),
+        // When it came here is this party's own record, whatever time the request bears.
+        Ok(facts) => {
+            let queued =
+                facts.queued || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
+            judge(&context.policy, &Facts { queued, ..facts })
+        }
         Err(finding) => Outcome::Held(vec![finding]),
     };
     if let Some(finding) = unpicked {
@@ -396,6 +406,7 @@ pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sigh
         trust: &context.trust,
         treasury: &ledger.treasury,
         hot: ledger.hot(),
+        brake: &context.brake,
         transit_s_max: context.settings.transit_s_max,
         now,
     }

@@ -18,12 +18,13 @@ use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
 use super::{
-    Allocated, Command, Effect, Reply, address, approve, clear, report, treasury, view, void, wallet,
+    Allocated, Command, Effect, Reply, address, approve, brake, clear, report, treasury, view, void, wallet,
 };
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
 use crate::evidence::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
+use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Finding, Krw, Organisation, Outcome, WithdrawalId};
 
@@ -122,6 +123,8 @@ pub struct Writer {
     was_busy: bool,
     /// Alarms that are not written yet: the store did not take them.
     alarms: VecDeque<Alarm>,
+    /// Whether payments, and sweeps, were signed at the last turn.
+    was_free: (bool, bool),
 }
 
 /// What readers ask of the ledger in memory.
@@ -158,6 +161,8 @@ impl Writer {
     ) -> Self {
         let (waiters, payloads) = (HashMap::new(), HashMap::new());
         let (was_busy, alarms, unvalued) = (false, VecDeque::new(), Vec::new());
+        // As if it had been free: a start with the marker tells of it like a freeze that comes.
+        let was_free = (true, true);
         Self {
             context,
             journal,
@@ -170,6 +175,7 @@ impl Writer {
             questions,
             was_busy,
             alarms,
+            was_free,
         }
     }
 
@@ -209,6 +215,13 @@ impl Writer {
     }
 
     async fn turn(&mut self, batch: &mut Vec<Command>) {
+        let stopped = match self.brake_moved().await {
+            Ok(stopped) => stopped,
+            Err(fault) => {
+                refuse_callers(batch, &fault);
+                return tokio::time::sleep(self.context.settings.retry).await;
+            }
+        };
         let read = async {
             let found = withdraw::prefetch(&self.journal, &self.ledger, batch).await?;
             let spent = prefetch_coins(&self.journal, &self.ledger, batch).await?;
@@ -224,6 +237,10 @@ impl Writer {
         let mut turn = Turn::new(self.journal.draft(self.context.now()), found, spent);
         withdraw::refuse_disowned(&mut self.ledger, &mut turn);
         self.alarms.drain(..).for_each(|alarm| turn.enter_alarm(alarm));
+        self.note_freezes(&mut turn);
+        if stopped {
+            treasury::frozen(&self.context, &mut self.ledger, &mut turn);
+        }
         for command in batch.drain(..) {
             self.apply(command, &mut turn);
         }
@@ -232,7 +249,47 @@ impl Writer {
         self.commit(turn).await;
     }
 
+    /// Looks at the brake. When something may be signed again, what was under way is taken up as at a start; gives whether
+    /// something may be signed no more.
+    async fn brake_moved(&mut self) -> Result<bool, JournalFault> {
+        let free = |leaving| self.context.brake.is_free(leaving);
+        let is_free = (free(Leaving::Payment), free(Leaving::Sweep));
+        let was_free = self.was_free;
+        if (is_free.0 && !was_free.0) || (is_free.1 && !was_free.1) {
+            let (ledger, effects) = super::recover::reload(&self.context, &mut self.journal).await?;
+            self.ledger = ledger;
+            self.act(effects);
+        }
+        self.was_free = is_free;
+        Ok((was_free.0 && !is_free.0) || (was_free.1 && !is_free.1))
+    }
+
+    /// Writes down what the log does not know of freezes yet; the brake hears of it after the commit.
+    fn note_freezes(&mut self, turn: &mut Turn) {
+        let (context, now) = (self.context.clone(), turn.draft.now());
+        let after = brake::note(&context, &mut self.ledger.noted, &mut turn.draft);
+        if after.is_empty() {
+            return;
+        }
+        turn.told.push(Box::new(move |done| {
+            if done.is_ok() {
+                after.into_iter().for_each(|step| step.act(&context.brake, now));
+            }
+        }));
+    }
+
+    /// Whether a transaction was finished too late: it is dropped, and made again, the same bytes, when the freeze ends.
+    fn is_too_late(&self, reservation: &crate::withdrawal::ReservationId) -> bool {
+        let found = self.ledger.reservations.get(reservation);
+        found.is_some_and(|found| !self.context.brake.is_free(treasury::leaving(&found.row)))
+    }
+
     fn apply(&mut self, command: Command, turn: &mut Turn) {
+        if let Command::Finished { reservation, .. } = &command
+            && self.is_too_late(reservation)
+        {
+            return;
+        }
         let (context, ledger) = (&self.context, &mut self.ledger);
         match command {
             Command::Ask { request, payload, answer, personal, late, reply } => {

@@ -12,9 +12,9 @@ use crate::wire::channel::{ChannelFault, ChannelOrder, channel};
 use crate::wire::status::{CURE, DOMAIN, MAY_HAVE_HAPPENED, causes, never_connected};
 use crate::wire::v1::{
     address_service_client::AddressServiceClient, approval_service_client::ApprovalServiceClient,
-    audit_service_client::AuditServiceClient, position_service_client::PositionServiceClient,
-    statement_service_client::StatementServiceClient, wallet_service_client::WalletServiceClient,
-    withdrawal_service_client::WithdrawalServiceClient,
+    audit_service_client::AuditServiceClient, freeze_service_client::FreezeServiceClient,
+    position_service_client::PositionServiceClient, statement_service_client::StatementServiceClient,
+    wallet_service_client::WalletServiceClient, withdrawal_service_client::WithdrawalServiceClient,
 };
 
 /// Where to connect, and with which files.
@@ -92,6 +92,11 @@ impl Client {
     /// The client of `PositionService`.
     pub fn positions(&self) -> PositionServiceClient<Channel> {
         PositionServiceClient::new(self.channel())
+    }
+
+    /// The client of `FreezeService`.
+    pub fn freezes(&self) -> FreezeServiceClient<Channel> {
+        FreezeServiceClient::new(self.channel())
     }
 
     /// The client of `AuditService`.

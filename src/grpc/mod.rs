@@ -10,6 +10,7 @@ pub mod body;
 pub mod client;
 pub mod cosign;
 pub mod errors;
+pub mod freeze;
 pub mod gate;
 pub mod incoming;
 pub mod roles;

@@ -67,6 +67,9 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.CosignerService/VoidWithdrawal", &[Signer]),
     call("/countersign.v1.CosignerService/Countersign", &[Signer]),
     call("/countersign.v1.CosignerService/RecallReservations", &[Signer]),
+    call("/countersign.v1.FreezeService/GetFreeze", LOG_READERS),
+    call("/countersign.v1.FreezeService/Freeze", &[Operator]),
+    call("/countersign.v1.FreezeService/Resume", &[Operator]),
     call(HEALTH_CHECK, EVERYONE),
     stream("/grpc.health.v1.Health/Watch", EVERYONE),
     stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERYONE),
@@ -143,7 +146,7 @@ mod tests {
                 "CreateWalletChallenge" | "CreateWalletRegistration" | "DeleteWalletRegistration" => {
                     only(Exchange)
                 }
-                "ApproveWithdrawal" | "RejectWithdrawal" => only(Operator),
+                "ApproveWithdrawal" | "RejectWithdrawal" | "Freeze" | "Resume" => only(Operator),
                 "SubmitStatement" => only(Observer),
                 _ if method.path.contains(".CosignerService/") => only(Signer),
                 _ => (),

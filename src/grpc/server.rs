@@ -18,16 +18,20 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
-use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, statements, wallets, withdrawals};
+use super::{
+    Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, statements, wallets, withdrawals,
+};
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, StatementDesk, WalletDesk,
+    WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
-    position_service_server::PositionServiceServer, statement_service_server::StatementServiceServer,
-    wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
+    freeze_service_server::FreezeServiceServer, position_service_server::PositionServiceServer,
+    statement_service_server::StatementServiceServer, wallet_service_server::WalletServiceServer,
+    withdrawal_service_server::WithdrawalServiceServer,
 };
 
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +58,8 @@ pub struct Desks {
     pub cosign: Option<Arc<dyn CosignDesk>>,
     /// Whether the travel rule can be met now: the health of [`ENCLAVE_HEALTH`], where there is one.
     pub enclave: Option<watch::Receiver<bool>>,
+    /// For `FreezeService`, which has a listener of its own.
+    pub freeze: Option<Arc<dyn FreezeDesk>>,
 }
 
 /// The name under which the health service tells of the signer's enclave; a part of the signer, and no service of its own.
@@ -174,6 +180,10 @@ impl Server {
         }
         if let Some(desk) = desks.cosign.clone() {
             offer.add(CosignerServiceServer::new(cosign::Cosign(desk)).max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.freeze.clone() {
+            let service = FreezeServiceServer::new(freeze::Freezes(desk));
+            offer.add(service.max_decoding_message_size(limit));
         }
         offer.add(health);
         let reflection = reflection(&offer.names)?;

@@ -15,6 +15,10 @@ pub struct Listeners {
     pub signer: SocketAddr,
     /// The co-signer's gRPC.
     pub cosigner: SocketAddr,
+    /// The signer's brake.
+    pub signer_freeze: SocketAddr,
+    /// The co-signer's brake.
+    pub cosigner_freeze: SocketAddr,
     /// The signer's enclave, for the relay.
     pub enclave: SocketAddr,
     /// The relay.
@@ -27,7 +31,15 @@ impl Listeners {
     /// Free ports on loopback.
     pub fn choose() -> Result<Self, Fault> {
         let free = children::free_address;
-        Ok(Self { signer: free()?, cosigner: free()?, enclave: free()?, relay: free()?, robot: free()? })
+        Ok(Self {
+            signer: free()?,
+            cosigner: free()?,
+            signer_freeze: free()?,
+            cosigner_freeze: free()?,
+            enclave: free()?,
+            relay: free()?,
+            robot: free()?,
+        })
     }
 }
 
@@ -44,7 +56,7 @@ pub fn write(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds)
 fn signer(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) -> String {
     let party = party(Party {
         name: "signer",
-        listen: listeners.signer,
+        listen: [listeners.signer, listeners.signer_freeze],
         store: &folder.at("signer/ledger.db"),
         origin: SIGNER_ORIGIN,
         keys,
@@ -80,7 +92,7 @@ key = "{relay_key}"
 fn cosigner(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) -> String {
     party(Party {
         name: "cosigner",
-        listen: listeners.cosigner,
+        listen: [listeners.cosigner, listeners.cosigner_freeze],
         store: &folder.at("cosigner/cosigner.db"),
         origin: COSIGNER_ORIGIN,
         keys,
@@ -90,7 +102,8 @@ fn cosigner(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) 
 
 struct Party<'a> {
     name: &'a str,
-    listen: SocketAddr,
+    /// Its gRPC, and its brake.
+    listen: [SocketAddr; 2],
     store: &'a Path,
     origin: &'a str,
     keys: &'a Keys,
@@ -99,7 +112,7 @@ struct Party<'a> {
 
 /// What both parties' files have in common.
 fn party(party: Party<'_>) -> String {
-    let Party { name, listen, store, origin, keys, seeds } = party;
+    let Party { name, listen: [listen, freeze], store, origin, keys, seeds } = party;
     let store = quoted(&format!("sqlite:{}", store.display()));
     let (hot, cold) = (seeds.hot.fingerprint(), seeds.cold.fingerprint());
     let line =
@@ -111,6 +124,10 @@ fn party(party: Party<'_>) -> String {
     format!(
         r#"network = "{NETWORK}"
 listen = "{listen}"
+
+[freeze]
+listen = "{freeze}"
+folder = "freeze"
 
 [tls]
 ca = "../tls/ca.pem"
@@ -189,7 +206,13 @@ fn profiles(folder: &Folder, listeners: &Listeners, seeds: &Seeds) -> Result<(),
             "observer",
             format!("observer = \"{OBSERVER}\"\nstatement_key = \"../keys/observer-statement-key\"\n"),
         ),
-        ("operator", "ssh_key = \"../keys/operator-kim\"\n".to_owned()),
+        (
+            "operator",
+            format!(
+                "ssh_key = \"../keys/operator-kim\"\noperator = \"kim\"\nsigner_freeze = \"{}\"\ncosigner_freeze = \"{}\"\n",
+                listeners.signer_freeze, listeners.cosigner_freeze
+            ),
+        ),
         (
             "auditor",
             format!("log_key = {}\ncosigner_key = {}\n", quoted(&seeds.signer_log), quoted(&seeds.witness)),

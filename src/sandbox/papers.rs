@@ -28,6 +28,8 @@ pub const REQUEST_KEY: &str = "2026-a";
 pub const OBSERVER: &str = "watcher-1";
 /// The operator who approves.
 pub const OPERATOR: &str = "kim";
+/// The other one, of the risk desk: without both no freeze ends.
+pub const RISK_OPERATOR: &str = "lee";
 /// Our own VASP.
 const OWN_VASP: (&str, &str) = ("1001", "Hanbit Exchange");
 /// How long a certificate of the sandbox holds, in seconds.
@@ -59,6 +61,8 @@ pub struct Keys {
     pub observer: SigningKey,
     /// The operator's SSH key.
     pub operator: SshKey,
+    /// The risk desk's SSH key.
+    pub risk_operator: SshKey,
     /// The relay's key.
     pub relay: SigningKey,
     /// The identity key of the counterparty VASP.
@@ -76,6 +80,7 @@ impl Keys {
             exchange: machine()?,
             observer: machine()?,
             operator: SshKey::create(OPERATOR)?,
+            risk_operator: SshKey::create(RISK_OPERATOR)?,
             relay: machine()?,
             robot: machine()?,
             quorum: quorum.into_iter().collect::<Result<_, _>>()?,
@@ -86,6 +91,7 @@ impl Keys {
         folder.write("keys/observer-statement-key", &hex(&keys.observer))?;
         folder.write("keys/operator-kim", &keys.operator.private)?;
         folder.write("keys/operator-kim.pub", &format!("{}\n", keys.operator.public))?;
+        folder.write("keys/operator-lee", &keys.risk_operator.private)?;
         folder.folder("relay")?;
         folder.write("relay/key", &hex(&keys.relay))?;
         Ok(keys)
@@ -140,11 +146,18 @@ impl Keys {
                 key: public(&self.observer),
                 kinds: ["coins", "position", "price", "chain"].map(str::to_owned).into(),
             }],
-            operators: vec![OperatorEntry {
-                name: OPERATOR.into(),
-                groups: vec!["treasury".into()],
-                keys: vec![self.operator.public.clone()],
-            }],
+            operators: vec![
+                OperatorEntry {
+                    name: OPERATOR.into(),
+                    groups: vec!["treasury".into()],
+                    keys: vec![self.operator.public.clone()],
+                },
+                OperatorEntry {
+                    name: RISK_OPERATOR.into(),
+                    groups: vec!["risk".into()],
+                    keys: vec![self.risk_operator.public.clone()],
+                },
+            ],
             vasps: vec![VaspEntry {
                 id: ROBOT_VASP.to_string(),
                 name: ROBOT_NAME.into(),

@@ -5,7 +5,13 @@ use super::ASSET;
 /// What risk staff set. Each party gets its own copy.
 pub fn settings() -> String {
     format!(
-        r#"# Up to ten million won nobody is asked; from there on one person of the treasury.
+        r#"# Two people end a freeze, and an hour later it is over.
+[freeze]
+resume_delay_s = 3600
+resume_needs = {{ treasury = 1, risk = 1 }}
+queued_needs = {{ treasury = 1 }}
+
+# Up to ten million won nobody is asked; from there on one person of the treasury.
 [[tiers]]
 from_krw = "10000000"
 needs = {{ treasury = 1 }}
@@ -30,7 +36,8 @@ price_settle_s = 60
 /// The loosest that either party may load: exactly these settings.
 pub fn guard() -> String {
     format!(
-        r#"tiers_min = [{{ from_krw = "10000000", needs = {{ treasury = 1 }} }}]
+        r#"freeze_min = {{ resume_delay_s = 3600, resume_needs = {{ treasury = 1, risk = 1 }}, queued_needs = {{ treasury = 1 }} }}
+tiers_min = [{{ from_krw = "10000000", needs = {{ treasury = 1 }} }}]
 
 [assets."{ASSET}"]
 share_max = "kisa-3-7"

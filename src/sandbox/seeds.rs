@@ -46,11 +46,16 @@ pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
     let signer_more = [
         pair("--store", store(&signer, "ledger.db")),
         pair("--origin", SIGNER_ORIGIN),
+        pair("--freeze-folder", signer.join("freeze")),
         pair("--enclave-database", signer.join("enclave.db")),
         pair("--enclave-data-key", signer.join("enclave-data-key")),
         pair("--enclave-identity-key", signer.join("enclave-identity-key")),
     ];
-    let cosigner_more = [pair("--store", store(&cosigner, "cosigner.db")), pair("--origin", COSIGNER_ORIGIN)];
+    let cosigner_more = [
+        pair("--store", store(&cosigner, "cosigner.db")),
+        pair("--origin", COSIGNER_ORIGIN),
+        pair("--freeze-folder", cosigner.join("freeze")),
+    ];
     let (a, b, ..) = tokio::try_join!(
         seed("signer", &signer, &signer_more),
         seed("cosigner", &cosigner, &cosigner_more),

@@ -115,6 +115,18 @@ hash_id!(
     ReservationId, "rs_", "reservation"
 );
 
+hash_id!(
+    /// A freeze: sixteen random bytes that its operator drew. Each is used once.
+    FreezeId, "fz_", "freeze"
+);
+
+impl FreezeId {
+    /// The id of these bytes.
+    pub const fn of_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 fn first_16(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {

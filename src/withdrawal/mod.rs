@@ -6,15 +6,17 @@ pub mod code;
 pub mod id;
 pub mod key_role;
 pub mod request;
+pub mod scope;
 pub mod stage;
 pub mod time;
 
 pub use amount::{Amount, FeeRate, Krw};
 pub use asset::{Asset, Network};
 pub use code::{Code, Kind};
-pub use id::{CustomerRef, Organisation, RequestId, ReservationId, VaspId, WithdrawalId};
+pub use id::{CustomerRef, FreezeId, Organisation, RequestId, ReservationId, VaspId, WithdrawalId};
 pub use key_role::KeyRole;
 pub use request::WithdrawalRequest;
+pub use scope::Scope;
 pub use stage::{Finding, Outcome, Stage};
 pub use time::Seconds;
 

@@ -5,9 +5,11 @@
 mod adapter_process;
 mod approvals;
 mod attacks;
+mod brakes;
 mod doors;
 mod facts;
 mod foreign;
+mod freeze;
 mod half_registered;
 mod log;
 mod node;

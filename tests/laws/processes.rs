@@ -29,6 +29,8 @@ use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
 use countersign::flow::signer::{Signer, SignerParts};
+use countersign::freeze::Counter;
+use countersign::grpc::freeze::{Apart, serve_apart};
 use countersign::grpc::{Client, Desks, Limits, Server, system_clock};
 use countersign::keys;
 use countersign::pki::{self, Authority, Identity, LeafOrder, PemFiles, Validity};
@@ -111,7 +113,7 @@ fn settings() -> PartySettings {
     Plan::default().settings
 }
 
-fn context() -> Arc<Context> {
+fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
     let policy = policy_settings();
     Arc::new(Context {
         asset: ASSET,
@@ -120,6 +122,7 @@ fn context() -> Arc<Context> {
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         other_policy: RwLock::default(),
+        brake: brake(folder, party),
         settings: settings(),
         clock: machine_clock(),
     })
@@ -129,7 +132,7 @@ fn store(folder: &Path, party: &str) -> StoreUrl {
     StoreUrl::parse(&format!("sqlite:{}", folder.join(format!("{party}.db")).display())).unwrap()
 }
 
-fn tls_of(folder: &Path, role: Role) -> (Vec<CertificateDer<'static>>, Identity) {
+pub fn tls_of(folder: &Path, role: Role) -> (Vec<CertificateDer<'static>>, Identity) {
     let files = PemFiles::in_folder(folder, role.as_str());
     let authorities = pki::read_certificates(&files.authority).unwrap();
     (authorities, pki::read_identity(&files.certificate, &files.key).unwrap())
@@ -153,10 +156,25 @@ async fn serve(folder: &Path, role: Role, desks: Desks) {
     server.serve(listener, std::future::pending()).await.unwrap();
 }
 
+/// The brake's own listener on its own thread, before anything else, as the program does it; says where.
+fn stand_brake(folder: &Path, role: Role, context: &Context) -> Apart {
+    let (authorities, identity) = tls_of(folder, role);
+    let tls = pki::server_config(&authorities, identity).unwrap();
+    let rules = context.policy.settings().freeze.clone();
+    let counter = Counter::new(context.brake.clone(), context.trust.clone(), rules, machine_clock());
+    let desks = Desks { freeze: Some(Arc::new(counter)), ..Desks::default() };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("\nfreeze {}", listener.local_addr().unwrap());
+    let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
+    serve_apart(server, listener).unwrap()
+}
+
 async fn be_cosigner(folder: &Path) {
+    let context = context(folder, KeyRole::Cosigner);
+    let _freezing = stand_brake(folder, Role::Cosigner, &context);
     let (log, witness) = (identity(0xb, "log"), identity(0xb, "witness"));
     let parts = CosignerParts {
-        context: context(),
+        context: context.clone(),
         store: store(folder, "cosigner"),
         secret: store_secret(0xb),
         log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -196,10 +214,12 @@ fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave:
 }
 
 async fn be_signer(folder: &Path) {
+    let context = context(folder, KeyRole::Signer);
+    let _freezing = stand_brake(folder, Role::Signer, &context);
     let enclave = Outside::start(launch(folder)).await.unwrap();
     let log = identity(0xa, "log");
     let parts = SignerParts {
-        context: context(),
+        context: context.clone(),
         store: store(folder, "signer"),
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -223,7 +243,7 @@ async fn be_signer(folder: &Path) {
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Victim {
+pub enum Victim {
     Signer,
     Cosigner,
     Both,
@@ -308,6 +328,7 @@ struct Line {
     cosigner: RwLock<Option<RemoteCosigner>>,
     blow: Mutex<Option<(Moment, Victim)>>,
     signed: Mutex<BTreeMap<ReservationId, Vec<u8>>>,
+    cosigned_at: Mutex<Vec<std::time::Instant>>,
 }
 
 impl Line {
@@ -378,6 +399,7 @@ impl CosignDesk for Line {
             }
         }
         if any {
+            self.cosigned_at.lock().unwrap().push(std::time::Instant::now());
             self.strike(Moment::AfterTheCosigner);
         }
         Ok(outcome)
@@ -396,16 +418,19 @@ impl CosignDesk for Line {
 
 // -- the people around them --------------------------------------------------------------------------------------------
 
-struct Cast {
+pub struct Cast {
     world: World,
     line: Arc<Line>,
     line_at: String,
     relay_at: String,
     client: Option<Client>,
+    signer_at: String,
+    /// Where each party is frozen.
+    brakes: Mutex<BTreeMap<Role, String>>,
 }
 
 impl Cast {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::furnished(Plan::default()).await;
         let folder = world.dir.path();
         let authority = Authority::create("test authority", VALID).unwrap();
@@ -415,6 +440,7 @@ impl Cast {
             (Role::Cosigner, "b"),
             (Role::Exchange, "acme"),
             (Role::Observer, "watcher"),
+            (Role::Operator, "kim"),
         ] {
             let order =
                 LeafOrder { role, name: name.into(), hosts: vec!["127.0.0.1".into()], validity: VALID };
@@ -436,12 +462,20 @@ impl Cast {
         };
         tokio::spawn(server.serve(listener, std::future::pending()));
         let relay_at = papers.relay.to_string();
-        let mut cast = Self { world, line, line_at, relay_at, client: None };
+        let mut cast = Self {
+            world,
+            line,
+            line_at,
+            relay_at,
+            client: None,
+            signer_at: String::new(),
+            brakes: Mutex::default(),
+        };
         cast.start_what_is_down().await;
         cast
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.world.dir.path()
     }
 
@@ -457,13 +491,17 @@ impl Cast {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready ").map(str::to_owned));
+        let mut said =
+            |word: &str| lines.find_map(|line| line.unwrap().strip_prefix(word).map(str::to_owned));
+        let brake = said("freeze ").unwrap_or_else(|| panic!("the {role} did not start"));
+        self.brakes.lock().unwrap().insert(role, brake);
+        let ready = said("ready ");
         // the rest of what it says is nothing, but the pipe must stay open
         std::thread::spawn(move || lines.for_each(drop));
         (child, ready.unwrap_or_else(|| panic!("the {role} did not start")))
     }
 
-    async fn start_what_is_down(&mut self) {
+    pub async fn start_what_is_down(&mut self) {
         for role in [Role::Cosigner, Role::Signer] {
             if self.line.running.lock().unwrap().of(role).is_some() {
                 continue;
@@ -473,10 +511,46 @@ impl Cast {
             if role == Role::Cosigner {
                 *self.line.cosigner.write().unwrap() = Some(remote(self.folder(), address));
             } else {
+                self.signer_at.clone_from(&address);
                 self.client = Some(self.client_at(&address, Role::Exchange));
                 self.observe_through(&address).await;
             }
         }
+    }
+
+    /// Where a party is frozen.
+    pub fn brake_at(&self, party: Role) -> String {
+        self.brakes.lock().unwrap()[&party].clone()
+    }
+
+    /// The signer's main listener.
+    pub fn signer_at(&self) -> String {
+        self.signer_at.clone()
+    }
+
+    /// The people's time, which is the machine's.
+    pub fn now(&self) -> Seconds {
+        self.world.now()
+    }
+
+    /// Kills, as `kill -9` would.
+    pub fn kill(&self, victim: Victim) {
+        self.line.running.lock().unwrap().kill(victim);
+    }
+
+    /// From now on the signer does not reach the co-signer.
+    pub fn cut(&self) {
+        *self.line.cosigner.write().unwrap() = None;
+    }
+
+    /// When the co-signer's signatures came past.
+    pub fn cosigned_at(&self) -> Vec<std::time::Instant> {
+        self.line.cosigned_at.lock().unwrap().clone()
+    }
+
+    /// A small withdrawal under that id.
+    pub fn payout(&self, id: &str) -> WithdrawalOrder {
+        order(&self.world.request(id, TAYLOR, 1_500_000), ("Robbins", "Taylor"))
     }
 
     fn client_at(&self, address: &str, role: Role) -> Client {
@@ -512,7 +586,7 @@ impl Cast {
         }
     }
 
-    fn exchange(&self) -> &Client {
+    pub fn exchange(&self) -> &Client {
         self.client.as_ref().unwrap()
     }
 
@@ -525,7 +599,7 @@ impl Cast {
     }
 
     /// What a careful exchange does after any fault: the same request again, until there is an answer that stands.
-    async fn ask_until_released(&self, order: &WithdrawalOrder) -> WithdrawalView {
+    pub async fn ask_until_released(&self, order: &WithdrawalOrder) -> WithdrawalView {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             let told = self.exchange().withdrawals().create_withdrawal(wire(order)).await;
@@ -566,7 +640,7 @@ impl Cast {
     }
 
     /// Every transaction that the co-signer has signed for.
-    async fn signed(&self) -> Vec<CosignedRow> {
+    pub async fn signed(&self) -> Vec<CosignedRow> {
         let read = |key: &str, content: &str| rows::read::<CosignedRow>(key, content).unwrap();
         let mut rows = self.all("cosigner", 0xb, Table::SignedReservation, read).await;
         rows.retain(|row| row.state == "signed");
@@ -581,7 +655,7 @@ impl Cast {
     }
 }
 
-fn wire(order: &WithdrawalOrder) -> v1::CreateWithdrawalRequest {
+pub fn wire(order: &WithdrawalOrder) -> v1::CreateWithdrawalRequest {
     v1::CreateWithdrawalRequest {
         request: Some(order.request.clone().into()),
         ivms101_payload: order.ivms101.as_bytes().to_vec(),

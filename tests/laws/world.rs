@@ -25,6 +25,7 @@ use countersign::flow::context::{Clock, Context, PartySettings};
 use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
+use countersign::freeze::{Brake, Counter};
 use countersign::keys;
 use countersign::relay::robot::{Customer, Robot};
 use countersign::relay::{self, Member, Standing};
@@ -288,6 +289,7 @@ pub struct World {
     robot: Option<Enclave>,
     numbers: AtomicU64,
     taken: Mutex<BTreeMap<StatementKind, u64>>,
+    brakes: Mutex<BTreeMap<KeyRole, Arc<Brake>>>,
 }
 
 impl World {
@@ -324,6 +326,7 @@ impl World {
             robot: None,
             numbers: AtomicU64::new(1),
             taken: Mutex::default(),
+            brakes: Mutex::default(),
         };
         world.start_relay().await;
         world.start_robot().await;
@@ -468,8 +471,15 @@ impl World {
         self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
     }
 
-    fn context(&self, who: Who, policy: &Settings, files: &[(&str, &str)]) -> Arc<Context> {
+    fn context(&self, who: Who) -> Arc<Context> {
+        let (party, policy, files) = match who {
+            Who::Signer => (KeyRole::Signer, &self.plan.signer_policy, BUILT_IN),
+            _ => (KeyRole::Cosigner, &self.plan.cosigner_policy, self.plan.cosigner_files),
+        };
+        let brake = brake(self.dir.path(), party);
+        self.brakes.lock().unwrap().insert(party, brake.clone());
         Arc::new(Context {
+            brake,
             asset: ASSET,
             wallet: Arc::new(hot_wallet()),
             cold: Arc::new(cold_wallet()),
@@ -489,7 +499,7 @@ impl World {
         let log = identity(0xb, "log");
         let witness = identity(0xb, "witness");
         let parts = CosignerParts {
-            context: self.context(Who::Cosigner, &self.plan.cosigner_policy, self.plan.cosigner_files),
+            context: self.context(Who::Cosigner),
             store: self.store("cosigner"),
             secret: store_secret(0xb),
             log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -570,7 +580,7 @@ impl World {
         let enclave = self.own_door().await;
         let log = identity(0xa, "log");
         let parts = SignerParts {
-            context: self.context(Who::Signer, &self.plan.signer_policy, BUILT_IN),
+            context: self.context(Who::Signer),
             store: self.store("signer"),
             secret: store_secret(0xa),
             log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -705,12 +715,12 @@ impl World {
 
     /// The hash of the policy the signer has, hex.
     pub fn policy_hash(&self) -> String {
-        self.context(Who::Signer, &self.plan.signer_policy, BUILT_IN).policy_hash()
+        hash_of(BUILT_IN, &self.plan.signer_policy)
     }
 
     /// The hash of the policy the co-signer has, hex.
     pub fn cosigner_policy_hash(&self) -> String {
-        self.context(Who::Cosigner, &self.plan.cosigner_policy, self.plan.cosigner_files).policy_hash()
+        hash_of(self.plan.cosigner_files, &self.plan.cosigner_policy)
     }
 
     pub fn cosigner(&self) -> Arc<Cosigner> {
@@ -843,6 +853,19 @@ impl World {
         }
     }
 
+    /// The brake of a party that runs.
+    pub fn brake(&self, party: KeyRole) -> Arc<Brake> {
+        self.brakes.lock().unwrap()[&party].clone()
+    }
+
+    /// The counter of a party's brake, with its own trust file, policy and clock.
+    pub fn counter(&self, party: KeyRole) -> Counter {
+        let policy =
+            if party == KeyRole::Signer { &self.plan.signer_policy } else { &self.plan.cosigner_policy };
+        let trust = Arc::new(trust(&self.plan.trust));
+        Counter::new(self.brake(party), trust, policy.freeze.clone(), self.clock())
+    }
+
     /// Approves as an operator.
     pub async fn approve(&self, id: WithdrawalId, seed: u8) -> Result<WithdrawalView, DeskError> {
         let pending = self.desk().pending(&caller(Role::Operator, "x"), page()).await.unwrap();
@@ -850,6 +873,10 @@ impl World {
         let signature = sign_ssh(&ssh_private(seed), NAMESPACE_APPROVAL, &text).unwrap();
         self.desk().approve(&caller(Role::Operator, "x"), ApprovalOrder { withdrawal: id, signature }).await
     }
+}
+
+fn hash_of(files: &[(&str, &str)], policy: &Settings) -> String {
+    Policy::load(files, policy.clone(), &Guard::of(policy)).unwrap().hash_hex()
 }
 
 pub fn page() -> PageOrder {

@@ -3,11 +3,14 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::{AccountKey, WalletDescriptor};
 use countersign::evidence::trust_file::{self, *};
 use countersign::evidence::{NAMESPACE_TRUST, Quorum, Trust, sign_ssh};
+use countersign::freeze::Brake;
 use countersign::keys::{
     self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
 };
@@ -94,6 +97,13 @@ pub fn store_secret(seed: u8) -> StoreSecret {
     StoreSecret::take(&mut [seed; 32])
 }
 
+/// A party's brake, its marker in a folder of the world's own; made if it is not there.
+pub fn brake(world: &Path, party: countersign::withdrawal::KeyRole) -> Arc<Brake> {
+    let folder = world.join(format!("freeze-{}", party.as_str()));
+    std::fs::create_dir_all(&folder).unwrap();
+    Arc::new(Brake::open(&folder, party).unwrap())
+}
+
 /// The policy's settings; tests change what they are about.
 pub fn policy_settings() -> Settings {
     toml::from_str(&policy_text()).unwrap()
@@ -106,6 +116,10 @@ pub fn policy_text() -> String {
         [travel_rule]
         own = "KR"
         steps = [{{ jurisdiction = "KR", from = "1970-01-01T00:00:00Z", floor_krw = "1000000" }}]
+        [freeze]
+        resume_delay_s = 3600
+        resume_needs = {{ treasury = 1, risk = 1 }}
+        queued_needs = {{ risk = 1 }}
         [[tiers]]
         from_krw = "10000000"
         needs = {{ treasury = 1 }}

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::amount::{Krw, Seconds, Units};
+use crate::amount::{Seconds, Units};
 use crate::facts::{Clearance, Facts, Kind};
 use crate::ratio;
-use crate::settings::{Ages, AssetSettings};
+use crate::settings::{Ages, AssetSettings, FreezeRules};
 use crate::tiers::{self, Requirement, Tiers};
 
 /// The settings of one asset, prepared for asking.
@@ -19,18 +19,24 @@ pub(crate) struct AssetRules {
     deny: BTreeSet<String>,
     allow: Option<BTreeSet<String>>,
     tiers: Tiers,
+    /// Who at least approves what was asked during a freeze; `None` lets none of it leave.
+    queued: Option<Requirement>,
 }
 
 impl AssetRules {
-    pub(crate) fn new(settings: &AssetSettings, ages: Ages, tiers: Tiers) -> Self {
+    pub(crate) fn new(settings: &AssetSettings, ages: Ages, tiers: Tiers, freeze: &FreezeRules) -> Self {
         let deny = settings.deny.iter().map(|d| d.to_ascii_lowercase()).collect();
         let allow = settings.allow.as_ref().map(|list| list.iter().cloned().collect());
-        Self { settings: settings.clone(), ages, deny, allow, tiers }
+        Self { settings: settings.clone(), ages, deny, allow, tiers, queued: freeze.queued().cloned() }
     }
 
-    /// What the value needs; `None` is nobody.
-    pub(crate) fn required(&self, value: Option<Krw>) -> Option<&Requirement> {
-        self.tiers.required(value)
+    /// Who has to approve; `None` where nobody could.
+    pub(crate) fn required(&self, facts: &Facts) -> Option<Requirement> {
+        let of_tier = self.tiers.required(facts.value).cloned().unwrap_or_default();
+        if !facts.queued {
+            return Some(of_tier);
+        }
+        self.queued.as_ref().map(|queued| of_tier.joined(queued))
     }
 }
 
@@ -80,8 +86,9 @@ impl Assessment {
         let (clearance_given, clearance_fresh, named) = clearance(facts, ages);
         let signed = !matches!(facts.clearance, Clearance::Given { signed: false, .. });
         let unnamed = facts.value.and_then(|v| v.plus(spent.unnamed_day));
-        let none = Requirement::default();
-        let required = rules.required(facts.value).unwrap_or(&none);
+        let required = rules.required(facts);
+        let satisfied =
+            |required: &Requirement| tiers::satisfied(required, &facts.approvals, &facts.requester);
         Self {
             clearance_given,
             clearance_pending: facts.clearance == Clearance::Pending,
@@ -107,7 +114,7 @@ impl Assessment {
             hot_share_within_limit: hot_share == Some(true),
             hot_share_bp: hot_share_bp.unwrap_or(10_000),
             hot_funds_enough: fits(facts.amount.plus(fee.paid), facts.spendable),
-            approvals_enough: tiers::satisfied(required, &facts.approvals, &facts.requester),
+            approvals_enough: required.as_ref().is_some_and(satisfied),
             approvers: approvers(facts),
             requester_approves: facts.approvals.iter().any(|a| a.person == facts.requester),
             sums_fit: hour.is_some()

@@ -78,6 +78,7 @@ codes! {
     Hold HotFundsShort "HOT_FUNDS_SHORT" "refill from cold, or wait for confirmations"
     Hold ApprovalRequired "APPROVAL_REQUIRED" "have the groups named in the detail approve with `countersign approve`"
     Refuse RequesterApproves "REQUESTER_APPROVES" "let another person approve"
+    Hold Frozen "FROZEN" "have the quorum of operators end the freeze: `countersign resume`"
     Refuse PolicyRefused "POLICY_REFUSED" "read the rule named in the detail"
     Hold PolicyHeld "POLICY_HELD" "read the rule named in the detail"
     Refuse PolicyFault "POLICY_FAULT" "have the policy file repaired; `--check` shows the fault"

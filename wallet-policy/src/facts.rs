@@ -152,6 +152,8 @@ pub struct Facts {
     pub approvals: Vec<Approval>,
     /// Whether a freeze is in force for this kind of transaction (L15).
     pub frozen: bool,
+    /// Whether it was asked while a freeze was in force: then it needs approval whatever its tier (L15).
+    pub queued: bool,
 }
 
 impl Facts {

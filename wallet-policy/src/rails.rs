@@ -93,7 +93,7 @@ rails! {
         approvals_detail(c);
     "guard/requester" RequesterApproves EVERY guard |c| c.told.requester_approves,
         "who asked is among those who approved".to_owned();
-    "guard/frozen" PolicyHeld EVERY guard |c| c.facts.frozen,
+    "guard/frozen" Frozen EVERY guard |c| c.facts.frozen,
         "signing is frozen".to_owned();
 
     "" DestinationDenied WITHDRAW words |c| c.told.destination_denied,
@@ -204,8 +204,11 @@ fn share_detail(c: &Case<'_>) -> String {
 }
 
 fn approvals_detail(c: &Case<'_>) -> String {
-    match c.rules.required(c.facts.value) {
-        Some(needs) => format!("needs {needs}; {} approved", c.told.approvers),
-        None => "needs approval".to_owned(),
+    let why = if c.facts.queued { "it was asked during a freeze and " } else { "" };
+    match c.rules.required(c.facts) {
+        Some(needs) => format!("{why}needs {needs}; {} approved", c.told.approvers),
+        None => {
+            "it was asked during a freeze, and `freeze.resume_needs` names nobody to approve it".to_owned()
+        }
     }
 }

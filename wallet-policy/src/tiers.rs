@@ -59,8 +59,7 @@ impl Tiers {
     /// Takes tiers in ascending order. No tiers need nothing.
     pub fn new(tiers: Vec<Tier>) -> Result<Self, TierError> {
         for tier in &tiers {
-            let counts_right = tier.needs.0.iter().all(|(g, n)| !g.is_empty() && (1..=COUNT_MAX).contains(n));
-            if !counts_right || tier.needs.0.len() > GROUPS_MAX {
+            if !tier.needs.is_usable() {
                 return Err(TierError::Count(tier.from_krw));
             }
         }
@@ -85,12 +84,9 @@ impl Tiers {
     pub fn joined(&self, other: &Self) -> Self {
         let starts: BTreeSet<Krw> = self.starts().chain(other.starts()).collect();
         let at = |from_krw: Krw| {
-            let mut needs = self.required(Some(from_krw)).cloned().unwrap_or_default();
-            for (group, count) in other.required(Some(from_krw)).iter().flat_map(|r| &r.0) {
-                let need = needs.0.entry(group.clone()).or_default();
-                *need = (*need).max(*count);
-            }
-            Tier { from_krw, needs }
+            let none = Requirement::default();
+            let own = self.required(Some(from_krw)).unwrap_or(&none);
+            Tier { from_krw, needs: own.joined(other.required(Some(from_krw)).unwrap_or(&none)) }
         };
         Self(starts.into_iter().map(at).collect())
     }
@@ -120,6 +116,27 @@ impl Requirement {
     fn lacks<'a>(&self, other: &'a Self) -> Option<&'a str> {
         let less = |group: &str, count: u16| self.0.get(group).copied().unwrap_or(0) < count;
         other.0.iter().find(|(group, count)| less(group, **count)).map(|(group, _)| group.as_str())
+    }
+
+    /// Whether this needs, of each group, at least what `other` needs.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.lacks(other).is_none()
+    }
+
+    /// The larger need of each group.
+    pub fn joined(&self, other: &Self) -> Self {
+        let mut needs = self.clone();
+        for (group, count) in &other.0 {
+            let need = needs.0.entry(group.clone()).or_default();
+            *need = (*need).max(*count);
+        }
+        needs
+    }
+
+    /// Whether groups and counts are within their bounds.
+    pub fn is_usable(&self) -> bool {
+        let right = |(group, count): (&String, &u16)| !group.is_empty() && (1..=COUNT_MAX).contains(count);
+        self.0.len() <= GROUPS_MAX && self.0.iter().all(right)
     }
 
     /// Whether nobody has to agree.

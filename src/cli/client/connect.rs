@@ -61,6 +61,12 @@ pub struct Profile {
     pub observer: Option<String>,
     /// The file of its statement key.
     pub statement_key: Option<PathBuf>,
+    /// The operator's name in the trust file.
+    pub operator: Option<String>,
+    /// The signer's freeze listener.
+    pub signer_freeze: Option<String>,
+    /// The co-signer's freeze listener.
+    pub cosigner_freeze: Option<String>,
     /// The operator's private SSH key.
     pub ssh_key: Option<PathBuf>,
     /// The co-signer's attestation key, hex.
@@ -74,7 +80,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    fn read(path: &Path) -> Result<Self, Problem> {
+    /// Reads a profile; its paths count from its folder.
+    pub fn read(path: &Path) -> Result<Self, Problem> {
         let (mut profile, base) = read::file::<Self>(path)?;
         let paths = [&mut profile.ca, &mut profile.cert, &mut profile.key];
         let keys = [&mut profile.request_key, &mut profile.statement_key, &mut profile.ssh_key];

@@ -36,7 +36,14 @@ pub async fn run(args: &PositionArgs) -> Result<Answer, Problem> {
     }
     text.push_str(
         &Facts::new()
-            .line("frozen", if view.frozen { "YES: nothing is signed" } else { "no" })
+            .line(
+                "frozen",
+                if view.frozen {
+                    "YES: no withdrawal is signed; see `countersign freeze show`"
+                } else {
+                    "no"
+                },
+            )
             .line("read", view.at)
             .text(),
     );

@@ -188,6 +188,7 @@ pub fn relay(settings: &RelaySettings) -> Answer {
 fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyRole)) {
     checks.add("configuration", Ok(format!("{}, listens on {}", party.network, party.listen)));
     checks.add("certificate", role_certificate(&party.tls, role));
+    checks.add("freeze", freeze_folder(party));
     checks.add("store", store(party));
     let trust = load::trust(&party.trust);
     let signed = |trust: &crate::evidence::Trust| {
@@ -243,6 +244,15 @@ fn store(party: &PartyPlaces) -> Result<String, Problem> {
         Some(path) => file_there(&path, "store.url"),
         None => Ok(format!("{url} (not connected to)")),
     }
+}
+
+fn freeze_folder(party: &PartyPlaces) -> Result<String, Problem> {
+    let folder = &party.freeze_folder;
+    if folder.is_dir() {
+        return Ok(format!("{}, listens on {}", folder.display(), party.freeze_listen));
+    }
+    let problem = format!("there is no folder at `{}`", folder.display());
+    Err(Problem::config("freeze.folder", problem, "`countersign init` makes it"))
 }
 
 fn file_there(path: &std::path::Path, field: &str) -> Result<String, Problem> {

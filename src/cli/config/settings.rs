@@ -49,7 +49,11 @@ pub struct PartyPlaces {
     pub network: Network,
     /// The listener.
     pub listen: SocketAddr,
-    /// The certificate of the listener.
+    /// The listener of the brake.
+    pub freeze_listen: SocketAddr,
+    /// The folder of the brake's marker.
+    pub freeze_folder: PathBuf,
+    /// The certificate of both listeners.
     pub tls: PemFiles,
     /// The fingerprint compared for the hot wallet.
     pub hot_fingerprint: String,
@@ -150,6 +154,8 @@ macro_rules! party {
         PartyPlaces {
             network: network(&$file.network)?,
             listen: listener("listen", &$file.listen)?,
+            freeze_listen: apart(listener("freeze.listen", &$file.freeze.listen)?, &$file.listen)?,
+            freeze_folder: $base.join($file.freeze.folder),
             tls: pem($file.tls, $base),
             hot_fingerprint: fingerprint("wallet.hot_fingerprint", $file.wallet.hot_fingerprint)?,
             cold_fingerprint: fingerprint("wallet.cold_fingerprint", $file.wallet.cold_fingerprint)?,
@@ -237,6 +243,14 @@ fn network(text: &str) -> Result<Network, Problem> {
 pub(super) fn listener(field: &str, text: &str) -> Result<SocketAddr, Problem> {
     let cure = "write an IP address and a port, such as 10.20.0.5:7401 or [::1]:7401";
     text.parse().map_err(|_| Problem::config(field, format!("`{text}` is no address to listen on"), cure))
+}
+
+/// The brake's listener must not be the other one, whose queue may be full.
+fn apart(own: SocketAddr, other: &str) -> Result<SocketAddr, Problem> {
+    if own.port() == 0 || listener("listen", other)? != own {
+        return Ok(own);
+    }
+    Err(Problem::config("freeze.listen", "is the address of `listen` as well", "choose a port of its own"))
 }
 
 fn host_and_port(field: &str, text: String) -> Result<String, Problem> {

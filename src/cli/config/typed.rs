@@ -37,6 +37,7 @@ tables! {
     SignerFile {
         network: String,
         listen: String,
+        freeze: FreezeTable,
         tls: TlsTable,
         wallet: WalletTable,
         store: StoreTable,
@@ -57,6 +58,7 @@ tables! {
     CosignerFile {
         network: String,
         listen: String,
+        freeze: FreezeTable,
         tls: TlsTable,
         wallet: WalletTable,
         store: StoreTable,
@@ -81,6 +83,12 @@ tables! {
         limits: toml::Table,
         #[serde(default)]
         tracing: TracingTable,
+    }
+
+    /// The brake: its own listener, and the folder of its marker.
+    FreezeTable {
+        listen: String,
+        folder: PathBuf,
     }
 
     /// A certificate, its key, and the CA.

@@ -35,6 +35,7 @@ use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
+use crate::freeze::Brake;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
@@ -54,7 +55,7 @@ pub fn signer_keys(party: &PartyPlaces, beliefs: &Beliefs) -> Result<Instance, P
 /// The signer's parts.
 pub fn signer(
     settings: &SignerSettings,
-    beliefs: Beliefs,
+    (beliefs, brake): (Beliefs, Arc<Brake>),
     keys: Instance,
     enclave: Arc<dyn Door>,
 ) -> Result<SignerParts, Problem> {
@@ -77,7 +78,7 @@ pub fn signer(
     };
     Ok(SignerParts {
         store: load::store_url(&settings.party.store)?,
-        context: Arc::new(context(&settings.party, beliefs, own)),
+        context: Arc::new(context(&settings.party, (beliefs, brake), own)),
         secret: keys.store,
         log_key: keys.log_key,
         identity: keys.log_identity,
@@ -88,7 +89,10 @@ pub fn signer(
 }
 
 /// The co-signer's parts, its keys checked against what it believes.
-pub fn cosigner(settings: &CosignerSettings, beliefs: Beliefs) -> Result<CosignerParts, Problem> {
+pub fn cosigner(
+    settings: &CosignerSettings,
+    (beliefs, brake): (Beliefs, Arc<Brake>),
+) -> Result<CosignerParts, Problem> {
     let party = &settings.party;
     let route = settings.route.as_ref().map(server_of).transpose()?;
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
@@ -99,7 +103,7 @@ pub fn cosigner(settings: &CosignerSettings, beliefs: Beliefs) -> Result<Cosigne
     let own = party_settings(party, &beliefs);
     Ok(CosignerParts {
         store: load::store_url(&party.store)?,
-        context: Arc::new(context(party, beliefs, own)),
+        context: Arc::new(context(party, (beliefs, brake), own)),
         secret: instance.store,
         log_key: instance.log_key,
         log_identity: instance.log_identity,
@@ -174,7 +178,7 @@ fn party_settings(party: &PartyPlaces, beliefs: &Beliefs) -> PartySettings {
     }
 }
 
-fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Context {
+fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), settings: PartySettings) -> Context {
     Context {
         asset: Asset::Bitcoin(party.network),
         wallet: beliefs.hot,
@@ -182,6 +186,7 @@ fn context(party: &PartyPlaces, beliefs: Beliefs, settings: PartySettings) -> Co
         trust: beliefs.trust,
         policy: beliefs.policy,
         other_policy: RwLock::new(None),
+        brake,
         settings,
         clock: machine_clock(),
     }

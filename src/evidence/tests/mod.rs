@@ -4,6 +4,7 @@
 
 mod answers;
 mod approvals;
+mod freezes;
 mod reports;
 mod requests;
 mod statements;

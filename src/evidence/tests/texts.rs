@@ -33,6 +33,8 @@ fn texts() -> Vec<(String, &'static Form, Check)> {
         (void::render_void(&void()), &void::VOID, |t| void::parse_void(t).map(|_| ())),
         (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
+        (freeze().render(), &evidence::freeze::FREEZE, |t| FreezeText::parse(t).map(|_| ())),
+        (resume().render(), &evidence::resume::RESUME, |t| ResumeText::parse(t).map(|_| ())),
         (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),
     ];
     all.extend(

@@ -66,6 +66,7 @@ fn vectors() -> Vec<(String, Value)> {
     let rejection = RejectionText::of(&verified(&request()), "the customer called: not theirs");
     let trust = trust_file::render(&content()).unwrap();
     let possession = possession().render();
+    let (freeze, resume) = (freeze().render(), resume().render());
     let mut all = vec![
         machine("withdrawal-request", EXCHANGE, sign_request(&request(), ed25519(&key(EXCHANGE))).unwrap()),
         machine("withdrawal-cancel", EXCHANGE, sign_cancel(&cancel, ed25519(&key(EXCHANGE))).unwrap()),
@@ -123,6 +124,8 @@ fn vectors() -> Vec<(String, Value)> {
             sign_removal(&wallets::removal(), ed25519(&key(EXCHANGE))).unwrap(),
         ),
     ];
+    all.push(person("freeze", 11, NAMESPACE_FREEZE, freeze));
+    all.push(person("resume", 11, NAMESPACE_RESUME, resume));
     for statement in statements() {
         let name = format!("statement-{}", statement.body.kind().as_str());
         all.push(machine(&name, OBSERVER, sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap()));
@@ -249,6 +252,8 @@ fn the_page_names_every_key_of_every_text() {
         &attestation::ATTESTATION,
         &approval_text::APPROVAL,
         &rejection::REJECTION,
+        &evidence::freeze::FREEZE,
+        &evidence::resume::RESUME,
         &possession::POSSESSION,
         &wallet_challenge::CHALLENGE,
         &wallet_challenge::OWNERSHIP,
@@ -297,6 +302,13 @@ fn the_vector_files_open_the_doors() {
     let approval = load("withdrawal-approval");
     let expected = ApprovalText::parse(&of(&approval, "text")).unwrap();
     assert!(verify_approval(&expected, &of(&approval, "signature"), &trust, NOW).is_ok());
+    let frozen = load("freeze");
+    let (text, sig) = (of(&frozen, "text"), of(&frozen, "signature"));
+    assert!(verify_freeze(&text, &sig, &trust, KeyRole::Cosigner, NOW).is_ok());
+    let resumed = load("resume");
+    let (text, sig) = (of(&resumed, "text"), vec![of(&resumed, "signature")]);
+    let resumed = verify_resume(&text, &sig, &trust, KeyRole::Signer, NOW).unwrap();
+    assert_eq!(resumed.people().keys().collect::<Vec<_>>(), ["kim"]);
     for name in ["coins", "position", "price", "chain"] {
         let vector = load(&format!("statement-{name}"));
         assert!(

@@ -3,7 +3,8 @@
 //! Order: witness → prove each item by itself (on every core) → decide in order → ONE commit → sign. A question asked
 //! twice gives the same bytes, because the same transaction is signed again (RFC 6979).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tracing::error;
 
@@ -19,6 +20,9 @@ use crate::flow::ledger::journal::LogView;
 use crate::keys::{HotKey, IdentityKey};
 use crate::store::{StoreSecret, StoreUrl};
 use crate::withdrawal::{Code, Finding, ReservationId};
+
+/// How often it looks whether a freeze or a resume is to be noted.
+const NOTE_EVERY: Duration = Duration::from_millis(250);
 
 /// What a co-signer is made of.
 pub struct CosignerParts {
@@ -53,7 +57,9 @@ pub struct Cosigner(Arc<Party>);
 impl Cosigner {
     /// Opens its store and reads back what it knows.
     pub async fn start(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
-        Ok(Self(Arc::new(Party::open(parts).await?)))
+        let party = Arc::new(Party::open(parts).await?);
+        tokio::spawn(keep_noting(Arc::downgrade(&party)));
+        Ok(Self(party))
     }
 
     /// Its own log.
@@ -74,6 +80,15 @@ impl Cosigner {
                 Err(DeskError::may_have_happened(Code::Internal, "the question broke off; ask it again"))
             }
         }
+    }
+}
+
+/// Notes freezes and resumes for as long as the party lives.
+async fn keep_noting(party: Weak<Party>) {
+    while let Some(party) = party.upgrade() {
+        party.note_freezes().await;
+        drop(party);
+        tokio::time::sleep(NOTE_EVERY).await;
     }
 }
 

@@ -252,6 +252,7 @@ pub fn decide(
         trust: &context.trust,
         treasury: &state.treasury,
         hot: state.hot(),
+        brake: &context.brake,
         transit_s_max: context.settings.transit_s_max,
         now,
     };

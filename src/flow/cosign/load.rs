@@ -33,6 +33,7 @@ pub struct Seen {
     registrations: Vec<(String, RegistrationRow)>,
     witnessed: Option<Head>,
     stopped: Option<Finding>,
+    noted: crate::flow::brake::Noted,
     broken: Option<JournalFault>,
 }
 
@@ -68,6 +69,7 @@ impl Seen {
             }
             (Table::Setting, "counted") => self.swept.extend(key.strip_prefix("swept/").map(str::to_owned)),
             (Table::Setting, "stopped") => self.stopped = Some(Finding::new(Code::LogForked, content)),
+            (Table::Setting, "frozen" | "resumed") => self.noted.visit(row)?,
             (Table::WitnessedLog, _) => {
                 self.witnessed = Some(read_head(content).ok_or(JournalFault::Unreadable(key.to_owned()))?);
             }
@@ -93,7 +95,8 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     if let Some(broken) = seen.broken {
         return Err(broken);
     }
-    let mut state = State { witnessed: seen.witnessed, stopped: seen.stopped, ..State::default() };
+    let mut state =
+        State { witnessed: seen.witnessed, stopped: seen.stopped, noted: seen.noted, ..State::default() };
     state.treasury.coins = Coins::new(context.settings.depth_min);
     for (key, row) in seen.addresses {
         let script =

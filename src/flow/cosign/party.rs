@@ -16,9 +16,11 @@ use crate::desk::{
     StatementReceipt,
 };
 use crate::enclave::verifyvasp::Route;
+use crate::flow::brake;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::{Journal, JournalFault, LogView};
 use crate::flow::ledger::rows::{self, CosignedRow};
+use crate::freeze::Leaving;
 use crate::keys::{HotKey, IdentityKey};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
@@ -48,6 +50,11 @@ impl Party {
             Journal::open(&store, &secret, log_key, log_identity, &mut |row| seen.visit(row)).await?;
         crate::flow::signer::enter_start(&context, &mut journal).await?;
         let state = load::load(&context, seen)?;
+        state.noted.remind(&context.brake);
+        let log = journal.view();
+        let size = Arc::downgrade(&log);
+        // Not held: a party that stopped lets go of its store, whoever still holds its brake.
+        context.brake.know_log(move || size.upgrade().map_or(0, |log| log.head().size));
         let unreadable = |_| crate::flow::signer::StartFault::Trust("key of the signer's log cannot be read");
         let signer_log = LogKey::parse(context.trust.signer_log_key()).map_err(unreadable)?;
         info!(coins = state.treasury.coins.len(), "the co-signer's ledger is loaded");
@@ -79,6 +86,31 @@ impl Party {
                     error!(code = %fault.code(), "the co-signer's ledger cannot be read back yet: {fault}");
                     tokio::time::sleep(self.context.settings.retry).await;
                 }
+            }
+        }
+    }
+
+    /// The answer to whoever wants something signed in a freeze, before anything was decided.
+    pub(super) fn frozen(&self) -> DeskError {
+        let finding = self.context.brake.finding();
+        DeskError::nothing_happened(finding.code, finding.detail)
+    }
+
+    /// Tells the log what it does not know of freezes yet, and lets a resume take effect.
+    pub(super) async fn note_freezes(&self) {
+        let mut core = self.core.lock().await;
+        if !brake::has_news(&self.context, &core.state.noted) {
+            return;
+        }
+        let mut draft = core.journal.draft(self.context.now());
+        let now = draft.now();
+        let after = brake::note(&self.context, &mut core.state.noted, &mut draft);
+        let done = if draft.is_empty() { Ok(()) } else { core.journal.commit(draft).await };
+        match done {
+            Ok(()) => after.into_iter().for_each(|step| step.act(&self.context.brake, now)),
+            Err(fault) => {
+                error!(code = %fault.code(), "a freeze could not be noted yet: {fault}");
+                self.reload(&mut core).await;
             }
         }
     }
@@ -164,6 +196,10 @@ impl Party {
     }
 
     pub(super) async fn countersign(&self, order: CosignOrder) -> Result<CosignOutcome, DeskError> {
+        // Heads are witnessed in a freeze too; and no reservation dies of one, since nothing is decided.
+        if !order.items.is_empty() && !self.context.brake.is_free(Leaving::Sweep) {
+            return Err(self.frozen());
+        }
         let heard = self.ask_route(&order).await;
         let mut core = self.core.lock().await;
         refuse_if_stopped(&core)?;

@@ -12,12 +12,12 @@ use crate::audit::{
     Accepted, ConsistencyProof, Cosignature, EntryKind, Submission, VerifiedCheckpoint, Witness,
     witness::witness,
 };
-use crate::bitcoin::CheckedTransaction;
-use crate::bitcoin::KeySlot;
+use crate::bitcoin::{CheckedTransaction, KeySlot, TransactionKind};
 use crate::desk::{CosignItem, CosignOrder, CosignOutcome, DeskError, HeadAnswer, ItemVerdict, Refusal};
 use crate::flow::finish::order_items;
 use crate::flow::ledger::journal::{Draft, Journal, JournalFault};
 use crate::flow::ledger::rows::{self, CosignedRow};
+use crate::freeze::Leaving;
 use crate::keys::SigningOrder;
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
@@ -31,7 +31,10 @@ impl Party {
     ) -> Result<Vec<u8>, Finding> {
         let broken = |detail: String| Finding::new(Code::Internal, detail);
         let order = SigningOrder::danger_vouch_for(reservation, order_items(checked, KeySlot::B)?);
+        // Held while the signature is made and no longer: a freeze waits for it.
+        let permit = self.context.brake.permit(leaving(checked.kind()))?;
         let signatures = self.key.sign(&order).map_err(|e| broken(e.to_string()))?;
+        drop(permit);
         let signatures = signatures.iter().map(|s| *s.signature()).collect();
         let verified = checked.danger_vouch_own(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
         checked.psbt_with(&verified).map_err(|e| broken(e.to_string()))
@@ -112,6 +115,15 @@ impl Party {
         let mut past = self.past(&core.journal, &order).await.map_err(|f| f.desk_error())?;
         let prove = || self.prove_all(&core.state, &accepted, &past, (&order, &heard));
         let proofs = tokio::task::block_in_place(prove);
+        let pays = |(item, proof): (&CosignItem, &Option<Result<Proven, Refusal>>)| match proof {
+            Some(Ok(proven)) => leaving(proven.checked.kind()) == Leaving::Payment,
+            Some(Err(_)) => false,
+            None => past.reservations.get(&item.reservation).is_some_and(|row| row.swept.is_none()),
+        };
+        let least = if order.items.iter().zip(&proofs).any(pays) { Leaving::Payment } else { Leaving::Sweep };
+        if !self.context.brake.is_free(least) && !order.items.is_empty() {
+            return Err(self.frozen());
+        }
         let mut draft = core.journal.draft(self.context.now());
         self.enter_witnessed(&mut draft, &accepted);
         let mut decided = Vec::with_capacity(order.items.len());
@@ -126,6 +138,10 @@ impl Party {
         let head = self.cosign(&accepted)?;
         let sign = || decided.par_iter().map(|decided| self.answer(decided)).collect::<Result<Vec<_>, _>>();
         let verdicts = tokio::task::block_in_place(sign)?;
+        // What was signed a moment before the freeze does not leave after it.
+        if !order.items.is_empty() && !self.context.brake.is_free(least) {
+            return Err(stopped_half_way(self.context.brake.finding()));
+        }
         let verdicts = order.items.iter().map(|i| i.reservation).zip(verdicts).collect();
         Ok(CosignOutcome { head, verdicts })
     }
@@ -201,6 +217,9 @@ impl Party {
             Decided::Again(reservation, row) => (*reservation, self.sign_again(*reservation, row)),
         };
         signed.map(ItemVerdict::Signed).map_err(|finding| {
+            if finding.code == Code::Frozen {
+                return stopped_half_way(finding);
+            }
             error!(code = %finding.code, %reservation, "signing failed: {}", finding.detail);
             DeskError::may_have_happened(finding.code, format!("{reservation}: {}", finding.detail))
         })
@@ -222,6 +241,18 @@ impl Party {
         } else {
             Err(broken("the stored PSBT is of another transaction"))
         }
+    }
+}
+
+/// Decided and booked, and not signed or not handed out: asked again after the freeze it gives the same bytes.
+fn stopped_half_way(finding: Finding) -> DeskError {
+    DeskError::may_have_happened(finding.code, finding.detail)
+}
+
+const fn leaving(kind: TransactionKind) -> Leaving {
+    match kind {
+        TransactionKind::Sweep => Leaving::Sweep,
+        TransactionKind::Withdrawal | TransactionKind::Consolidation => Leaving::Payment,
     }
 }
 

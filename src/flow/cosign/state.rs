@@ -108,6 +108,8 @@ pub struct State {
     pub registrations: Registrations,
     /// The signer's head it has witnessed last.
     pub witnessed: Option<Head>,
+    /// The freezes that the log knows.
+    pub noted: crate::flow::brake::Noted,
     /// Why it no longer signs: a fork was seen. Only people can end it.
     pub stopped: Option<Finding>,
     /// Highest index of the cold wallet's branch 0 that was paid.

@@ -188,6 +188,8 @@ pub struct Ledger {
     pub disowned: Vec<(WithdrawalId, WithdrawalRow)>,
     /// How many statements have not reached the co-signer, as far as is known.
     pub undelivered: usize,
+    /// The freezes that the log knows.
+    pub noted: crate::flow::brake::Noted,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
 }

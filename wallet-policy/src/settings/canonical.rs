@@ -20,6 +20,10 @@ impl Settings {
             line(&mut text, "travel_rule.step", step);
         }
         line(&mut text, "self_hosted_delay_s", self.self_hosted_delay_s);
+        let freeze = &self.freeze;
+        line(&mut text, "freeze.resume_delay_s", freeze.resume_delay_s);
+        line(&mut text, "freeze.resume_needs", format_args!("{:?}", freeze.resume_needs.0));
+        line(&mut text, "freeze.queued_needs", format_args!("{:?}", freeze.queued_needs.0));
         tiers(&mut text, "tiers", &self.tiers);
         for (asset, settings) in &self.assets {
             settings.canonical(asset, &mut text);

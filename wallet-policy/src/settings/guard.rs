@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::validate::checked_tiers;
-use super::{Ages, AssetSettings, Settings, SettingsError, asset_field};
+use super::{Ages, AssetSettings, FreezeRules, Settings, SettingsError, asset_field};
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
 use crate::threshold::Thresholds;
-use crate::tiers::Tier;
+use crate::tiers::{Requirement, Tier};
 
 /// The loosest settings this party accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Guard {
     /// The shortest time for which a customer's own wallet must be known.
     #[serde(default = "super::self_hosted_delay_s")]
     pub self_hosted_delay_s_min: u64,
+    /// The shortest delay of a resume, and the fewest people behind it and behind what was asked during a freeze.
+    #[serde(default)]
+    pub freeze_min: FreezeRules,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -78,6 +81,7 @@ impl Guard {
             ages_max: settings.ages,
             travel_rule_max: settings.travel_rule.clone(),
             self_hosted_delay_s_min: settings.self_hosted_delay_s,
+            freeze_min: settings.freeze.clone(),
             tiers_min: settings.tiers.clone(),
             assets,
         }
@@ -98,6 +102,7 @@ impl Guard {
             let problem = format!("is {delay}, below the {min} the trust file pins");
             return Err(SettingsError::new("self_hosted_delay_s", problem, CURE));
         }
+        self.check_freeze(&settings.freeze)?;
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
         for (asset, set) in &settings.assets {
@@ -115,6 +120,28 @@ impl Guard {
             let needed = general.joined(&checked_tiers(&field, &set.tiers)?);
             if let Some(at) = needed.looser_at(&floor.joined(&own_floor)) {
                 let problem = format!("needs fewer approvals from {at} won on than the trust file pins");
+                return Err(SettingsError::new(field, problem, CURE));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_freeze(&self, freeze: &FreezeRules) -> Result<(), SettingsError> {
+        let min = &self.freeze_min;
+        if freeze.resume_delay_s < min.resume_delay_s {
+            let problem =
+                format!("is {}, below the {} the trust file pins", freeze.resume_delay_s, min.resume_delay_s);
+            return Err(SettingsError::new("freeze.resume_delay_s", problem, CURE));
+        }
+        let none = Requirement::default();
+        let pairs = [
+            // Nobody named ends no freeze and releases nothing: the tightest there is.
+            ("freeze.resume_needs", Some(&freeze.resume_needs).filter(|n| !n.is_empty()), &min.resume_needs),
+            ("freeze.queued_needs", freeze.queued(), min.queued().unwrap_or(&none)),
+        ];
+        for (field, needs, least) in pairs {
+            if needs.is_some_and(|needs| !needs.covers(least)) {
+                let problem = format!("needs fewer people than the trust file pins ({least})");
                 return Err(SettingsError::new(field, problem, CURE));
             }
         }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
 use crate::threshold::Thresholds;
-use crate::tiers::Tier;
+use crate::tiers::{Requirement, Tier};
 
 /// Everything the risk staff set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Settings {
     /// How long a customer's own wallet is known before it may be paid without a VASP's answer, in seconds (L3).
     #[serde(default = "self_hosted_delay_s")]
     pub self_hosted_delay_s: u64,
+    /// Who ends a freeze, and after how long.
+    #[serde(default)]
+    pub freeze: FreezeRules,
     /// Tiers of approval for every asset.
     #[serde(default)]
     pub tiers: Vec<Tier>,
@@ -45,6 +48,33 @@ pub(crate) const fn self_hosted_delay_s() -> u64 {
 /// No base unit.
 pub(crate) const fn nothing() -> Units {
     Units(0)
+}
+
+/// Who ends a freeze, and after how long (L15). Any one operator begins one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FreezeRules {
+    /// How long a resume that its quorum has signed waits before it takes effect, in seconds.
+    pub resume_delay_s: u64,
+    /// Who must sign a resume. Where nobody is named no freeze can be ended.
+    pub resume_needs: Requirement,
+    /// Who at least must approve what was asked during a freeze; the same as for a resume where nobody is named.
+    pub queued_needs: Requirement,
+}
+
+impl Default for FreezeRules {
+    fn default() -> Self {
+        let nobody = Requirement::default();
+        Self { resume_delay_s: 3_600, resume_needs: nobody.clone(), queued_needs: nobody }
+    }
+}
+
+impl FreezeRules {
+    /// Who at least must approve what was asked during a freeze; `None` where nobody is named, and then nothing of it
+    /// leaves.
+    pub fn queued(&self) -> Option<&Requirement> {
+        [&self.queued_needs, &self.resume_needs].into_iter().find(|needs| !needs.is_empty())
+    }
 }
 
 /// How old facts may be, in seconds.

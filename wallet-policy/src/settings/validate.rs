@@ -1,6 +1,6 @@
 //! Owns whether settings make sense by themselves. Does not know what the trust file pins; that is `guard`.
 
-use super::{Ages, AssetSettings, Settings, SettingsError, asset_field};
+use super::{Ages, AssetSettings, FreezeRules, Settings, SettingsError, asset_field};
 use crate::tiers::{Tier, TierError, Tiers};
 
 const PRICE_MOVE_BP_LIMIT: u32 = 10_000;
@@ -9,6 +9,8 @@ const AGE_S_LIMIT: u64 = 604_800;
 /// Without a delay worth the name, whoever steals the request key empties the wallet at once.
 const DELAY_S_MIN: u64 = 3_600;
 const DELAY_S_LIMIT: u64 = 2_592_000;
+/// Time for somebody to freeze again before what was resumed signs.
+const RESUME_DELAY_S_MIN: u64 = 60;
 const TEXT_LIMIT: usize = 200;
 
 impl Settings {
@@ -26,11 +28,34 @@ impl Settings {
                 "set a number of seconds from 3600 (an hour) to 2592000 (30 days)",
             ));
         }
+        self.freeze.validate()?;
         checked_tiers("tiers", &self.tiers)?;
         if self.assets.is_empty() {
             return Err(SettingsError::new("assets", "is empty", "set at least one asset with its limits"));
         }
         self.assets.iter().try_for_each(|(asset, settings)| settings.validate(asset))
+    }
+}
+
+impl FreezeRules {
+    fn validate(&self) -> Result<(), SettingsError> {
+        if !(RESUME_DELAY_S_MIN..=DELAY_S_LIMIT).contains(&self.resume_delay_s) {
+            return Err(SettingsError::new(
+                "freeze.resume_delay_s",
+                format!("is {}", self.resume_delay_s),
+                "set a number of seconds from 60 to 2592000 (30 days)",
+            ));
+        }
+        let needs =
+            [("freeze.resume_needs", &self.resume_needs), ("freeze.queued_needs", &self.queued_needs)];
+        match needs.into_iter().find(|(_, needs)| !needs.is_usable()) {
+            Some((field, _)) => Err(SettingsError::new(
+                field,
+                "names a group without a name, more than 16 groups, or a count that is not from 1 to 16",
+                "write { group = count }",
+            )),
+            None => Ok(()),
+        }
     }
 }
 

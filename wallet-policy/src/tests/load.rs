@@ -192,7 +192,7 @@ fn every_rule_of_the_files_says_its_effect_code_and_cure() {
     assert_eq!(said.len(), forbids);
     let unsaid = |code: &&PolicyCode| !said.iter().any(|(_, said)| said == *code);
     let unsaid: Vec<_> = PolicyCode::ALL.iter().filter(unsaid).collect();
-    assert_eq!(unsaid, [&PolicyCode::PolicyRefused, &PolicyCode::PolicyFault]);
+    assert_eq!(unsaid, [&PolicyCode::PolicyRefused, &PolicyCode::PolicyHeld, &PolicyCode::PolicyFault]);
 }
 
 #[test]
@@ -376,4 +376,31 @@ fn the_delay_of_a_self_hosted_wallet_is_never_below_an_hour_nor_below_its_guard(
     assert_eq!(guard.check(&with(86_399)).unwrap_err().field, "self_hosted_delay_s");
     assert_eq!(guard.check(&with(86_401)), Ok(()));
     assert_ne!(with(86_401).canonical(), settings().canonical(), "the policy's hash names it");
+}
+
+#[test]
+fn a_resume_keeps_its_delay_and_its_people() {
+    let with = |change: &dyn Fn(&mut crate::settings::FreezeRules)| {
+        let mut settings = settings();
+        change(&mut settings.freeze);
+        settings
+    };
+    assert_eq!(Settings { freeze: Default::default(), ..settings() }.freeze.resume_delay_s, 3_600);
+    assert_eq!(with(&|f| f.resume_delay_s = 59).validate().unwrap_err().field, "freeze.resume_delay_s");
+    let none = with(&|f| f.resume_needs.0 = [("treasury".to_owned(), 0)].into());
+    assert_eq!(none.validate().unwrap_err().field, "freeze.resume_needs");
+    let guard = Guard::of(&settings());
+    assert_eq!(guard.check(&with(&|f| f.resume_delay_s = 3_599)).unwrap_err().field, "freeze.resume_delay_s");
+    let fewer = with(&|f| f.resume_needs.0 = [("treasury".to_owned(), 2)].into());
+    assert_eq!(guard.check(&fewer).unwrap_err().field, "freeze.resume_needs");
+    let fewer = with(&|f| f.queued_needs.0 = [("risk".to_owned(), 1)].into());
+    assert_eq!(guard.check(&fewer).unwrap_err().field, "freeze.queued_needs");
+    // nobody named ends no freeze, and lets nothing leave that was asked meanwhile
+    let nobody = with(&|f| (f.resume_needs, f.queued_needs) = Default::default());
+    guard.check(&nobody).unwrap();
+    let mut asked = facts(crate::Kind::Withdraw);
+    asked.queued = true;
+    asked.approvals = vec![crate::facts::Approval { person: "kim".into(), groups: vec!["treasury".into()] }];
+    let decision = load(crate::BUILT_IN, nobody).unwrap().decide(&asked);
+    assert_eq!(codes(&decision), [PolicyCode::ApprovalRequired]);
 }

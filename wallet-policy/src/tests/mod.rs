@@ -19,6 +19,10 @@ pub(super) const PERMIT_ALL: (&str, &str) =
     ("all.cedar", r#"@id("all") permit (principal, action, resource);"#);
 
 pub(super) const SETTINGS: &str = r#"
+[freeze]
+resume_needs = { treasury = 1, risk = 1 }
+queued_needs = { treasury = 1 }
+
 [[tiers]]
 from_krw = "10000000"
 needs = { treasury = 1 }
@@ -102,6 +106,7 @@ pub(super) fn facts(kind: Kind) -> Facts {
         spendable: Units(20_000_000),
         approvals: vec![],
         frozen: false,
+        queued: false,
     }
 }
 

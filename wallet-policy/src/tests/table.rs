@@ -104,8 +104,10 @@ rows! {
     "requester" Withdraw RequesterApproves
         |f| f.approvals = vec![by("kim", &["treasury"])], |f| f.approvals = vec![by("park", &["treasury"])];
     "requester of a sweep" Sweep RequesterApproves |_| {}, |f| f.approvals = vec![by("park", &[])];
-    "frozen" Withdraw PolicyHeld |_| {}, |f| f.frozen = true;
-    "frozen sweep" Sweep PolicyHeld |_| {}, |f| f.frozen = true;
+    "asked during a freeze" Withdraw ApprovalRequired
+        |f| { f.queued = true; f.approvals = vec![by("kim", &["treasury"])]; }, |f| f.queued = true;
+    "frozen" Withdraw Frozen |_| {}, |f| f.frozen = true;
+    "frozen sweep" Sweep Frozen |_| {}, |f| f.frozen = true;
 }
 
 impl Row {
