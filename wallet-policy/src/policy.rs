@@ -102,7 +102,7 @@ impl Policy {
         let mut assets = BTreeMap::new();
         for (id, asset) in &settings.assets {
             let tiers = general.joined(&Tiers::new(asset.tiers.clone())?);
-            assets.insert(id.clone(), AssetRules::new(asset, settings.ages, tiers));
+            assets.insert(id.clone(), AssetRules::new(asset, settings.share_rule(id), settings.ages, tiers));
         }
         let files_hash = hash_files(&files);
         let hash = hash_all(&files_hash, &settings);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::validate::checked_tiers;
-use super::{Ages, AssetSettings, Settings, SettingsError, asset_field};
+use super::{Ages, AssetSettings, Settings, SettingsError, ShareRule, asset_field};
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
 use crate::threshold::Thresholds;
@@ -24,6 +24,12 @@ pub struct Guard {
     /// The shortest time for which a customer's own wallet must be known.
     #[serde(default = "super::self_hosted_delay_s")]
     pub self_hosted_delay_s_min: u64,
+    /// The largest share of the total in won; where it is pinned, the total must be judged.
+    #[serde(default)]
+    pub total_share_max: Option<Share>,
+    /// Whether the total alone may be judged, and no asset by itself.
+    #[serde(default)]
+    pub total_alone: bool,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -70,11 +76,13 @@ const CURE: &str = "tighten it, or have the trust file's quorum pin a looser val
 impl Guard {
     /// The guard that these settings just pass: the next ones may be tighter and not looser.
     pub fn of(settings: &Settings) -> Self {
-        let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s))).collect();
+        let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s, settings.share_rule(id)))).collect();
         Self {
             ages_max: settings.ages,
             travel_rule_max: settings.travel_rule.clone(),
             self_hosted_delay_s_min: settings.self_hosted_delay_s,
+            total_share_max: settings.hot_share.total(),
+            total_alone: !settings.hot_share.scope().has_asset(),
             tiers_min: settings.tiers.clone(),
             assets,
         }
@@ -95,6 +103,7 @@ impl Guard {
             let problem = format!("is {delay}, below the {min} the trust file pins");
             return Err(SettingsError::new("self_hosted_delay_s", problem, CURE));
         }
+        self.check_total(settings)?;
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
         for (asset, set) in &settings.assets {
@@ -106,7 +115,7 @@ impl Guard {
                     "have the trust file's quorum pin it",
                 ));
             };
-            guard.check(asset, set)?;
+            guard.check(asset, (set, settings.share_rule(asset)))?;
             let field = asset_field(asset, "tiers");
             let own_floor = checked_tiers("guard.tiers_min", &guard.tiers_min)?;
             let needed = general.joined(&checked_tiers(&field, &set.tiers)?);
@@ -114,6 +123,25 @@ impl Guard {
                 let problem = format!("needs fewer approvals from {at} won on than the trust file pins");
                 return Err(SettingsError::new(field, problem, CURE));
             }
+        }
+        Ok(())
+    }
+
+    fn check_total(&self, settings: &Settings) -> Result<(), SettingsError> {
+        let total = settings.hot_share.total();
+        match (self.total_share_max, total) {
+            (Some(max), Some(total)) if !total.at_most(max) => {
+                return Err(above("hot_share.total".to_owned(), total, max));
+            }
+            (Some(max), None) => {
+                let problem = format!("does not judge the total, and the trust file pins {max} of it");
+                return Err(SettingsError::new("hot_share.scope", problem, CURE));
+            }
+            _ => {}
+        }
+        if !settings.hot_share.scope().has_asset() && !self.total_alone {
+            let problem = "judges the total alone, and the trust file has each asset judged";
+            return Err(SettingsError::new("hot_share.scope", problem, CURE));
         }
         Ok(())
     }
@@ -133,9 +161,9 @@ impl Guard {
 }
 
 impl AssetGuard {
-    fn of(s: &AssetSettings) -> Self {
+    fn of(s: &AssetSettings, rule: ShareRule) -> Self {
         Self {
-            share_max: s.share,
+            share_max: rule.asset.unwrap_or_default(),
             min_sweep_max: s.min_sweep,
             per_tx_limit_max: s.per_tx_limit,
             hourly_limit_max: s.hourly_limit,
@@ -151,9 +179,9 @@ impl AssetGuard {
         }
     }
 
-    fn check(&self, asset: &str, s: &AssetSettings) -> Result<(), SettingsError> {
-        if !s.share.at_most(self.share_max) {
-            return Err(above(asset_field(asset, "share"), s.share, self.share_max));
+    fn check(&self, asset: &str, (s, rule): (&AssetSettings, ShareRule)) -> Result<(), SettingsError> {
+        if let Some(share) = rule.asset.filter(|share| !share.at_most(self.share_max)) {
+            return Err(above(asset_field(asset, "share"), share, self.share_max));
         }
         let most = [
             ("min_sweep", s.min_sweep.0, self.min_sweep_max.0),
