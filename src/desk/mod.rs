@@ -27,6 +27,7 @@ pub use cosign::{
 };
 pub use statements::{
     AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
+    TotalPosition,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{

@@ -30,6 +30,8 @@ pub struct AssetPosition {
     pub cold: Amount,
     /// Of the cold, what is still on its way.
     pub cold_in_transit: Amount,
+    /// Refills that carry the cold side's signatures and have not arrived yet; still counted as cold.
+    pub refill_in_flight: Amount,
     /// Coins that can be reserved now.
     pub spendable: Amount,
     /// Coins set aside for transactions that are not final.
@@ -46,6 +48,10 @@ pub struct AssetPosition {
     pub refill_wanted: Amount,
     /// The most that may rest hot, as a fraction: numerator and denominator.
     pub hot_share_max: (u32, u32),
+    /// What the hot part is worth at that price, rounded up.
+    pub hot_value: Option<Krw>,
+    /// What the cold part is worth at that price, rounded down.
+    pub cold_value: Option<Krw>,
     /// The price of a whole coin.
     pub price: Option<Krw>,
     /// When the price was stated.
@@ -75,11 +81,28 @@ pub struct SweepInTransit {
     pub signed_at: Seconds,
 }
 
+/// All assets together, by their value in won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TotalPosition {
+    /// What the hot parts are worth, each rounded up.
+    pub hot: Krw,
+    /// What the cold parts are worth, each rounded down.
+    pub cold: Krw,
+    /// The most that may rest hot, where the total is judged: numerator and denominator.
+    pub hot_share_max: Option<(u32, u32)>,
+    /// What has to go to cold by that share.
+    pub surplus: Krw,
+    /// When the oldest of the prices was stated.
+    pub price_at: Seconds,
+}
+
 /// Where everything stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionView {
     /// One for each enabled asset.
     pub assets: Vec<AssetPosition>,
+    /// All of them together; `None` while the price of one was never stated.
+    pub total: Option<TotalPosition>,
     /// Whether signing is frozen.
     pub frozen: bool,
     /// When this was computed, by the party's own clock.

@@ -516,10 +516,9 @@ impl StatementDesk for SignerDesk {
 #[tonic::async_trait]
 impl PositionDesk for SignerDesk {
     async fn position(&self, _caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError> {
-        let position = self.question(Question::Position).await?;
-        let shown = asset.is_none_or(|asset| asset == position.asset);
-        let assets = if shown { vec![position] } else { Vec::new() };
-        Ok(PositionView { assets, frozen: false, at: self.context.now() })
+        let mut view = self.question(Question::Position).await?;
+        view.assets.retain(|position| asset.is_none_or(|asset| asset == position.asset));
+        Ok(view)
     }
 }
 

@@ -3,7 +3,7 @@
 use wallet_policy::facts::{
     Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
 };
-use wallet_policy::ratio::Position;
+use wallet_policy::ratio::{InTotal, Position, TotalKrw};
 use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, Verdict};
 
 use super::ledger::Treasury;
@@ -23,6 +23,8 @@ pub struct Sight<'a> {
     pub hot: Amount,
     /// How long a sweep may be on its way.
     pub transit_s_max: u64,
+    /// How old the price may be by which the total is judged.
+    pub price_s_max: u64,
     /// The party's own clock.
     pub now: Seconds,
 }
@@ -45,6 +47,18 @@ impl Sight<'_> {
         let stuck = self.treasury.stuck(self.now, self.transit_s_max);
         let hot = self.hot.units().saturating_add(stuck.units());
         Position { hot: Units(hot), cold: Units(cold.units()) }
+    }
+
+    /// The asset as a part of the total in won; nothing, where its price is missing or too old. There is no other asset.
+    pub fn in_total(&self) -> Option<InTotal> {
+        let price = self.treasury.facts.price()?;
+        let is_fresh = self.now.since(price.at).is_some_and(|age| age <= self.price_s_max);
+        let decimals = self.asset.decimals();
+        is_fresh.then_some(InTotal {
+            others: TotalKrw::default(),
+            price: PolicyKrw(price.value.0),
+            decimals,
+        })
     }
 
     fn facts(
@@ -75,6 +89,7 @@ impl Sight<'_> {
             stated: self.treasury.stated(self.trust),
             price_moved: self.treasury.facts.price.is_moved(),
             position: self.position(),
+            in_total: self.in_total(),
             earmarked: Units(0),
             spendable: Units(u128::from(self.treasury.coins.spendable_sat())),
             approvals: Vec::new(),

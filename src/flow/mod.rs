@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
 //! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
-//! [`treasury`] (the 3:7 share), [`recover`] (the same path after a crash), [`report`] (what the
+//! [`treasury`] (the 3:7 share), [`position`] (where the money rests),
+//! [`recover`] (the same path after a crash), [`report`] (what the
 //! counterparty is told afterwards), then [`cosign`] (the other party).
 
 pub mod address;
@@ -16,6 +17,7 @@ pub mod desk;
 pub mod facts;
 pub mod finish;
 pub mod ledger;
+pub mod position;
 pub mod recover;
 pub mod report;
 pub mod reserve;

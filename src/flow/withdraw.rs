@@ -421,6 +421,7 @@ pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sigh
         treasury: &ledger.treasury,
         hot: ledger.hot(),
         transit_s_max: context.settings.transit_s_max,
+        price_s_max: context.policy.settings().ages.price_s,
         now,
     }
 }

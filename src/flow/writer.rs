@@ -17,7 +17,9 @@ use super::ledger::journal::{Draft, Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
-use super::{Allocated, Command, Effect, Reply, address, approve, clear, report, treasury, view, wallet};
+use super::{
+    Allocated, Command, Effect, Reply, address, approve, clear, position, report, treasury, view, wallet,
+};
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
 use crate::evidence::VerifiedRequest;
@@ -119,8 +121,8 @@ pub enum Question {
     Wallets(Option<Organisation>, oneshot::Sender<Vec<WalletView>>),
     /// Whether a withdrawal to the customer's own wallet would be exempt now.
     Exempt(Arc<VerifiedRequest>, oneshot::Sender<Outcome>),
-    /// Where the asset stands.
-    Position(oneshot::Sender<crate::desk::AssetPosition>),
+    /// Where everything stands.
+    Position(oneshot::Sender<crate::desk::PositionView>),
 }
 
 impl Writer {
@@ -452,7 +454,7 @@ impl Writer {
                 let _ = to.send(wallet::foretell(&self.context, &self.ledger, &request));
             }
             Question::Position(to) => {
-                let _ = to.send(treasury::position(&self.context, &self.ledger, self.context.now()));
+                let _ = to.send(position::view(&self.context, &self.ledger, self.context.now()));
             }
         }
     }

@@ -241,6 +241,7 @@ pub fn decide(
         treasury: &state.treasury,
         hot: state.hot(),
         transit_s_max: context.settings.transit_s_max,
+        price_s_max: context.policy.settings().ages.price_s,
         now,
     };
     let rate = u128::from(fee_sat).saturating_mul(1_000).checked_div(u128::from(checked.vbytes()));
