@@ -116,6 +116,7 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
         approvals: Some(desk.clone()),
         statements: Some(desk.clone()),
         positions: Some(desk.clone()),
+        refills: Some(desk.clone()),
         audit: Some(desk),
         cosign: None,
     };

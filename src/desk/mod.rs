@@ -11,6 +11,7 @@ pub mod approvals;
 pub mod audit;
 pub mod caller;
 pub mod cosign;
+pub mod refills;
 pub mod statements;
 pub mod wallets;
 pub mod withdrawals;
@@ -25,8 +26,12 @@ pub use cosign::{
     AttestationOrder, ClearanceEvidence, CosignDesk, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
     CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal,
 };
+pub use refills::{
+    ColdCoinOrder, RefillAttestOrder, RefillAttestPart, RefillDesk, RefillOrder, RefillPart, RefillState,
+    RefillView,
+};
 pub use statements::{
-    AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
+    AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
     TotalPosition,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};

@@ -109,9 +109,27 @@ pub struct PositionView {
     pub at: Seconds,
 }
 
+/// The close of a day, as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DailyStatement {
+    /// The log's name.
+    pub origin: String,
+    /// The index of the entry that closed the day.
+    pub log_index: u64,
+    /// The entry's own bytes.
+    pub leaf: Vec<u8>,
+    /// The size of the log right after it.
+    pub tree_size: u64,
+    /// The root of the log at that size.
+    pub root: [u8; 32],
+}
+
 /// The counter for the position.
 #[tonic::async_trait]
 pub trait PositionDesk: Send + Sync + 'static {
     /// Where one asset stands, or all of them.
     async fn position(&self, caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError>;
+
+    /// The close of a day such as `2026-11-21`, Korea's time.
+    async fn daily(&self, caller: &Caller, date: &str) -> Result<DailyStatement, DeskError>;
 }

@@ -21,6 +21,7 @@ pub mod fixture;
 pub mod passage;
 pub mod possession;
 pub mod quorum;
+pub mod refill_attestation;
 pub mod rejection;
 pub mod request;
 pub mod signature;
@@ -49,6 +50,9 @@ pub use directory::Directory;
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
+pub use refill_attestation::{
+    RefillAttestation, RefillTransactionLine, sign_refill_attestation, verify_refill_attestation,
+};
 pub use rejection::{Rejection, RejectionText, verify_rejection};
 pub use request::{VerifiedRequest, sign_request, verify_request};
 pub use signature::{Signed, ed25519};

@@ -16,11 +16,11 @@ use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows;
 use super::withdraw::Found;
 use super::writer::Question;
-use super::{Allocated, Command, Reply, view};
+use super::{Allocated, Command, Reply, daily, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
-    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DeskError, Page, PageOrder, PendingApproval,
+    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DailyStatement, DeskError, Page, PageOrder, PendingApproval,
     PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
     WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
@@ -39,7 +39,8 @@ pub struct SignerDesk {
     commands: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     log: LogDesk,
-    store: Arc<Store>,
+    log_view: Arc<LogView>,
+    pub(super) store: Arc<Store>,
     clearing: Clearing,
     pub(super) cosigner: Arc<dyn CosignDesk>,
     views: broadcast::Sender<Option<WithdrawalView>>,
@@ -61,8 +62,9 @@ impl SignerDesk {
         clearing: Clearing,
         (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<Option<WithdrawalView>>),
     ) -> Self {
+        let log_view = log.clone();
         let log = LogDesk::new(log);
-        Self { context, commands, questions, log, store, clearing, cosigner, views }
+        Self { context, commands, questions, log, log_view, store, clearing, cosigner, views }
     }
 
     /// Hands a command to the writer, or says that too much is waiting.
@@ -519,6 +521,10 @@ impl PositionDesk for SignerDesk {
         let mut view = self.question(Question::Position).await?;
         view.assets.retain(|position| asset.is_none_or(|asset| asset == position.asset));
         Ok(view)
+    }
+
+    async fn daily(&self, _caller: &Caller, date: &str) -> Result<DailyStatement, DeskError> {
+        daily::statement(self, &self.log_view, date).await
     }
 }
 

@@ -135,6 +135,24 @@ impl Sight<'_> {
         }
     }
 
+    /// The facts of a refill to an own address, judged by the position before it and what is earmarked of it in satoshi.
+    pub fn of_refill(
+        &self,
+        (amount, address): (Amount, String),
+        fee: FeeSeen,
+        (position, earmarked_sat): (Position, u64),
+    ) -> Result<Facts, Finding> {
+        let fee = Fee {
+            rate: Units(u128::from(fee.rate_sat)),
+            paid: Units(u128::from(fee.paid_sat)),
+            lineage: Units(u128::from(fee.paid_sat)),
+            request_max: None,
+        };
+        let destination = Destination { address, own: true, pinned: true };
+        let facts = self.facts(Kind::Refill, amount, destination, fee)?;
+        Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
+    }
+
     /// The facts of a sweep to the pinned cold descriptor.
     pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
         let fee = Fee {

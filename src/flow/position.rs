@@ -5,6 +5,7 @@ use wallet_policy::{Krw as PolicyKrw, Units};
 
 use super::context::Context;
 use super::ledger::Ledger;
+use super::refill;
 use super::treasury::{due, held_units};
 use super::withdraw::sight;
 use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
@@ -75,14 +76,14 @@ pub fn asset(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition 
         hot: Amount::from_units(seen.hot.0),
         cold: Amount::from_units(seen.cold.0),
         cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
-        refill_in_flight: Amount::ZERO,
+        refill_in_flight: Amount::from_sat(treasury.refills.in_flight_sat()),
         spendable,
         reserved: Amount::from_sat(ledger.outgoing_sat()),
-        earmarked: Amount::ZERO,
+        earmarked: Amount::from_sat(ledger.earmarked_sat(now)),
         held: Amount::from_units(held_sum),
         held_count: u64::try_from(held.count()).unwrap_or(u64::MAX),
         surplus: Amount::from_units(due(context, ledger, now).forced.0),
-        refill_wanted: Amount::from_units(held_sum.saturating_sub(spendable.units())),
+        refill_wanted: Amount::from_units(refill::wanted(context, ledger, now).0),
         hot_share_max: (rule.limit().num(), rule.limit().den()),
         hot_value: value(PolicyKrw::of_rounded_up, seen.hot),
         cold_value: value(PolicyKrw::of_rounded_down, seen.cold),

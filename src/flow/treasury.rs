@@ -15,7 +15,7 @@ use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
-use super::reserve;
+use super::{refill, reserve};
 use super::withdraw::{self, sight};
 use super::writer::Turn;
 use crate::audit::EntryKind;
@@ -142,7 +142,9 @@ fn allow(
 }
 
 /// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
-pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
+pub fn finished(
+    context: &Context,
+    ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
     let Some(reservation) = ledger.reservations.remove(&id) else { return };
     let mut row = (*reservation.row).clone();
     turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);
@@ -165,7 +167,12 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     row.state = "released".to_owned();
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
-    if let Purpose::Sweep { amount_sat, .. } = row.purpose {
+    if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+        if let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
+            && let Ok(outpoint) = coin.outpoint.parse()
+        {
+            ledger.cold_coins.insert(outpoint, coin);
+        }
         let tx_hex = Some(released.tx_hex.clone());
         let sweep = SweepInFlight { amount_sat, since: turn.draft.now(), tx_hex, is_told: false };
         ledger.treasury.sweeps.insert(row.txid.clone(), sweep);

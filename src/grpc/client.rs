@@ -13,6 +13,7 @@ use crate::wire::status::{CURE, DOMAIN, MAY_HAVE_HAPPENED, causes, never_connect
 use crate::wire::v1::{
     address_service_client::AddressServiceClient, approval_service_client::ApprovalServiceClient,
     audit_service_client::AuditServiceClient, position_service_client::PositionServiceClient,
+    refill_service_client::RefillServiceClient,
     statement_service_client::StatementServiceClient, wallet_service_client::WalletServiceClient,
     withdrawal_service_client::WithdrawalServiceClient,
 };
@@ -92,6 +93,11 @@ impl Client {
     /// The client of `PositionService`.
     pub fn positions(&self) -> PositionServiceClient<Channel> {
         PositionServiceClient::new(self.channel())
+    }
+
+    /// The client of `RefillService`.
+    pub fn refills(&self) -> RefillServiceClient<Channel> {
+        RefillServiceClient::new(self.channel())
     }
 
     /// The client of `AuditService`.

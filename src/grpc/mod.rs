@@ -12,6 +12,7 @@ pub mod cosign;
 pub mod errors;
 pub mod gate;
 pub mod incoming;
+pub mod refills;
 pub mod roles;
 pub mod server;
 pub mod statements;

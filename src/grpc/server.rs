@@ -17,15 +17,16 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
-use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, statements, wallets, withdrawals};
+use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, refills, statements, wallets, withdrawals};
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk, RefillDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
-    position_service_server::PositionServiceServer, statement_service_server::StatementServiceServer,
+    position_service_server::PositionServiceServer,
+    refill_service_server::RefillServiceServer, statement_service_server::StatementServiceServer,
     wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
 };
 
@@ -47,6 +48,8 @@ pub struct Desks {
     pub statements: Option<Arc<dyn StatementDesk>>,
     /// For `PositionService`.
     pub positions: Option<Arc<dyn PositionDesk>>,
+    /// For `RefillService`.
+    pub refills: Option<Arc<dyn RefillDesk>>,
     /// For `AuditService`.
     pub audit: Option<Arc<dyn AuditDesk>>,
     /// For `CosignerService`.
@@ -153,6 +156,10 @@ impl Server {
         }
         if let Some(desk) = desks.positions.clone() {
             let service = PositionServiceServer::new(statements::Positions(desk));
+            offer.add(service.max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.refills.clone() {
+            let service = RefillServiceServer::new(refills::Refills(desk));
             offer.add(service.max_decoding_message_size(limit));
         }
         if let Some(desk) = desks.audit.clone() {

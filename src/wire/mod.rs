@@ -8,6 +8,7 @@ pub mod audit;
 pub mod channel;
 pub mod cosign;
 pub mod field;
+pub mod refills;
 pub mod statements;
 pub mod status;
 pub mod wallets;

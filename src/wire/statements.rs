@@ -1,8 +1,8 @@
 //! Statements and positions on the wire and at the desk.
 
-use super::field::{decimal, sum, time, time_to_wire};
+use super::field::{decimal, hash, sum, time, time_to_wire};
 use super::v1;
-use crate::desk::{AssetPosition, PositionView, StatementReceipt, SweepInTransit, TotalPosition};
+use crate::desk::{AssetPosition, DailyStatement, PositionView, StatementReceipt, SweepInTransit, TotalPosition};
 use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
 
 impl From<StatementReceipt> for v1::SubmitStatementResponse {
@@ -38,6 +38,22 @@ impl TryFrom<v1::Position> for PositionView {
             frozen: wire.frozen,
             at: time(wire.read_time, "read_time")?,
         })
+    }
+}
+
+impl From<DailyStatement> for v1::DailyStatement {
+    fn from(statement: DailyStatement) -> Self {
+        let DailyStatement { origin, log_index, leaf, tree_size, root } = statement;
+        Self { origin, log_index, leaf, tree_size, root: root.to_vec() }
+    }
+}
+
+impl TryFrom<v1::DailyStatement> for DailyStatement {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::DailyStatement) -> Result<Self, Invalid> {
+        let v1::DailyStatement { origin, log_index, leaf, tree_size, root } = wire;
+        Ok(Self { origin, log_index, leaf, tree_size, root: hash(&root, "root")? })
     }
 }
 
@@ -167,6 +183,20 @@ impl TryFrom<v1::SweepInTransit> for SweepInTransit {
 mod tests {
     use super::*;
     use crate::withdrawal::{Amount, Network, Seconds};
+
+    #[test]
+    fn a_daily_statement_comes_back_from_the_wire_and_a_short_root_does_not() {
+        let given = DailyStatement {
+            origin: "x".into(),
+            log_index: 7,
+            leaf: vec![1, 2],
+            tree_size: 8,
+            root: [9; 32],
+        };
+        let wire = v1::DailyStatement::from(given.clone());
+        assert_eq!(DailyStatement::try_from(wire.clone()), Ok(given));
+        assert!(DailyStatement::try_from(v1::DailyStatement { root: vec![9; 31], ..wire }).is_err());
+    }
 
     #[test]
     fn a_position_comes_back_from_the_wire_with_and_without_facts() {

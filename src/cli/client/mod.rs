@@ -7,6 +7,8 @@ pub mod connect;
 pub mod observe;
 pub mod position;
 pub mod record;
+pub mod refill;
+pub mod statement;
 pub mod view;
 pub mod wallet;
 pub mod withdraw;

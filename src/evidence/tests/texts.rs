@@ -30,6 +30,11 @@ fn texts() -> Vec<(String, &'static Form, Check)> {
         (attestation::render_attestation(&attestation()), &attestation::ATTESTATION, |t| {
             attestation::parse_attestation(t).map(|_| ())
         }),
+        (
+            refill_attestation::render_refill_attestation(&refill()),
+            &refill_attestation::REFILL_ATTESTATION,
+            |t| refill_attestation::parse_refill_attestation(t).map(|_| ()),
+        ),
         (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
         (possession().render(), &possession::POSSESSION, |t| PossessionText::parse(t).map(|_| ())),

@@ -239,7 +239,7 @@ pub fn decide(
         asset: context.asset,
         trust: &context.trust,
         treasury: &state.treasury,
-        hot: state.hot(),
+        hot: state.hot(now),
         transit_s_max: context.settings.transit_s_max,
         price_s_max: context.policy.settings().ages.price_s,
         now,

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod load;
 mod party;
 mod question;
+mod refill;
 pub mod state;
 mod wallets;
 

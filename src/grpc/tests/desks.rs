@@ -11,7 +11,7 @@ use crate::desk::{
     ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
     HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
     WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView,
+    WithdrawalView, RefillAttestOrder,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,
@@ -213,6 +213,10 @@ impl CosignDesk for Pretend {
             signature: [5; 64],
         };
         Ok(orders.into_iter().map(attest).collect())
+    }
+
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        Ok(SignedText { text: format!("refill {}", order.refill), key_id: "a".into(), signature: [7; 64] })
     }
 
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
