@@ -255,10 +255,7 @@ fn input_map(coin: &OwnCoin, part: &Part, cold: &WalletDescriptor) -> psbt::Inpu
 }
 
 fn prevout(coin: &OwnCoin) -> TxOut {
-    TxOut {
-        value: Amount::from_sat(coin.amount_sat),
-        script_pubkey: coin.script.script_pubkey().to_owned(),
-    }
+    TxOut { value: Amount::from_sat(coin.amount_sat), script_pubkey: coin.script.script_pubkey().to_owned() }
 }
 
 fn derivations(wallet: &WalletDescriptor, script: &OwnScript) -> BTreeMap<Point, KeySource> {

@@ -28,7 +28,9 @@ use clap::{Parser, Subcommand};
 pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
-use self::client::{address, approvals, audit, observe, position, refill, statement, wallet, withdraw, withdrawals};
+use self::client::{
+    address, approvals, audit, observe, position, refill, statement, wallet, withdraw, withdrawals,
+};
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};
 

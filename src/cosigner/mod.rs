@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, Recalled, SignedText, StatementReceipt, WalletEvidence, WalletReceipt, RefillAttestOrder,
+    HeadAnswer, Recalled, RefillAttestOrder, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
 };
 use crate::wire::channel::{ChannelFault, ChannelOrder, channel};
 use crate::wire::field::{required, time};

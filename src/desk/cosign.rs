@@ -1,6 +1,8 @@
 //! What is handed over between the signer and the co-signer. Neither believes the other: everything here is verified.
 
-use super::{ChallengeOrder, DeskError, RefillAttestOrder, SignedText, StatementReceipt, WalletEvidence, WalletReceipt};
+use super::{
+    ChallengeOrder, DeskError, RefillAttestOrder, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
+};
 use crate::withdrawal::{CustomerRef, Finding, Organisation, ReservationId, WithdrawalId};
 
 /// What the co-signer says of itself; the signer compares it with its own configuration at start.

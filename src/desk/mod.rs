@@ -31,8 +31,8 @@ pub use refills::{
     RefillView,
 };
 pub use statements::{
-    AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
-    TotalPosition,
+    AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt,
+    SweepInTransit, TotalPosition,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{

@@ -175,5 +175,5 @@ pub trait RefillDesk: Send + Sync + 'static {
     async fn import(&self, caller: &Caller, id: &str, psbt: Vec<u8>) -> Result<RefillView, DeskError>;
 
     /// Takes a refill back whose signed copies were not all handed back.
-    async fn cancel(&self, caller: &Caller, id: &str, reason: &str) -> Result<RefillView, DeskError>;
+    async fn take_back(&self, caller: &Caller, id: &str, reason: &str) -> Result<RefillView, DeskError>;
 }

@@ -20,9 +20,9 @@ use super::{Allocated, Command, Reply, daily, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
-    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DailyStatement, DeskError, Page, PageOrder, PendingApproval,
-    PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk, StatementReceipt,
-    WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    AuditDesk, AuditEntry, Caller, CheckpointView, CosignDesk, DailyStatement, DeskError, Page, PageOrder,
+    PendingApproval, PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk,
+    StatementReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
 use crate::enclave::{LookAsk, VerifyReply};
 use crate::evidence::NotProven;

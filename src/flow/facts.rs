@@ -54,11 +54,7 @@ impl Sight<'_> {
         let price = self.treasury.facts.price()?;
         let is_fresh = self.now.since(price.at).is_some_and(|age| age <= self.price_s_max);
         let decimals = self.asset.decimals();
-        is_fresh.then_some(InTotal {
-            others: TotalKrw::default(),
-            price: PolicyKrw(price.value.0),
-            decimals,
-        })
+        is_fresh.then_some(InTotal { others: TotalKrw::default(), price: PolicyKrw(price.value.0), decimals })
     }
 
     fn facts(

@@ -37,10 +37,11 @@ use tokio::sync::oneshot;
 
 use self::courier::Parcel;
 
-use crate::desk::{
-    AddressOrder, AddressView, DeskError, Payload, RefillView, SignedText, StatementReceipt, WalletView, WithdrawalView,
-};
 use crate::bitcoin::refill::ColdCoin;
+use crate::desk::{
+    AddressOrder, AddressView, DeskError, Payload, RefillView, SignedText, StatementReceipt, WalletView,
+    WithdrawalView,
+};
 use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;

@@ -11,11 +11,11 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
 use super::ledger::journal::{Journal, JournalFault};
+use super::ledger::refills::{ColdCoinRow, RefillRow};
 use super::ledger::rows::{
     self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
     WithdrawalRow,
 };
-use super::ledger::refills::{ColdCoinRow, RefillRow};
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::statement::ACCEPTED_PRICE;
@@ -92,7 +92,8 @@ impl Seen {
                 self.cold_coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
             }
             (Table::Setting, "daily") if key == super::daily::LAST => {
-                self.day_closed = Some(content.parse().map_err(|_| JournalFault::Unreadable(key.to_owned()))?);
+                self.day_closed =
+                    Some(content.parse().map_err(|_| JournalFault::Unreadable(key.to_owned()))?);
             }
             (Table::Setting, "counted") => {
                 self.swept.extend(key.strip_prefix("swept/").map(str::to_owned));

@@ -350,12 +350,7 @@ fn named(ledger: &Ledger, id: &str) -> Result<RefillRow, DeskError> {
 }
 
 /// Changes a refill and writes it down.
-fn change(
-    context: &Context,
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    (id, row, code): (&str, RefillRow, &str),
-) {
+fn change(context: &Context, ledger: &mut Ledger, turn: &mut Turn, (id, row, code): (&str, RefillRow, &str)) {
     enter(turn, id, &row, &context.asset.to_string(), code);
     write(turn, id, &row);
     ledger.treasury.refills.put(id.to_owned(), row);
@@ -374,12 +369,7 @@ pub fn attested(
 }
 
 /// The PSBTs are handed out: only with the co-signer's word.
-pub fn exported(
-    context: &Context,
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    id: &str,
-) -> Result<(), DeskError> {
+pub fn exported(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: &str) -> Result<(), DeskError> {
     let mut row = named(ledger, id)?;
     match (row.state(), &row.attestation) {
         (RefillState::Exported | RefillState::Signed | RefillState::Seen | RefillState::Settled, _) => Ok(()),

@@ -7,7 +7,7 @@ use crate::bitcoin::Branch;
 use crate::bitcoin::refill::ColdCoin;
 use crate::desk::{Caller, ColdCoinOrder, DeskError, RefillDesk, RefillOrder, RefillView, SignedText};
 use crate::evidence::refill_attestation::verify_refill_attestation;
-use crate::withdrawal::{Code, Finding, Invalid};
+use crate::withdrawal::{Code, Finding, Invalid, Kind};
 
 /// The most coins that one request brings.
 const COINS_MAX: usize = 1_000;
@@ -37,7 +37,8 @@ impl SignerDesk {
                 self.check_word(id, &word).await?;
                 self.step(id, RefillStep::Attested(word)).await
             }
-            Err(DeskError::Refused(finding)) => {
+            // What it only lacks now it may have when it is asked again.
+            Err(DeskError::Refused(finding)) if is_final(&finding) => {
                 self.step(id, RefillStep::Cancel(finding.code.as_str().to_owned())).await?;
                 Err(DeskError::Refused(finding))
             }
@@ -66,6 +67,11 @@ impl SignerDesk {
     }
 }
 
+/// Whether a no of the co-signer's ends a refill. The share is a hold for withdrawals; a refill is asked for anew.
+fn is_final(finding: &Finding) -> bool {
+    finding.code == Code::HotShareAboveLimit || finding.code.kind() != Kind::Hold
+}
+
 #[tonic::async_trait]
 impl RefillDesk for SignerDesk {
     async fn request(&self, caller: &Caller, order: RefillOrder) -> Result<RefillView, DeskError> {
@@ -83,7 +89,7 @@ impl RefillDesk for SignerDesk {
         let booked = self.command(|reply| Command::RequestRefill { by, amount, coins, reply }).await?;
         match self.attest_refill(&booked.id).await {
             Ok(view) => Ok(view),
-            Err(refusal @ DeskError::Refused(_)) => Err(refusal),
+            Err(DeskError::Refused(finding)) if is_final(&finding) => Err(DeskError::Refused(finding)),
             // It is booked; the co-signer is asked again when it is exported.
             Err(_) => Ok(booked),
         }
@@ -110,7 +116,7 @@ impl RefillDesk for SignerDesk {
         self.step(id, RefillStep::Import(psbt)).await
     }
 
-    async fn cancel(&self, _caller: &Caller, id: &str, reason: &str) -> Result<RefillView, DeskError> {
+    async fn take_back(&self, _caller: &Caller, id: &str, reason: &str) -> Result<RefillView, DeskError> {
         self.step(id, RefillStep::Cancel(reason.to_owned())).await
     }
 }

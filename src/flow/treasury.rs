@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use wallet_policy::Units;
 use wallet_policy::ratio::{self, Holding};
 use wallet_policy::sweep::{self, Due};
-use wallet_policy::Units;
 
 use super::Effect;
 use super::context::Context;
@@ -15,9 +15,9 @@ use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
-use super::{refill, reserve};
 use super::withdraw::{self, sight};
 use super::writer::Turn;
+use super::{refill, reserve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
@@ -144,7 +144,11 @@ fn allow(
 /// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
 pub fn finished(
     context: &Context,
-    ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: ReservationId,
+    released: ReleasedRow,
+) {
     let Some(reservation) = ledger.reservations.remove(&id) else { return };
     let mut row = (*reservation.row).clone();
     turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);

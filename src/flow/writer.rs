@@ -18,7 +18,8 @@ use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
 use super::{
-    Allocated, Command, Effect, RefillStep, Reply, address, approve, clear, daily, position, refill, report, treasury, view, wallet,
+    Allocated, Command, Effect, RefillStep, Reply, address, approve, clear, daily, position, refill, report,
+    treasury, view, wallet,
 };
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};

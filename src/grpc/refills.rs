@@ -73,6 +73,6 @@ impl RefillService for Refills {
             let problem = format!("is longer than {REASON_LEN_MAX} bytes, or not on one line");
             return Err(Invalid::new(Code::FieldTooLong, "reason", problem, "write one short line").into());
         }
-        Ok(Response::new(self.0.cancel(&caller, &refill, &reason).await?.into()))
+        Ok(Response::new(self.0.take_back(&caller, &refill, &reason).await?.into()))
     }
 }

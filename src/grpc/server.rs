@@ -17,17 +17,20 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
-use super::{Clock, Limits, addresses, approvals, audit, cosign, incoming, refills, statements, wallets, withdrawals};
+use super::{
+    Clock, Limits, addresses, approvals, audit, cosign, incoming, refills, statements, wallets, withdrawals,
+};
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, StatementDesk, WalletDesk, WithdrawalDesk, RefillDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, PositionDesk, RefillDesk, StatementDesk, WalletDesk,
+    WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
-    position_service_server::PositionServiceServer,
-    refill_service_server::RefillServiceServer, statement_service_server::StatementServiceServer,
-    wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
+    position_service_server::PositionServiceServer, refill_service_server::RefillServiceServer,
+    statement_service_server::StatementServiceServer, wallet_service_server::WalletServiceServer,
+    withdrawal_service_server::WithdrawalServiceServer,
 };
 
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);

@@ -2,7 +2,9 @@
 
 use super::field::{decimal, hash, sum, time, time_to_wire};
 use super::v1;
-use crate::desk::{AssetPosition, DailyStatement, PositionView, StatementReceipt, SweepInTransit, TotalPosition};
+use crate::desk::{
+    AssetPosition, DailyStatement, PositionView, StatementReceipt, SweepInTransit, TotalPosition,
+};
 use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
 
 impl From<StatementReceipt> for v1::SubmitStatementResponse {

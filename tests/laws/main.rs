@@ -11,6 +11,7 @@ mod node;
 mod parties;
 mod policy;
 mod processes;
+mod refill;
 mod requests;
 mod self_hosted;
 mod share;

@@ -161,7 +161,7 @@ async fn l13_a_refill_serves_only_what_it_was_made_for() {
     let view = world.withdraw("r1", 150_000_000).await;
     world.until(view.id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
     let position = position(&world).await;
-    assert_eq!(position.refill_wanted, Amount::from_sat(50_000_000));
+    assert_eq!(position.refill_wanted, Amount::from_sat(50_020_000));
     assert!(world.tap.orders.lock().unwrap().is_empty());
 }
 
@@ -170,7 +170,8 @@ async fn l11_the_total_in_won_is_judged_where_the_policy_says_so() {
     let mut plan = Plan::default();
     for settings in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
         limits(settings).share = None;
-        settings.hot_share = toml::from_str("preset = \"user-protection-act-2-8\"\nscope = \"total\"").unwrap();
+        settings.hot_share =
+            toml::from_str("preset = \"user-protection-act-2-8\"\nscope = \"total\"").unwrap();
     }
     // two of ten hot: within; the total is shown with the age of its price
     let world = World::funded(plan, 2, 8 * COIN).await;
@@ -200,7 +201,10 @@ async fn l12_a_sweep_leaves_room_for_the_next_deposits() {
     assert_eq!(swept(&world), 1);
     let after = position(&world).await;
     // down to a quarter and not only to three tenths; fees and the withdrawal are of the rest
-    assert!(after.hot.units() * 4 <= after.hot.units() + after.cold.units() + u128::from(COIN / 100), "{after:?}");
+    assert!(
+        after.hot.units() * 4 <= after.hot.units() + after.cold.units() + u128::from(COIN / 100),
+        "{after:?}"
+    );
     // deposits up to the limit need no second sweep
     world.fund("c2", &[COIN / 2]).await;
     let view = world.withdraw("r2", 2_000_000).await;
@@ -239,8 +243,14 @@ async fn the_day_is_closed_once_by_an_entry_that_gives_the_same_statement_for_ev
     assert_eq!(world.desk().daily(&auditor, &today).await.unwrap(), first);
     let log = world.signer.as_ref().unwrap().log();
     assert_eq!(log.head_at(first.tree_size).await.unwrap().root.0, first.root);
-    let closes = world.leaves().await.iter().filter(|leaf| {
-        countersign::audit::Entry::parse(leaf).unwrap().kind() == countersign::audit::EntryKind::DailyPosition
-    }).count();
+    let closes = world
+        .leaves()
+        .await
+        .iter()
+        .filter(|leaf| {
+            countersign::audit::Entry::parse(leaf).unwrap().kind()
+                == countersign::audit::EntryKind::DailyPosition
+        })
+        .count();
     assert_eq!(closes, 1);
 }

@@ -78,7 +78,12 @@ fn shown(position: &AssetPosition, now: Seconds) -> String {
         .line("hot", format!("{}{}", coin(position.hot), worth(position.hot_value)))
         .line(
             "cold",
-            format!("{}{}, {}", coin(position.cold), worth(position.cold_value), stated(position.position_at)),
+            format!(
+                "{}{}, {}",
+                coin(position.cold),
+                worth(position.cold_value),
+                stated(position.position_at)
+            ),
         )
         .maybe("on its way to cold", nonzero(position.cold_in_transit))
         .line("share", share(position.hot, position.cold, (numerator, denominator)))

@@ -153,7 +153,8 @@ async fn request(args: &RequestArgs) -> Result<Answer, Problem> {
 /// Reads `<hex or @file>:<vout>:<branch>/<index>`.
 fn coin(text: &str) -> Result<ColdCoinOrder, Problem> {
     let no = || {
-        let cure = "write the raw transaction in hex or @ and its file, the output, branch/index: 0200…:0:0/17";
+        let cure =
+            "write the raw transaction in hex or @ and its file, the output, branch/index: 0200…:0:0/17";
         Problem::config("--coin", "is not HEX:VOUT:BRANCH/INDEX", cure)
     };
     let (rest, place) = text.rsplit_once(':').ok_or_else(no)?;
@@ -177,7 +178,14 @@ async fn list(args: &ListArgs) -> Result<Answer, Problem> {
     let line = |view: &RefillView| {
         let earmarks = view.earmarks.len().to_string();
         let parts = view.parts.len().to_string();
-        [view.id.clone(), view.state.as_str().to_owned(), total(view), parts, earmarks, view.expires_at.to_string()]
+        [
+            view.id.clone(),
+            view.state.as_str().to_owned(),
+            total(view),
+            parts,
+            earmarks,
+            view.expires_at.to_string(),
+        ]
     };
     let lines: Vec<_> = views.iter().map(line).collect();
     let text = if lines.is_empty() {
@@ -280,9 +288,7 @@ fn document(view: &RefillView) -> serde_json::Value {
             "seen": part.seen,
         })
     };
-    let earmark = |(id, amount): &(crate::withdrawal::WithdrawalId, Amount)| {
-        json!({ "withdrawal": id.to_string(), "amount": amount.to_string() })
-    };
+    let earmark = |(id, amount): &(crate::withdrawal::WithdrawalId, Amount)| json!({ "withdrawal": id.to_string(), "amount": amount.to_string() });
     json!({
         "refill": view.id,
         "state": view.state.as_str(),

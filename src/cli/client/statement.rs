@@ -112,9 +112,8 @@ impl<'a> Close<'a> {
         let won = |krw: Option<u128>| krw.map_or_else(|| "no price".to_owned(), |krw| format!("{krw} KRW"));
         let percent =
             |bp: Option<u128>| bp.map_or_else(String::new, |bp| format!("{}.{:02} %", bp / 100, bp % 100));
-        let line = |part: &str| {
-            format!("{}, {}", coin(self.number(part)), won(self.number(&format!("{part}_krw"))))
-        };
+        let line =
+            |part: &str| format!("{}, {}", coin(self.number(part)), won(self.number(&format!("{part}_krw"))));
         let stated = |name| match (self.at(name), self.age(name)) {
             (Some(at), Some(age)) => format!("stated {at}, {age} s before"),
             _ => "never stated".to_owned(),
@@ -125,11 +124,7 @@ impl<'a> Close<'a> {
             .line("kind", format!("{} ({})", self.asset.symbol(), self.asset))
             .line(
                 "quantity",
-                format!(
-                    "{}, {}",
-                    coin(self.total("hot", "cold")),
-                    won(self.total("hot_krw", "cold_krw"))
-                ),
+                format!("{}, {}", coin(self.total("hot", "cold")), won(self.total("hot_krw", "cold_krw"))),
             )
             .line("hot", line("hot"))
             .line("cold", line("cold"))

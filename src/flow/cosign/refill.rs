@@ -107,7 +107,8 @@ impl Party {
         let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
         let address = script.address(self.context.asset.network());
         self.allow_refill(core, order, &earmarks, (&address, now))?;
-        let row = row_of(order, address.clone(), earmarks, now, self.context.policy.settings().refill.expires_s);
+        let row =
+            row_of(order, address.clone(), earmarks, now, self.context.policy.settings().refill.expires_s);
         let attestation = RefillAttestation {
             refill: order.refill.clone(),
             wallet: self.context.wallet.fingerprint(),

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, AttestationOrder, AuditDesk, AuditEntry, Caller,
     ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
-    WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView, RefillAttestOrder,
+    HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, RefillAttestOrder, SignedText,
+    StatementReceipt, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,

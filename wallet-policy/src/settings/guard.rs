@@ -76,7 +76,11 @@ const CURE: &str = "tighten it, or have the trust file's quorum pin a looser val
 impl Guard {
     /// The guard that these settings just pass: the next ones may be tighter and not looser.
     pub fn of(settings: &Settings) -> Self {
-        let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s, settings.share_rule(id)))).collect();
+        let assets = settings
+            .assets
+            .iter()
+            .map(|(id, s)| (id.clone(), AssetGuard::of(s, settings.share_rule(id))))
+            .collect();
         Self {
             ages_max: settings.ages,
             travel_rule_max: settings.travel_rule.clone(),

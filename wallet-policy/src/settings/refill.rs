@@ -55,7 +55,12 @@ impl RefillSettings {
             ("refill.horizon_s", self.horizon_s, 604_800, "set a number of seconds up to 604800 (a week)"),
             ("refill.inputs_max", self.inputs_max.into(), 250, "set a number from 1 to 250"),
             ("refill.open_max", self.open_max.into(), 20, "set a number from 1 to 20"),
-            ("refill.expires_s", self.expires_s, 604_800, "set a number of seconds from 1 to 604800 (a week)"),
+            (
+                "refill.expires_s",
+                self.expires_s,
+                604_800,
+                "set a number of seconds from 1 to 604800 (a week)",
+            ),
         ];
         let wrong = |(name, value, most): (&str, u64, u64)| {
             value > most || (value == 0 && name != "refill.horizon_s")

@@ -71,8 +71,7 @@ fn in_total(hot: u128, cold: u128) -> Option<InTotal> {
 
 #[test]
 fn when_only_the_total_is_over_an_asset_that_is_within_goes_on() {
-    let policy =
-        loaded(with("[hot_share]\npreset = \"user-protection-act-2-8\"\nscope = \"total\"", ""));
+    let policy = loaded(with("[hot_share]\npreset = \"user-protection-act-2-8\"\nscope = \"total\"", ""));
     let mut f = facts(Kind::Withdraw);
     let over = [PolicyCode::HotShareAboveLimit];
     f.position = Position { hot: Units(30_000_000), cold: Units(70_000_000) };
@@ -90,8 +89,7 @@ fn when_only_the_total_is_over_an_asset_that_is_within_goes_on() {
 
 #[test]
 fn a_refill_is_judged_by_the_total_after_its_withdrawals_have_left() {
-    let policy =
-        loaded(with("[hot_share]\npreset = \"user-protection-act-2-8\"\nscope = \"total\"", ""));
+    let policy = loaded(with("[hot_share]\npreset = \"user-protection-act-2-8\"\nscope = \"total\"", ""));
     let mut f = facts(Kind::Refill);
     f.position = Position { hot: Units(0), cold: Units(100_000_000) };
     f.amount = Units(40_000_000);
