@@ -6,6 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use super::attestation::INDEX_MAX;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
+use super::statement::each_once;
 use super::{NotProven, field};
 use crate::withdrawal::{Code, Invalid, Network, Seconds};
 
@@ -85,6 +86,7 @@ pub fn parse_refill_attestation(text: &str) -> Result<RefillAttestation, Invalid
     if attestation.transactions.is_empty() {
         return Err(malformed("transaction", "is missing"));
     }
+    each_once("transaction", attestation.transactions.iter().map(|t| t.txid.as_str()))?;
     same(text, &render_refill_attestation(&attestation))?;
     Ok(attestation)
 }

@@ -113,7 +113,7 @@ pub fn request(
     let room = sat(position.hot.0).saturating_add(amount_sat).saturating_sub(promised_sat);
     let earmarks = earmarks(context, ledger, room);
     let earmarked = earmarks.iter().map(|e| e.amount_sat).sum::<u64>().saturating_add(promised_sat);
-    remember(ledger, turn, &coins);
+    remember(context, ledger, turn, &coins);
     let parts = parts(context, ledger, amount_sat)?;
     let (hot, index) = hot_script(context, ledger)?;
     let address = hot.address(context.asset.network());
@@ -145,9 +145,20 @@ fn hot_script(context: &Context, ledger: &mut Ledger) -> Result<(Arc<OwnScript>,
 }
 
 /// Keeps the cold coins that came with a request, so that they need not come again.
-fn remember(ledger: &mut Ledger, turn: &mut Turn, coins: &[ColdCoin]) {
+fn remember(context: &Context, ledger: &mut Ledger, turn: &mut Turn, coins: &[ColdCoin]) {
     for coin in coins {
         let row = cold_row(coin);
+        turn.draft.entry(
+            EntryKind::Coin,
+            &[
+                ("outpoint", &row.outpoint),
+                ("asset", &context.asset),
+                ("amount", &row.amount_sat),
+                ("state", &"cold"),
+                ("branch", &row.branch),
+                ("index", &row.index),
+            ],
+        );
         let key = format!("{COLD_COIN}{}", row.outpoint);
         turn.draft.row(Table::Setting, key, "cold_coin", turn.draft.now(), rows::write(&row));
         ledger.cold_coins.insert(coin.coin().outpoint, row);

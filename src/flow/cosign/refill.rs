@@ -89,15 +89,11 @@ impl Party {
         earmarks: Vec<EarmarkRow>,
     ) -> Result<SignedText, Finding> {
         let now = draft.now();
-        for id in &order.ended {
-            end(core, draft, id);
-        }
+        let refills = &mut core.state.treasury.refills;
+        let mut changed: Vec<(String, RefillRow)> =
+            order.ended.iter().filter_map(|id| refills.end(id)).collect();
         // A request belongs to the newest refill that names it.
-        for earmark in &earmarks {
-            for (id, row) in core.state.treasury.refills.left(&earmark.withdrawal) {
-                write(draft, &id, &row);
-            }
-        }
+        changed.extend(earmarks.iter().flat_map(|earmark| refills.left(&earmark.withdrawal)));
         let bound = core.state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX);
         if order.index > bound || order.parts.is_empty() || order.parts.len() > PARTS_MAX {
             let detail = format!("index {} is too far ahead, or it has no or too many parts", order.index);
@@ -118,7 +114,13 @@ impl Party {
             transactions: row.parts.iter().map(line_of).collect(),
             attested_at: now,
         };
-        self.write_refill(core, draft, &order.refill, (row, &attestation))
+        let word = self.write_refill(core, draft, &order.refill, (row, &attestation))?;
+        for (id, _) in &changed {
+            if let Some(row) = core.state.treasury.refills.named(id) {
+                write(draft, id, row);
+            }
+        }
+        Ok(word)
     }
 
     fn write_refill(
@@ -223,16 +225,6 @@ fn known_word(known: &RefillRow, order: &RefillAttestOrder) -> Result<SignedText
     let word = known.attestation.as_ref().and_then(Signed::signed_text).filter(|_| same);
     let detail = "another refill was attested under this id";
     word.ok_or_else(|| DeskError::Refused(Finding::new(Code::EvidenceInvalid, detail)))
-}
-
-/// The signer says that a refill was given up. Its coin may come all the same, and is then counted.
-fn end(core: &mut Core, draft: &mut Draft, id: &str) {
-    let known = core.state.treasury.refills.named(id).filter(|row| row.state().is_open()).cloned();
-    if let Some(mut row) = known {
-        row.set_state(RefillState::Cancelled);
-        write(draft, id, &row);
-        core.state.treasury.refills.put(id.to_owned(), row);
-    }
 }
 
 fn write(draft: &mut Draft, id: &str, row: &RefillRow) {

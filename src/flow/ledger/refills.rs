@@ -211,6 +211,13 @@ impl Refills {
         None
     }
 
+    /// A refill was given up: gives it, if it was open. Its coin may come all the same, and is then counted.
+    pub fn end(&mut self, id: &str) -> Option<(String, RefillRow)> {
+        let row = self.all.get_mut(id).filter(|row| row.state().is_open())?;
+        row.set_state(RefillState::Cancelled);
+        Some((id.to_owned(), row.clone()))
+    }
+
     /// A withdrawal has left: takes its earmarks out, and gives the refills that had one.
     pub fn left(&mut self, withdrawal: &str) -> Vec<(String, RefillRow)> {
         let mut changed = Vec::new();
