@@ -119,7 +119,7 @@ pub fn request(
     let address = hot.address(context.asset.network());
     allow(context, ledger, now, (position, &address, &parts, earmarked))?;
     let places = (hot.clone(), index);
-    Ok(book(context, ledger, turn, by, (places, parts, earmarks), settings.expires_s)?)
+    book(context, ledger, turn, by, (places, parts, earmarks), settings.expires_s)
 }
 
 /// What is asked for where nobody names a figure: what is wanted, and no more than the share lets in.
