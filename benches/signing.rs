@@ -406,6 +406,7 @@ fn decisions(rounds: usize) {
         stated: Stated { position: Some(now), price: Some(now), fee_rate: Some(now), tip: Some(now) },
         price_moved: false,
         position: Position { hot: Units(3_000_000_000), cold: Units(7_100_000_000) },
+        in_total: None,
         earmarked: Units(0),
         spendable: Units(3_000_000_000),
         approvals: Vec::new(),

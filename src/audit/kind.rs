@@ -122,6 +122,12 @@ kinds! {
     SweepReserved "sweep_reserved" "A surplus was booked to go to cold."
         ["reservation" "asset" "amount" "fee" "txid" "destination"]
         ["hot" "cold" "surplus" "inputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]
+    Refill "refill" "A refill from cold was booked, attested, or has come further; `state` says how far."
+        ["refill" "state" "asset" "amount" "destination"]
+        ["index" "fee" "txids" "withdrawals" "operator" "attestation" "policy" "code" "detail"]
+    DailyPosition "daily_position" "A day was closed: where an asset rested at the entry's time, by the price that stood."
+        ["date" "asset" "hot" "cold" "share_max"]
+        ["in_transit" "reserved" "earmarked" "total_share_max" "position_at" "price_krw" "price_at" "hot_krw" "cold_krw" "reserve_krw" "policy"]
 
     // the co-signer
     Cosigned "cosigned" "The co-signer decided yes and signed."

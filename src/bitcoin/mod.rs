@@ -20,6 +20,7 @@ pub mod message;
 pub mod own_script;
 pub mod placing;
 pub mod psbt_reader;
+pub mod refill;
 pub mod select;
 pub mod settle;
 

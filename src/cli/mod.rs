@@ -11,6 +11,7 @@ pub mod init;
 pub mod instance;
 pub mod keyfile;
 pub mod pki;
+pub mod policy;
 pub mod problem;
 pub mod run;
 pub mod sandbox;
@@ -28,7 +29,8 @@ pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
 use self::client::{
-    address, approvals, audit, freeze, health, observe, position, resume, wallet, withdraw, withdrawals,
+    address, approvals, audit, freeze, health, observe, position, refill, resume, statement, wallet, withdraw,
+    withdrawals,
 };
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};
@@ -85,6 +87,9 @@ pub enum Command {
     /// Look at a trust file as a party would open it
     #[command(subcommand)]
     Trust(trust::TrustCommand),
+    /// Look at a policy: the figures that its presets and defaults stand for
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Certificates for small deployments and tests
     #[command(subcommand)]
     Pki(pki::PkiCommand),
@@ -145,6 +150,12 @@ pub enum Command {
     /// Show whether a signer or co-signer serves, and whether a signer's travel rule can be met
     #[command(after_help = HEALTH_HELP)]
     Health(health::HealthArgs),
+    /// Operator: refills from cold, as PSBTs for the cold room
+    #[command(subcommand)]
+    Refill(refill::RefillCommand),
+    /// Operator, auditor: the daily statement of what rests hot and cold
+    #[command(subcommand)]
+    Statement(statement::StatementCommand),
     /// Auditor: verify or export the signing log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -332,6 +343,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Descriptor(command) => descriptor::run(&command),
         Command::Trust(command) => trust::run(&command),
         Command::Pki(command) => pki::run(&command),
+        Command::Policy(command) => policy::run(&command),
         other => wait_for(asked(other, out)),
     }
 }
@@ -353,11 +365,14 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Observe(command) => observe::run(&command).await,
         Command::Position(args) => position::run(&args).await,
         Command::Health(args) => health::run(&args).await,
+        Command::Refill(command) => refill::run(&command).await,
+        Command::Statement(command) => statement::run(&command).await,
         Command::Audit(command) => audit::run(&command).await,
         Command::Sandbox(_)
         | Command::Descriptor(_)
         | Command::Trust(_)
         | Command::Pki(_)
+        | Command::Policy(_)
         | Command::Signer(_)
         | Command::Cosigner(_)
         | Command::Enclave(_)

@@ -129,6 +129,7 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
         approvals: Some(desk.clone()),
         statements: Some(desk.clone()),
         positions: Some(desk.clone()),
+        refills: Some(desk.clone()),
         audit: Some(desk),
         cosign: None,
         enclave: Some(watch_enclave(enclave.clone())),

@@ -511,6 +511,9 @@ fn every_command_teaches_by_an_example_and_parses_as_declared() {
             "countersign observe\n",
             "countersign wallet\n",
             "countersign audit\n",
+            "countersign policy\n",
+            "countersign refill\n",
+            "countersign statement\n",
         ];
         let is_group = groups.iter().any(|group| section.starts_with(group));
         assert!(is_group || section.contains("Example"), "{}", section.lines().next().unwrap_or_default());

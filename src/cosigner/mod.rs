@@ -10,12 +10,13 @@ use tonic::{Request, Response, Status};
 
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    HeadAnswer, Recalled, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
+    HeadAnswer, Recalled, RefillAttestOrder, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence,
+    WalletReceipt,
 };
 use crate::wire::channel::{ChannelFault, ChannelOrder, channel};
 use crate::wire::field::{required, time};
 use crate::wire::v1::cosigner_service_client::CosignerServiceClient;
-use crate::wire::{BATCH_LEN_MAX, cosign, status, v1};
+use crate::wire::{BATCH_LEN_MAX, cosign, refills, status, v1};
 use crate::withdrawal::{Code, Finding, Invalid, ReservationId};
 
 /// What the answer may take longer than the deadline that the co-signer is told, before we stop listening.
@@ -127,6 +128,12 @@ impl CosignDesk for RemoteCosigner {
             }
         }
         Ok(attestations)
+    }
+
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        let mut client = self.client.clone();
+        let request = self.request(v1::AttestRefillRequest::from(order));
+        read(refills::attested(self.answer(client.attest_refill(request)).await?))
     }
 
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {

@@ -1,6 +1,8 @@
 //! What is handed over between the signer and the co-signer. Neither believes the other: everything here is verified.
 
-use super::{ChallengeOrder, DeskError, SignedText, StatementReceipt, WalletEvidence, WalletReceipt};
+use super::{
+    ChallengeOrder, DeskError, RefillAttestOrder, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
+};
 use crate::withdrawal::{CustomerRef, Finding, Organisation, ReservationId, WithdrawalId};
 
 /// What the co-signer says of itself; the signer compares it with its own configuration at start.
@@ -177,6 +179,9 @@ pub trait CosignDesk: Send + Sync + 'static {
 
     /// Asks it to derive addresses and vouch for them; one signed attestation for each, in order.
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError>;
+
+    /// Asks it to derive a refill's address, to judge the share by its own facts, and to vouch for both.
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError>;
 
     /// Asks it for a challenge, by which it knows later that a customer signed lately.
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError>;

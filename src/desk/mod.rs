@@ -12,6 +12,7 @@ pub mod audit;
 pub mod caller;
 pub mod cosign;
 pub mod freeze;
+pub mod refills;
 pub mod statements;
 pub mod wallets;
 pub mod withdrawals;
@@ -27,8 +28,13 @@ pub use cosign::{
     CosignStatus, HeadAnswer, ItemVerdict, Recalled, Refusal, VoidOrder, Voided,
 };
 pub use freeze::{FreezeDesk, FreezeOrder, FreezeView, InForce, ResumeOrder, ResumePending};
+pub use refills::{
+    ColdCoinOrder, RefillAttestOrder, RefillAttestPart, RefillDesk, RefillOrder, RefillPart, RefillState,
+    RefillView,
+};
 pub use statements::{
-    AssetPosition, PositionDesk, PositionView, StatementDesk, StatementReceipt, SweepInTransit,
+    AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt,
+    SweepInTransit, TotalPosition,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};
 pub use withdrawals::{

@@ -30,6 +30,8 @@ pub struct AssetPosition {
     pub cold: Amount,
     /// Of the cold, what is still on its way.
     pub cold_in_transit: Amount,
+    /// Refills that carry the cold side's signatures and have not arrived yet; still counted as cold.
+    pub refill_in_flight: Amount,
     /// Coins that can be reserved now.
     pub spendable: Amount,
     /// Coins set aside for transactions that are not final.
@@ -46,6 +48,10 @@ pub struct AssetPosition {
     pub refill_wanted: Amount,
     /// The most that may rest hot, as a fraction: numerator and denominator.
     pub hot_share_max: (u32, u32),
+    /// What the hot part is worth at that price, rounded up.
+    pub hot_value: Option<Krw>,
+    /// What the cold part is worth at that price, rounded down.
+    pub cold_value: Option<Krw>,
     /// The price of a whole coin.
     pub price: Option<Krw>,
     /// When the price was stated.
@@ -75,15 +81,47 @@ pub struct SweepInTransit {
     pub signed_at: Seconds,
 }
 
+/// All assets together, by their value in won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TotalPosition {
+    /// What the hot parts are worth, each rounded up.
+    pub hot: Krw,
+    /// What the cold parts are worth, each rounded down.
+    pub cold: Krw,
+    /// The most that may rest hot, where the total is judged: numerator and denominator.
+    pub hot_share_max: Option<(u32, u32)>,
+    /// What has to go to cold by that share.
+    pub surplus: Krw,
+    /// When the oldest of the prices was stated.
+    pub price_at: Seconds,
+}
+
 /// Where everything stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionView {
     /// One for each enabled asset.
     pub assets: Vec<AssetPosition>,
+    /// All of them together; `None` while the price of one was never stated.
+    pub total: Option<TotalPosition>,
     /// Whether signing is frozen.
     pub frozen: bool,
     /// When this was computed, by the party's own clock.
     pub at: Seconds,
+}
+
+/// The close of a day, as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DailyStatement {
+    /// The log's name.
+    pub origin: String,
+    /// The index of the entry that closed the day.
+    pub log_index: u64,
+    /// The entry's own bytes.
+    pub leaf: Vec<u8>,
+    /// The size of the log right after it.
+    pub tree_size: u64,
+    /// The root of the log at that size.
+    pub root: [u8; 32],
 }
 
 /// The counter for the position.
@@ -91,4 +129,7 @@ pub struct PositionView {
 pub trait PositionDesk: Send + Sync + 'static {
     /// Where one asset stands, or all of them.
     async fn position(&self, caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError>;
+
+    /// The close of a day such as `2026-11-21`, Korea's time.
+    async fn daily(&self, caller: &Caller, date: &str) -> Result<DailyStatement, DeskError>;
 }

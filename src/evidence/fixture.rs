@@ -318,6 +318,23 @@ pub fn void() -> WithdrawalVoid {
     }
 }
 
+pub fn refill() -> RefillAttestation {
+    let line = |n: u8, amount_sat| RefillTransactionLine {
+        txid: HEXLOWER.encode(&[n; 32]),
+        vout: u32::from(n),
+        amount_sat,
+    };
+    RefillAttestation {
+        refill: "rf_00000042".into(),
+        wallet: "d34db33fcafef00d".into(),
+        network: Network::Mainnet,
+        index: 23,
+        address: "bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3".into(),
+        transactions: vec![line(1, 250_000_000), line(2, 70_000_000)],
+        attested_at: NOW,
+    }
+}
+
 pub fn approval() -> ApprovalText {
     let policies = PolicyHashes { signer: [0xaa; 32], cosigner: [0xbb; 32] };
     let expires_at = Seconds(request().asked_at.0 + 86_400);

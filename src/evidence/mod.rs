@@ -23,6 +23,7 @@ pub mod freeze;
 pub mod passage;
 pub mod possession;
 pub mod quorum;
+pub mod refill_attestation;
 pub mod rejection;
 pub mod report;
 pub mod reported;
@@ -56,6 +57,9 @@ pub use freeze::{Addressee, FreezeText, VerifiedFreeze, verify_freeze};
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;
+pub use refill_attestation::{
+    RefillAttestation, RefillTransactionLine, sign_refill_attestation, verify_refill_attestation,
+};
 pub use rejection::{Rejection, RejectionText, verify_rejection};
 pub use report::{VerificationReport, parse_report, render_report};
 pub use reported::{Reported, RouteAnswer};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wallet_policy::price::Band;
-use wallet_policy::settings::AssetSettings;
+use wallet_policy::settings::{AssetSettings, ShareRule};
 use wallet_policy::threshold::Direction;
 use wallet_policy::{Policy, Seconds as PolicySeconds};
 
@@ -120,6 +120,11 @@ impl Context {
     /// What the party's policy sets for its asset.
     pub fn limits(&self) -> Option<&AssetSettings> {
         self.policy.settings().assets.get(&self.asset.to_string())
+    }
+
+    /// The figures of the share in force for the party's asset.
+    pub fn share_rule(&self) -> ShareRule {
+        self.policy.settings().share_rule(&self.asset.to_string())
     }
 
     /// How a price may move.

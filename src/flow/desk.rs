@@ -16,14 +16,14 @@ use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows;
 use super::withdraw::Found;
 use super::writer::Question;
-use super::{Allocated, Command, Reply, brake, view};
+use super::{Allocated, Command, Reply, brake, daily, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
-    AuditDesk, AuditEntry, Caller, Cancellation, CheckpointView, CosignDesk, DeskError, Page, PageOrder,
-    PendingApproval, PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText, StatementDesk,
-    StatementReceipt, VoidOrder, Voided, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView,
+    AuditDesk, AuditEntry, Caller, Cancellation, CheckpointView, CosignDesk, DailyStatement, DeskError, Page,
+    PageOrder, PendingApproval, PositionDesk, PositionView, ProofView, RejectionOrder, Role, SignedText,
+    StatementDesk, StatementReceipt, VoidOrder, Voided, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
 };
 use crate::enclave::{LookAsk, VerifyReply, Word};
 use crate::evidence::NotProven;
@@ -41,7 +41,8 @@ pub struct SignerDesk {
     commands: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     log: LogDesk,
-    store: Arc<Store>,
+    log_view: Arc<LogView>,
+    pub(super) store: Arc<Store>,
     clearing: Clearing,
     pub(super) cosigner: Arc<dyn CosignDesk>,
     views: broadcast::Sender<Option<WithdrawalView>>,
@@ -63,8 +64,9 @@ impl SignerDesk {
         clearing: Clearing,
         (cosigner, views): (Arc<dyn CosignDesk>, broadcast::Sender<Option<WithdrawalView>>),
     ) -> Self {
+        let log_view = log.clone();
         let log = LogDesk::new(log);
-        Self { context, commands, questions, log, store, clearing, cosigner, views }
+        Self { context, commands, questions, log, log_view, store, clearing, cosigner, views }
     }
 
     /// Hands a command to the writer, or says that too much is waiting.
@@ -560,17 +562,18 @@ impl StatementDesk for SignerDesk {
 #[tonic::async_trait]
 impl PositionDesk for SignerDesk {
     async fn position(&self, _caller: &Caller, asset: Option<Asset>) -> Result<PositionView, DeskError> {
-        let mut position = self.question(Question::Position).await?;
+        let mut view = self.question(Question::Position).await?;
+        view.assets.retain(|position| asset.is_none_or(|asset| asset == position.asset));
         if !self.context.brake.is_free(Leaving::Sweep) {
-            position.sweeps.iter_mut().for_each(|sweep| sweep.raw_transaction.clear());
+            let sweeps = view.assets.iter_mut().flat_map(|position| &mut position.sweeps);
+            sweeps.for_each(|sweep| sweep.raw_transaction.clear());
         }
-        let shown = asset.is_none_or(|asset| asset == position.asset);
-        let assets = if shown { vec![position] } else { Vec::new() };
-        Ok(PositionView {
-            assets,
-            frozen: !self.context.brake.is_free(Leaving::Payment),
-            at: self.context.now(),
-        })
+        view.frozen = !self.context.brake.is_free(Leaving::Payment);
+        Ok(view)
+    }
+
+    async fn daily(&self, _caller: &Caller, date: &str) -> Result<DailyStatement, DeskError> {
+        daily::statement(self, &self.log_view, date).await
     }
 }
 

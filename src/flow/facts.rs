@@ -3,7 +3,7 @@
 use wallet_policy::facts::{
     Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
 };
-use wallet_policy::ratio::Position;
+use wallet_policy::ratio::{InTotal, Position, TotalKrw};
 use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, Verdict};
 
 use super::ledger::Treasury;
@@ -26,6 +26,8 @@ pub struct Sight<'a> {
     pub brake: &'a Brake,
     /// How long a sweep may be on its way.
     pub transit_s_max: u64,
+    /// How old the price may be by which the total is judged.
+    pub price_s_max: u64,
     /// The party's own clock.
     pub now: Seconds,
 }
@@ -48,6 +50,14 @@ impl Sight<'_> {
         let stuck = self.treasury.stuck(self.now, self.transit_s_max);
         let hot = self.hot.units().saturating_add(stuck.units());
         Position { hot: Units(hot), cold: Units(cold.units()) }
+    }
+
+    /// The asset as a part of the total in won; nothing, where its price is missing or too old. There is no other asset.
+    pub fn in_total(&self) -> Option<InTotal> {
+        let price = self.treasury.facts.price()?;
+        let is_fresh = self.now.since(price.at).is_some_and(|age| age <= self.price_s_max);
+        let decimals = self.asset.decimals();
+        is_fresh.then_some(InTotal { others: TotalKrw::default(), price: PolicyKrw(price.value.0), decimals })
     }
 
     fn facts(
@@ -78,6 +88,7 @@ impl Sight<'_> {
             stated: self.treasury.stated(self.trust),
             price_moved: self.treasury.facts.price.is_moved(),
             position: self.position(),
+            in_total: self.in_total(),
             earmarked: Units(0),
             spendable: Units(u128::from(self.treasury.coins.spendable_sat())),
             approvals: Vec::new(),
@@ -125,6 +136,24 @@ impl Sight<'_> {
             named: clearance.travel_rule() != TravelRule::AddressOnly,
             signed: clearance.travel_rule() != TravelRule::Unsigned,
         }
+    }
+
+    /// The facts of a refill to an own address, judged by the position before it and what is earmarked of it in satoshi.
+    pub fn of_refill(
+        &self,
+        (amount, address): (Amount, String),
+        fee: FeeSeen,
+        (position, earmarked_sat): (Position, u64),
+    ) -> Result<Facts, Finding> {
+        let fee = Fee {
+            rate: Units(u128::from(fee.rate_sat)),
+            paid: Units(u128::from(fee.paid_sat)),
+            lineage: Units(u128::from(fee.paid_sat)),
+            request_max: None,
+        };
+        let destination = Destination { address, own: true, pinned: true };
+        let facts = self.facts(Kind::Refill, amount, destination, fee)?;
+        Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
     }
 
     /// The facts of a sweep to the pinned cold descriptor.

@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
 //! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
-//! `void` (what is taken back), [`treasury`] (the 3:7 share), [`brake`] (what a freeze stops), [`recover`] (the same path
-//! after a crash), [`report`] (what the
+//! `void` (what is taken back), [`treasury`] (the 3:7 share), [`position`] (where the money rests), [`brake`] (what a freeze
+//! stops), [`recover`] (the same path after a crash), [`report`] (what the
 //! counterparty is told afterwards), then [`cosign`] (the other party).
 
 pub mod address;
@@ -14,11 +14,15 @@ pub mod clear;
 pub mod context;
 pub mod cosign;
 pub mod courier;
+pub mod daily;
 pub mod desk;
 pub mod facts;
 pub mod finish;
 pub mod ledger;
+pub mod position;
 pub mod recover;
+pub mod refill;
+mod refill_desk;
 pub mod report;
 pub mod reserve;
 pub mod signer;
@@ -35,15 +39,17 @@ use tokio::sync::oneshot;
 
 use self::courier::Parcel;
 
+use crate::bitcoin::refill::ColdCoin;
 use crate::desk::{
-    AddressOrder, AddressView, DeskError, Payload, SignedText, StatementReceipt, WalletView, WithdrawalView,
+    AddressOrder, AddressView, DeskError, Payload, RefillView, SignedText, StatementReceipt, WalletView,
+    WithdrawalView,
 };
 use crate::enclave::Word;
 use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
 use crate::evidence::{VerifiedCancel, VerifiedRegistration, VerifiedRemoval, VerifiedRequest};
-use crate::withdrawal::{Code, Finding, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
@@ -143,6 +149,26 @@ pub enum Command {
         /// Told when it is durable.
         reply: Reply<WalletView>,
     },
+    /// A refill from cold is wanted.
+    RequestRefill {
+        /// By whom.
+        by: String,
+        /// How much; what is wanted, where nothing is said.
+        amount: Option<Amount>,
+        /// Cold coins, proved.
+        coins: Vec<ColdCoin>,
+        /// Told when it is durable.
+        reply: Reply<RefillView>,
+    },
+    /// A refill goes on.
+    Refill {
+        /// Which.
+        id: String,
+        /// How.
+        step: RefillStep,
+        /// Told when it is durable.
+        reply: Reply<RefillView>,
+    },
     /// The co-signer has attested addresses.
     Attested {
         /// Which, and its word.
@@ -208,6 +234,8 @@ impl Command {
             | Self::Allocate { .. }
             | Self::Register { .. }
             | Self::Remove { .. }
+            | Self::RequestRefill { .. }
+            | Self::Refill { .. }
             | Self::Attested { .. }
             | Self::CosignerSilent { .. }
             | Self::Tick => false,
@@ -232,6 +260,9 @@ impl Command {
             Self::Register { reply, .. } | Self::Remove { reply, .. } => {
                 let _ = reply.send(Err(error));
             }
+            Self::RequestRefill { reply, .. } | Self::Refill { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
             Self::Attested { reply, .. } => {
                 let _ = reply.send(Err(error));
             }
@@ -246,6 +277,18 @@ impl Command {
             | Self::Tick => {}
         }
     }
+}
+
+/// How a refill goes on.
+pub enum RefillStep {
+    /// The co-signer's verified word came.
+    Attested(SignedText),
+    /// Its PSBTs are handed out.
+    Exported,
+    /// A signed copy was handed back, unread.
+    Import(Vec<u8>),
+    /// It is taken back, for this reason.
+    Cancel(String),
 }
 
 /// An address that has its index.

@@ -11,6 +11,7 @@ use super::courier::Parcel;
 use super::ledger::coins::{CoinState, Coins};
 use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
+use super::ledger::refills::{ColdCoinRow, RefillRow};
 use super::ledger::rows::{
     self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
     WithdrawalRow,
@@ -18,7 +19,7 @@ use super::ledger::rows::{
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::statement::ACCEPTED_PRICE;
-use super::{Effect, approve, clear, reserve};
+use super::{Effect, approve, clear, refill, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::{Branch, Destination};
@@ -42,6 +43,9 @@ pub struct Seen {
     registrations: Vec<(String, RegistrationRow)>,
     swept: Vec<String>,
     noted: super::brake::Noted,
+    day_closed: Option<u64>,
+    refills: Vec<(String, RefillRow)>,
+    cold_coins: Vec<(String, ColdCoinRow)>,
     broken: Option<JournalFault>,
 }
 
@@ -86,6 +90,16 @@ impl Seen {
                 let read: ApprovalRow = rows::read(key, content).map_err(bad)?;
                 self.approvals.entry(read.withdrawal.clone()).or_default().push(read);
             }
+            (Table::Refill, _) => {
+                self.refills.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Setting, "cold_coin") => {
+                self.cold_coins.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Setting, "daily") if key == super::daily::LAST => {
+                self.day_closed =
+                    Some(content.parse().map_err(|_| JournalFault::Unreadable(key.to_owned()))?);
+            }
             (Table::Setting, "counted") => {
                 self.swept.extend(key.strip_prefix("swept/").map(str::to_owned));
             }
@@ -115,6 +129,7 @@ pub async fn load(
     }
     let mut ledger = Ledger::default();
     ledger.noted = seen.noted;
+    ledger.day_closed = seen.day_closed;
     ledger.treasury.coins = Coins::new(context.settings.depth_min);
     let mut effects = Vec::new();
     load_addresses(&mut ledger, seen.addresses)?;
@@ -138,6 +153,7 @@ pub async fn load(
         }
         ledger.admit(open);
     }
+    load_refills(context, &mut ledger, seen.refills, seen.cold_coins)?;
     let mut under_way = Vec::new();
     load_reservations(context, &mut ledger, seen.reservations, &seen.swept, &mut under_way)?;
     for id in under_way {
@@ -159,6 +175,32 @@ fn load_addresses(ledger: &mut Ledger, addresses: Vec<AddressRow>) -> Result<(),
 fn load_coins(ledger: &mut Ledger, coins: &[(String, CoinRow)]) -> Result<(), JournalFault> {
     for (key, row) in coins {
         ledger.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
+    }
+    Ok(())
+}
+
+/// Refills with the scripts they pay, and cold coins; each coin is proved again when it is used.
+fn load_refills(
+    context: &Context,
+    ledger: &mut Ledger,
+    refills: Vec<(String, RefillRow)>,
+    cold_coins: Vec<(String, ColdCoinRow)>,
+) -> Result<(), JournalFault> {
+    for (id, row) in refills {
+        let unreadable = |_| JournalFault::Unreadable(id.clone());
+        let script = context.wallet.script(Branch::Change, row.index).map_err(unreadable)?;
+        ledger.addresses.put_change(&script);
+        let changes = row.parts.iter().filter_map(|part| part.change.map(|(_, index)| index));
+        let next = changes.map(|index| index.saturating_add(1)).max().unwrap_or_default();
+        ledger.next_cold_change = ledger.next_cold_change.max(next);
+        ledger.treasury.refills.put(id, row);
+    }
+    for (key, row) in cold_coins {
+        let outpoint = row.outpoint.parse().map_err(|_| JournalFault::Unreadable(key.clone()))?;
+        if row.branch == Branch::Change.number() {
+            ledger.next_cold_change = ledger.next_cold_change.max(row.index.saturating_add(1));
+        }
+        ledger.cold_coins.insert(outpoint, row);
     }
     Ok(())
 }
@@ -258,6 +300,10 @@ fn load_reservations(
         }
         if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
             ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
+            let coin = row.tx_hex.as_deref().and_then(|hex| refill::swept_coin(context, hex, cold_index));
+            if let Some((coin, outpoint)) = coin.and_then(|c| c.outpoint.parse().ok().map(|o| (c, o))) {
+                ledger.cold_coins.insert(outpoint, coin);
+            }
             if row.state == "released" && !swept.contains(&row.txid) {
                 let tx_hex = row.tx_hex.clone();
                 let sweep = SweepInFlight { amount_sat, since: at, tx_hex, is_told: false };

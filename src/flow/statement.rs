@@ -107,6 +107,9 @@ pub fn take(
             if treasury.sweeps.remove(&txid).is_some() {
                 draft.row(Table::Setting, format!("swept/{txid}"), "counted", statement.at, "{}".to_owned());
             }
+            if let Some((id, refill)) = treasury.refills.counted(&txid) {
+                draft.row(Table::Refill, id, "counted", statement.at, rows::write(&refill));
+            }
         }
     }
     for coin in coins {
@@ -138,12 +141,35 @@ fn record(
                 ("number", &statement.number),
             ],
         );
+        welcome(treasury, draft, taking, &coin);
     }
     if known != Some(coin) {
         let row = CoinRow::of(&coin);
         draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), draft.now(), rows::write(&row));
         treasury.coins.put(coin);
     }
+}
+
+/// A new coin is a customer's, or a refill's that was waited for.
+fn welcome(treasury: &mut Treasury, draft: &mut Draft, taking: &Taking<'_>, coin: &Coin) {
+    if !coin.is_change() {
+        let at = wallet_policy::Seconds(draft.now().0);
+        // The window only forecasts need: a clock that went back is told of where it is decided.
+        let _ = treasury.sums.came.spend(at, wallet_policy::Units(u128::from(coin.amount_sat)));
+    }
+    let Some((id, refill)) = treasury.refills.came(&coin.outpoint) else { return };
+    draft.entry(
+        EntryKind::Refill,
+        &[
+            ("refill", &id),
+            ("state", &"seen"),
+            ("asset", &taking.asset),
+            ("amount", &coin.amount_sat),
+            ("destination", &refill.address),
+            ("txids", &coin.outpoint.txid),
+        ],
+    );
+    draft.row(Table::Refill, id, "seen", draft.now(), rows::write(&refill));
 }
 
 /// What the stated coins are, each proved by its raw transaction or by what the party recorded before.

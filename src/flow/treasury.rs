@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use wallet_policy::ratio;
+use wallet_policy::Units;
+use wallet_policy::ratio::{self, Holding};
+use wallet_policy::sweep::{self, Due};
 
 use super::Effect;
 use super::context::Context;
@@ -13,14 +15,13 @@ use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
-use super::reserve;
 use super::withdraw::{self, sight};
 use super::writer::Turn;
+use super::{refill, reserve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
-use crate::desk::{AssetPosition, SweepInTransit};
 use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
@@ -28,16 +29,32 @@ use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
 /// How long after a sweep could not be planned it is tried again, in seconds.
 const SWEEP_RETRY_S: u64 = 10;
 
-/// The surplus to be swept now, in satoshi; zero where the position is within the share or was never stated.
-pub fn surplus_sat(context: &Context, ledger: &Ledger, turn: &Turn) -> u64 {
-    if ledger.treasury.facts.cold.is_none() {
-        return 0;
-    }
-    let Some(limits) = context.limits() else { return 0 };
-    let position = sight(context, ledger, turn.draft.now()).position();
-    let needed = ratio::within(position, limits.share, limits.min_sweep) == Some(false);
-    let surplus = ratio::surplus(position, limits.share).map_or(0, |s| s.0);
-    if needed { u64::try_from(surplus).unwrap_or(u64::MAX) } else { 0 }
+/// What is to be swept now: what the limits force, and how much goes in fact. Nothing, where no cold balance was stated.
+pub fn due(context: &Context, ledger: &Ledger, now: Seconds) -> Due {
+    let (Some(limits), Some(_)) = (context.limits(), ledger.treasury.facts.cold) else {
+        return Due::default();
+    };
+    let (rule, seen) = (context.share_rule(), sight(context, ledger, now));
+    let (position, in_total) = (seen.position(), seen.in_total());
+    let allotted = match (rule.total, in_total) {
+        (Some(share), Some(part))
+            if ratio::within_total(position, &part, share, limits.min_sweep) == Some(false) =>
+        {
+            let own = Holding { position, price: part.price, decimals: part.decimals };
+            sweep::allot(&[own], share).and_then(|parts| parts.first().copied()).unwrap_or_default()
+        }
+        _ => Units(0),
+    };
+    // A sweep needs no price: without one the total's share is held by the asset alone.
+    let share = rule.asset.or(rule.total.filter(|_| in_total.is_none()));
+    let needed = Units(held_units(ledger));
+    sweep::due(position, (share, rule.target), limits.min_sweep, allotted, needed).unwrap_or_default()
+}
+
+/// What the withdrawals ask for that wait without a reservation, in satoshi.
+pub fn held_units(ledger: &Ledger) -> u128 {
+    let waiting = ledger.open.values().filter(|o| o.row.reservation.is_none() && !o.row.is_final());
+    waiting.map(|o| o.request.request().amount.units()).sum()
 }
 
 /// Tells people, once, of a sweep that is on its way for too long: it counts as hot again (law L11).
@@ -67,7 +84,8 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     {
         return;
     }
-    let surplus = surplus_sat(context, ledger, turn);
+    let Units(amount) = due(context, ledger, turn.draft.now()).amount;
+    let surplus = u64::try_from(amount).unwrap_or(u64::MAX);
     if surplus == 0 {
         return;
     }
@@ -128,7 +146,13 @@ fn allow(
 }
 
 /// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
-pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, released: ReleasedRow) {
+pub fn finished(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    id: ReservationId,
+    released: ReleasedRow,
+) {
     let Some(reservation) = ledger.reservations.remove(&id) else { return };
     let mut row = (*reservation.row).clone();
     turn.draft.entry(EntryKind::Signed, &[("reservation", &id), ("txid", &row.txid)]);
@@ -151,7 +175,12 @@ pub fn finished(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, release
     row.state = "released".to_owned();
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
-    if let Purpose::Sweep { amount_sat, .. } = row.purpose {
+    if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+        if let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
+            && let Ok(outpoint) = coin.outpoint.parse()
+        {
+            ledger.cold_coins.insert(outpoint, coin);
+        }
         let tx_hex = Some(released.tx_hex.clone());
         let sweep = SweepInFlight { amount_sat, since: turn.draft.now(), tx_hex, is_told: false };
         ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
@@ -254,56 +283,5 @@ pub fn cosigner_silent(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, 
             let finding = Finding::new(code, "the transaction is booked; the co-signer is asked again");
             withdraw::settle(open, turn, Outcome::Held(vec![finding]));
         }
-    }
-}
-
-fn sweeps(ledger: &Ledger) -> Vec<SweepInTransit> {
-    let hex = |text: &String| data_encoding::HEXLOWER.decode(text.as_bytes()).ok();
-    let mut sweeps: Vec<SweepInTransit> = ledger
-        .treasury
-        .sweeps
-        .iter()
-        .map(|(txid, sweep)| SweepInTransit {
-            txid: txid.clone(),
-            amount: Amount::from_sat(sweep.amount_sat),
-            raw_transaction: sweep.tx_hex.as_ref().and_then(hex).unwrap_or_default(),
-            signed_at: sweep.since,
-        })
-        .collect();
-    sweeps.sort_by(|a, b| (a.signed_at, &a.txid).cmp(&(b.signed_at, &b.txid)));
-    sweeps
-}
-
-/// Where the asset stands, as people are shown it.
-pub fn position(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition {
-    let (treasury, facts) = (&ledger.treasury, &ledger.treasury.facts);
-    let held = ledger.open.values().filter(|o| o.row.reservation.is_none());
-    let seen = sight(context, ledger, now).position();
-    let limits = context.limits();
-    let share = limits.map(|l| l.share).unwrap_or_default();
-    let surplus = facts.cold.and_then(|_| ratio::surplus(seen, share)).map_or(0, |s| s.0);
-    let held_sum: u128 = held.clone().map(|o| o.request.request().amount.units()).sum();
-    let spendable = Amount::from_sat(treasury.coins.spendable_sat());
-    let price = facts.price();
-    AssetPosition {
-        asset: context.asset,
-        hot: Amount::from_units(seen.hot.0),
-        cold: treasury.cold(now, context.settings.transit_s_max),
-        cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
-        spendable,
-        reserved: Amount::from_sat(ledger.outgoing_sat()),
-        earmarked: Amount::ZERO,
-        held: Amount::from_units(held_sum),
-        held_count: u64::try_from(held.count()).unwrap_or(u64::MAX),
-        surplus: Amount::from_units(surplus),
-        refill_wanted: Amount::from_units(held_sum.saturating_sub(spendable.units())),
-        hot_share_max: (share.num(), share.den()),
-        price: price.map(|p| p.value),
-        price_at: price.map(|p| p.at),
-        position_at: treasury.position_at(&context.trust),
-        fee_rate: facts.chain.map(|c| c.value.fee_rate),
-        tip_height: facts.chain.map(|c| c.value.height),
-        chain_at: facts.chain.map(|c| c.at),
-        sweeps: sweeps(ledger),
     }
 }

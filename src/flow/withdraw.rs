@@ -405,9 +405,10 @@ pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sigh
         asset: context.asset,
         trust: &context.trust,
         treasury: &ledger.treasury,
-        hot: ledger.hot(),
+        hot: ledger.hot(now),
         brake: &context.brake,
         transit_s_max: context.settings.transit_s_max,
+        price_s_max: context.policy.settings().ages.price_s,
         now,
     }
 }

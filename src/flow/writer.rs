@@ -18,7 +18,8 @@ use super::ledger::rows::{self, CoinRow};
 use super::statement::{self, OwnScripts, Taking};
 use super::withdraw::{self, Found};
 use super::{
-    Allocated, Command, Effect, Reply, address, approve, brake, clear, report, treasury, view, void, wallet,
+    Allocated, Command, Effect, RefillStep, Reply, address, approve, brake, clear, daily, position, refill,
+    report, treasury, view, void, wallet,
 };
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, Payload, StatementReceipt, WalletView, WithdrawalView};
@@ -147,8 +148,14 @@ pub enum Question {
     Wallets(Option<Organisation>, oneshot::Sender<Vec<WalletView>>),
     /// Whether a withdrawal to the customer's own wallet would be exempt now.
     Exempt(Arc<VerifiedRequest>, oneshot::Sender<Outcome>),
-    /// Where the asset stands.
-    Position(oneshot::Sender<crate::desk::AssetPosition>),
+    /// A refill, by its id.
+    Refill(String, oneshot::Sender<Option<crate::desk::RefillView>>),
+    /// Every refill.
+    Refills(oneshot::Sender<Vec<crate::desk::RefillView>>),
+    /// What the co-signer is told of a refill.
+    RefillOrder(String, oneshot::Sender<Option<crate::desk::RefillAttestOrder>>),
+    /// Where everything stands.
+    Position(oneshot::Sender<crate::desk::PositionView>),
 }
 
 impl Writer {
@@ -244,8 +251,10 @@ impl Writer {
         for command in batch.drain(..) {
             self.apply(command, &mut turn);
         }
+        refill::expire(&self.context, &mut self.ledger, &mut turn);
         treasury::sweep_if_over(&self.context, &mut self.ledger, &mut turn);
         withdraw::decide_ripe(&self.context, &mut self.ledger, &mut turn);
+        daily::close_day(&self.context, &mut self.ledger, &mut turn);
         self.commit(turn).await;
     }
 
@@ -348,6 +357,21 @@ impl Writer {
                 let removed = wallet::remove(context, ledger, turn, &removal);
                 turn.tell(reply, removed.map_err(DeskError::Refused));
             }
+            Command::RequestRefill { by, amount, coins, reply } => {
+                let booked = refill::request(context, ledger, turn, &by, (amount, coins));
+                let shown = booked.and_then(|id| show_refill(context, ledger, &id));
+                turn.tell(reply, shown);
+            }
+            Command::Refill { id, step, reply } => {
+                let done = match step {
+                    RefillStep::Attested(word) => refill::attested(context, ledger, turn, (&id, &word)),
+                    RefillStep::Exported => refill::exported(context, ledger, turn, &id),
+                    RefillStep::Import(psbt) => refill::import(context, ledger, turn, (&id, &psbt)),
+                    RefillStep::Cancel(reason) => refill::cancel(context, ledger, turn, (&id, &reason)),
+                };
+                let shown = done.and_then(|()| show_refill(context, ledger, &id));
+                turn.tell(reply, shown);
+            }
             Command::Attested { attested, reply } => {
                 address::attested(ledger, turn, attested);
                 turn.tell(reply, Ok(()));
@@ -358,7 +382,7 @@ impl Writer {
             }
             Command::Finished { reservation, released } => {
                 if void::may_be_released(ledger, turn, reservation) {
-                    treasury::finished(ledger, turn, reservation, released);
+                    treasury::finished(context, ledger, turn, reservation, released);
                 }
             }
             Command::CosignerRefused { reservation, finding, is_hold } => {
@@ -571,8 +595,19 @@ impl Writer {
             Question::Exempt(request, to) => {
                 let _ = to.send(wallet::foretell(&self.context, &self.ledger, &request));
             }
+            Question::Refill(id, to) => {
+                let _ = to.send(refill::view(&self.context, &self.ledger, &id));
+            }
+            Question::Refills(to) => {
+                let ids = self.ledger.treasury.refills.iter().map(|(id, _)| id);
+                let views = ids.filter_map(|id| refill::view(&self.context, &self.ledger, id));
+                let _ = to.send(views.collect());
+            }
+            Question::RefillOrder(id, to) => {
+                let _ = to.send(refill::attest_order(&self.ledger, &id));
+            }
             Question::Position(to) => {
-                let _ = to.send(treasury::position(&self.context, &self.ledger, self.context.now()));
+                let _ = to.send(position::view(&self.context, &self.ledger, self.context.now()));
             }
         }
     }
@@ -612,6 +647,10 @@ impl Writer {
             }
         }
     }
+}
+
+fn show_refill(context: &Context, ledger: &Ledger, id: &str) -> Result<crate::desk::RefillView, DeskError> {
+    refill::view(context, ledger, id).ok_or_else(|| DeskError::not_found(id))
 }
 
 /// Whether a caller who waits for an outcome should be told now.

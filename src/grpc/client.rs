@@ -13,7 +13,8 @@ use crate::wire::status::{CURE, DOMAIN, MAY_HAVE_HAPPENED, causes, never_connect
 use crate::wire::v1::{
     address_service_client::AddressServiceClient, approval_service_client::ApprovalServiceClient,
     audit_service_client::AuditServiceClient, freeze_service_client::FreezeServiceClient,
-    position_service_client::PositionServiceClient, statement_service_client::StatementServiceClient,
+    position_service_client::PositionServiceClient, refill_service_client::RefillServiceClient,
+    statement_service_client::StatementServiceClient,
     wallet_service_client::WalletServiceClient, withdrawal_service_client::WithdrawalServiceClient,
 };
 
@@ -97,6 +98,11 @@ impl Client {
     /// The client of `FreezeService`.
     pub fn freezes(&self) -> FreezeServiceClient<Channel> {
         FreezeServiceClient::new(self.channel())
+    }
+
+    /// The client of `RefillService`.
+    pub fn refills(&self) -> RefillServiceClient<Channel> {
+        RefillServiceClient::new(self.channel())
     }
 
     /// The client of `AuditService`.

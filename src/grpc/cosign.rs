@@ -50,6 +50,16 @@ impl CosignerService for Cosign {
         Ok(Response::new(v1::AttestAddressesResponse { attestations }))
     }
 
+    async fn attest_refill(
+        &self,
+        request: Request<v1::AttestRefillRequest>,
+    ) -> Result<Response<v1::AttestRefillResponse>, Status> {
+        caller(&request)?;
+        let order = request.into_inner().try_into()?;
+        let attestation = Some(self.0.attest_refill(order).await?.into());
+        Ok(Response::new(v1::AttestRefillResponse { attestation }))
+    }
+
     async fn issue_wallet_challenge(
         &self,
         request: Request<v1::IssueWalletChallengeRequest>,

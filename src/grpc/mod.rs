@@ -13,6 +13,7 @@ pub mod errors;
 pub mod freeze;
 pub mod gate;
 pub mod incoming;
+pub mod refills;
 pub mod roles;
 pub mod server;
 pub mod statements;

@@ -19,10 +19,12 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
 use super::{
-    Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, statements, wallets, withdrawals,
+    Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, refills, statements, wallets,
+    withdrawals,
 };
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, StatementDesk, WalletDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, RefillDesk, StatementDesk,
+    WalletDesk,
     WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
@@ -30,6 +32,7 @@ use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
     freeze_service_server::FreezeServiceServer, position_service_server::PositionServiceServer,
+    refill_service_server::RefillServiceServer,
     statement_service_server::StatementServiceServer, wallet_service_server::WalletServiceServer,
     withdrawal_service_server::WithdrawalServiceServer,
 };
@@ -52,6 +55,8 @@ pub struct Desks {
     pub statements: Option<Arc<dyn StatementDesk>>,
     /// For `PositionService`.
     pub positions: Option<Arc<dyn PositionDesk>>,
+    /// For `RefillService`.
+    pub refills: Option<Arc<dyn RefillDesk>>,
     /// For `AuditService`.
     pub audit: Option<Arc<dyn AuditDesk>>,
     /// For `CosignerService`.
@@ -173,6 +178,10 @@ impl Server {
         }
         if let Some(desk) = desks.positions.clone() {
             let service = PositionServiceServer::new(statements::Positions(desk));
+            offer.add(service.max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.refills.clone() {
+            let service = RefillServiceServer::new(refills::Refills(desk));
             offer.add(service.max_decoding_message_size(limit));
         }
         if let Some(desk) = desks.audit.clone() {

@@ -10,7 +10,7 @@ use crate::wire::field::required;
 use crate::wire::v1;
 use crate::wire::v1::position_service_server::PositionService;
 use crate::wire::v1::statement_service_server::StatementService;
-use crate::withdrawal::Asset;
+use crate::withdrawal::{Asset, Code, Invalid};
 
 /// The statement service before a desk.
 pub struct Statements(pub Arc<dyn StatementDesk>);
@@ -42,5 +42,19 @@ impl PositionService for Positions {
             text => Some(Asset::parse(text)?),
         };
         Ok(Response::new(self.0.position(&caller, asset).await?.into()))
+    }
+
+    async fn get_daily_statement(
+        &self,
+        request: Request<v1::GetDailyStatementRequest>,
+    ) -> Result<Response<v1::DailyStatement>, Status> {
+        let caller = caller(&request)?;
+        let date = request.into_inner().date;
+        let is_date = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if !is_date {
+            let cure = "write a day such as 2026-11-21";
+            return Err(Invalid::new(Code::FieldMalformed, "date", "is no day", cure).into());
+        }
+        Ok(Response::new(self.0.daily(&caller, &date).await?.into()))
     }
 }

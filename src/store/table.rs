@@ -46,6 +46,8 @@ tables! {
     Approval, "approval";
     /// Customers' own wallets, registered and removed (both).
     Registration, "registration";
+    /// Refills from cold (both).
+    Refill, "refill";
     /// Settings, markers and counters (both).
     Setting, "setting";
     /// Requests that were decided, by organisation and request id (co-signer).

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod cosign;
 pub mod field;
 pub mod freeze;
+pub mod refills;
 pub mod statements;
 pub mod status;
 pub mod wallets;

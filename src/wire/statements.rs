@@ -1,8 +1,10 @@
 //! Statements and positions on the wire and at the desk.
 
-use super::field::{decimal, sum, time, time_to_wire};
+use super::field::{decimal, hash, sum, time, time_to_wire};
 use super::v1;
-use crate::desk::{AssetPosition, PositionView, StatementReceipt, SweepInTransit};
+use crate::desk::{
+    AssetPosition, DailyStatement, PositionView, StatementReceipt, SweepInTransit, TotalPosition,
+};
 use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
 
 impl From<StatementReceipt> for v1::SubmitStatementResponse {
@@ -23,6 +25,7 @@ impl From<PositionView> for v1::Position {
             assets: view.assets.into_iter().map(Into::into).collect(),
             frozen: view.frozen,
             read_time: Some(time_to_wire(view.at)),
+            total: view.total.map(Into::into),
         }
     }
 }
@@ -33,8 +36,54 @@ impl TryFrom<v1::Position> for PositionView {
     fn try_from(wire: v1::Position) -> Result<Self, Invalid> {
         Ok(Self {
             assets: wire.assets.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            total: wire.total.map(TryInto::try_into).transpose()?,
             frozen: wire.frozen,
             at: time(wire.read_time, "read_time")?,
+        })
+    }
+}
+
+impl From<DailyStatement> for v1::DailyStatement {
+    fn from(statement: DailyStatement) -> Self {
+        let DailyStatement { origin, log_index, leaf, tree_size, root } = statement;
+        Self { origin, log_index, leaf, tree_size, root: root.to_vec() }
+    }
+}
+
+impl TryFrom<v1::DailyStatement> for DailyStatement {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::DailyStatement) -> Result<Self, Invalid> {
+        let v1::DailyStatement { origin, log_index, leaf, tree_size, root } = wire;
+        Ok(Self { origin, log_index, leaf, tree_size, root: hash(&root, "root")? })
+    }
+}
+
+impl From<TotalPosition> for v1::TotalPosition {
+    fn from(total: TotalPosition) -> Self {
+        let (numerator, denominator) = total.hot_share_max.unwrap_or_default();
+        Self {
+            hot_krw: total.hot.to_string(),
+            cold_krw: total.cold.to_string(),
+            hot_share_max_numerator: numerator,
+            hot_share_max_denominator: denominator,
+            surplus_krw: total.surplus.to_string(),
+            price_time: Some(time_to_wire(total.price_at)),
+        }
+    }
+}
+
+impl TryFrom<v1::TotalPosition> for TotalPosition {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::TotalPosition) -> Result<Self, Invalid> {
+        let share = (wire.hot_share_max_numerator, wire.hot_share_max_denominator);
+        Ok(Self {
+            hot: decimal(&wire.hot_krw, "hot_krw").map(Krw)?,
+            cold: decimal(&wire.cold_krw, "cold_krw").map(Krw)?,
+            hot_share_max: (share != (0, 0)).then_some(share),
+            surplus: decimal(&wire.surplus_krw, "surplus_krw").map(Krw)?,
+            price_at: time(wire.price_time, "price_time")?,
         })
     }
 }
@@ -63,6 +112,9 @@ impl From<AssetPosition> for v1::AssetPosition {
             tip_height: position.tip_height,
             chain_time: position.chain_at.map(time_to_wire),
             sweeps: position.sweeps.into_iter().map(Into::into).collect(),
+            hot_krw: position.hot_value.map(|krw| krw.to_string()).unwrap_or_default(),
+            cold_krw: position.cold_value.map(|krw| krw.to_string()).unwrap_or_default(),
+            refill_in_flight: position.refill_in_flight.to_string(),
         }
     }
 }
@@ -73,6 +125,9 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
     fn try_from(wire: v1::AssetPosition) -> Result<Self, Invalid> {
         let maybe =
             |stamp: Option<prost_types::Timestamp>, field| stamp.map(|s| time(Some(s), field)).transpose();
+        let won = |text: &str, field| {
+            Some(text).filter(|text| !text.is_empty()).map(|text| decimal(text, field).map(Krw)).transpose()
+        };
         let price = Some(wire.price_krw.as_str()).filter(|text| !text.is_empty());
         let fee_rate = Some(wire.fee_rate_sat_per_kvb.as_str()).filter(|text| !text.is_empty());
         Ok(Self {
@@ -88,6 +143,9 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
             surplus: sum(&wire.surplus, "surplus")?,
             refill_wanted: sum(&wire.refill_wanted, "refill_wanted")?,
             hot_share_max: (wire.hot_share_max_numerator, wire.hot_share_max_denominator),
+            refill_in_flight: sum(&wire.refill_in_flight, "refill_in_flight")?,
+            hot_value: won(&wire.hot_krw, "hot_krw")?,
+            cold_value: won(&wire.cold_krw, "cold_krw")?,
             price: price.map(|text| decimal(text, "price_krw").map(Krw)).transpose()?,
             price_at: maybe(wire.price_time, "price_time")?,
             position_at: maybe(wire.position_time, "position_time")?,
@@ -129,12 +187,29 @@ mod tests {
     use crate::withdrawal::{Amount, Network, Seconds};
 
     #[test]
+    fn a_daily_statement_comes_back_from_the_wire_and_a_short_root_does_not() {
+        let given = DailyStatement {
+            origin: "x".into(),
+            log_index: 7,
+            leaf: vec![1, 2],
+            tree_size: 8,
+            root: [9; 32],
+        };
+        let wire = v1::DailyStatement::from(given.clone());
+        assert_eq!(DailyStatement::try_from(wire.clone()), Ok(given));
+        assert!(DailyStatement::try_from(v1::DailyStatement { root: vec![9; 31], ..wire }).is_err());
+    }
+
+    #[test]
     fn a_position_comes_back_from_the_wire_with_and_without_facts() {
         let with = AssetPosition {
             asset: Asset::Bitcoin(Network::Mainnet),
             hot: Amount::from_sat(1),
             cold: Amount::from_sat(2),
             cold_in_transit: Amount::from_sat(3),
+            refill_in_flight: Amount::from_sat(13),
+            hot_value: Some(Krw(2)),
+            cold_value: Some(Krw(3)),
             spendable: Amount::from_sat(4),
             reserved: Amount::from_sat(5),
             earmarked: Amount::from_sat(6),
@@ -158,6 +233,8 @@ mod tests {
         };
         let without = AssetPosition {
             price: None,
+            hot_value: None,
+            cold_value: None,
             price_at: None,
             position_at: None,
             fee_rate: None,
@@ -166,7 +243,17 @@ mod tests {
             sweeps: Vec::new(),
             ..with.clone()
         };
-        let view = PositionView { assets: vec![with, without], frozen: true, at: Seconds(13) };
-        assert_eq!(PositionView::try_from(v1::Position::from(view.clone())), Ok(view));
+        let sum = TotalPosition {
+            hot: Krw(2),
+            cold: Krw(3),
+            hot_share_max: Some((2, 10)),
+            surplus: Krw(1),
+            price_at: Seconds(10),
+        };
+        for total in [None, Some(sum), Some(TotalPosition { hot_share_max: None, ..sum })] {
+            let assets = vec![with.clone(), without.clone()];
+            let view = PositionView { assets, total, frozen: true, at: Seconds(13) };
+            assert_eq!(PositionView::try_from(v1::Position::from(view.clone())), Ok(view));
+        }
     }
 }

@@ -19,6 +19,7 @@ mod parties;
 mod play;
 mod policy;
 mod processes;
+mod refill;
 mod requests;
 mod self_hosted;
 mod server;

@@ -369,6 +369,10 @@ impl CosignDesk for Line {
         self.there()?.attest_addresses(orders).await
     }
 
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        self.there()?.attest_refill(order).await
+    }
+
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
         self.there()?.challenge(order).await
     }

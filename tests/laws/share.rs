@@ -161,6 +161,96 @@ async fn l13_a_refill_serves_only_what_it_was_made_for() {
     let view = world.withdraw("r1", 150_000_000).await;
     world.until(view.id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
     let position = position(&world).await;
-    assert_eq!(position.refill_wanted, Amount::from_sat(50_000_000));
+    assert_eq!(position.refill_wanted, Amount::from_sat(50_020_000));
     assert!(world.tap.orders.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l11_the_total_in_won_is_judged_where_the_policy_says_so() {
+    let mut plan = Plan::default();
+    for settings in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
+        limits(settings).share = None;
+        settings.hot_share =
+            toml::from_str("preset = \"user-protection-act-2-8\"\nscope = \"total\"").unwrap();
+    }
+    // two of ten hot: within; the total is shown with the age of its price
+    let world = World::funded(plan, 2, 8 * COIN).await;
+    let view = world.desk().position(&caller(Role::Auditor, "x"), None).await.unwrap();
+    let total = view.total.unwrap();
+    assert_eq!((total.hot, total.cold), (Krw(2 * PRICE), Krw(8 * PRICE)));
+    assert_eq!((total.hot_share_max, total.surplus), (Some((2, 10)), Krw(0)));
+    assert_eq!(view.assets[0].hot_value, Some(Krw(2 * PRICE)));
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+    // one coin more is too much: it is swept, by both parties' own judgement
+    world.fund("c2", &[COIN]).await;
+    let view = world.withdraw("r2", 2_000_000).await;
+    let view = world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    assert!(view.txid.is_some());
+    assert!(position(&world).await.cold_in_transit >= Amount::from_sat(COIN - 10 * 2_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l12_a_sweep_leaves_room_for_the_next_deposits() {
+    let world = World::funded(Plan::default(), 4, 6 * COIN).await;
+    let swept = |world: &World| {
+        let orders = world.tap.orders.lock().unwrap();
+        orders.iter().flat_map(|o| &o.items).filter(|i| i.payments.is_empty()).count()
+    };
+    let view = world.withdraw("r1", 2_000_000).await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    assert_eq!(swept(&world), 1);
+    let after = position(&world).await;
+    // down to a quarter and not only to three tenths; fees and the withdrawal are of the rest
+    assert!(
+        after.hot.units() * 4 <= after.hot.units() + after.cold.units() + u128::from(COIN / 100),
+        "{after:?}"
+    );
+    // deposits up to the limit need no second sweep
+    world.fund("c2", &[COIN / 2]).await;
+    let view = world.withdraw("r2", 2_000_000).await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    assert_eq!(swept(&world), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_day_is_closed_once_by_an_entry_that_gives_the_same_statement_for_ever() {
+    let mut world = World::funded(Plan::default(), 2, 8 * COIN).await;
+    let korea = |world: &World| Seconds(world.now().0 + 32_400);
+    let today: String = korea(&world).to_string().chars().take(10).collect();
+    let desk = world.desk();
+    let auditor = caller(Role::Auditor, "x");
+    assert_eq!(desk.daily(&auditor, &today).await.unwrap_err().code(), Code::NotFound);
+    // a second after midnight in Seoul
+    world.later(86_401 - korea(&world).0 % 86_400);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let first = loop {
+        match desk.daily(&auditor, &today).await {
+            Ok(statement) => break statement,
+            Err(no) => assert!(tokio::time::Instant::now() < deadline, "{no}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let entry = countersign::audit::Entry::parse(&first.leaf).unwrap();
+    assert_eq!(entry.field("date"), Some(today.as_str()));
+    assert_eq!(entry.field("hot"), Some((2 * COIN).to_string().as_str()));
+    assert_eq!(entry.field("hot_krw"), Some((2 * PRICE).to_string().as_str()));
+    // five per cent of it is less than the floor of the Act
+    assert_eq!(entry.field("reserve_krw"), Some("3000000000"));
+    // what happens afterwards changes nothing of it, nor does a restart
+    world.fund("c2", &[COIN / 10]).await;
+    drop(desk);
+    world.restart_signer().await;
+    assert_eq!(world.desk().daily(&auditor, &today).await.unwrap(), first);
+    let log = world.signer.as_ref().unwrap().log();
+    assert_eq!(log.head_at(first.tree_size).await.unwrap().root.0, first.root);
+    let closes = world
+        .leaves()
+        .await
+        .iter()
+        .filter(|leaf| {
+            countersign::audit::Entry::parse(leaf).unwrap().kind()
+                == countersign::audit::EntryKind::DailyPosition
+        })
+        .count();
+    assert_eq!(closes, 1);
 }

@@ -157,6 +157,9 @@ impl CosignDesk for Tap {
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         self.there()?.attest_addresses(orders).await
     }
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        self.there()?.attest_refill(order).await
+    }
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
         self.there()?.challenge(order).await
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::amount::{Seconds, Units};
 use crate::facts::{Clearance, Facts, Kind};
 use crate::ratio;
-use crate::settings::{Ages, AssetSettings, FreezeRules};
+use crate::settings::{Ages, AssetSettings, FreezeRules, ShareRule};
 use crate::tiers::{self, Requirement, Tiers};
 
 /// The settings of one asset, prepared for asking.
@@ -16,6 +16,7 @@ use crate::tiers::{self, Requirement, Tiers};
 pub(crate) struct AssetRules {
     pub(crate) settings: AssetSettings,
     pub(crate) ages: Ages,
+    pub(crate) share: ShareRule,
     deny: BTreeSet<String>,
     allow: Option<BTreeSet<String>>,
     tiers: Tiers,
@@ -24,10 +25,17 @@ pub(crate) struct AssetRules {
 }
 
 impl AssetRules {
-    pub(crate) fn new(settings: &AssetSettings, ages: Ages, tiers: Tiers, freeze: &FreezeRules) -> Self {
+    pub(crate) fn new(
+        settings: &AssetSettings,
+        share: ShareRule,
+        ages: Ages,
+        tiers: Tiers,
+        freeze: &FreezeRules,
+    ) -> Self {
         let deny = settings.deny.iter().map(|d| d.to_ascii_lowercase()).collect();
         let allow = settings.allow.as_ref().map(|list| list.iter().cloned().collect());
-        Self { settings: settings.clone(), ages, deny, allow, tiers, queued: freeze.queued().cloned() }
+        let queued = freeze.queued().cloned();
+        Self { settings: settings.clone(), ages, share, deny, allow, tiers, queued }
     }
 
     /// Who has to approve; `None` where nobody could.
@@ -80,7 +88,7 @@ impl Assessment {
         let hour = leaving.and_then(|l| l.plus(spent.hour));
         let day = leaving.and_then(|l| l.plus(spent.day));
         let fee_day = fee.paid.plus(spent.fee_day);
-        let hot_share = hot_share_within(facts, set);
+        let hot_share = hot_share_within(facts, rules);
         let hot_share_bp = ratio::hot_bp(facts.position);
         let fits = |sum: Option<Units>, limit: Units| sum.is_some_and(|sum| sum <= limit);
         let (clearance_given, clearance_fresh, named) = clearance(facts, ages);
@@ -149,13 +157,24 @@ fn is_denied(address: &str, deny: &BTreeSet<String>) -> bool {
 }
 
 /// A withdrawal is judged by what rests hot now, a refill by what will rest hot once its withdrawals have left.
-fn hot_share_within(facts: &Facts, set: &AssetSettings) -> Option<bool> {
-    match facts.kind {
-        Kind::Refill => ratio::refill_allowed(facts.position, facts.amount, facts.earmarked, set.share),
-        Kind::Withdraw | Kind::Sweep | Kind::Consolidate => {
-            ratio::within(facts.position, set.share, set.min_sweep)
+fn hot_share_within(facts: &Facts, rules: &AssetRules) -> Option<bool> {
+    let (position, min_sweep, is_refill) =
+        (facts.position, rules.settings.min_sweep, facts.kind == Kind::Refill);
+    let alone = match rules.share.asset {
+        None => true,
+        Some(share) if is_refill => ratio::refill_allowed(position, facts.amount, facts.earmarked, share)?,
+        Some(share) => ratio::within(position, share, min_sweep)?,
+    };
+    let in_total = match (rules.share.total, &facts.in_total) {
+        (None, _) => true,
+        // without a price of every asset the total is not known, and unknown is a no
+        (Some(_), None) => false,
+        (Some(share), Some(part)) if is_refill => {
+            ratio::refill_allowed_in_total(position, (facts.amount, facts.earmarked), part, share)?
         }
-    }
+        (Some(share), Some(part)) => ratio::within_total(position, part, share, min_sweep)?,
+    };
+    Some(alone && in_total)
 }
 
 fn approvers(facts: &Facts) -> usize {

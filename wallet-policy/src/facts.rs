@@ -2,7 +2,7 @@
 //! nothing here comes from the other party.
 
 use crate::amount::{Krw, Seconds, Units};
-use crate::ratio::Position;
+use crate::ratio::{InTotal, Position};
 
 /// What kind of transaction it is, decided from its outputs and never from a label (L9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +144,8 @@ pub struct Facts {
     pub price_moved: bool,
     /// What rests hot and cold before this transaction (L11).
     pub position: Position,
+    /// The asset as a part of the total in won; `None` where a price is missing or too old.
+    pub in_total: Option<InTotal>,
     /// For a refill: the held withdrawals it is made for, which leave afterwards (L13).
     pub earmarked: Units,
     /// What the hot wallet can spend now.

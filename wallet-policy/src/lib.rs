@@ -5,8 +5,8 @@
 //! verifies no signature, keeps no state and knows no chain; the caller hands in what it has proved by itself.
 //!
 //! Read in this order: [`facts`] what it is told, [`Policy::decide`] what it does, `policies/*.cedar` the rules as the
-//! risk staff read them, `rails` the same laws compiled in, and then the arithmetic: [`ratio`], [`window`], [`tiers`],
-//! [`price`], [`threshold`].
+//! risk staff read them, `rails` the same laws compiled in, and then the arithmetic: [`ratio`], [`sweep`], [`refill`], [`window`],
+//! [`tiers`], [`price`], [`threshold`].
 
 pub mod amount;
 mod assess;
@@ -18,8 +18,10 @@ mod policy;
 pub mod price;
 mod rails;
 pub mod ratio;
+pub mod refill;
 mod rules;
 pub mod settings;
+pub mod sweep;
 pub mod threshold;
 pub mod tiers;
 pub mod window;

@@ -102,7 +102,11 @@ impl Policy {
         let mut assets = BTreeMap::new();
         for (id, asset) in &settings.assets {
             let tiers = general.joined(&Tiers::new(asset.tiers.clone())?);
-            assets.insert(id.clone(), AssetRules::new(asset, settings.ages, tiers, &settings.freeze));
+            let share = settings.share_rule(id);
+            assets.insert(
+                id.clone(),
+                AssetRules::new(asset, share, settings.ages, tiers, &settings.freeze),
+            );
         }
         let files_hash = hash_files(&files);
         let hash = hash_all(&files_hash, &settings);

@@ -191,7 +191,19 @@ fn fee_detail(c: &Case<'_>) -> String {
 }
 
 fn share_detail(c: &Case<'_>) -> String {
-    let (position, share) = (c.facts.position, c.rules.settings.share);
+    let (position, rule) = (c.facts.position, c.rules.share);
+    let share = rule.limit();
+    let alone = rule
+        .asset
+        .is_none_or(|share| crate::ratio::within(position, share, c.rules.settings.min_sweep) == Some(true));
+    if let (Some(total), true) = (rule.total, alone && c.facts.kind != Kind::Refill) {
+        return match c.facts.in_total {
+            None => format!("the total in won is not known, and at most {total} of it may rest hot"),
+            Some(_) => {
+                format!("more than {total} of the total in won rests hot, and this asset is above it too")
+            }
+        };
+    }
     if c.facts.kind == Kind::Refill {
         return format!("after this refill and what it is for, more than {share} would rest hot");
     }

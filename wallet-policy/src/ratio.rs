@@ -66,6 +66,12 @@ impl Share {
         }
     }
 
+    /// Where a sweep goes down to if nothing else is said: five sixths of this share.
+    pub const fn target(self) -> Self {
+        // at most 6,000,000: both stay far below what 32 bits hold
+        Self { num: self.num * 5, den: self.den * 6 }
+    }
+
     /// Whether it lets no more rest hot than `other` does.
     pub fn at_most(self, other: Self) -> bool {
         u64::from(self.num) * u64::from(other.den) <= u64::from(other.num) * u64::from(self.den)
@@ -159,14 +165,52 @@ impl TotalKrw {
         })
     }
 
-    /// The smallest value whose move from hot to cold brings the total within the share.
-    pub fn surplus(self, share: Share) -> Option<Krw> {
-        smallest_move(self.hot.0, self.cold.0, share).map(Krw)
+    /// The sum of two totals.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        Some(Self { hot: self.hot.plus(other.hot)?, cold: self.cold.plus(other.cold)? })
     }
 }
 
+/// An asset as a part of the total: what the others are worth, and its own price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InTotal {
+    /// What the other assets are worth, hot and cold.
+    pub others: TotalKrw,
+    /// Won for a whole coin of this one.
+    pub price: Krw,
+    /// How many decimals a whole coin of this one has.
+    pub decimals: u32,
+}
+
+impl InTotal {
+    /// The total with this asset at that position.
+    pub fn with(&self, position: Position) -> Option<TotalKrw> {
+        let own = Holding { position, price: self.price, decimals: self.decimals };
+        TotalKrw::of(&[own])?.plus(self.others)
+    }
+}
+
+/// Whether an asset may go on by the total's share: the total is within, or the asset is by itself (L12: when only the
+/// total is over, assets that are themselves within go on).
+pub fn within_total(position: Position, part: &InTotal, share: Share, min_sweep: Units) -> Option<bool> {
+    Some(within(position, share, min_sweep)? || part.with(position)?.surplus(share)? == Krw(0))
+}
+
+/// Whether a refill may be made by the total's share, judged once the withdrawals it is made for have left (L13).
+pub fn refill_allowed_in_total(
+    before: Position,
+    (amount, earmarked): (Units, Units),
+    part: &InTotal,
+    share: Share,
+) -> Option<bool> {
+    let Some(cold) = before.cold.minus(amount) else { return Some(false) };
+    let Some(hot) = before.hot.plus(amount)?.minus(earmarked) else { return Some(false) };
+    let after = Position { hot, cold };
+    Some(surplus(after, share)? == Units(0) || part.with(after)?.surplus(share)? == Krw(0))
+}
+
 /// The smallest `s` with `(hot − s)·den ≤ num·(hot + cold)`, that is `⌈((den − num)·hot − num·cold) / den⌉` or zero.
-fn smallest_move(hot: u128, cold: u128, share: Share) -> Option<u128> {
+pub(crate) fn smallest_move(hot: u128, cold: u128, share: Share) -> Option<u128> {
     let (num, den) = (u128::from(share.num), u128::from(share.den));
     let left = den.checked_sub(num)?.checked_mul(hot)?;
     let right = num.checked_mul(cold)?;

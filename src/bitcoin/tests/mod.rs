@@ -7,6 +7,7 @@ mod destinations;
 mod end_to_end;
 mod messages;
 mod psbts;
+mod refills;
 mod scene;
 mod selections;
 mod world;

@@ -34,7 +34,7 @@ an observer that is silent for as long as the policy's ages.position_s holds eve
 Example:
   countersign observe position --profile observer.toml --cold mainnet=7000000000 --swept <txid>
 
-Name each sweep that the balance counts already, so that it is not counted twice.")]
+Name each sweep and refill that the balance counts already, so that it is not counted twice.")]
     Position(PositionArgs),
     /// What a whole coin costs, in Korean won
     #[command(after_help = "\

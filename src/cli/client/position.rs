@@ -7,9 +7,9 @@ use serde_json::json;
 use super::connect::{self, ConnectArgs};
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
-use crate::desk::{AssetPosition, PositionView, SweepInTransit};
+use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Asset};
+use crate::withdrawal::{Amount, Asset, Seconds};
 
 /// What `position` takes.
 #[derive(Debug, Args)]
@@ -31,11 +31,12 @@ pub async fn run(args: &PositionArgs) -> Result<Answer, Problem> {
     let view = PositionView::try_from(answer)?;
     let mut text = String::new();
     for asset in &view.assets {
-        text.push_str(&shown(asset));
+        text.push_str(&shown(asset, view.at));
         text.push('\n');
     }
     text.push_str(
         &Facts::new()
+            .maybe("total", view.total.as_ref().map(|total| whole(total, view.at)))
             .line(
                 "frozen",
                 if view.frozen {
@@ -47,27 +48,56 @@ pub async fn run(args: &PositionArgs) -> Result<Answer, Problem> {
             .line("read", view.at)
             .text(),
     );
-    let json = json!({ "assets": view.assets.iter().map(document).collect::<Vec<_>>(), "frozen": view.frozen, "read_at": view.at.0 });
+    let json = json!({ "assets": view.assets.iter().map(document).collect::<Vec<_>>(), "total": view.total.as_ref().map(|total| total_document(total, view.at)), "frozen": view.frozen, "read_at": view.at.0 });
     Ok(Answer::ok(json, text))
 }
 
-fn shown(position: &AssetPosition) -> String {
+/// All assets together, on one line.
+fn whole(total: &TotalPosition, now: Seconds) -> String {
+    let limit = total.hot_share_max.map_or_else(
+        || "not judged".to_owned(),
+        |(numerator, denominator)| format!("at most {numerator}/{denominator}"),
+    );
+    format!(
+        "{} KRW hot, {} KRW cold, {} % hot, {limit}; prices of {} on ({} s old)",
+        total.hot,
+        total.cold,
+        percent(total.hot.0, total.cold.0),
+        total.price_at,
+        age(total.price_at, now)
+    )
+}
+
+fn age(at: Seconds, now: Seconds) -> u64 {
+    now.since(at).unwrap_or_default()
+}
+
+fn shown(position: &AssetPosition, now: Seconds) -> String {
     let asset = position.asset;
     let coin = |amount: Amount| format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol());
     let nonzero = |amount: Amount| (!amount.is_zero()).then(|| coin(amount));
     let (numerator, denominator) = position.hot_share_max;
     let stated = |at: Option<crate::withdrawal::Seconds>| {
-        at.map_or_else(|| "never stated".to_owned(), |at| format!("stated {at}"))
+        at.map_or_else(|| "never stated".to_owned(), |at| format!("stated {at} ({} s old)", age(at, now)))
     };
     Facts::new()
         .line("asset", format!("{} ({asset})", asset.network()))
-        .line("hot", coin(position.hot))
-        .line("cold", format!("{}, {}", coin(position.cold), stated(position.position_at)))
+        .line("hot", format!("{}{}", coin(position.hot), worth(position.hot_value)))
+        .line(
+            "cold",
+            format!(
+                "{}{}, {}",
+                coin(position.cold),
+                worth(position.cold_value),
+                stated(position.position_at)
+            ),
+        )
         .maybe("on its way to cold", nonzero(position.cold_in_transit))
         .line("share", share(position.hot, position.cold, (numerator, denominator)))
         .maybe("surplus to sweep", nonzero(position.surplus))
         .line("spendable", coin(position.spendable))
         .maybe("reserved", nonzero(position.reserved))
+        .maybe("refill on its way", nonzero(position.refill_in_flight))
         .maybe("earmarked", nonzero(position.earmarked))
         .line("held", format!("{} in {} withdrawals", coin(position.held), position.held_count))
         .maybe("refill wanted", nonzero(position.refill_wanted))
@@ -102,9 +132,33 @@ fn sweeps(position: &AssetPosition) -> Option<String> {
 
 /// The share in hundredths of a percent, rounded up as the law rounds it.
 fn share(hot: Amount, cold: Amount, (numerator, denominator): (u32, u32)) -> String {
-    let all = hot.units().saturating_add(cold.units());
-    let hundredths = hot.units().saturating_mul(10_000).div_ceil(all.max(1));
-    format!("{}.{:02} % hot, at most {numerator}/{denominator}", hundredths / 100, hundredths % 100)
+    format!("{} % hot, at most {numerator}/{denominator}", percent(hot.units(), cold.units()))
+}
+
+fn percent(hot: u128, cold: u128) -> String {
+    let hundredths = hundredths(hot, cold);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// The hot part in hundredths of a percent, rounded up.
+fn hundredths(hot: u128, cold: u128) -> u128 {
+    hot.saturating_mul(10_000).div_ceil(hot.saturating_add(cold).max(1))
+}
+
+fn worth(value: Option<crate::withdrawal::Krw>) -> String {
+    value.map_or_else(String::new, |krw| format!(" ({krw} KRW)"))
+}
+
+fn total_document(total: &TotalPosition, now: Seconds) -> serde_json::Value {
+    json!({
+        "hot_krw": total.hot.to_string(),
+        "cold_krw": total.cold.to_string(),
+        "hot_share_bp": u64::try_from(hundredths(total.hot.0, total.cold.0)).unwrap_or(10_000),
+        "hot_share_max": total.hot_share_max.map(|(numerator, denominator)| [numerator, denominator]),
+        "surplus_krw": total.surplus.to_string(),
+        "price_at": total.price_at.0,
+        "price_age_s": age(total.price_at, now),
+    })
 }
 
 fn document(position: &AssetPosition) -> serde_json::Value {
@@ -121,6 +175,10 @@ fn document(position: &AssetPosition) -> serde_json::Value {
         "surplus": position.surplus.to_string(),
         "refill_wanted": position.refill_wanted.to_string(),
         "hot_share_max": [position.hot_share_max.0, position.hot_share_max.1],
+        "refill_in_flight": position.refill_in_flight.to_string(),
+        "hot_share_bp": u64::try_from(hundredths(position.hot.units(), position.cold.units())).unwrap_or(10_000),
+        "hot_krw": position.hot_value.map(|krw| krw.to_string()),
+        "cold_krw": position.cold_value.map(|krw| krw.to_string()),
         "price_krw": position.price.map(|price| price.to_string()),
         "price_at": position.price_at.map(|at| at.0),
         "position_at": position.position_at.map(|at| at.0),

@@ -31,6 +31,11 @@ fn texts() -> Vec<(String, &'static Form, Check)> {
             attestation::parse_attestation(t).map(|_| ())
         }),
         (void::render_void(&void()), &void::VOID, |t| void::parse_void(t).map(|_| ())),
+        (
+            refill_attestation::render_refill_attestation(&refill()),
+            &refill_attestation::REFILL_ATTESTATION,
+            |t| refill_attestation::parse_refill_attestation(t).map(|_| ()),
+        ),
         (approval().render(), &approval_text::APPROVAL, |t| ApprovalText::parse(t).map(|_| ())),
         (rejection(), &rejection::REJECTION, |t| RejectionText::parse(t).map(|_| ())),
         (freeze().render(), &evidence::freeze::FREEZE, |t| FreezeText::parse(t).map(|_| ())),
@@ -60,9 +65,31 @@ fn every_text_of_this_world_reads() {
 }
 
 #[test]
+fn a_refill_names_each_transaction_once_and_at_least_one() {
+    let parse = |a: &RefillAttestation| {
+        let text = refill_attestation::render_refill_attestation(a);
+        refill_attestation::parse_refill_attestation(&text).map_err(|no| no.field)
+    };
+    let good = refill();
+    assert_eq!(parse(&good), Ok(good.clone()));
+    let twice = vec![good.transactions[0].clone(), good.transactions[0].clone()];
+    for transactions in [twice, Vec::new()] {
+        assert_eq!(parse(&RefillAttestation { transactions, ..good.clone() }), Err("transaction"));
+    }
+    assert_eq!(parse(&RefillAttestation { index: 1 << 31, ..good.clone() }), Err("index"));
+    let signed = sign_refill_attestation(&good, ed25519(&key(ATTESTATION))).unwrap();
+    let check =
+        |seed: u8| verify_refill_attestation(&signed.text, &signed.signature, &key(seed).verifying_key());
+    assert_eq!(check(ATTESTATION).unwrap(), good);
+    assert_eq!(check(ROBOT).unwrap_err().code(), Code::EvidenceInvalid);
+}
+
+#[test]
 fn every_line_missing_doubled_moved_or_misspelt_is_refused_by_name() {
     // Lines that may repeat have their own table, with the statements.
-    let repeats = |text: &str| text.contains("kind: coins") || text.contains("kind: position");
+    let repeats = |text: &str| {
+        ["kind: coins", "kind: position", "refill-attestation"].iter().any(|with| text.contains(with))
+    };
     for (text, form, check) in texts().into_iter().filter(|(text, ..)| !repeats(text)) {
         let lines: Vec<&str> = text.lines().collect();
         let join = |lines: &[&str]| lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();

@@ -90,6 +90,11 @@ impl Party {
         draft.row(Table::SignedReservation, proven.reservation.to_string(), "signed", now, rows::write(&row));
         past.reservations.insert(proven.reservation, row.clone());
         self.spend_coins(state, draft, proven, &yes, &row.txid);
+        for withdrawal in &withdrawals {
+            for (id, refill) in state.treasury.refills.left(withdrawal) {
+                draft.row(Table::Refill, id, "changed", now, rows::write(&refill));
+            }
+        }
         Ok(())
     }
 

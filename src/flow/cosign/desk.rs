@@ -12,7 +12,7 @@ use super::party::Party;
 use crate::audit::{LogKey, WitnessKey};
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    Recalled, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
+    Recalled, RefillAttestOrder, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
 };
 use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
@@ -109,6 +109,11 @@ impl CosignDesk for Cosigner {
     async fn attest_addresses(&self, orders: Vec<AttestationOrder>) -> Result<Vec<SignedText>, DeskError> {
         let party = self.0.clone();
         self.finish(async move { party.attest_addresses(orders).await }).await
+    }
+
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        let party = self.0.clone();
+        self.finish(async move { party.attest_refill(order).await }).await
     }
 
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {

@@ -251,9 +251,10 @@ pub fn decide(
         asset: context.asset,
         trust: &context.trust,
         treasury: &state.treasury,
-        hot: state.hot(),
+        hot: state.hot(now),
         brake: &context.brake,
         transit_s_max: context.settings.transit_s_max,
+        price_s_max: context.policy.settings().ages.price_s,
         now,
     };
     let rate = u128::from(fee_sat).saturating_mul(1_000).checked_div(u128::from(checked.vbytes()));

@@ -10,6 +10,7 @@ use crate::bitcoin::Branch;
 use crate::flow::context::Context;
 use crate::flow::ledger::coins::Coins;
 use crate::flow::ledger::journal::JournalFault;
+use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::recover::load_facts;
@@ -30,6 +31,7 @@ pub struct Seen {
     accepted: Option<(StatementRow, Seconds)>,
     signed: Vec<(u64, CosignedRow)>,
     swept: Vec<String>,
+    refills: Vec<(String, RefillRow)>,
     registrations: Vec<(String, RegistrationRow)>,
     witnessed: Option<Head>,
     stopped: Option<Finding>,
@@ -66,6 +68,9 @@ impl Seen {
             }
             (Table::Registration, _) => {
                 self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
+            }
+            (Table::Refill, _) => {
+                self.refills.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
             }
             (Table::Setting, "counted") => self.swept.extend(key.strip_prefix("swept/").map(str::to_owned)),
             (Table::Setting, "stopped") => self.stopped = Some(Finding::new(Code::LogForked, content)),
@@ -110,6 +115,11 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     load_facts(context, &mut state.treasury, seen.accepted.as_ref(), &seen.latest);
     for (name, row) in seen.registrations {
         state.registrations.take_back(&context.trust, name, row)?;
+    }
+    for (id, row) in seen.refills {
+        let script = context.wallet.script(Branch::Change, row.index);
+        state.scripts.put(Arc::new(script.map_err(|_| JournalFault::Unreadable(id.clone()))?));
+        state.treasury.refills.put(id, row);
     }
     let mut signed = seen.signed;
     signed.sort_by_key(|(log_index, row)| (row.at, *log_index));

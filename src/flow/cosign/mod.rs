@@ -13,6 +13,7 @@ pub mod judge;
 pub mod load;
 mod party;
 mod question;
+mod refill;
 mod route;
 pub mod state;
 mod void;

@@ -4,6 +4,7 @@
 pub mod coins;
 pub mod facts;
 pub mod journal;
+pub mod refills;
 pub mod registrations;
 pub mod rows;
 pub mod treasury;
@@ -17,6 +18,7 @@ pub use self::registrations::Registrations;
 pub use self::treasury::{Sums, SweepInFlight, Treasury};
 
 use self::coins::CoinState;
+use self::refills::ColdCoinRow;
 use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
@@ -182,8 +184,14 @@ pub struct Ledger {
     pub treasury: Treasury,
     /// Next index on the cold wallet's branch 0.
     pub next_cold: u32,
+    /// Coins of the cold wallet that are known with their transactions.
+    pub cold_coins: BTreeMap<OutPoint, ColdCoinRow>,
+    /// Next index on the cold wallet's branch 1, for the change of refills.
+    pub next_cold_change: u32,
     /// After a sweep could not be planned: not again before this time.
     pub sweep_not_before: Seconds,
+    /// The last Korean day that was closed, as days since 1970-01-01.
+    pub day_closed: Option<u64>,
     /// Read back, and their request does not verify any more.
     pub disowned: Vec<(WithdrawalId, WithdrawalRow)>,
     /// How many statements have not reached the co-signer, as far as is known.
@@ -241,9 +249,22 @@ impl Ledger {
         self.reservations.values().map(|r| r.row.outgoing_sat).sum()
     }
 
-    /// What rests hot: credited coins and own change, less what is reserved to leave (law L11).
-    pub fn hot(&self) -> Amount {
-        Amount::from_sat(self.treasury.coins.hot_sat().saturating_sub(self.outgoing_sat()))
+    /// What rests hot: credited coins and own change, less what is reserved to leave and what came for held withdrawals
+    /// (law L11).
+    pub fn hot(&self, now: Seconds) -> Amount {
+        let there = self.treasury.coins.hot_sat().saturating_sub(self.outgoing_sat());
+        Amount::from_sat(there.saturating_sub(self.earmarked_sat(now)))
+    }
+
+    /// What came from cold for withdrawals that are still held, in satoshi (law L13).
+    pub fn earmarked_sat(&self, now: Seconds) -> u64 {
+        self.treasury.refills.earmarked_sat(now, &|withdrawal| self.is_held(withdrawal))
+    }
+
+    /// Whether a withdrawal waits without a reservation.
+    pub fn is_held(&self, withdrawal: &str) -> bool {
+        let id = WithdrawalId::parse(withdrawal).ok();
+        id.and_then(|id| self.open.get(&id)).is_some_and(|o| o.row.reservation.is_none() && !o.row.is_final())
     }
 
     /// Whether a sweep is reserved that does not carry both signatures yet.

@@ -8,6 +8,7 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
 use super::facts::Facts;
+use super::refills::Refills;
 use crate::evidence::Trust;
 use crate::evidence::statement::StatementKind;
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
@@ -23,12 +24,14 @@ pub struct Sums {
     pub fees: RollingSum,
     /// What was cleared without a name match within a day, in won.
     pub unnamed: RollingSum,
+    /// What customers paid in within a day, in satoshi, as far as it was heard since the start.
+    pub came: RollingSum,
 }
 
 impl Default for Sums {
     fn default() -> Self {
         let day = RollingSum::daily;
-        Self { hour: RollingSum::hourly(), day: day(), fees: day(), unnamed: day() }
+        Self { hour: RollingSum::hourly(), day: day(), fees: day(), unnamed: day(), came: day() }
     }
 }
 
@@ -109,6 +112,8 @@ pub struct Treasury {
     pub sums: Sums,
     /// Sweeps that no position statement has counted yet, by txid.
     pub sweeps: HashMap<String, SweepInFlight>,
+    /// Refills from cold.
+    pub refills: Refills,
 }
 
 impl Treasury {
@@ -127,7 +132,10 @@ impl Treasury {
     /// What counts as cold; nothing, where no balance was ever stated.
     pub fn cold(&self, now: Seconds, transit_s_max: u64) -> Amount {
         let observed = self.facts.cold.map_or(Amount::ZERO, |fact| fact.value);
-        observed.plus(self.in_transit(now, transit_s_max)).unwrap_or(observed)
+        let all = observed.plus(self.in_transit(now, transit_s_max)).unwrap_or(observed);
+        // What has come is hot, whether the stated balance is without it already or not.
+        let came = u128::from(self.refills.uncounted_sat());
+        Amount::from_units(all.units().saturating_sub(came))
     }
 
     /// When the position was stated: as old as the older of its halves. Every observer of coins must have spoken lately,

@@ -9,8 +9,9 @@ use tokio::sync::Semaphore;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, AttestationOrder, AuditDesk, AuditEntry, Caller,
     Cancellation, ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus,
-    DeskError, HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, SignedText, StatementReceipt,
-    VoidOrder, Voided, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter, WithdrawalOrder,
+    DeskError, HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, RefillAttestOrder, SignedText,
+    StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter,
+    WithdrawalOrder,
     WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
@@ -214,6 +215,10 @@ impl CosignDesk for Pretend {
             signature: [5; 64],
         };
         Ok(orders.into_iter().map(attest).collect())
+    }
+
+    async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        Ok(SignedText { text: format!("refill {}", order.refill), key_id: "a".into(), signature: [7; 64] })
     }
 
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {

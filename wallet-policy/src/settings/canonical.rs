@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{AssetSettings, Settings};
+use super::{AssetSettings, Settings, ShareRule};
 use crate::tiers::Tier;
 
 impl Settings {
@@ -24,18 +24,31 @@ impl Settings {
         line(&mut text, "freeze.resume_delay_s", freeze.resume_delay_s);
         line(&mut text, "freeze.resume_needs", format_args!("{:?}", freeze.resume_needs.0));
         line(&mut text, "freeze.queued_needs", format_args!("{:?}", freeze.queued_needs.0));
+        if let Some(total) = self.hot_share.total() {
+            line(&mut text, "share.total", total);
+        }
+        line(&mut text, "refill.horizon_s", self.refill.horizon_s);
+        line(&mut text, "refill.inputs_max", self.refill.inputs_max);
+        line(&mut text, "refill.open_max", self.refill.open_max);
+        line(&mut text, "refill.expires_s", self.refill.expires_s);
+        line(&mut text, "reserve.hot_bp", self.reserve.hot_bp);
+        line(&mut text, "reserve.floor_krw", self.reserve.floor_krw);
         tiers(&mut text, "tiers", &self.tiers);
         for (asset, settings) in &self.assets {
-            settings.canonical(asset, &mut text);
+            settings.canonical((asset, self.share_rule(asset)), &mut text);
         }
         text
     }
 }
 
 impl AssetSettings {
-    fn canonical(&self, asset: &str, text: &mut String) {
+    fn canonical(&self, (asset, rule): (&str, ShareRule), text: &mut String) {
         line(text, "asset", format_args!("{asset:?}"));
-        line(text, "share", self.share);
+        match rule.asset {
+            Some(share) => line(text, "share", share),
+            None => line(text, "share", "total"),
+        }
+        line(text, "sweep_target", rule.target);
         line(text, "min_sweep", self.min_sweep);
         line(text, "per_tx_limit", self.per_tx_limit);
         line(text, "unsigned_per_tx_limit", self.unsigned_per_tx_limit);

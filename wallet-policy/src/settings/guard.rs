@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::validate::checked_tiers;
-use super::{Ages, AssetSettings, FreezeRules, Settings, SettingsError, asset_field};
+use super::{Ages, AssetSettings, FreezeRules, Settings, SettingsError, ShareRule, asset_field};
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
 use crate::threshold::Thresholds;
@@ -27,6 +27,12 @@ pub struct Guard {
     /// The shortest delay of a resume, and the fewest people behind it and behind what was asked during a freeze.
     #[serde(default)]
     pub freeze_min: FreezeRules,
+    /// The largest share of the total in won; where it is pinned, the total must be judged.
+    #[serde(default)]
+    pub total_share_max: Option<Share>,
+    /// Whether the total alone may be judged, and no asset by itself.
+    #[serde(default)]
+    pub total_alone: bool,
     /// The fewest approvals for every asset.
     #[serde(default)]
     pub tiers_min: Vec<Tier>,
@@ -76,12 +82,18 @@ const CURE: &str = "tighten it, or have the trust file's quorum pin a looser val
 impl Guard {
     /// The guard that these settings just pass: the next ones may be tighter and not looser.
     pub fn of(settings: &Settings) -> Self {
-        let assets = settings.assets.iter().map(|(id, s)| (id.clone(), AssetGuard::of(s))).collect();
+        let assets = settings
+            .assets
+            .iter()
+            .map(|(id, s)| (id.clone(), AssetGuard::of(s, settings.share_rule(id))))
+            .collect();
         Self {
             ages_max: settings.ages,
             travel_rule_max: settings.travel_rule.clone(),
             self_hosted_delay_s_min: settings.self_hosted_delay_s,
             freeze_min: settings.freeze.clone(),
+            total_share_max: settings.hot_share.total(),
+            total_alone: !settings.hot_share.scope().has_asset(),
             tiers_min: settings.tiers.clone(),
             assets,
         }
@@ -103,6 +115,7 @@ impl Guard {
             return Err(SettingsError::new("self_hosted_delay_s", problem, CURE));
         }
         self.check_freeze(&settings.freeze)?;
+        self.check_total(settings)?;
         let general = checked_tiers("tiers", &settings.tiers)?;
         let floor = checked_tiers("guard.tiers_min", &self.tiers_min)?;
         for (asset, set) in &settings.assets {
@@ -114,7 +127,7 @@ impl Guard {
                     "have the trust file's quorum pin it",
                 ));
             };
-            guard.check(asset, set)?;
+            guard.check(asset, (set, settings.share_rule(asset)))?;
             let field = asset_field(asset, "tiers");
             let own_floor = checked_tiers("guard.tiers_min", &guard.tiers_min)?;
             let needed = general.joined(&checked_tiers(&field, &set.tiers)?);
@@ -148,6 +161,25 @@ impl Guard {
         Ok(())
     }
 
+    fn check_total(&self, settings: &Settings) -> Result<(), SettingsError> {
+        let total = settings.hot_share.total();
+        match (self.total_share_max, total) {
+            (Some(max), Some(total)) if !total.at_most(max) => {
+                return Err(above("hot_share.total".to_owned(), total, max));
+            }
+            (Some(max), None) => {
+                let problem = format!("does not judge the total, and the trust file pins {max} of it");
+                return Err(SettingsError::new("hot_share.scope", problem, CURE));
+            }
+            _ => {}
+        }
+        if !settings.hot_share.scope().has_asset() && !self.total_alone {
+            let problem = "judges the total alone, and the trust file has each asset judged";
+            return Err(SettingsError::new("hot_share.scope", problem, CURE));
+        }
+        Ok(())
+    }
+
     fn check_ages(&self, ages: &Ages) -> Result<(), SettingsError> {
         let pairs = [
             ("ages.clearance_s", ages.clearance_s, self.ages_max.clearance_s),
@@ -163,9 +195,9 @@ impl Guard {
 }
 
 impl AssetGuard {
-    fn of(s: &AssetSettings) -> Self {
+    fn of(s: &AssetSettings, rule: ShareRule) -> Self {
         Self {
-            share_max: s.share,
+            share_max: rule.asset.unwrap_or_default(),
             min_sweep_max: s.min_sweep,
             per_tx_limit_max: s.per_tx_limit,
             unsigned_per_tx_limit_max: s.unsigned_per_tx_limit,
@@ -182,9 +214,9 @@ impl AssetGuard {
         }
     }
 
-    fn check(&self, asset: &str, s: &AssetSettings) -> Result<(), SettingsError> {
-        if !s.share.at_most(self.share_max) {
-            return Err(above(asset_field(asset, "share"), s.share, self.share_max));
+    fn check(&self, asset: &str, (s, rule): (&AssetSettings, ShareRule)) -> Result<(), SettingsError> {
+        if let Some(share) = rule.asset.filter(|share| !share.at_most(self.share_max)) {
+            return Err(above(asset_field(asset, "share"), share, self.share_max));
         }
         let most = [
             ("min_sweep", s.min_sweep.0, self.min_sweep_max.0),

@@ -4,9 +4,13 @@
 
 mod canonical;
 mod guard;
+mod refill;
+mod share;
 mod validate;
 
 pub use guard::{AssetGuard, Guard};
+pub use refill::{RefillSettings, Reserve};
+pub use share::{HotShare, Preset, Scope, ShareRule};
 
 use std::collections::BTreeMap;
 
@@ -33,6 +37,15 @@ pub struct Settings {
     /// Who ends a freeze, and after how long.
     #[serde(default)]
     pub freeze: FreezeRules,
+    /// What may rest hot, for every asset.
+    #[serde(default)]
+    pub hot_share: HotShare,
+    /// How refills from cold are made.
+    #[serde(default)]
+    pub refill: RefillSettings,
+    /// What the daily statement says of the reserve.
+    #[serde(default)]
+    pub reserve: Reserve,
     /// Tiers of approval for every asset.
     #[serde(default)]
     pub tiers: Vec<Tier>,
@@ -101,9 +114,12 @@ impl Default for Ages {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssetSettings {
-    /// The share that may rest hot; three tenths where nothing is said.
+    /// The share that may rest hot; the preset's where nothing is said, and three tenths where there is none.
     #[serde(default)]
-    pub share: Share,
+    pub share: Option<Share>,
+    /// The share that a sweep goes down to; five sixths of the limit where nothing is said.
+    #[serde(default)]
+    pub sweep_target: Option<Share>,
     /// A surplus below this many base units is within the share.
     pub min_sweep: Units,
     /// The most one withdrawal may pay, in base units.

@@ -33,6 +33,8 @@ impl Settings {
         if self.assets.is_empty() {
             return Err(SettingsError::new("assets", "is empty", "set at least one asset with its limits"));
         }
+        self.refill.validate()?;
+        self.validate_share()?;
         self.assets.iter().try_for_each(|(asset, settings)| settings.validate(asset))
     }
 }

@@ -204,7 +204,7 @@ fn the_hash_covers_every_file_and_setting_and_no_order() {
     assert_ne!(load(&BUILT_IN[1..], settings()).unwrap().hash(), base);
     let changes: [fn(&mut AssetSettings); 16] = [
         |s| s.unsigned_per_tx_limit = Units(3),
-        |s| s.share = crate::ratio::Share::USER_PROTECTION_ACT_2_8,
+        |s| s.share = Some(crate::ratio::Share::USER_PROTECTION_ACT_2_8),
         |s| s.min_sweep = Units(1),
         |s| s.per_tx_limit = Units(9_999_999),
         |s| s.hourly_limit = Units(49_999_999),
@@ -298,7 +298,7 @@ fn settings_looser_than_the_trust_file_are_not_loaded() {
     type Change = fn(&mut Settings);
     let looser: [(Change, &str); 22] = [
         (|s| asset(s).unsigned_per_tx_limit.0 += 1, "assets.btc.unsigned_per_tx_limit"),
-        (|s| asset(s).share = crate::ratio::Share::parse("301/1000").unwrap(), "assets.btc.share"),
+        (|s| asset(s).share = Some(crate::ratio::Share::parse("301/1000").unwrap()), "assets.btc.share"),
         (|s| asset(s).min_sweep.0 += 1, "assets.btc.min_sweep"),
         (|s| asset(s).per_tx_limit.0 += 1, "assets.btc.per_tx_limit"),
         (|s| asset(s).hourly_limit.0 += 1, "assets.btc.hourly_limit"),

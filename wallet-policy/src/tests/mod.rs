@@ -4,6 +4,7 @@
 mod laws;
 mod load;
 mod readme;
+mod share;
 mod table;
 mod threshold;
 
@@ -102,6 +103,7 @@ pub(super) fn facts(kind: Kind) -> Facts {
             Kind::Refill => Position { hot: Units(20_000_000), cold: Units(80_000_000) },
             _ => Position { hot: Units(30_000_000), cold: Units(70_000_000) },
         },
+        in_total: None,
         earmarked: Units(0),
         spendable: Units(20_000_000),
         approvals: vec![],

@@ -1,0 +1,98 @@
+//! Where the money rests, as people are shown it: per asset, and in total by the prices that stand.
+
+use wallet_policy::ratio::{Holding, TotalKrw};
+use wallet_policy::{Krw as PolicyKrw, Units};
+
+use super::context::Context;
+use super::ledger::Ledger;
+use super::refill;
+use super::treasury::{due, held_units};
+use super::withdraw::sight;
+use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
+use crate::withdrawal::{Amount, Krw, Seconds};
+
+/// Where everything stands, by the party's own clock.
+pub fn view(context: &Context, ledger: &Ledger, now: Seconds) -> PositionView {
+    let assets = vec![asset(context, ledger, now)];
+    let total = total(context, &assets);
+    PositionView { assets, total, frozen: false, at: now }
+}
+
+fn sweeps(ledger: &Ledger) -> Vec<SweepInTransit> {
+    let hex = |text: &String| data_encoding::HEXLOWER.decode(text.as_bytes()).ok();
+    let mut sweeps: Vec<SweepInTransit> = ledger
+        .treasury
+        .sweeps
+        .iter()
+        .map(|(txid, sweep)| SweepInTransit {
+            txid: txid.clone(),
+            amount: Amount::from_sat(sweep.amount_sat),
+            raw_transaction: sweep.tx_hex.as_ref().and_then(hex).unwrap_or_default(),
+            signed_at: sweep.since,
+        })
+        .collect();
+    sweeps.sort_by(|a, b| (a.signed_at, &a.txid).cmp(&(b.signed_at, &b.txid)));
+    sweeps
+}
+
+/// The total in won; nothing, where the price of an asset was never stated.
+fn total(context: &Context, assets: &[AssetPosition]) -> Option<TotalPosition> {
+    let holding = |asset: &AssetPosition| {
+        Some(Holding {
+            position: wallet_policy::ratio::Position {
+                hot: Units(asset.hot.units()),
+                cold: Units(asset.cold.units()),
+            },
+            price: PolicyKrw(asset.price?.0),
+            decimals: asset.asset.decimals(),
+        })
+    };
+    let holdings: Vec<Holding> = assets.iter().map(holding).collect::<Option<_>>()?;
+    let sum = TotalKrw::of(&holdings)?;
+    let share = context.share_rule().total;
+    Some(TotalPosition {
+        hot: Krw(sum.hot.0),
+        cold: Krw(sum.cold.0),
+        hot_share_max: share.map(|share| (share.num(), share.den())),
+        surplus: Krw(share.and_then(|share| sum.surplus(share)).unwrap_or_default().0),
+        price_at: assets.iter().filter_map(|asset| asset.price_at).min()?,
+    })
+}
+
+/// Where the party's asset stands.
+pub fn asset(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition {
+    let (treasury, facts) = (&ledger.treasury, &ledger.treasury.facts);
+    let held = ledger.open.values().filter(|o| o.row.reservation.is_none() && !o.row.is_final());
+    let seen = sight(context, ledger, now).position();
+    let rule = context.share_rule();
+    let held_sum = held_units(ledger);
+    let spendable = Amount::from_sat(treasury.coins.spendable_sat());
+    let price = facts.price();
+    let value = |of: fn(Units, PolicyKrw, u32) -> Option<PolicyKrw>, units| {
+        of(units, PolicyKrw(price?.value.0), context.asset.decimals()).map(|krw| Krw(krw.0))
+    };
+    AssetPosition {
+        asset: context.asset,
+        hot: Amount::from_units(seen.hot.0),
+        cold: Amount::from_units(seen.cold.0),
+        cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
+        refill_in_flight: Amount::from_sat(treasury.refills.in_flight_sat()),
+        spendable,
+        reserved: Amount::from_sat(ledger.outgoing_sat()),
+        earmarked: Amount::from_sat(ledger.earmarked_sat(now)),
+        held: Amount::from_units(held_sum),
+        held_count: u64::try_from(held.count()).unwrap_or(u64::MAX),
+        surplus: Amount::from_units(due(context, ledger, now).forced.0),
+        refill_wanted: Amount::from_units(refill::wanted(context, ledger, now).0),
+        hot_share_max: (rule.limit().num(), rule.limit().den()),
+        hot_value: value(PolicyKrw::of_rounded_up, seen.hot),
+        cold_value: value(PolicyKrw::of_rounded_down, seen.cold),
+        price: price.map(|p| p.value),
+        price_at: price.map(|p| p.at),
+        position_at: treasury.position_at(&context.trust),
+        fee_rate: facts.chain.map(|c| c.value.fee_rate),
+        tip_height: facts.chain.map(|c| c.value.height),
+        chain_at: facts.chain.map(|c| c.at),
+        sweeps: sweeps(ledger),
+    }
+}
