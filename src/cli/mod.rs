@@ -29,8 +29,8 @@ pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
 use self::client::{
-    address, approvals, audit, freeze, health, observe, position, refill, resume, statement, wallet, withdraw,
-    withdrawals,
+    address, approvals, audit, freeze, health, observe, position, refill, resume, statement, wallet,
+    withdraw, withdrawals,
 };
 use self::problem::Problem;
 use crate::withdrawal::{Code, Seconds};

@@ -284,7 +284,9 @@ fn load_reservations(
         let id = ReservationId::parse(&key).map_err(|_| unreadable())?;
         let at = Seconds(row.reserved_at);
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
-        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
+        // An attempt that was charged before stands there with nothing (ADR 16).
+        let fee_sat = if row.leaving_sat > 0 { row.fee_sat } else { 0 };
+        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
         if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving_sat > 0) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
@@ -292,6 +294,9 @@ fn load_reservations(
                     open.charged_at = Some(at);
                 }
             }
+        }
+        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.leaving_sat > 0) {
+            ledger.sweep_retry.charged_at = Some(at).filter(|_| row.state != "released");
         }
         if row.state == "dead" {
             ledger.dead.insert(id);

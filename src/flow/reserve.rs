@@ -224,8 +224,16 @@ pub fn reserve_sweep(
     let amount_sat = cold.amount_sat;
     let built = build(context, ledger, selection, Vec::new(), Some(cold))?;
     let fee_sat = built.unsigned.fee_sat();
-    let spend = Spend { leaving_sat: fee_sat, fee_sat, unnamed: Krw(0) };
+    let now = turn.draft.now();
+    // As for a withdrawal: an attempt that the co-signer refuses is not counted each time, nor given back.
+    let spend = match ledger.sweep_retry.charged_at.and_then(|at| now.since(at)) {
+        Some(ago) if ago < CHARGED_S => Spend { leaving_sat: 0, fee_sat: 0, unnamed: Krw(0) },
+        _ => Spend { leaving_sat: fee_sat, fee_sat, unnamed: Krw(0) },
+    };
     spend_sums(ledger, turn, spend)?;
+    if spend.leaving_sat > 0 {
+        ledger.sweep_retry.charged_at = Some(now);
+    }
     let purpose = Purpose::Sweep { amount_sat, cold_index };
     let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: Vec::new(), spend });
     parcel.cold_index = Some(cold_index);

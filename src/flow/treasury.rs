@@ -11,6 +11,7 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
+use super::ledger::SweepRetry;
 use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
@@ -21,13 +22,10 @@ use super::{refill, reserve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
-use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
+use crate::bitcoin::{Coin as Candidate, FeeTerms, OutputNeed, SelectError, Selection};
 use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
-
-/// How long after a sweep could not be planned it is tried again, in seconds.
-const SWEEP_RETRY_S: u64 = 10;
 
 /// What is to be swept now: what the limits force, and how much goes in fact. Nothing, where no cold balance was stated.
 pub fn due(context: &Context, ledger: &Ledger, now: Seconds) -> Due {
@@ -80,7 +78,7 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     tell_stuck(context, ledger, turn);
     if !context.brake.is_free(Leaving::Sweep)
         || ledger.sweep_is_pending()
-        || turn.draft.now() < ledger.sweep_not_before
+        || turn.draft.now() < ledger.sweep_retry.not_before
     {
         return;
     }
@@ -91,10 +89,18 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     }
     match plan_sweep(context, ledger, turn, surplus) {
         Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
-        Err(finding) => {
-            ledger.sweep_not_before = turn.draft.now().plus(SWEEP_RETRY_S);
-            tracing::warn!(code = %finding.code, surplus, "no sweep yet: {}", finding.detail);
-        }
+        Err(finding) => tell_unswept(ledger, turn, &finding, "a sweep is wanted and cannot be made"),
+    }
+}
+
+/// While too much rests hot withdrawals wait: people must hear of it, once for each reason.
+fn tell_unswept(ledger: &mut Ledger, turn: &mut Turn, finding: &Finding, what: &str) {
+    if ledger.sweep_retry.failed(turn.draft.now(), finding.code) {
+        let detail = format!("{what}: {}", finding.detail);
+        tracing::error!(code = %finding.code, "{detail}");
+        let of_code = Code::HotShareAboveLimit;
+        turn.draft
+            .entry(EntryKind::Alarm, &[("code", &of_code), ("reason", &finding.code), ("detail", &detail)]);
     }
 }
 
@@ -111,18 +117,35 @@ fn plan_sweep(
     let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
     let terms =
         FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
-    let need = OutputNeed { amount_sat: surplus, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
     let coins =
         ledger.treasury.coins.spendable().shortlist(surplus, chain.value.fee_rate, None, reserve::CANDIDATES);
-    let selection = crate::bitcoin::select_sweep(&coins, need, &terms)
-        .map_err(|e| Finding::new(e.code(), e.to_string()))?;
-    let amount_sat = surplus.saturating_add(selection.extra_sat);
+    let (amount_sat, selection) = select_part(&coins, surplus, &terms)?;
     let address = script.address(context.asset.network());
     allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
     let parcel =
         reserve::reserve_sweep(context, ledger, turn, &selection, (OwnOutput { script, amount_sat }, index))?;
     ledger.next_cold = index.saturating_add(1);
     Ok(parcel)
+}
+
+/// How often a sweep is made smaller until its coins carry it and its fee.
+const SHORTER_MAX: usize = 4;
+
+/// The whole surplus, or as much of it as these coins carry: the rest is swept by the next transaction.
+fn select_part(coins: &[Candidate], surplus: u64, terms: &FeeTerms) -> Result<(u64, Selection), Finding> {
+    let select = |amount_sat| {
+        let need = OutputNeed { amount_sat, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
+        crate::bitcoin::select_sweep(coins, need, terms)
+            .map(|selection| (amount_sat.saturating_add(selection.extra_sat), selection))
+    };
+    let mut amount_sat = surplus;
+    let mut chosen = select(amount_sat);
+    for _ in 0..SHORTER_MAX {
+        let Err(SelectError::NotEnough { missing_sat }) = &chosen else { break };
+        amount_sat = amount_sat.saturating_sub((*missing_sat).max(1));
+        chosen = select(amount_sat);
+    }
+    chosen.map_err(|e| Finding::new(e.code(), e.to_string()))
 }
 
 fn allow(
@@ -176,6 +199,7 @@ pub fn finished(
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
     if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+        ledger.sweep_retry = SweepRetry::default();
         if let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
             && let Ok(outpoint) = coin.outpoint.parse()
         {
@@ -250,9 +274,7 @@ pub fn cosigner_refused(
         withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
     }
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
-        // Asked again at once it would say the same, and each attempt spends of the fee budget.
-        ledger.sweep_not_before = turn.draft.now().plus(SWEEP_RETRY_S);
-        tracing::error!(code = %finding.code, "the co-signer refused the sweep {id}: {}", finding.detail);
+        tell_unswept(ledger, turn, finding, "the co-signer refused the sweep");
     }
 }
 

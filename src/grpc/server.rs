@@ -24,17 +24,15 @@ use super::{
 };
 use crate::desk::{
     AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, RefillDesk, StatementDesk,
-    WalletDesk,
-    WithdrawalDesk,
+    WalletDesk, WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
     freeze_service_server::FreezeServiceServer, position_service_server::PositionServiceServer,
-    refill_service_server::RefillServiceServer,
-    statement_service_server::StatementServiceServer, wallet_service_server::WalletServiceServer,
-    withdrawal_service_server::WithdrawalServiceServer,
+    refill_service_server::RefillServiceServer, statement_service_server::StatementServiceServer,
+    wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
 };
 
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);

@@ -103,10 +103,7 @@ impl Policy {
         for (id, asset) in &settings.assets {
             let tiers = general.joined(&Tiers::new(asset.tiers.clone())?);
             let share = settings.share_rule(id);
-            assets.insert(
-                id.clone(),
-                AssetRules::new(asset, share, settings.ages, tiers, &settings.freeze),
-            );
+            assets.insert(id.clone(), AssetRules::new(asset, share, settings.ages, tiers, &settings.freeze));
         }
         let files_hash = hash_files(&files);
         let hash = hash_all(&files_hash, &settings);

@@ -12,7 +12,8 @@ use super::party::Party;
 use crate::audit::{LogKey, WitnessKey};
 use crate::desk::{
     AttestationOrder, ChallengeOrder, CosignDesk, CosignOrder, CosignOutcome, CosignStatus, DeskError,
-    Recalled, RefillAttestOrder, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt,
+    Recalled, RefillAttestOrder, SignedText, StatementReceipt, VoidOrder, Voided, WalletEvidence,
+    WalletReceipt,
 };
 use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;

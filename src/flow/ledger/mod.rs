@@ -24,7 +24,7 @@ use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
-use crate::withdrawal::{Amount, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// A withdrawal that is not final.
 pub struct Open {
@@ -188,8 +188,8 @@ pub struct Ledger {
     pub cold_coins: BTreeMap<OutPoint, ColdCoinRow>,
     /// Next index on the cold wallet's branch 1, for the change of refills.
     pub next_cold_change: u32,
-    /// After a sweep could not be planned: not again before this time.
-    pub sweep_not_before: Seconds,
+    /// What became of the sweep that is wanted and could not be made.
+    pub sweep_retry: SweepRetry,
     /// The last Korean day that was closed, as days since 1970-01-01.
     pub day_closed: Option<u64>,
     /// Read back, and their request does not verify any more.
@@ -200,6 +200,28 @@ pub struct Ledger {
     pub noted: crate::flow::brake::Noted,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
+}
+
+/// A sweep that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SweepRetry {
+    /// Not again before this time.
+    pub not_before: Seconds,
+    pause_s: u64,
+    told: Option<Code>,
+    /// When the sums were last charged for an attempt that came to nothing.
+    pub charged_at: Option<Seconds>,
+}
+
+impl SweepRetry {
+    const PAUSE_S: (u64, u64) = (10, 300);
+
+    /// An attempt came to nothing; whether its reason is news.
+    pub fn failed(&mut self, now: Seconds, why: Code) -> bool {
+        self.pause_s = self.pause_s.saturating_mul(2).clamp(Self::PAUSE_S.0, Self::PAUSE_S.1);
+        self.not_before = now.plus(self.pause_s);
+        self.told.replace(why) != Some(why)
+    }
 }
 
 impl Ledger {

@@ -11,8 +11,7 @@ use crate::desk::{
     Cancellation, ChallengeOrder, CheckpointView, CosignDesk, CosignOrder, CosignOutcome, CosignStatus,
     DeskError, HeadAnswer, ItemVerdict, Page, PageOrder, ProofView, Recalled, RefillAttestOrder, SignedText,
     StatementReceipt, VoidOrder, Voided, WalletEvidence, WalletReceipt, WithdrawalDesk, WithdrawalFilter,
-    WithdrawalOrder,
-    WithdrawalPick, WithdrawalView,
+    WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
     Amount, Asset, Code, CustomerRef, Finding, Network, Organisation, Outcome, RequestId, ReservationId,

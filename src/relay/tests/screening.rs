@@ -121,7 +121,7 @@ async fn denied_by_a_list(name: &str) {
 async fn a_known_answer_is_not_given_out_once_a_list_names_somebody_of_it() {
     let world = World::new().await;
     let _robot = world.robot().await;
-    let lists = lists(&world, "", "");
+    let lists = lists(&world, "", "Somebody Else");
     let exchange = exchange_with(&world, lists.clone()).await;
     let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
     let answer = insist(&exchange, &ask).await;
@@ -192,7 +192,7 @@ async fn whom_the_other_vasp_names_is_looked_for_too() {
 async fn what_waits_is_not_asked_about_once_a_list_names_somebody_of_it() {
     let world = World::new().await;
     let robot = world.robot().await;
-    let lists = lists(&world, "", "");
+    let lists = lists(&world, "", "Somebody Else");
     let exchange = exchange_with(&world, lists.clone()).await;
     robot.stop().await;
     let withdrawal = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
@@ -204,7 +204,7 @@ async fn what_waits_is_not_asked_about_once_a_list_names_somebody_of_it() {
     let without = VerifyAsk { payload: None, ..withdrawal };
     assert_eq!(exchange.verify(without.clone()).await.unwrap(), VerifyReply::Listed);
     // Taken off the list again, the withdrawal goes on where it was.
-    names_now(&world, &lists, "");
+    names_now(&world, &lists, "Somebody Else");
     let _robot = world.robot().await;
     assert_eq!(verdict(&insist(&exchange, &without).await.0), ("VERIFIED", "OK"));
 }
@@ -213,7 +213,7 @@ async fn what_waits_is_not_asked_about_once_a_list_names_somebody_of_it() {
 async fn a_renewal_without_payload_is_screened_with_the_persons_of_before() {
     let world = World::new().await;
     let _robot = world.robot().await;
-    let lists = lists(&world, "", "");
+    let lists = lists(&world, "", "Somebody Else");
     let exchange = exchange_with(&world, lists.clone()).await;
     let ask = ask("w1", CHECKED, &natural("Robbins", "Taylor"));
     insist(&exchange, &ask).await;
@@ -223,7 +223,7 @@ async fn a_renewal_without_payload_is_screened_with_the_persons_of_before() {
     let anew = VerifyAsk { payload: None, fresh_since: since, ..ask };
     assert_eq!(exchange.verify(anew.clone()).await.unwrap(), VerifyReply::Listed);
     assert_eq!((world.times_asked(), exchange.health().await.waiting), (1, 0));
-    names_now(&world, &lists, "");
+    names_now(&world, &lists, "Somebody Else");
     insist(&exchange, &anew).await;
     assert_eq!(world.times_asked(), 2);
 }
@@ -232,7 +232,7 @@ async fn a_renewal_without_payload_is_screened_with_the_persons_of_before() {
 async fn a_yes_is_not_given_to_others_again_once_a_list_names_somebody_of_it() {
     let world = World::new().await;
     let backend = Lived::holding();
-    let lists = lists(&world, "", "");
+    let lists = lists(&world, "", "Somebody Else");
     let settings = Settings { screener: Some(lists.clone()), ..world.settings(ROBOT, world.robot_address) };
     let robot = world.start(settings, Arc::new(backend), world.robot_address).await;
     let (to, signer) = ((&robot, ROBOT), identity_of(EXCHANGE.0));
@@ -250,7 +250,7 @@ async fn a_yes_is_not_given_to_others_again_once_a_list_names_somebody_of_it() {
     names_now(&world, &lists, "Gildong Hong");
     fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
     assert!(matches!(fate, Fate::Waiting), "{fate:?}");
-    names_now(&world, &lists, "");
+    names_now(&world, &lists, "Somebody Else");
     fate = bring(&world, to, "/v1/inbound/verifications", &parcel).await;
     assert!(matches!(fate, Fate::Answered { .. }), "{fate:?}");
 }
