@@ -178,7 +178,7 @@ fn adapted() -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/travel-rule.md")).unwrap();
     let (_, shown) = page.split_once("```toml\n[verifyvasp]").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
-    format!("{before}[verifyvasp]{shown}[limits]\n{after}")
+    format!("{before}\n[verifyvasp]\n{shown}[limits]\n{after}")
 }
 
 #[test]
@@ -188,14 +188,11 @@ fn the_adapter_stands_in_place_of_the_enclave_and_its_mistakes_are_told_by_name(
         panic!("another one")
     };
     assert!(adapter.exchange.unwrap().listener.is_some());
-    let both = format!(
-        "{}\n[verifyvasp]{}",
-        text_of("signer.example.toml"),
-        text.split_once("[verifyvasp]").unwrap().1.split_once("[limits]").unwrap().0
-    );
+    let (before, rest) = text.split_once("\n[verifyvasp]\n").unwrap();
+    let (tables, after) = rest.split_once("\n[limits]\n").unwrap();
+    let both = format!("{}\n[verifyvasp]\n{tables}", text_of("signer.example.toml"));
     assert_eq!(signer_of(&both).unwrap_err().field.as_deref(), Some("verifyvasp"));
-    let (before, rest) = text.split_once("[verifyvasp]").unwrap();
-    let neither = format!("{before}[limits]{}", rest.split_once("[limits]").unwrap().1);
+    let neither = format!("{before}\n[limits]\n{after}");
     assert_eq!(signer_of(&neither).unwrap_err().field.as_deref(), Some("enclave"));
     for (from, to, field) in [
         (
@@ -237,7 +234,7 @@ fn the_cosigners_route_is_read_from_its_own_file() {
     let (before, rest) = text.split_once("# [verifyvasp.server]").unwrap();
     let (shown, after) = rest.split_once("# Bounds of this party.").unwrap();
     let shown = shown.replace("\n#   ", "\n");
-    let with = format!("{before}[verifyvasp.server]{shown}{after}");
+    let with = format!("{before}[verifyvasp.server]{shown}#{after}");
     let route = cosigner_of(&with).unwrap().route.unwrap();
     assert_eq!(
         (route.url.as_str(), route.token_header.as_deref()),
