@@ -50,6 +50,9 @@ fn papers(dir: &Path, server: u16, backend: &PythonBackend, port: u16) {
     let config = format!(
         r#"network = "regtest"
 listen = "127.0.0.1:1"
+[freeze]
+listen = "127.0.0.1:2"
+folder = "freeze"
 [tls]
 ca = "x"
 cert = "x"

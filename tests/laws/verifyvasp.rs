@@ -71,9 +71,16 @@ async fn l04_both_parties_ask_the_enclave_server_each_with_its_own_credentials()
 
 fn personal_data_is_nowhere(world: &World, shown: String) {
     let mut seen = vec![("what is shown and sent".to_owned(), shown.into_bytes())];
-    for entry in std::fs::read_dir(world.dir.path()).unwrap() {
-        let path = entry.unwrap().path();
-        seen.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+    let mut folders = vec![world.dir.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                seen.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+            }
+        }
     }
     for word in ["Robbins", "ROBBINS", "robbins", "JIHYE", "jihye", "Ethan", "naturalPerson", "IVMS"] {
         for (name, bytes) in &seen {

@@ -111,7 +111,8 @@ async fn the_cosigners_certificate_opens_nothing_at_the_signer() {
     // it is a server's certificate: the handshake ends with it
     let mut client = wire.client_as(Role::Cosigner, "stolen").withdrawals();
     let no = client.create_withdrawal(message()).await.unwrap_err();
-    assert_eq!(no.code(), tonic::Code::Unknown, "{no}");
+    // the connection ends; nothing of the service answers
+    assert!(std::error::Error::source(&no).is_some_and(|cause| cause.is::<tonic::transport::Error>()), "{no}");
     assert!(world.tap.orders.lock().unwrap().is_empty());
     let mut exchange = wire.client_as(Role::Exchange, "acme").withdrawals();
     exchange.create_withdrawal(message()).await.unwrap();

@@ -46,6 +46,7 @@ async fn a_lying_price_walks_only_as_far_as_the_band_and_passes_no_limit_in_base
         assert_eq!(no(thief.try_to(&world, &plot, vec![payment]).await), code);
     }
     // a jump holds everything
+    world.later(1);
     price(&world, PRICE / 2).await;
     let small = world.request("r4", TAYLOR, 1_000_000);
     let payment = thief.payment(&small);

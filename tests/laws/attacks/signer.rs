@@ -165,7 +165,7 @@ async fn a_policy_swapped_at_the_signer_moves_nothing_at_the_cosigner() {
     let approved = CosignPayment { approvals: vec![approval(&text, KIM)], ..asked.payment.clone() };
     robbery.thief.policy = robbery.world.cosigner_policy_hash();
     let plot = robbery.plot(0, &asked);
-    robbery.fails("APPROVAL_INVALID", &plot, vec![approved.clone()]).await;
+    robbery.fails("APPROVAL_REQUIRED", &plot, vec![approved.clone()]).await;
     robbery.thief.policy = robbery.world.policy_hash();
     let plot = robbery.plot(0, &asked);
     robbery.succeeds(&plot, vec![approved]).await;
@@ -180,9 +180,9 @@ async fn approvals_are_neither_forged_nor_replayed() {
     let with = |approvals: Vec<String>| vec![CosignPayment { approvals, ..asked.payment.clone() }];
     let cases = [
         ("APPROVAL_REQUIRED", vec![]),
-        ("OPERATOR_UNKNOWN", vec![approval(&own, STRANGER)]),
-        ("OPERATOR_UNKNOWN", vec![approval(&own, OWN)]),
-        ("APPROVAL_INVALID", vec![approval(&others, KIM)]),
+        ("APPROVAL_REQUIRED", vec![approval(&own, STRANGER)]),
+        ("APPROVAL_REQUIRED", vec![approval(&own, OWN)]),
+        ("APPROVAL_REQUIRED", vec![approval(&others, KIM)]),
         ("APPROVAL_REQUIRED", vec![approval(&own, LEE); 2]),
     ];
     for (code, approvals) in cases {
