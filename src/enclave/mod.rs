@@ -19,6 +19,8 @@ mod backend;
 mod database;
 mod door;
 pub mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod ivms;
 pub mod name;
 mod office;

@@ -16,8 +16,10 @@ pub mod canonical;
 pub mod clearance;
 pub mod directory;
 mod field;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod passage;
 pub mod possession;
 pub mod quorum;

@@ -8,6 +8,8 @@ pub mod audit;
 pub mod channel;
 pub mod cosign;
 pub mod field;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod statements;
 pub mod status;
 pub mod wallets;

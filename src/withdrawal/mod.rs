@@ -3,6 +3,8 @@
 pub mod amount;
 pub mod asset;
 pub mod code;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod id;
 pub mod key_role;
 pub mod request;
