@@ -137,7 +137,20 @@ mod tests {
                         bytes.splice(from..to, piece);
                     }
                     _ => {
-                        const WORDS: [&str; 12] = ["0", "-1", "\n", "\"", "\\u0000", "é", "가", "\u{202e}", "18446744073709551616", "{}", "[]", " "];
+                        const WORDS: [&str; 12] = [
+                            "0",
+                            "-1",
+                            "\n",
+                            "\"",
+                            "\\u0000",
+                            "é",
+                            "가",
+                            "\u{202e}",
+                            "18446744073709551616",
+                            "{}",
+                            "[]",
+                            " ",
+                        ];
                         let word = WORDS[self.below(WORDS.len())];
                         bytes.splice(from..to, word.bytes());
                     }
@@ -147,25 +160,29 @@ mod tests {
         }
     }
 
+    /// Tries everything, and tells the first broken law of each target.
     fn hold(targets: impl Iterator<Item = &'static Target>) {
-        for target in targets {
-            let seeds: Vec<_> = (target.seeds)().into_iter().chain(kept(target)).collect();
-            assert!(!seeds.is_empty(), "{} begins with nothing", target.name);
-            let changes = if SLOW.contains(&target.name) { CHANGES_SLOW } else { CHANGES };
-            let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-            let try_one = |bytes: &[u8]| {
-                let held = std::panic::catch_unwind(|| (target.run)(bytes));
-                let shown = bytes.escape_ascii();
-                held.unwrap_or_else(|_| panic!("target {}, input {shown}", target.name));
-            };
-            seeds.iter().for_each(|seed| try_one(seed));
-            for seed in &seeds {
-                for _ in 0..changes {
-                    let other = &seeds[chance.below(seeds.len())];
-                    try_one(&chance.change(seed, other));
-                }
+        let broken: Vec<String> = targets.filter_map(|target| try_all(target).err()).collect();
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+    }
+
+    fn try_all(target: &Target) -> Result<(), String> {
+        let seeds: Vec<_> = (target.seeds)().into_iter().chain(kept(target)).collect();
+        assert!(!seeds.is_empty(), "{} begins with nothing", target.name);
+        let changes = if SLOW.contains(&target.name) { CHANGES_SLOW } else { CHANGES };
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+        let try_one = |bytes: &[u8]| {
+            let held = std::panic::catch_unwind(|| (target.run)(bytes));
+            held.map_err(|_| format!("target {}, input {}", target.name, bytes.escape_ascii()))
+        };
+        seeds.iter().try_for_each(|seed| try_one(seed))?;
+        for seed in &seeds {
+            for _ in 0..changes {
+                let other = &seeds[chance.below(seeds.len())];
+                try_one(&chance.change(seed, other))?;
             }
         }
+        Ok(())
     }
 
     fn part(n: usize) -> impl Iterator<Item = &'static Target> {

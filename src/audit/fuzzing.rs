@@ -43,7 +43,9 @@ pub(crate) fn entry_seeds() -> Vec<Vec<u8>> {
             kind.required().iter().map(|name| ((*name).to_owned(), value.to_owned())).collect::<Vec<_>>()
         };
         let hash = "ab".repeat(32);
-        ["17", "word", hash.as_str()].into_iter().find_map(|value| Entry::new(*kind, Seconds(1_800_000_000), fields(value)).ok())
+        ["17", "word", hash.as_str()]
+            .into_iter()
+            .find_map(|value| Entry::new(*kind, Seconds(1_800_000_000), fields(value)).ok())
     };
     let mut all: Vec<_> = EntryKind::ALL.iter().filter_map(made).map(|entry| entry.to_leaf()).collect();
     all.push(br#"{"at":"1800000000","kind":"genesis","origin":"a/b"}"#.to_vec());
@@ -137,7 +139,8 @@ pub(crate) fn proof(data: &[u8]) {
 pub(crate) fn proof_seeds() -> Vec<Vec<u8>> {
     let leaf = |n: u8| NodeHash::from(LeafHash::of(&[n]));
     let pair = NodeHash::of(leaf(0), leaf(1));
-    let front = |old: u8, new: u8, index: u8| [&[old, new, index][..], &[index, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let front =
+        |old: u8, new: u8, index: u8| [&[old, new, index][..], &[index, 0, 0, 0, 0, 0, 0, 0]].concat();
     vec![
         [front(2, 3, 2), pair.0.to_vec()].concat(),
         [front(1, 3, 0), leaf(1).0.to_vec(), leaf(2).0.to_vec()].concat(),

@@ -14,8 +14,8 @@ use miniscript::{Descriptor, DescriptorPublicKey};
 
 use super::message::{unsigned_message, verify_message};
 use super::{
-    AccountKey, Branch, Chance, Destination, Expectations, FeeCaps, KeySlot, OwnCoin, OwnOutput, Payee, RawTransaction,
-    TransactionKind, Unsigned, UnsignedPlan, WalletDescriptor, check_psbt, psbt_reader,
+    AccountKey, Branch, Chance, Destination, Expectations, FeeCaps, KeySlot, OwnCoin, OwnOutput, Payee,
+    RawTransaction, TransactionKind, Unsigned, UnsignedPlan, WalletDescriptor, check_psbt, psbt_reader,
 };
 use crate::withdrawal::fuzzing::told;
 use crate::withdrawal::{FeeRate, Network};
@@ -65,7 +65,8 @@ pub(crate) fn address_seeds() -> Vec<Vec<u8>> {
 }
 
 fn account_key(network: Network, seed: u8) -> AccountKey {
-    let (secp, net) = (Secp256k1::new(), if network == Network::Mainnet { NetworkKind::Main } else { NetworkKind::Test });
+    let (secp, net) =
+        (Secp256k1::new(), if network == Network::Mainnet { NetworkKind::Main } else { NetworkKind::Test });
     let master = Xpriv::new_master(net, &[seed; 32]).unwrap();
     let path = DerivationPath::from_str(&format!("48'/{}'/0'/2'", network.coin_type())).unwrap();
     let xpub = Xpub::from_priv(&secp, &master.derive_priv(&secp, &path).unwrap());
@@ -75,7 +76,11 @@ fn account_key(network: Network, seed: u8) -> AccountKey {
 fn wallet() -> &'static WalletDescriptor {
     static WALLET: OnceLock<WalletDescriptor> = OnceLock::new();
     WALLET.get_or_init(|| {
-        WalletDescriptor::assemble(Network::Regtest, [1, 2, 3].map(|seed| account_key(Network::Regtest, seed))).unwrap()
+        WalletDescriptor::assemble(
+            Network::Regtest,
+            [1, 2, 3].map(|seed| account_key(Network::Regtest, seed)),
+        )
+        .unwrap()
     })
 }
 
@@ -85,7 +90,9 @@ pub(crate) fn descriptor(data: &[u8]) {
     for network in Network::ALL {
         match AccountKey::parse(network, text) {
             Err(no) => told(&no),
-            Ok(key) => assert_eq!(AccountKey::parse(network, &key.to_string()).unwrap().to_string(), key.to_string()),
+            Ok(key) => {
+                assert_eq!(AccountKey::parse(network, &key.to_string()).unwrap().to_string(), key.to_string())
+            }
         }
         match WalletDescriptor::parse(network, text) {
             Err(no) => told(&no),
@@ -103,7 +110,8 @@ pub(crate) fn descriptor(data: &[u8]) {
 fn same_scripts(wallet: &WalletDescriptor) {
     let again = WalletDescriptor::parse(wallet.network(), wallet.as_str()).unwrap();
     assert_eq!((again.as_str(), again.fingerprint()), (wallet.as_str(), wallet.fingerprint()));
-    let both = Descriptor::<DescriptorPublicKey>::from_str(wallet.as_str()).expect("another library reads it");
+    let both =
+        Descriptor::<DescriptorPublicKey>::from_str(wallet.as_str()).expect("another library reads it");
     let both = both.into_single_descriptors().unwrap();
     for (branch, other) in [Branch::Deposit, Branch::Change].into_iter().zip(both) {
         let script = other.at_derivation_index(7).unwrap().script_pubkey();
@@ -113,8 +121,11 @@ fn same_scripts(wallet: &WalletDescriptor) {
 
 pub(crate) fn descriptor_seeds() -> Vec<Vec<u8>> {
     let text = wallet().as_str().to_owned();
-    let mainnet =
-        WalletDescriptor::assemble(Network::Mainnet, [4, 5, 6].map(|seed| account_key(Network::Mainnet, seed))).unwrap();
+    let mainnet = WalletDescriptor::assemble(
+        Network::Mainnet,
+        [4, 5, 6].map(|seed| account_key(Network::Mainnet, seed)),
+    )
+    .unwrap();
     vec![
         text.split_once('#').unwrap().0.as_bytes().to_vec(),
         text.into_bytes(),
@@ -133,7 +144,8 @@ fn coin(outpoint: &OutPoint) -> Option<OwnCoin> {
 }
 
 fn payee() -> Payee {
-    let address = Destination::parse("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::Regtest).unwrap();
+    let address =
+        Destination::parse("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::Regtest).unwrap();
     Payee::new(&address, PAID)
 }
 
@@ -168,10 +180,20 @@ pub(crate) fn psbt(data: &[u8]) {
         let out: u64 = transaction.output.iter().map(|out| out.value.to_sat()).sum();
         let fee = COIN * u64::try_from(transaction.input.len()).unwrap() - out;
         assert!(checked.fee_sat() == fee && fee <= 50_000);
-        let mut own = checked.change().map(|change| change.script().script_pubkey().to_owned()).into_iter().collect::<Vec<_>>();
+        let mut own = checked
+            .change()
+            .map(|change| change.script().script_pubkey().to_owned())
+            .into_iter()
+            .collect::<Vec<_>>();
         own.push(payees[0].script_pubkey.clone());
-        assert!(transaction.output.iter().all(|out| own.contains(&out.script_pubkey)), "somebody else is paid");
-        assert_eq!(transaction.output.iter().filter(|out| out.script_pubkey == payees[0].script_pubkey).count(), 1);
+        assert!(
+            transaction.output.iter().all(|out| own.contains(&out.script_pubkey)),
+            "somebody else is paid"
+        );
+        assert_eq!(
+            transaction.output.iter().filter(|out| out.script_pubkey == payees[0].script_pubkey).count(),
+            1
+        );
         assert!(checked.signatures().is_none());
     }
 }
@@ -180,7 +202,10 @@ pub(crate) fn psbt_seeds() -> Vec<Vec<u8>> {
     let vectors = include_str!("../../tests/vectors/bitcoin/psbt.txt");
     let hex = vectors.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').nth(2));
     let mut all: Vec<Vec<u8>> = hex.filter_map(|hex| HEXLOWER.decode(hex.as_bytes()).ok()).collect();
-    let change = OwnOutput { script: Arc::new(wallet().script(Branch::Change, 3).unwrap()), amount_sat: COIN - PAID - 5_000 };
+    let change = OwnOutput {
+        script: Arc::new(wallet().script(Branch::Change, 3).unwrap()),
+        amount_sat: COIN - PAID - 5_000,
+    };
     let outpoint = OutPoint { txid: Txid::from_byte_array([8; 32]), vout: 0 };
     let plan = UnsignedPlan {
         inputs: vec![coin(&outpoint).unwrap()],
@@ -209,7 +234,9 @@ pub(crate) fn transaction(data: &[u8]) {
                 assert_eq!(proven.outpoint(), OutPoint { txid: read.txid(), vout });
                 assert!(read.prove(vout, ::bitcoin::Script::from_bytes(&[0x51; 35])).is_err());
             }
-            assert!(read.prove(u32::try_from(other.output.len()).unwrap(), ::bitcoin::Script::new()).is_err());
+            assert!(
+                read.prove(u32::try_from(other.output.len()).unwrap(), ::bitcoin::Script::new()).is_err()
+            );
         }
     }
 }
@@ -218,9 +245,19 @@ pub(crate) fn transaction_seeds() -> Vec<Vec<u8>> {
     let raw = "0200000001000000000000000000000000000000000000000000000000000000000000000000000000000000000001f049020000000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
     let mut all = vec![HEXLOWER.decode(raw.as_bytes()).unwrap()];
     let vectors = psbt_seeds();
-    all.extend(vectors.iter().filter_map(|psbt| psbt_reader::read(psbt).ok()).map(|psbt| consensus::serialize(&psbt.unsigned_tx)));
-    let previous = vectors.iter().filter_map(|psbt| psbt_reader::read(psbt).ok()).flat_map(|psbt| psbt.inputs);
-    all.extend(previous.filter_map(|input| input.non_witness_utxo).map(|transaction| consensus::serialize(&transaction)));
+    all.extend(
+        vectors
+            .iter()
+            .filter_map(|psbt| psbt_reader::read(psbt).ok())
+            .map(|psbt| consensus::serialize(&psbt.unsigned_tx)),
+    );
+    let previous =
+        vectors.iter().filter_map(|psbt| psbt_reader::read(psbt).ok()).flat_map(|psbt| psbt.inputs);
+    all.extend(
+        previous
+            .filter_map(|input| input.non_witness_utxo)
+            .map(|transaction| consensus::serialize(&transaction)),
+    );
     all
 }
 
@@ -258,7 +295,16 @@ pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = (0..4u8).map(|pick| [vec![pick], raw.clone()].concat()).collect();
     all.push([b"\0".as_slice(), PROOF.as_bytes()].concat());
     all.push([b"\x01".as_slice(), &[1, 64], &[5; 64]].concat());
-    let keys = [vec![0x52, 33, 2], vec![9; 32], vec![33, 2], vec![9; 32], vec![33, 3], vec![9; 32], vec![0x53, 0xae]].concat();
+    let keys = [
+        vec![0x52, 33, 2],
+        vec![9; 32],
+        vec![33, 2],
+        vec![9; 32],
+        vec![33, 3],
+        vec![9; 32],
+        vec![0x53, 0xae],
+    ]
+    .concat();
     let (signature, len) = (&raw[2..74], u8::try_from(keys.len()).unwrap());
     all.push([&[2, 4, 0, 72], signature, &[72], signature, &[len], &keys].concat());
     all

@@ -14,11 +14,11 @@ use super::statement::{parse_statement, render_statement};
 use super::wallet_challenge::{parse_challenge, render_challenge};
 use super::wallet_registration::{parse_registration, parse_removal, render_registration, render_removal};
 use super::{
-    ApprovalText, Directory, NAMESPACE_APPROVAL, NAMESPACE_TRUST, NotProven, PossessionText, Quorum, RejectionText,
-    Trust, sign_ssh, sshsig, trust_file,
+    ApprovalText, Directory, NAMESPACE_APPROVAL, NAMESPACE_TRUST, NotProven, PossessionText, Quorum,
+    RejectionText, Trust, sign_ssh, sshsig, trust_file,
 };
 use crate::withdrawal::Invalid;
-use crate::withdrawal::fuzzing::{told, texts_of};
+use crate::withdrawal::fuzzing::{texts_of, told};
 
 /// Whether it was read; then its text is the one that came.
 fn one<T>(text: &str, read: Result<T, Invalid>, write: impl Fn(&T) -> String) -> bool {
@@ -135,8 +135,12 @@ pub(crate) fn ssh_signature(data: &[u8]) {
         }
     }
     let encoded = BASE64.encode(data);
-    let lines: Vec<&str> = (0..encoded.len()).step_by(70).map(|at| &encoded[at..encoded.len().min(at + 70)]).collect();
-    read_signature(&format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n")));
+    let lines: Vec<&str> =
+        (0..encoded.len()).step_by(70).map(|at| &encoded[at..encoded.len().min(at + 70)]).collect();
+    read_signature(&format!(
+        "-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n",
+        lines.join("\n")
+    ));
 }
 
 fn read_signature(armored: &str) {

@@ -47,12 +47,21 @@ pub(crate) fn keystore_seeds() -> Vec<Vec<u8>> {
 /// Account keys in text form, on every network.
 pub(crate) fn account(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let read: Vec<_> = Network::ALL.into_iter().filter_map(|network| AccountXpub::parse(text, network).ok()).collect();
+    let read: Vec<_> =
+        Network::ALL.into_iter().filter_map(|network| AccountXpub::parse(text, network).ok()).collect();
     for xpub in &read {
         assert_eq!(xpub.to_string(), text);
-        assert_eq!(AccountXpub::parse(&xpub.to_string(), xpub.network()).unwrap().public_key(), xpub.public_key());
+        assert_eq!(
+            AccountXpub::parse(&xpub.to_string(), xpub.network()).unwrap().public_key(),
+            xpub.public_key()
+        );
     }
-    assert!(read.is_empty() || read.iter().all(|x| (x.network() == Network::Mainnet) == (read[0].network() == Network::Mainnet)));
+    assert!(
+        read.is_empty()
+            || read
+                .iter()
+                .all(|x| (x.network() == Network::Mainnet) == (read[0].network() == Network::Mainnet))
+    );
 }
 
 /// Phrases of words: what is read is made of the words it gives, and those are read as the same.
@@ -68,7 +77,9 @@ pub(crate) fn phrase(data: &[u8]) {
 }
 
 pub(crate) fn phrase_seeds() -> Vec<Vec<u8>> {
-    let column = |text: &'static str| text.lines().take(12).flat_map(|line| line.split('\t')).filter(|c| c.contains(' '));
+    let column = |text: &'static str| {
+        text.lines().take(12).flat_map(|line| line.split('\t')).filter(|c| c.contains(' '))
+    };
     column(include_str!("../../tests/vectors/keys/bip39_english.tsv"))
         .chain(column(include_str!("../../tests/vectors/keys/bip39_korean.tsv")))
         .map(|text| text.as_bytes().to_vec())

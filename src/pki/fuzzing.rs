@@ -19,7 +19,8 @@ pub(crate) fn certificate_seeds() -> Vec<Vec<u8>> {
     let validity = Validity { not_before: Seconds(1_700_000_000), not_after: Seconds(1_900_000_000) };
     let authority = Authority::create("fuzzing", validity).unwrap();
     let issued = |role| {
-        let order = LeafOrder { role, name: "hanbit".to_owned(), hosts: vec!["localhost".to_owned()], validity };
+        let order =
+            LeafOrder { role, name: "hanbit".to_owned(), hosts: vec!["localhost".to_owned()], validity };
         authority.issue(&order).ok().map(|issued| issued.certificate.to_vec())
     };
     let mut all: Vec<_> = Role::ALL.into_iter().filter_map(issued).collect();

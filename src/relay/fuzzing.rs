@@ -19,7 +19,8 @@ pub(crate) fn config(data: &[u8]) {
 pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     vec![
-        format!("[[members]]\nvasp = \"7\"\nidentity_key = \"{key}\"\nendpoint = \"https://a.example:1\"\n").into_bytes(),
+        format!("[[members]]\nvasp = \"7\"\nidentity_key = \"{key}\"\nendpoint = \"https://a.example:1\"\n")
+            .into_bytes(),
         include_bytes!("../../deploy/relay.example.toml").to_vec(),
     ]
 }

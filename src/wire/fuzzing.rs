@@ -6,10 +6,11 @@ use prost::Message;
 
 use super::{status, v1, withdrawals};
 use crate::desk::{
-    AddressOrder, AddressView, ApprovalGiven, ApprovalOrder, AssetPosition, AttestationOrder, AuditEntry, ChallengeOrder,
-    ChallengeView, CheckpointView, CosignItem, CosignOrder, CosignOutcome, CosignPayment, CosignStatus,
-    PendingApproval, PositionView, Prevout, ProofView, RejectionOrder, SignedText, StatementReceipt, SweepInTransit,
-    WalletEvidence, WalletView, WithdrawalOrder, WithdrawalPick, WithdrawalView,
+    AddressOrder, AddressView, ApprovalGiven, ApprovalOrder, AssetPosition, AttestationOrder, AuditEntry,
+    ChallengeOrder, ChallengeView, CheckpointView, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
+    CosignStatus, PendingApproval, PositionView, Prevout, ProofView, RejectionOrder, SignedText,
+    StatementReceipt, SweepInTransit, WalletEvidence, WalletView, WithdrawalOrder, WithdrawalPick,
+    WithdrawalView,
 };
 use crate::withdrawal::fuzzing::told;
 use crate::withdrawal::{Code, Invalid};
@@ -42,11 +43,20 @@ where
 type Reader = fn(&[u8]);
 
 const READERS: &[Reader] = &[
-    |b| (read::<v1::CreateWithdrawalRequest, WithdrawalOrder>(b), read::<v1::PrepareWithdrawalRequest, WithdrawalOrder>(b)).0,
+    |b| {
+        (
+            read::<v1::CreateWithdrawalRequest, WithdrawalOrder>(b),
+            read::<v1::PrepareWithdrawalRequest, WithdrawalOrder>(b),
+        )
+            .0
+    },
     read::<v1::GetWithdrawalRequest, WithdrawalPick>,
     read::<v1::ApproveWithdrawalRequest, ApprovalOrder>,
     read::<v1::RejectWithdrawalRequest, RejectionOrder>,
-    |b| (read::<v1::CreateAddressRequest, AddressOrder>(b), trip::<v1::CreateAddressRequest, AddressOrder>(b)).0,
+    |b| {
+        (read::<v1::CreateAddressRequest, AddressOrder>(b), trip::<v1::CreateAddressRequest, AddressOrder>(b))
+            .0
+    },
     trip::<v1::Address, AddressView>,
     trip::<v1::Approval, PendingApproval>,
     trip::<v1::ApprovalGiven, ApprovalGiven>,
@@ -54,19 +64,38 @@ const READERS: &[Reader] = &[
     trip::<v1::Checkpoint, CheckpointView>,
     trip::<v1::Proof, ProofView>,
     |b| (read::<v1::CosignerStatus, CosignStatus>(b), trip::<v1::CosignerStatus, CosignStatus>(b)).0,
-    |b| (read::<v1::AddressToAttest, AttestationOrder>(b), trip::<v1::AddressToAttest, AttestationOrder>(b)).0,
+    |b| {
+        (read::<v1::AddressToAttest, AttestationOrder>(b), trip::<v1::AddressToAttest, AttestationOrder>(b)).0
+    },
     |b| (read::<v1::CountersignRequest, CosignOrder>(b), trip::<v1::CountersignRequest, CosignOrder>(b)).0,
     |b| (read::<v1::CountersignItem, CosignItem>(b), trip::<v1::CountersignItem, CosignItem>(b)).0,
-    |b| (read::<v1::CountersignPayment, CosignPayment>(b), trip::<v1::CountersignPayment, CosignPayment>(b)).0,
-    |b| (read::<v1::CountersignResponse, CosignOutcome>(b), trip::<v1::CountersignResponse, CosignOutcome>(b)).0,
+    |b| {
+        (read::<v1::CountersignPayment, CosignPayment>(b), trip::<v1::CountersignPayment, CosignPayment>(b)).0
+    },
+    |b| {
+        (read::<v1::CountersignResponse, CosignOutcome>(b), trip::<v1::CountersignResponse, CosignOutcome>(b))
+            .0
+    },
     |b| (read::<v1::SignedText, SignedText>(b), trip::<v1::SignedText, SignedText>(b)).0,
     trip::<v1::SubmitStatementResponse, StatementReceipt>,
     trip::<v1::Position, PositionView>,
     trip::<v1::AssetPosition, AssetPosition>,
     trip::<v1::SweepInTransit, SweepInTransit>,
-    |b| (read::<v1::CreateWalletChallengeRequest, ChallengeOrder>(b), trip::<v1::CreateWalletChallengeRequest, ChallengeOrder>(b)).0,
+    |b| {
+        (
+            read::<v1::CreateWalletChallengeRequest, ChallengeOrder>(b),
+            trip::<v1::CreateWalletChallengeRequest, ChallengeOrder>(b),
+        )
+            .0
+    },
     trip::<v1::WalletChallenge, ChallengeView>,
-    |b| (read::<v1::CreateWalletRegistrationRequest, WalletEvidence>(b), trip::<v1::CreateWalletRegistrationRequest, WalletEvidence>(b)).0,
+    |b| {
+        (
+            read::<v1::CreateWalletRegistrationRequest, WalletEvidence>(b),
+            trip::<v1::CreateWalletRegistrationRequest, WalletEvidence>(b),
+        )
+            .0
+    },
     trip::<v1::WalletRegistration, WalletView>,
     trip::<v1::Prevout, Prevout>,
     trip::<v1::Withdrawal, WithdrawalView>,
@@ -111,12 +140,20 @@ fn answer(bytes: &[u8]) {
 pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
     let signed = v1::SignedText { text: "a: b\n".into(), key_id: "2026-a".into(), signature: vec![7; 64] };
     let mut all: Vec<Vec<u8>> = (0..READERS.len()).map(|n| vec![u8::try_from(n).unwrap()]).collect();
-    all.push([vec![0], v1::CreateWithdrawalRequest { request: Some(signed.clone()), ivms101_payload: b"{}".to_vec() }.encode_to_vec()].concat());
+    all.push(
+        [
+            vec![0],
+            v1::CreateWithdrawalRequest { request: Some(signed.clone()), ivms101_payload: b"{}".to_vec() }
+                .encode_to_vec(),
+        ]
+        .concat(),
+    );
     // A signed text in every field that may be one, under every kind.
     for n in 0..READERS.len() {
         let body = signed.encode_to_vec();
         let len = u8::try_from(body.len()).unwrap();
-        let nested: Vec<u8> = (1..6u8).flat_map(|field| [vec![field << 3 | 2, len], body.clone()].concat()).collect();
+        let nested: Vec<u8> =
+            (1..6u8).flat_map(|field| [vec![field << 3 | 2, len], body.clone()].concat()).collect();
         all.push([vec![u8::try_from(n).unwrap()], body].concat());
         all.push([vec![u8::try_from(n).unwrap()], nested].concat());
     }

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::{
-    Amount, Asset, Code, CustomerRef, Invalid, KeyRole, Krw, Network, Organisation, RequestId, VaspId, WithdrawalId,
+    Amount, Asset, Code, CustomerRef, Invalid, KeyRole, Krw, Network, Organisation, RequestId, VaspId,
+    WithdrawalId,
 };
 
 /// The longest clause that a refusal may be, in characters: what came is shortened before it is shown.
-const PROBLEM_LEN_MAX: usize = 700;
+const PROBLEM_LEN_MAX: usize = 501;
 
 /// A refusal names code, field and cure, is of one bounded line, and its code is one that is documented.
 pub(crate) fn told(no: &Invalid) {
@@ -51,7 +52,8 @@ pub(crate) fn words(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(amount) = same(text, Amount::parse("amount", text)) {
         assert!(!amount.is_zero());
-        let (whole, fraction) = amount.in_coin(8).split_once('.').map(|(w, f)| (w.to_owned(), f.to_owned())).unwrap();
+        let (whole, fraction) =
+            amount.in_coin(8).split_once('.').map(|(w, f)| (w.to_owned(), f.to_owned())).unwrap();
         assert_eq!(fraction.len(), 8);
         assert_eq!(format!("{whole}{fraction}").trim_start_matches('0'), text);
         assert_eq!(amount.sat().map(Amount::from_sat), amount.sat().map(|_| amount));
@@ -79,10 +81,26 @@ pub(crate) fn words(data: &[u8]) {
 
 pub(crate) fn word_seeds() -> Vec<Vec<u8>> {
     [
-        "1", "150000", "340282366920938463463374607431768211455", "2100000000000000", "0", "-1", "1e5", "007",
-        "hanbit", "w-000001", "customer 31337", "4855741808338010592", "regtest", "testnet4", "mainnet",
-        "bip122:000000000019d6689c085ae165831e93/slip44:0", "0123456789abcdef0123456789abcdef", "FIELD_MALFORMED",
-        "signer", "고객 17",
+        "1",
+        "150000",
+        "340282366920938463463374607431768211455",
+        "2100000000000000",
+        "0",
+        "-1",
+        "1e5",
+        "007",
+        "hanbit",
+        "w-000001",
+        "customer 31337",
+        "4855741808338010592",
+        "regtest",
+        "testnet4",
+        "mainnet",
+        "bip122:000000000019d6689c085ae165831e93/slip44:0",
+        "0123456789abcdef0123456789abcdef",
+        "FIELD_MALFORMED",
+        "signer",
+        "고객 17",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()

@@ -26,7 +26,8 @@ pub(crate) fn files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let base = Path::new(BASE);
     let signer = read::parse(text, "").and_then(|file: typed::SignerFile| SignerSettings::new(file, base));
-    let cosigner = read::parse(text, "").and_then(|file: typed::CosignerFile| CosignerSettings::new(file, base));
+    let cosigner =
+        read::parse(text, "").and_then(|file: typed::CosignerFile| CosignerSettings::new(file, base));
     let relay = read::parse(text, "").and_then(|file: typed::RelayFile| RelaySettings::new(file, text, base));
     let enclave = read::parse(text, "")
         .and_then(|file: typed::EnclaveFile| StandaloneSettings::new(file, base, &Given::default()));
@@ -70,15 +71,26 @@ pub(crate) fn variable_seeds() -> Vec<Vec<u8>> {
     let key = "ab".repeat(32);
     let mut all: Vec<Vec<u8>> = super::environment::fuzzing_names()
         .map(|name| {
-            ["7", "true", "0x00", "https://a.example/x", "name=ssh-ed25519 AAAA;b=c", "10.0.0.0/8, 127.0.0.1", key.as_str()]
-                .map(|value| format!("{name}={value}\nVEGA_SERVER_PORT=8080\n"))
-                .join("\n")
-                .into_bytes()
+            [
+                "7",
+                "true",
+                "0x00",
+                "https://a.example/x",
+                "name=ssh-ed25519 AAAA;b=c",
+                "10.0.0.0/8, 127.0.0.1",
+                key.as_str(),
+            ]
+            .map(|value| format!("{name}={value}\nVEGA_SERVER_PORT=8080\n"))
+            .join("\n")
+            .into_bytes()
         })
         .collect();
     let together: Vec<_> = super::environment::fuzzing_names().map(|name| format!("{name}=7")).collect();
     all.push(together.join("\n").into_bytes());
-    all.push([b"VEGA_LOG_LEVEL=info\n\n".as_slice(), include_bytes!("../../../deploy/enclave.example.toml")].concat());
+    all.push(
+        [b"VEGA_LOG_LEVEL=info\n\n".as_slice(), include_bytes!("../../../deploy/enclave.example.toml")]
+            .concat(),
+    );
     all
 }
 
@@ -130,7 +142,10 @@ pub(crate) fn policy_rules(data: &[u8]) {
         Ok(policy) => {
             let again = Policy::load(&[("a.cedar", text)], settings.clone(), guard()).unwrap();
             assert_eq!(again.hash(), policy.hash());
-            assert_ne!(Policy::load(&[("b.cedar", text)], settings.clone(), guard()).unwrap().hash(), policy.hash());
+            assert_ne!(
+                Policy::load(&[("b.cedar", text)], settings.clone(), guard()).unwrap().hash(),
+                policy.hash()
+            );
         }
         Err(no) => assert!(!no.to_string().is_empty()),
     }
@@ -139,6 +154,8 @@ pub(crate) fn policy_rules(data: &[u8]) {
 pub(crate) fn policy_rules_seeds() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> =
         wallet_policy::BUILT_IN.iter().map(|(_, text)| text.as_bytes().to_vec()).collect();
-    all.push(wallet_policy::BUILT_IN.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n").into_bytes());
+    all.push(
+        wallet_policy::BUILT_IN.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n").into_bytes(),
+    );
     all
 }

@@ -90,7 +90,12 @@ pub(crate) fn order_seeds() -> Vec<Vec<u8>> {
         (0, user.to_owned()),
         (1, account.to_owned()),
         (2, format!(r#"{{"verificationUuid":"{UUID}","txHash":"ab","vout":0}}"#)),
-        (3, format!(r#"{{"verificationId":"{UUID}","result":"DENIED","reason":"UNKNOWN-ADDRESS","message":"x"}}"#)),
+        (
+            3,
+            format!(
+                r#"{{"verificationId":"{UUID}","result":"DENIED","reason":"UNKNOWN-ADDRESS","message":"x"}}"#
+            ),
+        ),
         (4, format!(r#"{{"verificationUuid":"{UUID}"}}"#)),
     ];
     bodies.map(|(call, body)| [&[call], body.as_bytes()].concat()).to_vec()
@@ -123,7 +128,9 @@ pub(crate) fn answer(data: &[u8]) {
             if let Ok(transfer) = answers::transaction_answer(bytes, UUID) {
                 assert!(transfer.tx_hash.is_none_or(|hash| hash.bytes().all(|b| b.is_ascii_graphic())));
                 // A number in any other form is no output's number.
-                assert!(transfer.vout.is_none_or(|vout| !vout.is_empty() && !vout.chars().any(char::is_control)));
+                assert!(
+                    transfer.vout.is_none_or(|vout| !vout.is_empty() && !vout.chars().any(char::is_control))
+                );
             }
         }
         _ => {

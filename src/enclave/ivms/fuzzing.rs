@@ -35,19 +35,28 @@ pub(crate) fn payload(data: &[u8]) {
             let canonical = payload.canonical();
             let _: serde_json::Value = serde_json::from_str(&canonical).expect("the canonical form is JSON");
             if canonical.len() <= PAYLOAD_LEN_MAX {
-                let again = Payload::parse(canonical.as_bytes(), NOW).expect("the canonical form is a payload");
+                let again =
+                    Payload::parse(canonical.as_bytes(), NOW).expect("the canonical form is a payload");
                 assert!(again == payload && *again.canonical() == *canonical);
             }
             let beneficiary = payload.beneficiary_canonical();
             if !beneficiary.is_empty() {
-                let read = Beneficiary::parse(beneficiary.as_bytes(), NOW).expect("its beneficiary stands alone");
+                let read =
+                    Beneficiary::parse(beneficiary.as_bytes(), NOW).expect("its beneficiary stands alone");
                 assert_eq!(*read.canonical(), *beneficiary);
                 assert_eq!((read.account(), read.persons()), (payload.account(), payload.beneficiaries()));
                 cut(read, choice);
             }
             for person in payload.beneficiaries().iter().chain(&payload.originators()) {
                 let comparable = same_name(person, person).is_some();
-                assert!(comparable || person.names.iter().all(|name| !name.primary.as_str().chars().any(char::is_alphabetic)));
+                assert!(
+                    comparable
+                        || person.names.iter().all(|name| !name
+                            .primary
+                            .as_str()
+                            .chars()
+                            .any(char::is_alphabetic))
+                );
             }
         }
     }
@@ -75,7 +84,11 @@ fn cut(beneficiary: Beneficiary, choice: u8) {
     let read = Beneficiary::parse(after.as_bytes(), NOW);
     if !after.contains("{}") && after.len() <= PAYLOAD_LEN_MAX {
         let read = read.expect("what is left is a beneficiary");
-        assert_eq!(read.missing(&required, is_legal), missing, "the cut took what was required: {required:?}");
+        assert_eq!(
+            read.missing(&required, is_legal),
+            missing,
+            "the cut took what was required: {required:?}"
+        );
         assert_eq!(*read.cut_to(&required).canonical(), *after);
     }
 }

@@ -109,7 +109,11 @@ impl<'de> Visitor<'de> for Tree {
             if let (NUMBER, Raw::Text(number)) = (name.as_str(), &value) {
                 // An object of a sender may have a member of that name, too.
                 let is_number = number.as_str().parse::<serde_json::Number>().is_ok();
-                return if is_number { Ok(Raw::Number(number.clone())) } else { Err(de::Error::custom("no number")) };
+                return if is_number {
+                    Ok(Raw::Number(number.clone()))
+                } else {
+                    Err(de::Error::custom("no number"))
+                };
             }
             if object.iter().any(|(seen, _)| *seen == name) {
                 return Err(de::Error::custom(DUPLICATE));

@@ -68,7 +68,8 @@ fn again<T: Serialize + DeserializeOwned>(frame: &Frame) -> Option<T> {
     let words: T = frame.head().ok()?;
     let laid = frame::lay_out(frame.id, &words, frame.body()).ok()?;
     let mut bytes = laid.as_slice();
-    let read = frame::read(&mut bytes).now_or_never().unwrap().unwrap().expect("what was laid out is a frame");
+    let read =
+        frame::read(&mut bytes).now_or_never().unwrap().unwrap().expect("what was laid out is a frame");
     assert_eq!((read.id, read.body()), (frame.id, frame.body()));
     assert_eq!(json(&read.head::<T>().unwrap()), json(&words));
     Some(words)

@@ -80,7 +80,8 @@ fn believe(mut key: SignedKey) {
 pub(crate) fn letter_seeds() -> Vec<Vec<u8>> {
     let pair = KeyPair::derive(Suite::X25519, &Zeroizing::new([7; 32]));
     let identity = SigningKey::from_bytes(&[1; 32]);
-    let key = SignedKey::sign(&identity, VaspId(7), (KeyType::PerVasp, "7"), (&pair.public, &[Suite::X25519]), NOW);
+    let key =
+        SignedKey::sign(&identity, VaspId(7), (KeyType::PerVasp, "7"), (&pair.public, &[Suite::X25519]), NOW);
     let key = serde_json::to_string(&key).unwrap();
     let uuid = "5f0c2d4e-7c1b-4a8e-9d51-2b6a0d3a9f10";
     let envelope = r#"{"suite":"hpke-base-x25519-sha256-chacha20poly1305","key_id":"00","enc":"AA==","ciphertext":"AA=="}"#;
@@ -110,7 +111,8 @@ pub(crate) fn letter_seeds() -> Vec<Vec<u8>> {
 
 fn pair(suite: Suite) -> &'static KeyPair {
     static PAIRS: OnceLock<[KeyPair; 2]> = OnceLock::new();
-    let pairs = PAIRS.get_or_init(|| Suite::ALL.map(|suite| KeyPair::derive(suite, &Zeroizing::new([9; 32]))));
+    let pairs =
+        PAIRS.get_or_init(|| Suite::ALL.map(|suite| KeyPair::derive(suite, &Zeroizing::new([9; 32]))));
     pairs.iter().find(|pair| pair.public.suite() == suite).unwrap()
 }
 
@@ -123,7 +125,10 @@ const BINDING: Binding<'static> =
 pub(crate) fn envelope(data: &[u8]) {
     if let Some(foreign) = trip::<Envelope>(data) {
         for suite in Suite::ALL {
-            assert!(seal::open(&pair(suite).private, BINDING, &foreign).is_err(), "an envelope that nobody sealed");
+            assert!(
+                seal::open(&pair(suite).private, BINDING, &foreign).is_err(),
+                "an envelope that nobody sealed"
+            );
         }
         return;
     }
@@ -143,7 +148,10 @@ pub(crate) fn envelope(data: &[u8]) {
     let at = usize::from(place) * enc.len() / 256;
     enc[at] ^= 1 << (bit % 8);
     let touched = Envelope { enc: BASE64.encode(&enc), ..sealed };
-    assert!(seal::open(&pair.private, BINDING, &touched).is_err(), "byte {at} of the encapsulated key is not covered");
+    assert!(
+        seal::open(&pair.private, BINDING, &touched).is_err(),
+        "byte {at} of the encapsulated key is not covered"
+    );
     if let Ok(text) = std::str::from_utf8(plain) {
         let padded = seal::pad(Zeroizing::new(text.to_owned()));
         assert!(padded.len() % 512 == 0 && padded.trim_end_matches(' ') == text.trim_end_matches(' '));
@@ -152,10 +160,16 @@ pub(crate) fn envelope(data: &[u8]) {
 
 pub(crate) fn envelope_seeds() -> Vec<Vec<u8>> {
     let sealed = |suite| {
-        let sealed = seal::seal(&pair(suite).public, Binding { uuid: "v", ..BINDING }, b"{}", Zeroizing::new([3; 64]));
+        let sealed =
+            seal::seal(&pair(suite).public, Binding { uuid: "v", ..BINDING }, b"{}", Zeroizing::new([3; 64]));
         serde_json::to_vec(&sealed.unwrap()).unwrap()
     };
-    vec![sealed(Suite::XWing), sealed(Suite::X25519), b"\0\x80\x01{\"a\":1}".to_vec(), b"\x01\xff\x07plain".to_vec()]
+    vec![
+        sealed(Suite::XWing),
+        sealed(Suite::X25519),
+        b"\0\x80\x01{\"a\":1}".to_vec(),
+        b"\x01\xff\x07plain".to_vec(),
+    ]
 }
 
 /// Heads of requests: nothing gets in that was not signed as it stands, and nothing twice.
@@ -163,7 +177,8 @@ pub(crate) fn envelope_seeds() -> Vec<Vec<u8>> {
 /// The bytes: four header lines, then the body. With a first `!` the signature is made here.
 pub(crate) fn head(data: &[u8]) {
     let key = SigningKey::from_bytes(&[5; 32]);
-    let callers = HashMap::from([("relay".to_owned(), key.verifying_key()), ("7".to_owned(), key.verifying_key())]);
+    let callers =
+        HashMap::from([("relay".to_owned(), key.verifying_key()), ("7".to_owned(), key.verifying_key())]);
     let gate = Gate::new("8".to_owned(), callers, Arc::new(|| NOW));
     let mut lines = data.splitn(5, |byte| *byte == b'\n');
     let (Some(from), Some(at), Some(nonce), Some(signature), Some(body)) =
@@ -172,14 +187,15 @@ pub(crate) fn head(data: &[u8]) {
         return;
     };
     let own = signature == b"!";
-    let signature = match (own, std::str::from_utf8(from), std::str::from_utf8(at), std::str::from_utf8(nonce)) {
-        (true, Ok(from), Ok(at), Ok(nonce)) => {
-            let head = super::signed::Head { to: "8", method: "POST", path: "/v1/reports" };
-            let text = super::signed::text(head, from, at, nonce, body);
-            BASE64.encode(&key.sign(text.as_bytes()).to_bytes()).into_bytes()
-        }
-        _ => signature.to_vec(),
-    };
+    let signature =
+        match (own, std::str::from_utf8(from), std::str::from_utf8(at), std::str::from_utf8(nonce)) {
+            (true, Ok(from), Ok(at), Ok(nonce)) => {
+                let head = super::signed::Head { to: "8", method: "POST", path: "/v1/reports" };
+                let text = super::signed::text(head, from, at, nonce, body);
+                BASE64.encode(&key.sign(text.as_bytes()).to_bytes()).into_bytes()
+            }
+            _ => signature.to_vec(),
+        };
     let mut headers = HeaderMap::new();
     for (name, value) in [(FROM, from), (TIMESTAMP, at), (NONCE, nonce), (SIGNATURE, &signature)] {
         let Ok(value) = HeaderValue::from_bytes(value) else { return };

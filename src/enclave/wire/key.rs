@@ -123,7 +123,8 @@ impl SignedKey {
         let signature = Signature::from_slice(&decoded).map_err(|_| KeyRefused::Signature)?;
         identity.verify_strict(self.text().as_bytes(), &signature).map_err(|_| KeyRefused::Signature)?;
         // The signed text parts the names by blanks: a name with one in it would be signed as two.
-        let parted = self.offers.iter().all(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
+        let parted =
+            self.offers.iter().all(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
         let suite = Suite::best(own, &self.offers).filter(|_| parted).ok_or(KeyRefused::Downgraded)?;
         if suite.as_str() != self.suite {
             return Err(KeyRefused::Downgraded);
@@ -163,7 +164,8 @@ mod tests {
         let verify = |key: &SignedKey| key.verify(&identity.verifying_key(), vasp, purpose, &Suite::ALL, now);
         assert_eq!(verify(&key), Err(KeyRefused::Downgraded));
         // the relay joins the two better ones: the text is the same, and only the worst is left to choose
-        let joined = SignedKey { offers: vec![key.offers[..2].join(" "), key.offers[2].clone()], ..key.clone() };
+        let joined =
+            SignedKey { offers: vec![key.offers[..2].join(" "), key.offers[2].clone()], ..key.clone() };
         assert_eq!(joined.text(), key.text());
         assert_eq!(verify(&joined), Err(KeyRefused::Downgraded));
     }
