@@ -16,7 +16,7 @@ pub(crate) fn told_nothing(no: &Invalid) {
 }
 
 /// What is called a number is one: nothing else is handed on under that name.
-pub(crate) fn numbers(raw: &Raw) {
+pub(in crate::enclave) fn numbers(raw: &Raw) {
     match raw {
         Raw::Number(text) => assert!(text.as_str().parse::<serde_json::Number>().is_ok(), "no number"),
         Raw::List(list) => list.iter().for_each(numbers),
