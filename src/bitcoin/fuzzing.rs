@@ -140,7 +140,7 @@ const COIN: u64 = 200_000;
 
 fn coin(outpoint: &OutPoint) -> Option<OwnCoin> {
     let script = Arc::new(wallet().script(Branch::Deposit, outpoint.vout).ok()?);
-    (outpoint.vout < 4).then(|| OwnCoin { outpoint: *outpoint, amount_sat: COIN, script })
+    (outpoint.vout < 4).then_some(OwnCoin { outpoint: *outpoint, amount_sat: COIN, script })
 }
 
 fn payee() -> Payee {

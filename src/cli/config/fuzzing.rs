@@ -115,10 +115,12 @@ pub(crate) fn policy_settings(data: &[u8]) {
         Ok(settings) => {
             let within = settings.validate().is_ok() && guard().check(&settings).is_ok();
             // Loading compiles the rules, which takes a thousand times as long.
-            if within && text.len() < 6_000 && text.starts_with("# load") {
-                if let Ok(policy) = Policy::built_in(settings.clone(), guard()) {
-                    assert_eq!(policy.hash(), Policy::built_in(settings, guard()).unwrap().hash());
-                }
+            if within
+                && text.len() < 6_000
+                && text.starts_with("# load")
+                && let Ok(policy) = Policy::built_in(settings.clone(), guard())
+            {
+                assert_eq!(policy.hash(), Policy::built_in(settings, guard()).unwrap().hash());
             }
         }
     }

@@ -154,7 +154,9 @@ pub(crate) fn envelope(data: &[u8]) {
     );
     if let Ok(text) = std::str::from_utf8(plain) {
         let padded = seal::pad(Zeroizing::new(text.to_owned()));
-        assert!(padded.len() % 512 == 0 && padded.trim_end_matches(' ') == text.trim_end_matches(' '));
+        assert!(
+            padded.len().is_multiple_of(512) && padded.trim_end_matches(' ') == text.trim_end_matches(' ')
+        );
     }
 }
 
