@@ -184,8 +184,8 @@ mod tests {
         let body = |text: &str| format!(r#"{{"x":{{"$serde_json::private::Number":"{text}"}}}}"#);
         assert!(Fields::parse(body("Kim").as_bytes()).is_err());
         assert!(Fields::parse(body("1 2").as_bytes()).is_err());
-        let number = fields(r#"{"x":1.50}"#).text_or_number(&["x"], 9).unwrap();
-        assert_eq!(number.unwrap().as_str(), "1.50");
+        let number = fields(r#"{"x":150}"#).text_or_number(&["x"], 9).unwrap();
+        assert_eq!(number.unwrap().as_str(), "150");
     }
 
     #[test]
