@@ -61,7 +61,13 @@ fn network(entry: &str) -> Result<IpNet, AllowFault> {
     let entry = entry.trim();
     let network = match entry.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address.to_canonical()),
-        Err(_) => unmapped(entry.parse().map_err(|_| AllowFault::NoAddress(entry.to_owned()))?),
+        Err(_) => {
+            let no = || AllowFault::NoAddress(entry.to_owned());
+            // The reader of networks takes `010.0.0.0` for 10.0.0.0, which others take for 8.0.0.0; that of addresses refuses it.
+            let address = entry.split_once('/').map(|(address, _)| address.parse::<IpAddr>());
+            address.and_then(Result::ok).ok_or_else(no)?;
+            unmapped(entry.parse().map_err(|_| no())?)
+        }
     };
     if network.prefix_len() == 0 {
         return Err(AllowFault::Everybody(entry.to_owned()));
@@ -158,6 +164,11 @@ mod tests {
             (&["relay.example"][..], "`relay.example` is no address: names are not allowed in this list"),
             (&["localhost"], "`localhost` is no address: names are not allowed in this list"),
             (&["192.0.2.7:443"], "`192.0.2.7:443` is no address: names are not allowed in this list"),
+            (&["010.0.0.0/8"], "`010.0.0.0/8` is no address: names are not allowed in this list"),
+            (
+                &["::ffff:010.0.0.0/104"],
+                "`::ffff:010.0.0.0/104` is no address: names are not allowed in this list",
+            ),
             (&["192.0.2.0/33"], "`192.0.2.0/33` is no address: names are not allowed in this list"),
             (&["10.1.2.3/8"], "`10.1.2.3/8` has bits outside its prefix; the network is `10.0.0.0/8`"),
             (
