@@ -28,3 +28,7 @@ pub mod relay;
 // the terminal, above everything that it starts
 pub mod cli;
 pub mod sandbox;
+// what is fed to every reader of the rooms
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

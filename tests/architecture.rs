@@ -83,6 +83,7 @@ fn is_test_file(path: &Path) -> bool {
             || name == "suite.rs"
             || name.ends_with("_tests.rs")
             || name == "testing.rs"
+            || name == "fuzzing.rs"
     })
 }
 

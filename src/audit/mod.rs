@@ -11,6 +11,8 @@ pub mod checkpoint;
 pub mod cosignature;
 pub mod entry;
 pub mod frontier;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod hash;
 pub mod key;
 pub mod kind;

@@ -16,6 +16,8 @@ pub mod coin_index;
 pub mod consensus;
 pub mod descriptor;
 pub mod fee;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod message;
 pub mod own_script;
 pub mod placing;

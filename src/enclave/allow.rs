@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Most entries of one list.
@@ -50,11 +50,24 @@ impl AllowList {
     }
 }
 
+/// A network of IPv4 addresses written as IPv6 is the network of those addresses: that is how each of them is looked up.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else { return network };
+    let four = six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(96));
+    four.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
+}
+
 fn network(entry: &str) -> Result<IpNet, AllowFault> {
     let entry = entry.trim();
     let network = match entry.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address.to_canonical()),
-        Err(_) => entry.parse().map_err(|_| AllowFault::NoAddress(entry.to_owned()))?,
+        Err(_) => {
+            let no = || AllowFault::NoAddress(entry.to_owned());
+            // The reader of networks takes `010.0.0.0` for 10.0.0.0, which others take for 8.0.0.0; that of addresses refuses it.
+            let address = entry.split_once('/').map(|(address, _)| address.parse::<IpAddr>());
+            address.and_then(Result::ok).ok_or_else(no)?;
+            unmapped(entry.parse().map_err(|_| no())?)
+        }
     };
     if network.prefix_len() == 0 {
         return Err(AllowFault::Everybody(entry.to_owned()));
@@ -136,11 +149,26 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_mapped_addresses_lets_its_addresses_through() {
+        let list = list(&["::ffff:10.0.0.0/104"]).unwrap();
+        for good in ["10.0.0.1", "::ffff:10.255.0.1"] {
+            assert!(list.admits(good.parse().unwrap()), "{good}");
+        }
+        assert!(!list.admits("11.0.0.1".parse().unwrap()));
+        assert!(matches!(super::AllowList::parse(&["::ffff:0.0.0.0/96"]), Err(AllowFault::Everybody(_))));
+    }
+
+    #[test]
     fn names_and_lists_that_cannot_be_meant_are_refused() {
         let table = [
             (&["relay.example"][..], "`relay.example` is no address: names are not allowed in this list"),
             (&["localhost"], "`localhost` is no address: names are not allowed in this list"),
             (&["192.0.2.7:443"], "`192.0.2.7:443` is no address: names are not allowed in this list"),
+            (&["010.0.0.0/8"], "`010.0.0.0/8` is no address: names are not allowed in this list"),
+            (
+                &["::ffff:010.0.0.0/104"],
+                "`::ffff:010.0.0.0/104` is no address: names are not allowed in this list",
+            ),
             (&["192.0.2.0/33"], "`192.0.2.0/33` is no address: names are not allowed in this list"),
             (&["10.1.2.3/8"], "`10.1.2.3/8` has bits outside its prefix; the network is `10.0.0.0/8`"),
             (

@@ -21,6 +21,8 @@ mod database;
 mod deposits;
 mod door;
 pub mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod ivms;
 pub mod name;
 mod office;

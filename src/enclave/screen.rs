@@ -145,16 +145,7 @@ impl Lists {
     }
 
     fn look(&self, subject: &Subject<'_>) -> Screening {
-        let known = self.known();
-        let Ok(known) = known.as_ref() else { return Screening::Unknown };
-        if subject.addresses.iter().any(|address| known.addresses.contains(&fold_address(address))) {
-            return Screening::AddressListed;
-        }
-        let names = subject.persons.iter().flat_map(|person| person.names.iter().chain(&person.phonetic));
-        if names.flat_map(spellings).any(|name| known.names.contains(&name)) {
-            return Screening::NameListed;
-        }
-        Screening::Clear
+        self.known().as_ref().as_ref().map_or(Screening::Unknown, |known| known.look(subject))
     }
 }
 
@@ -189,20 +180,8 @@ fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
         known.read.push(stamp);
         let before = known.count();
         for (at, line) in std::fs::read_to_string(path).map_err(fault)?.lines().enumerate() {
-            let entry = line.split('#').next().unwrap_or_default().trim();
-            if entry.is_empty() {
-                continue;
-            }
-            let found = match kind {
-                Kind::Addresses => vec![fold_address(entry)],
-                Kind::Names => orders(&words(entry)),
-            };
-            if found.iter().all(String::is_empty) {
+            if !known.take(*kind, line) {
                 return Err(ListFault::Line(path.clone(), at.saturating_add(1)));
-            }
-            match kind {
-                Kind::Addresses => known.addresses.extend(found),
-                Kind::Names => known.names.extend(found),
             }
         }
         if known.count() == before {
@@ -212,10 +191,43 @@ fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
     Ok(known)
 }
 
+impl Known {
+    /// Notes what one line lists, if it lists something; `false` if it tries to and no letter or digit stands there.
+    fn take(&mut self, kind: Kind, line: &str) -> bool {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if entry.is_empty() {
+            return true;
+        }
+        let found = match kind {
+            Kind::Addresses => vec![fold_address(entry)],
+            Kind::Names => orders(&words(entry)),
+        };
+        if found.iter().all(String::is_empty) {
+            return false;
+        }
+        match kind {
+            Kind::Addresses => self.addresses.extend(found),
+            Kind::Names => self.names.extend(found),
+        }
+        true
+    }
+
+    fn look(&self, subject: &Subject<'_>) -> Screening {
+        if subject.addresses.iter().any(|address| self.addresses.contains(&fold_address(address))) {
+            return Screening::AddressListed;
+        }
+        let names = subject.persons.iter().flat_map(|person| person.names.iter().chain(&person.phonetic));
+        if names.flat_map(spellings).any(|name| self.names.contains(&name)) {
+            return Screening::NameListed;
+        }
+        Screening::Clear
+    }
+}
+
 /// Without the scheme of a payment link, in lower case: bech32 has both cases, and of base58 too much is found rather than too little.
 fn fold_address(text: &str) -> String {
     let text = text.trim();
-    text.split_once(':').map_or(text, |(_, rest)| rest).to_lowercase()
+    text.split_once(':').map_or(text, |(_, rest)| rest.trim_start()).to_lowercase()
 }
 
 fn spellings(name: &Name) -> Vec<String> {
@@ -255,6 +267,57 @@ fn permutations(words: &[&str]) -> Vec<String> {
         permutations(&rest).into_iter().map(move |end| format!("{word}{end}")).collect::<Vec<_>>()
     };
     words.iter().enumerate().flat_map(|(at, word)| after(at, word)).collect()
+}
+
+/// What stands on a list is found when it is asked for as it stands there, by its own line alone.
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+pub(super) mod fuzzing {
+    use super::*;
+    use crate::enclave::ivms::Text;
+
+    /// Lines of a list: of addresses if the first byte is even, of names otherwise.
+    pub(crate) fn lists(data: &[u8]) {
+        let Some((kind, bytes)) = data.split_first() else { return };
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let kind = if kind % 2 == 0 { Kind::Addresses } else { Kind::Names };
+        let mut all = Known::default();
+        for line in text.lines() {
+            let mut alone = Known::default();
+            assert_eq!(alone.take(kind, line), all.take(kind, line));
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            if alone.addresses.is_empty() && alone.names.is_empty() {
+                continue;
+            }
+            let bare = entry.split_once(':').map_or(entry, |(_, rest)| rest).trim();
+            let name = |primary: &str| Name { primary: Text::new(primary.to_owned()), secondary: None };
+            let person = |text: &str| Person { is_legal: false, names: vec![name(text)], phonetic: vec![] };
+            let (persons, expected) = match kind {
+                Kind::Addresses => (vec![], Screening::AddressListed),
+                Kind::Names => (vec![person(entry), person(&entry.to_lowercase())], Screening::NameListed),
+            };
+            for known in [&alone, &all] {
+                let subject = Subject { addresses: &[bare], persons: &[] };
+                let found = bare.contains(':') || known.look(&subject) == expected;
+                assert!(kind == Kind::Names || found, "`{bare}` is not found");
+                let subject = Subject { addresses: &[entry], persons: &[] };
+                assert!(kind == Kind::Names || known.look(&subject) == expected, "`{entry}` is not found");
+                for person in &persons {
+                    let subject = Subject { addresses: &[], persons: std::slice::from_ref(person) };
+                    assert_eq!(known.look(&subject), expected, "`{entry}` is not found");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn list_seeds() -> Vec<Vec<u8>> {
+        [
+            "\u{0}# addresses\nbc1qexample\nbitcoin:1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2 # why\n0xABCDEF\n",
+            "\u{1}Kim Minsu\n김민수\nJosé da Silva, Jr.\n# nobody\nÅsa Öberg # x\n",
+        ]
+        .map(|text| text.as_bytes().to_vec())
+        .to_vec()
+    }
 }
 
 #[cfg(test)]
@@ -310,6 +373,15 @@ mod tests {
             [("Pak", "Ju"), ("Pak", "Song Jun"), ("홍", "길"), ("Taylor", "Robbins"), ("", "")]
         {
             assert_eq!(of_name(&lists, primary, secondary), Screening::Clear, "{primary} {secondary}");
+        }
+    }
+
+    #[test]
+    fn a_blank_behind_the_prefix_of_a_link_hides_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = lists(dir.path(), "bitcoin: bc1qlisted # why\n", "Kim");
+        for address in ["bc1qlisted", "bitcoin:bc1qlisted", "BITCOIN: BC1QLISTED"] {
+            assert_eq!(of_address(&lists, address), Screening::AddressListed, "{address}");
         }
     }
 

@@ -17,9 +17,11 @@ pub mod canonical;
 pub mod clearance;
 pub mod directory;
 mod field;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod fixture;
 pub mod freeze;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod passage;
 pub mod possession;
 pub mod quorum;

@@ -5,6 +5,8 @@
 
 pub mod account;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hd;
 pub mod identity;
 pub mod keystore;

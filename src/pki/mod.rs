@@ -4,6 +4,8 @@
 
 pub mod caller;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod issue;
 pub mod tls;
 

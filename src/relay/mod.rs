@@ -4,6 +4,8 @@
 
 mod config;
 mod deliver;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod mark;
 pub mod robot;
 mod serve;

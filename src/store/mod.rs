@@ -10,6 +10,8 @@
 mod commit;
 mod conn;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lease;
 mod log;
 mod mysql;

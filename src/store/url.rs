@@ -28,6 +28,10 @@ impl StoreUrl {
             return sqlite(path.strip_prefix("//").unwrap_or(path));
         }
         if text.starts_with("mysql://") {
+            // A URL's reader passes over tabs and line ends: what is called is what stands there.
+            if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                return Err(OpenFault::Url("holds a blank or a character that nobody sees"));
+            }
             return mysql(text);
         }
         Err(OpenFault::Url("starts neither with `sqlite:` nor with `mysql://`"))
@@ -94,6 +98,14 @@ mod tests {
 
     fn problem(text: &str) -> String {
         StoreUrl::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_address_with_characters_that_a_reader_would_drop_is_refused() {
+        for text in ["mysql://u@local\thost/name", "mysql://u@localhost/na\nme", "mysql://u@localhost/name "]
+        {
+            assert!(problem(text).contains("nobody sees"), "{text:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod channel;
 pub mod cosign;
 pub mod field;
 pub mod freeze;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod refills;
 pub mod statements;
 pub mod status;

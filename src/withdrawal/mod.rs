@@ -3,6 +3,8 @@
 pub mod amount;
 pub mod asset;
 pub mod code;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod id;
 pub mod key_role;
 pub mod request;
@@ -37,8 +39,43 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// Says no to one field.
+    /// Says no to one field. The clause may quote what came: it is kept on one line, of a bounded length, without marks that nobody sees.
     pub fn new(code: Code, field: &'static str, problem: impl Into<String>, cure: &'static str) -> Self {
-        Self { code, field, problem: problem.into(), cure }
+        Self { code, field, problem: one_line(problem.into()), cure }
+    }
+}
+
+/// The longest clause of a refusal, in characters.
+const PROBLEM_LEN_MAX: usize = 500;
+
+fn one_line(text: String) -> String {
+    if text.len() <= PROBLEM_LEN_MAX && !text.chars().any(is_unseen) {
+        return text;
+    }
+    let seen: String =
+        text.chars().map(|c| if is_unseen(c) { '�' } else { c }).take(PROBLEM_LEN_MAX).collect();
+    if text.chars().nth(PROBLEM_LEN_MAX).is_some() { seen + "…" } else { seen }
+}
+
+/// Whether a character moves others, ends the line or cannot be seen.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2069 | 0xfeff | 0xe0000..=0xe0fff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_bounded_line_whatever_it_quotes() {
+        let told = |quoted: &str| {
+            Invalid::new(Code::AssetUnknown, "asset", format!("`{quoted}` is no asset"), "send one").problem
+        };
+        assert_eq!(told("bitcoin"), "`bitcoin` is no asset");
+        assert_eq!(told("a\nlevel=info forged\u{1b}[2J\u{202e}"), "`a�level=info forged�[2J�` is no asset");
+        let long = told(&"가".repeat(1_000_000));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (PROBLEM_LEN_MAX + 1, true));
+        assert_eq!(told(&"가".repeat(300)).chars().count(), 300 + 14);
     }
 }

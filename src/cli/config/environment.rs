@@ -135,6 +135,12 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("COUNTERSIGN_ENCLAVE_TRUST_PEOPLE", "trust.quorum.people", People),
 ];
 
+/// The name of every variable.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzzing_names() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().map(|(name, ..)| *name)
+}
+
 /// The variables of a process that are ours to read.
 #[derive(Default)]
 pub struct Variables(BTreeMap<String, Zeroizing<String>>);

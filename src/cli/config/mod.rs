@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod environment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod load;
 pub mod read;
 pub mod secrets;

@@ -180,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn a_member_by_the_private_name_of_a_number_is_no_number() {
+        let body = |text: &str| format!(r#"{{"x":{{"$serde_json::private::Number":"{text}"}}}}"#);
+        assert!(Fields::parse(body("Kim").as_bytes()).is_err());
+        assert!(Fields::parse(body("1 2").as_bytes()).is_err());
+        let number = fields(r#"{"x":150}"#).text_or_number(&["x"], 9).unwrap();
+        assert_eq!(number.unwrap().as_str(), "150");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_without_the_value() {
         let wrong = |json: &str| {
             let mut outer = fields(json);

@@ -70,6 +70,11 @@ pub struct Place(Url);
 impl Place {
     /// Reads a URL. Plain http is for this machine and private networks only; a name is judged when it is resolved.
     pub fn parse(text: &str, allow: Option<&AllowList>) -> Result<Self, PlaceFault> {
+        // A URL's reader passes over line ends, and takes one slash or none for two: what is called is what stands there.
+        let unseen = text.chars().any(|c| c.is_control() || c.is_whitespace());
+        if unseen || !text.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//")) {
+            return Err(PlaceFault::Malformed);
+        }
         let url = Url::parse(text).map_err(|_| PlaceFault::Malformed)?;
         let schemed = ["http", "https"].contains(&url.scheme());
         if !schemed || url.host_str().is_none_or(str::is_empty) || text.len() > URL_LEN_MAX {
@@ -242,6 +247,12 @@ mod tests {
             ("backend/verify", PlaceFault::Malformed),
             ("ftp://backend/verify", PlaceFault::Malformed),
             ("https://", PlaceFault::Malformed),
+            // what a URL's reader would mend in silence
+            ("http\r://backend/verify", PlaceFault::Malformed),
+            ("https://back\tend/verify", PlaceFault::Malformed),
+            (" https://backend/verify", PlaceFault::Malformed),
+            ("https:/backend/verify", PlaceFault::Malformed),
+            ("https:\\\\backend/verify", PlaceFault::Malformed),
             ("https://user@backend/", PlaceFault::User),
             ("https://u:p@backend/", PlaceFault::User),
             ("https://backend/#x", PlaceFault::Fragment),

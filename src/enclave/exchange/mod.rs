@@ -11,6 +11,8 @@ pub mod client;
 pub mod data_key;
 mod errors;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod line;
 pub mod listener;
 mod query;

@@ -3,6 +3,8 @@
 //! Personal data stands in these types and nowhere else: they wipe themselves, print `…`, and every error names elements, not values.
 
 mod element;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod raw;
 mod required;
 mod rules;

@@ -107,7 +107,13 @@ impl<'de> Visitor<'de> for Tree {
         let mut object: Vec<(String, Raw)> = Vec::new();
         while let Some((name, value)) = members.next_entry::<String, Raw>()? {
             if let (NUMBER, Raw::Text(number)) = (name.as_str(), &value) {
-                return Ok(Raw::Number(number.clone()));
+                // An object of a sender may have a member of that name, too.
+                let is_number = number.as_str().parse::<serde_json::Number>().is_ok();
+                return if is_number {
+                    Ok(Raw::Number(number.clone()))
+                } else {
+                    Err(de::Error::custom("no number"))
+                };
             }
             if object.iter().any(|(seen, _)| *seen == name) {
                 return Err(de::Error::custom(DUPLICATE));

@@ -7,6 +7,8 @@
 mod confine;
 mod filter;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inside;
 mod keeper;
 mod line;

@@ -125,7 +125,10 @@ impl SignedKey {
         let decoded = BASE64.decode(self.signature.as_bytes()).map_err(|_| KeyRefused::Signature)?;
         let signature = Signature::from_slice(&decoded).map_err(|_| KeyRefused::Signature)?;
         identity.verify_strict(self.text().as_bytes(), &signature).map_err(|_| KeyRefused::Signature)?;
-        let suite = Suite::best(own, &self.offers).ok_or(KeyRefused::Downgraded)?;
+        // The signed text parts the names by blanks: a name with one in it would be signed as two.
+        let parted =
+            self.offers.iter().all(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
+        let suite = Suite::best(own, &self.offers).filter(|_| parted).ok_or(KeyRefused::Downgraded)?;
         if suite.as_str() != self.suite {
             return Err(KeyRefused::Downgraded);
         }
@@ -133,7 +136,7 @@ impl SignedKey {
         PublicKey::new(suite, public).ok_or(KeyRefused::NotAsked)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         format!(
             "countersign enclave-key v2\nvasp: {}\nsuite: {}\noffers: {}\nkey_type: {}\nidentifier: {}\npublic_key: {}\nvalid_until: {}\n",
             self.vasp,
@@ -149,8 +152,26 @@ impl SignedKey {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+
+    #[test]
+    fn two_suites_that_are_signed_apart_are_not_believed_as_one() {
+        let identity = SigningKey::from_bytes(&[1; 32]);
+        let (vasp, now, purpose) = (VaspId(7), Seconds(1_000_000), (KeyType::PerVasp, "7"));
+        let public = PublicKey::new(Suite::X25519, vec![5; 32]).unwrap();
+        let mut key = SignedKey::sign(&identity, vasp, purpose, (&public, &Suite::ALL), now);
+        // a later version's suite stands before ours
+        key.offers.insert(0, "hpke-later".into());
+        key.signature = BASE64.encode(&identity.sign(key.text().as_bytes()).to_bytes());
+        let verify = |key: &SignedKey| key.verify(&identity.verifying_key(), vasp, purpose, &Suite::ALL, now);
+        assert_eq!(verify(&key), Err(KeyRefused::Downgraded));
+        // the relay joins the two better ones: the text is the same, and only the worst is left to choose
+        let joined =
+            SignedKey { offers: vec![key.offers[..2].join(" "), key.offers[2].clone()], ..key.clone() };
+        assert_eq!(joined.text(), key.text());
+        assert_eq!(verify(&joined), Err(KeyRefused::Downgraded));
+    }
 
     #[test]
     fn a_key_is_believed_only_from_its_owner_for_its_purpose_in_its_time() {

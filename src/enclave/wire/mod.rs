@@ -3,6 +3,8 @@
 //! Everything here is ciphertext, public keys and routing; no message type can hold personal data in the clear.
 
 pub mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod key;
 pub(super) mod letter;
 pub mod seal;

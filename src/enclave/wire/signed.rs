@@ -61,7 +61,7 @@ pub struct Head<'a> {
     pub path: &'a str,
 }
 
-fn text(head: Head<'_>, from: &str, timestamp: &str, nonce: &str, body: &[u8]) -> String {
+pub(super) fn text(head: Head<'_>, from: &str, timestamp: &str, nonce: &str, body: &[u8]) -> String {
     format!(
         "countersign http-request v1\nfrom: {from}\nto: {}\nmethod: {}\npath: {}\ntimestamp: {timestamp}\nnonce: {nonce}\nbody: {}\n",
         head.to,

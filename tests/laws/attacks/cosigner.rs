@@ -112,7 +112,10 @@ async fn the_cosigners_certificate_opens_nothing_at_the_signer() {
     let mut client = wire.client_as(Role::Cosigner, "stolen").withdrawals();
     let no = client.create_withdrawal(message()).await.unwrap_err();
     // the connection ends; nothing of the service answers
-    assert!(std::error::Error::source(&no).is_some_and(|cause| cause.is::<tonic::transport::Error>()), "{no}");
+    assert!(
+        std::error::Error::source(&no).is_some_and(|cause| cause.is::<tonic::transport::Error>()),
+        "{no}"
+    );
     assert!(world.tap.orders.lock().unwrap().is_empty());
     let mut exchange = wire.client_as(Role::Exchange, "acme").withdrawals();
     exchange.create_withdrawal(message()).await.unwrap();
