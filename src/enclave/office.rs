@@ -49,30 +49,12 @@ impl Enclave {
         reports::report_tx(&self.room, Of::Uuid(uuid), tx_hash, vout).await
     }
 
-    /// The same for a withdrawal, by the digest (hex) of its request.
-    pub async fn report_tx_of(
-        &self,
-        request_digest: &str,
-        tx_hash: &str,
-        vout: Option<&str>,
-    ) -> Result<(), EnclaveFault> {
-        reports::report_tx(&self.room, Of::Digest(request_digest), tx_hash, vout).await
-    }
-
     /// Reports that a verified transfer will finally not happen: its record is `ERROR` from now on, here and on the other side.
     ///
-    /// The same report again changes nothing. Errors: as [`Enclave::report_tx`].
+    /// The same report again changes nothing. Errors: as [`Enclave::report_tx`], and [`EnclaveFault::State`] for a withdrawal of the
+    /// signer, which is cancelled there.
     pub async fn report_error(&self, uuid: &str, report: &ErrorReport) -> Result<(), EnclaveFault> {
         reports::report_error(&self.room, Of::Uuid(uuid), report).await
-    }
-
-    /// The same for a withdrawal, by the digest (hex) of its request.
-    pub async fn report_error_of(
-        &self,
-        request_digest: &str,
-        report: &ErrorReport,
-    ) -> Result<(), EnclaveFault> {
-        reports::report_error(&self.room, Of::Digest(request_digest), report).await
     }
 
     /// Asks the sending VASP how far the transfer of a verification has come that this VASP was asked about.

@@ -7,7 +7,7 @@ use super::super::backend::{Transfer, TransferStatus};
 use super::super::record::Outcome;
 use super::super::wire::key::KeyType;
 use super::commands::NewCommand;
-use super::row::{Role, row_place, vasp};
+use super::row::{Origin, Role, row_place, vasp};
 use super::{Database, DatabaseFault, signed};
 use crate::enclave::database::vault::VaultFault;
 use crate::withdrawal::{Seconds, VaspId};
@@ -33,6 +33,7 @@ CREATE TABLE reports (
 pub(in super::super) struct Standing {
     pub(in super::super) role: Role,
     pub(in super::super) row_key: String,
+    pub(in super::super) origin: Origin,
     pub(in super::super) uuid: String,
     pub(in super::super) originating_vasp: VaspId,
     pub(in super::super) beneficiary_vasp: VaspId,
@@ -167,6 +168,7 @@ fn read(row: &SqliteRow) -> Result<Option<Standing>, DatabaseFault> {
     Ok(Some(Standing {
         role: Role::parse(&word("role")?).ok_or(odd("role"))?,
         row_key: word("row_key")?,
+        origin: Origin::parse(&word("origin")?).ok_or(odd("origin"))?,
         uuid,
         originating_vasp: vasp(row, "originating_vasp_id")?,
         beneficiary_vasp: vasp(row, "beneficiary_vasp_id")?,

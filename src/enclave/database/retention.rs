@@ -5,7 +5,8 @@ use crate::withdrawal::Seconds;
 
 /// Those of which nothing was heard since; what still waits is none of them.
 const OLD: &str = "SELECT verification_id FROM verifications WHERE created_at < ?1 AND asked_at < ?1 \
-     AND coalesce(ordered_at, 0) < ?1 AND state <> 'waiting' ORDER BY created_at, verification_id LIMIT ?2";
+     AND coalesce(ordered_at, 0) < ?1 AND coalesce(verified_at, 0) < ?1 AND state <> 'waiting' AND NOT EXISTS (SELECT 1 FROM reports AS r \
+     WHERE r.role = verifications.role AND r.row_key = verifications.row_key AND r.reported_at >= ?1) ORDER BY created_at, verification_id LIMIT ?2";
 
 impl Database {
     /// Deletes at most `most` verifications of which nothing was heard since that time; says how many. The file's freed pages are
@@ -86,6 +87,9 @@ mod tests {
         put(&db, "waits", "waiting", [1, 1, 0]).await;
         put(&db, "asked again", "answered", [1, 100, 0]).await;
         put(&db, "sent late", "answered", [1, 1, 100]).await;
+        put(&db, "reported late", "answered", [1, 1, 0]).await;
+        let late = "UPDATE reports SET reported_at = 100 WHERE row_key = 'reported late'";
+        sqlx::query(late).execute(&db.pool).await.unwrap();
         put(&db, "young", "answered", [100, 100, 100]).await;
         assert_eq!(
             db.verifications_forget(Seconds(100), 1).await.unwrap(),
@@ -96,7 +100,11 @@ mod tests {
         assert_eq!(db.verifications_forget(Seconds(100), 10).await.unwrap(), 1);
         assert_eq!(db.verifications_forget(Seconds(100), 10).await.unwrap(), 0);
         for table in ["verifications", "reports", "former_uuids"] {
-            assert_eq!(left(&db, table).await, ["asked again", "sent late", "waits", "young"], "{table}");
+            assert_eq!(
+                left(&db, table).await,
+                ["asked again", "reported late", "sent late", "waits", "young"],
+                "{table}"
+            );
         }
     }
 

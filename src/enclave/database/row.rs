@@ -52,7 +52,7 @@ impl Origin {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Withdrawal, Self::Order, Self::Inbound].into_iter().find(|o| o.as_str() == text)
     }
 }

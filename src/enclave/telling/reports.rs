@@ -9,7 +9,7 @@ use crate::enclave::answer::{Decision, plain_message};
 use crate::enclave::asking::order::ErrorReport;
 use crate::enclave::asking::round::Miss;
 use crate::enclave::backend::{Transfer, TransferStatus};
-use crate::enclave::database::{NewCommand, Role, Standing, Written};
+use crate::enclave::database::{NewCommand, Origin, Role, Standing, Written};
 use crate::enclave::door::{Tell, TellAsk};
 use crate::enclave::record::Outcome;
 use crate::enclave::room::Room;
@@ -72,6 +72,10 @@ pub(in crate::enclave) async fn report_error(
     };
     for _ in 0..8 {
         let standing = ours(room, &of).await?;
+        // Its answer is evidence by which the signer pays: what is told here would not stop it.
+        if matches!(of, Of::Uuid(_)) && standing.origin == Origin::Withdrawal {
+            return Err(EnclaveFault::State("the signer pays it: cancel the withdrawal there"));
+        }
         if standing.result == Outcome::Error && standing.reason.as_deref() == Some(&*error.reason) {
             return Ok(());
         }

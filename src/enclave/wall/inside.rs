@@ -83,7 +83,8 @@ impl Inside {
         let _ = self.say(&Told::NotStarted { code, field, text, cure });
     }
 
-    /// Says that questions are taken, and answers them until the signer closes the line. What was begun is finished.
+    /// Says that questions are taken, and answers them until the signer closes the line. What was begun is dropped then: all of it
+    /// is durable, and taken up at the next start.
     pub async fn serve(self, door: Arc<dyn Door>, address: SocketAddr) -> io::Result<()> {
         self.say(&Told::Ready { address })?;
         let (read, write) = UnixStream::from_std(self.0)?.into_split();

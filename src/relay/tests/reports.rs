@@ -149,17 +149,24 @@ async fn a_withdrawal_is_reported_by_its_digest_and_found_by_every_uuid_it_had()
     let second = insist(&two.exchange, &anew).await.0;
     let (old, new) = (line(&first, "uuid"), line(&second, "uuid"));
     assert_ne!(old, new);
-    two.exchange.report_tx_of(&ask.request_digest, "ab12", Some("1")).await.unwrap();
+    let told = async |digest: &str, tell: Tell| {
+        let asks = vec![TellAsk { request_digest: digest.to_owned(), tell }];
+        Door::tell(&two.exchange, asks).await.unwrap().remove(0)
+    };
+    let tx = || Tell::Tx { tx_hash: "ab12".to_owned(), vout: 1, replaces: Vec::new() };
+    told(&ask.request_digest, tx()).await.unwrap();
     assert_eq!(two.theirs.hears(1).await[0].1["verificationUuid"], json!(new));
     for uuid in [old, new] {
         assert_eq!(two.exchange.verification(uuid).await.unwrap().unwrap().tx_hash.as_deref(), Some("ab12"));
         assert_eq!(two.robot.inquire(uuid).await.unwrap().tx_hash.as_deref(), Some("ab12"));
     }
-    assert!(matches!(
-        two.exchange.report_tx_of(&"00".repeat(32), "ab12", None).await,
-        Err(EnclaveFault::Unknown)
-    ));
-    two.exchange.report_error_of(&ask.request_digest, &canceled()).await.unwrap();
+    assert!(matches!(told(&"00".repeat(32), tx()).await, Err(EnclaveFault::Unknown)));
+    // Its answer is evidence by which the signer pays: the backend cannot call it off here.
+    for uuid in [old, new] {
+        let no = two.exchange.report_error(uuid, &canceled()).await;
+        assert!(matches!(no, Err(EnclaveFault::State(_))), "{no:?}");
+    }
+    told(&ask.request_digest, Tell::Error(ErrorReason::UserCanceled)).await.unwrap();
     assert_eq!(two.theirs.hears(2).await[1].0, CallbackKind::ErrorReport);
     // What was verified once clears as before: the report is no evidence.
     assert_eq!(two.exchange.known_answer(&ask.request_digest).await.unwrap().0, second);
@@ -187,7 +194,7 @@ async fn what_the_signer_says_of_a_withdrawal_is_told_once_and_replaces_nothing_
             "{told:?}"
         );
     }
-    two.exchange.report_tx_of(digest, "cd34", Some("0")).await.unwrap();
+    two.exchange.report_tx(&uuid, "cd34", Some("0")).await.unwrap();
     let told = Door::tell(&two.exchange, asks).await.unwrap();
     assert!(matches!(told[1], Err(EnclaveFault::State(_))), "{told:?}");
     assert_eq!(two.theirs.hears(2).await.len(), 2);
