@@ -98,9 +98,8 @@ fn tell_unswept(ledger: &mut Ledger, turn: &mut Turn, finding: &Finding, what: &
     if ledger.sweep_retry.failed(turn.draft.now(), finding.code) {
         let detail = format!("{what}: {}", finding.detail);
         tracing::error!(code = %finding.code, "{detail}");
-        let of_code = Code::HotShareAboveLimit;
-        turn.draft
-            .entry(EntryKind::Alarm, &[("code", &of_code), ("reason", &finding.code), ("detail", &detail)]);
+        let alarm = (("subject", "sweep".to_owned()), Finding::new(finding.code, detail));
+        turn.enter_alarm(alarm);
     }
 }
 

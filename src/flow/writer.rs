@@ -81,7 +81,8 @@ impl Turn {
         }
     }
 
-    fn enter_alarm(&mut self, ((field, name), finding): Alarm) {
+    /// Writes an alarm down with this batch; one that the store does not take is kept for the next.
+    pub fn enter_alarm(&mut self, ((field, name), finding): Alarm) {
         // What the log cannot spell would fail this commit, and with the alarm kept every one after it.
         let spelled = |text: &str| text.chars().filter(|c| !c.is_control()).take(1_000).collect::<String>();
         let (about, detail) = (spelled(&name), spelled(&finding.detail));

@@ -145,6 +145,29 @@ async fn l12_a_sweep_that_the_cosigner_refuses_is_not_tried_again_at_once() {
         world.state_chain().await;
     }
     assert!(asked(&world) <= 3, "the co-signer was asked {} times", asked(&world));
+    // people hear of it once, and its attempts are charged once
+    assert_eq!(of_kind(&world, "alarm").await, 1);
+    for _ in 0..2 {
+        world.later(400);
+        world.state_chain().await;
+    }
+    assert_eq!(of_kind(&world, "alarm").await, 1);
+}
+
+/// How many entries of that kind the signer's log has.
+async fn of_kind(world: &World, kind: &str) -> usize {
+    let kind = format!(r#""kind":"{kind}""#);
+    let leaves = world.leaves().await;
+    leaves.iter().filter(|leaf| String::from_utf8_lossy(leaf).contains(&kind)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l12_a_surplus_of_more_coins_than_one_transaction_takes_goes_in_several() {
+    let world = World::funded(Plan::default(), 100, 10 * COIN).await;
+    let view = world.withdraw("r1", 2_000_000).await;
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+    assert!(of_kind(&world, "sweep_reserved").await >= 2);
+    assert_eq!(of_kind(&world, "alarm").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,7 +213,7 @@ fn the_adapter_stands_in_place_of_the_enclave_and_its_mistakes_are_told_by_name(
         ),
         ("ca = \"tls/enclave-ca.pem\"\n", "", "verifyvasp.server.ca"),
         ("ca = \"tls/backend-ca.pem\"\n", "", "verifyvasp.exchange.ca"),
-        ("listen = \"10.20.0.5:7405\"", "listen = \"8.8.8.8:7405\"", "verifyvasp.exchange.listener.listen"),
+        ("listen = \"10.20.0.5:7407\"", "listen = \"8.8.8.8:7407\"", "verifyvasp.exchange.listener.listen"),
         (
             "database = \"/var/lib/countersign-signer/adapter.db\"",
             "key_type = \"PerEoa\"\ndatabase = \"/x\"",
