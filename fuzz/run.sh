@@ -12,10 +12,11 @@ seconds=${1:-120}
 jobs=${FUZZ_JOBS:-$(nproc)}
 
 # Instrumented without a nightly compiler: the pass is part of every rustc, and libFuzzer reads what it leaves.
-flags="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=16"
+flags="--cfg fuzzing -Cpasses=sancov-module"
 for part in level=4 inline-8bit-counters pc-table trace-compares; do
   flags="$flags -Cllvm-args=-sanitizer-coverage-$part"
 done
+flags="$flags -Ccodegen-units=16"
 # A target of its own keeps the flags away from build scripts and macros.
 host=$(rustc -vV | sed -n 's/^host: //p')
 RUSTFLAGS=$flags CARGO_TARGET_DIR=target cargo build --release --locked --target "$host"
