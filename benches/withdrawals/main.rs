@@ -144,6 +144,8 @@ async fn counterparty(dir: &Path) -> (String, Enclave) {
     let limits = relay::Limits {
         parcels_max: 100_000,
         parcels_per_member_max: 100_000,
+        bytes_max: 4 << 30,
+        bytes_per_member_max: 4 << 30,
         retry_s_max: 1,
         call_s_max: 5,
         probe_s: 1,

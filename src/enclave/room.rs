@@ -23,6 +23,7 @@ use super::wire::signed::{Gate, Sender};
 use super::wire::tls;
 use super::{Clock, EnclaveFault, Health, Limits, Settings};
 use crate::enclave::asking::known::{Answers, KNOWN_MAX};
+use crate::enclave::asking::places::Places;
 use crate::enclave::database::vault::Vault;
 use crate::enclave::wire::seal::{KeyPair, PublicKey, Suite, key_id};
 use crate::withdrawal::{Seconds, VaspId};
@@ -53,7 +54,7 @@ pub(super) struct Room {
     pub(super) uuids: Mutex<Vec<String>>,
     /// Verifications that are being tried right now.
     pub(super) trying: Mutex<HashMap<String, watch::Receiver<()>>>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Places,
     pub(super) inbound_places: Semaphore,
     pub(super) registered: AtomicBool,
     screener: Option<Arc<dyn Screener>>,
@@ -93,7 +94,6 @@ impl Room {
         let room = Self {
             vasp: settings.vasp,
             identity: settings.identity,
-            peers,
             db,
             known,
             backend,
@@ -102,7 +102,8 @@ impl Room {
             endpoint: settings.endpoint,
             uuids: Mutex::default(),
             trying: Mutex::default(),
-            places: Arc::new(Semaphore::new(settings.limits.at_once_max)),
+            places: Places::new(settings.limits.at_once_max, peers.keys().copied()),
+            peers,
             inbound_places: Semaphore::new(settings.limits.at_once_max),
             limits: settings.limits,
             registered: AtomicBool::new(false),

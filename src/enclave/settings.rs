@@ -96,9 +96,9 @@ pub struct Limits {
     pub expiry_s: u64,
     /// The longest pause between two tries, in seconds.
     pub retry_s_max: u64,
-    /// The most verifications that may wait.
+    /// The most verifications that may wait; at most half of them for one counterparty.
     pub waiting_max: u64,
-    /// The most verifications tried at the same time, and the most taken from the relay.
+    /// The most verifications tried at the same time, at most a quarter of them of one counterparty; and the most taken from the relay.
     pub at_once_max: usize,
     /// How long the own backend may take over a person.
     pub user_time: Duration,

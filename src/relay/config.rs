@@ -40,6 +40,10 @@ pub struct Limits {
     pub parcels_max: usize,
     /// The most parcels of one originating VASP.
     pub parcels_per_member_max: usize,
+    /// The most bytes of parcels and their answers kept for all members together. Parcels take at most half of it.
+    pub bytes_max: usize,
+    /// The same of one originating VASP.
+    pub bytes_per_member_max: usize,
     /// How long a parcel is kept, in seconds.
     pub parcel_expiry_s: u64,
     /// The longest pause between two deliveries of a parcel, in seconds.
@@ -57,6 +61,8 @@ impl Default for Limits {
         Self {
             parcels_max: 10_000,
             parcels_per_member_max: 5_000,
+            bytes_max: 512 * 1024 * 1024,
+            bytes_per_member_max: 64 * 1024 * 1024,
             parcel_expiry_s: 86_400,
             retry_s_max: 600,
             calls_per_member_max: 64,

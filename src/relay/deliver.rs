@@ -58,8 +58,7 @@ impl Courier {
         let mut pause = 1;
         while !carried.dropped.is_cancelled() && (self.now)() < carried.expires_at {
             let fate = self.bring(&carried).await;
-            if !matches!(fate, Fate::Waiting) {
-                carried.fate.send_replace(fate);
+            if !matches!(fate, Fate::Waiting) && self.state.keep(&carried, fate) {
                 return;
             }
             carried.dropped.run_until_cancelled(tokio::time::sleep(Duration::from_secs(pause))).await;

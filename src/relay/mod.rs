@@ -9,6 +9,7 @@ pub(crate) mod fuzzing;
 mod mark;
 pub mod robot;
 mod serve;
+mod shelf;
 mod state;
 #[cfg(test)]
 mod tests;

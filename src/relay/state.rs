@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::mark::Marker;
+use super::shelf::{Shelf, weight_of_fate, weight_of_parcel};
 use crate::enclave::wire::{Fate, Parcel};
 use crate::withdrawal::Seconds;
 
@@ -38,14 +39,11 @@ pub(super) struct Carried {
     pub(super) dropped: CancellationToken,
 }
 
-/// Parcels by originating VASP and uuid: no member can reach another's.
-type Key = (String, String);
-
 pub(super) struct State {
     config: Config,
     seats: HashMap<String, Seat>,
     marker: Marker,
-    parcels: Mutex<HashMap<Key, Arc<Carried>>>,
+    parcels: Mutex<Shelf>,
 }
 
 struct Seat {
@@ -122,13 +120,12 @@ impl State {
     pub(super) fn take_in(&self, parcel: Parcel, now: Seconds) -> Result<(Arc<Carried>, bool), No> {
         let key = (parcel.from.clone(), parcel.uuid.clone());
         let mut parcels = lock(&self.parcels);
-        if let Some(carried) = parcels.get(&key) {
+        if let Some(carried) = parcels.find(&key) {
             let same = carried.parcel.envelope == parcel.envelope && carried.parcel.to == parcel.to;
             return if same { Ok((carried.clone(), false)) } else { Err("uuid_reused") };
         }
-        let own = parcels.keys().filter(|(from, _)| *from == key.0).count();
-        if parcels.len() >= self.config.limits.parcels_max || own >= self.config.limits.parcels_per_member_max
-        {
+        let bytes = weight_of_parcel(&parcel);
+        if !parcels.load(&key.0).takes_parcel(bytes, self.limits()) {
             return Err("busy");
         }
         if !self.is_uuid_of(&key.0, &key.1) {
@@ -137,13 +134,29 @@ impl State {
         let expires_at = now.plus(self.config.limits.parcel_expiry_s);
         let (fate, dropped) = (watch::Sender::new(Fate::Waiting), CancellationToken::new());
         let carried = Arc::new(Carried { parcel, fate, expires_at, dropped });
-        parcels.insert(key, carried.clone());
+        parcels.put(key, carried.clone(), bytes);
         Ok((carried, true))
+    }
+
+    /// Keeps what became of a parcel, while it is still carried. `false` if there is no room for it: it is to be brought again later.
+    pub(super) fn keep(&self, carried: &Arc<Carried>, fate: Fate) -> bool {
+        let key = (carried.parcel.from.clone(), carried.parcel.uuid.clone());
+        let mut parcels = lock(&self.parcels);
+        if !parcels.find(&key).is_some_and(|kept| Arc::ptr_eq(kept, carried)) {
+            return true;
+        }
+        let bytes = weight_of_fate(&fate);
+        let has_room = parcels.load(&key.0).takes_answer(bytes, self.limits());
+        if has_room {
+            parcels.add(&key, bytes);
+            carried.fate.send_replace(fate);
+        }
+        has_room
     }
 
     /// Drops a parcel; whoever still carries it lets go of the last copy of its ciphertext.
     pub(super) fn drop_parcel(&self, from: &str, uuid: &str) -> bool {
-        let carried = lock(&self.parcels).remove(&(from.to_owned(), uuid.to_owned()));
+        let carried = lock(&self.parcels).take(&(from.to_owned(), uuid.to_owned()));
         carried.is_some_and(|carried| {
             carried.dropped.cancel();
             true
@@ -152,8 +165,8 @@ impl State {
 
     /// Drops what is too old.
     pub(super) fn expire(&self, now: Seconds) {
-        let gone = lock(&self.parcels).extract_if(|_, carried| carried.expires_at <= now).collect::<Vec<_>>();
-        gone.iter().for_each(|(_, carried)| carried.dropped.cancel());
+        let gone = lock(&self.parcels).take_if(|carried| carried.expires_at <= now);
+        gone.iter().for_each(|carried| carried.dropped.cancel());
     }
 }
 

@@ -11,6 +11,7 @@ mod rekey;
 mod renewal;
 mod reports;
 mod screening;
+mod shares;
 mod story;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ pub(super) mod order;
 pub(super) mod orders;
 pub(super) mod originator;
 pub(super) mod peer;
+pub(super) mod places;
 pub(super) mod round;
 pub(super) mod screening;
 pub(super) mod trying;

@@ -40,7 +40,7 @@ pub(in crate::enclave) async fn order_user(
     payload.demand_order(order.asset_info.is_exceeding_threshold)?;
     let asset = asset_of(room, &order.asset_info.symbol, order.asset_info.network.as_deref());
     let amount = asset.as_ref().map(|asset| order.asset_info.amount_of(*asset)).unwrap_or(Ok(NO_AMOUNT))?;
-    check_bound(room).await?;
+    check_bound(room, order.beneficiary_vasp).await?;
     let uuid = relay_uuid(room).await?;
     let ask = Ask {
         kind: Kind::User,
@@ -56,7 +56,7 @@ pub(in crate::enclave) async fn order_user(
     let callback = if v.state == State::Waiting { None } else { callback_of(&v, &v.settled, "") };
     room.db.verification_insert(&v, callback.as_ref()).await?;
     if v.state == State::Waiting {
-        drop(try_now(room, &v.row_key));
+        drop(try_now(room, &v.row_key, v.counterparty()));
     }
     wake(room, callback.is_some());
     Ok(Ordered { uuid, created_at: now })
@@ -118,7 +118,7 @@ type Kept = (Settled, Option<Signed>, Option<Zeroizing<Vec<u8>>>);
 /// Asks within the time that a caller waits; what is not answered then is over.
 async fn asked_once(room: &Arc<Room>, v: &mut Verification) -> Result<Kept, EnclaveFault> {
     let asked = async {
-        let _place = room.places.acquire().await;
+        let _place = room.places.take(v.counterparty()).await;
         exchange(room, v).await
     };
     let outcome = timeout(room.limits.order_time, asked).await;

@@ -20,7 +20,7 @@ use crate::enclave::ivms::Payload;
 use crate::enclave::room::{CALL_TIME, Room};
 use crate::enclave::screen::Screening;
 use crate::enclave::wire::Endpoint;
-use crate::withdrawal::{Asset, Code, Invalid, Seconds};
+use crate::withdrawal::{Asset, Code, Invalid, Seconds, VaspId};
 
 pub(in crate::enclave) const CURE: &str = "send the IVMS101 payload of exactly this transfer";
 const TICK: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ pub(in crate::enclave) async fn verify(
     if kept.next_try_at > now {
         return Ok(VerifyReply::Pending);
     }
-    let mut done = try_now(room, &kept.row_key);
+    let mut done = try_now(room, &kept.row_key, kept.counterparty());
     let _ = tokio::time::timeout(room.limits.answer_wait, done.changed()).await;
     let kept = room.db.verification(Role::Originator, &kept.row_key).await?;
     let Some(kept) = kept else { return Ok(VerifyReply::Pending) };
@@ -142,7 +142,7 @@ fn is_fresh(kept: &Verification, since: Option<Seconds>) -> bool {
 
 /// Lets an answered verification wait again, unless too many do; of two at the same moment one counts.
 async fn renew(room: &Room, kept: Verification, now: Seconds) -> Result<Verification, EnclaveFault> {
-    check_bound(room).await?;
+    check_bound(room, kept.counterparty()).await?;
     room.db.verification_renewed(&kept, now, now.plus(room.limits.expiry_s)).await?;
     Ok(room.db.verification(Role::Originator, &kept.row_key).await?.unwrap_or(kept))
 }
@@ -221,7 +221,7 @@ fn check_payload(ask: &VerifyAsk, payload: Option<&Payload>) -> Result<Zeroizing
 
 /// Writes a new verification down, sealed already if that takes nobody's help, unless too many wait.
 async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, EnclaveFault> {
-    check_bound(room).await?;
+    check_bound(room, fresh.counterparty()).await?;
     seal_at_hand(room, &mut fresh).await;
     if room.db.verification_insert(&fresh, None).await? {
         return Ok(fresh);
@@ -230,9 +230,20 @@ async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, Enc
     Ok(room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh))
 }
 
-pub(in crate::enclave) async fn check_bound(room: &Room) -> Result<(), EnclaveFault> {
+/// Whether one more may wait for that counterparty: at most half of all that may wait wait for one, so that a silent one leaves room.
+pub(in crate::enclave) async fn check_bound(room: &Room, vasp: VaspId) -> Result<(), EnclaveFault> {
+    let most = room.limits.waiting_max;
+    let share = (most / 2).max(1);
     let waiting = room.db.verifications_waiting().await?;
-    if waiting >= room.limits.waiting_max { Err(EnclaveFault::QueueFull(waiting)) } else { Ok(()) }
+    if waiting >= most {
+        return Err(EnclaveFault::QueueFull(waiting));
+    }
+    // As long as all together are fewer than the share, so are one's.
+    if waiting < share {
+        return Ok(());
+    }
+    let own = room.db.verifications_waiting_for(vasp).await?;
+    if own >= share { Err(EnclaveFault::QueueFull(own)) } else { Ok(()) }
 }
 
 /// Tells the relay where this enclave is, and again now and then: the relay remembers nothing over a restart.

@@ -7,18 +7,19 @@ use tokio::sync::watch;
 
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Reason;
+use crate::enclave::asking::places::share_of;
 use crate::enclave::asking::round::{Given, Miss, exchange, forget};
 use crate::enclave::asking::screening::{denied, screen_kept};
 use crate::enclave::database::{Origin, Role, Settled, State, Verification};
 use crate::enclave::room::Room;
 use crate::enclave::screen::Screening;
 use crate::enclave::telling::outbox::{callback_of, wake};
-use crate::withdrawal::Seconds;
+use crate::withdrawal::{Seconds, VaspId};
 
 const TICK: Duration = Duration::from_millis(500);
 
 /// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
-pub(in crate::enclave) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receiver<()> {
+pub(in crate::enclave) fn try_now(room: &Arc<Room>, key: &str, counterparty: VaspId) -> watch::Receiver<()> {
     let mut trying = room.trying.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(done) = trying.get(key).filter(|done| done.has_changed().is_ok()) {
         return done.clone();
@@ -27,7 +28,7 @@ pub(in crate::enclave) fn try_now(room: &Arc<Room>, key: &str) -> watch::Receive
     trying.insert(key.to_owned(), done.clone());
     let (room, key) = (room.clone(), key.to_owned());
     tokio::spawn(async move {
-        let place = room.places.clone().acquire_owned().await;
+        let place = room.places.take(counterparty).await;
         let answered = attempt(&room, &key).await.unwrap_or_else(|fault| {
             tracing::error!(request = key, %fault, "a verification could not be tried");
             None
@@ -132,9 +133,13 @@ async fn put_off(room: &Room, v: &Verification, now: Seconds) -> Result<(), Encl
 /// Takes up what is due, for ever.
 pub(in crate::enclave) async fn work(room: Arc<Room>) {
     loop {
-        let most = u32::try_from(room.limits.at_once_max).unwrap_or(u32::MAX);
-        match room.db.verifications_due((room.now)(), most).await {
-            Ok(due) => due.iter().for_each(|key| drop(try_now(&room, key))),
+        let most = room.limits.at_once_max;
+        let [share, most] = [share_of(most), most].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        match room.db.verifications_due((room.now)(), share, most).await {
+            Ok(due) => due.iter().for_each(|(key, vasp)| match VaspId::parse(vasp) {
+                Ok(vasp) => drop(try_now(&room, key, vasp)),
+                Err(_) => tracing::error!(request = key, "a verification that waits names no VASP"),
+            }),
             Err(fault) => tracing::error!(%fault, "the enclave's database does not answer"),
         }
         tokio::time::sleep(TICK).await;

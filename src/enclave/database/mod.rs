@@ -3,6 +3,7 @@
 mod adapter;
 mod commands;
 mod deposits;
+mod due;
 mod handover;
 mod keys;
 mod records;

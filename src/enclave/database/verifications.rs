@@ -170,26 +170,6 @@ impl Database {
         row.map(|row| self.read(role, &row)).transpose()
     }
 
-    /// The originator's keys of verifications that should be tried now, the longest due first.
-    pub(in super::super) async fn verifications_due(
-        &self,
-        now: Seconds,
-        most: u32,
-    ) -> Result<Vec<String>, DatabaseFault> {
-        let query = sqlx::query_scalar(
-            "SELECT row_key FROM verifications WHERE role = 'originator' AND state = 'waiting' AND next_try_at <= ? \
-             ORDER BY next_try_at LIMIT ?",
-        );
-        Ok(query.bind(signed(now)).bind(i64::from(most)).fetch_all(&self.pool).await?)
-    }
-
-    /// How many verifications wait for an answer.
-    pub(in super::super) async fn verifications_waiting(&self) -> Result<u64, DatabaseFault> {
-        let query = "SELECT count(*) FROM verifications WHERE role = 'originator' AND state = 'waiting'";
-        let count: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
-        Ok(count.unsigned_abs())
-    }
-
     /// Notes under which uuid and as what a waiting verification is about to be sent; without an envelope it must be sealed anew.
     pub(in super::super) async fn verification_sent(
         &self,
