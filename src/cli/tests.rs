@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod starting;
+
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};

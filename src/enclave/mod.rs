@@ -104,6 +104,8 @@ impl Enclave {
     /// Opens the database, serves `listener` for the relay, and takes up every verification that still waits.
     ///
     /// An unreachable relay is no error here: the worker registers the endpoint as soon as it answers.
+    ///
+    /// Errors: [`EnclaveFault::DirectoryOld`] where the database has seen a newer directory; nobody was served then.
     pub async fn start(
         settings: Settings,
         backend: Arc<dyn Backend>,
@@ -163,11 +165,6 @@ impl Enclave {
     pub fn payload_fingerprint(&self, payload: &[u8]) -> Result<[u8; 32], Invalid> {
         let payload = Payload::parse(payload, (self.room.now)())?;
         Ok(self.room.db.vault().fingerprint(&payload.canonical()))
-    }
-
-    /// Notes the version of the directory it was started with; `false` if it has worked with a newer one.
-    pub async fn take_directory(&self, version: u64) -> Result<bool, EnclaveFault> {
-        Ok(self.room.db.directory_seen(version).await?)
     }
 
     /// How the enclave is.

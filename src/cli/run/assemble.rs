@@ -151,6 +151,7 @@ pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::
     Ok(verifyvasp::AdapterSettings {
         vasp: trust.vasp_id(),
         directory: unsigned.map(|vasp| vasp.id).collect(),
+        directory_version: trust.version(),
         server: server_of(&settings.server)?,
         database: settings.database.clone(),
         data_key,
@@ -195,6 +196,7 @@ fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), setting
 /// Who is who in the travel-rule network.
 pub struct Known {
     own: VaspId,
+    version: u64,
     keys: BTreeMap<VaspId, [u8; 32]>,
     /// Their names.
     pub names: BTreeMap<VaspId, String>,
@@ -203,8 +205,12 @@ pub struct Known {
 }
 
 impl Known {
-    /// The own id, and those of the others that are active.
-    pub fn of<'a>((own, own_name): (VaspId, &str), vasps: impl Iterator<Item = &'a Vasp>) -> Self {
+    /// What a directory of this version says: the own id, and those of the others that are active.
+    pub fn of<'a>(
+        version: u64,
+        (own, own_name): (VaspId, &str),
+        vasps: impl Iterator<Item = &'a Vasp>,
+    ) -> Self {
         let (mut keys, mut names) = (BTreeMap::new(), BTreeMap::new());
         let ours = VaspFacts { name: own_name.to_owned(), country: None };
         let mut facts = BTreeMap::from([(own, ours)]);
@@ -213,7 +219,7 @@ impl Known {
             names.insert(vasp.id, vasp.name.clone());
             facts.insert(vasp.id, VaspFacts { name: vasp.name.clone(), country: vasp.jurisdiction.clone() });
         }
-        Self { own, keys, names, facts }
+        Self { own, version, keys, names, facts }
     }
 }
 
@@ -230,6 +236,7 @@ pub async fn enclave_settings(
         data_key,
         database: settings.database.clone(),
         directory: known.keys.clone(),
+        directory_version: known.version,
         vasps: known.facts.clone(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,

@@ -98,7 +98,7 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
     let trust = load::trust(&settings.party.trust)?;
     let (prepared, places, notices) = match &settings.travel_rule {
         TravelRule::Own(own) => {
-            let known = Known::of((trust.vasp_id(), trust.vasp_name()), trust.vasps());
+            let known = Known::of(trust.version(), (trust.vasp_id(), trust.vasp_name()), trust.vasps());
             // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
             let prepared = PreparedEnclave {
                 settings: runtime()?.block_on(assemble::enclave_settings(own, &known))?,

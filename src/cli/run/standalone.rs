@@ -85,15 +85,11 @@ pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
 async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
     settings.notices.iter().for_each(|notice| warn!("{notice}"));
     let directory = load::directory(&settings.trust)?;
-    let known = Known::of((directory.vasp_id(), directory.vasp_name()), directory.vasps());
+    let known = Known::of(directory.version(), (directory.vasp_id(), directory.vasp_name()), directory.vasps());
     let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
     let own = assemble::enclave_settings(&settings.enclave, &known).await?;
     let desk = prepare_desk(&settings.enclave, known)?;
     let enclave = Arc::new(Enclave::start(own, assemble::backend(&settings.enclave)?, listener).await?);
-    if !enclave.take_directory(directory.version()).await? {
-        let problem = format!("is version {}, and a newer one was seen before", directory.version());
-        return Err(Problem::config("trust.file", problem, "bring the newest directory back"));
-    }
     let desk = desk.map(|desk| desk.open(enclave.clone())).transpose()?;
     let mut listeners = vec![("travel_rule", address)];
     listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));

@@ -33,6 +33,7 @@ pub(super) use self::keys::OwnKey;
 pub use self::rekey::KeyUse;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
+use super::EnclaveFault;
 use crate::enclave::database::vault::{Vault, VaultFault};
 use crate::withdrawal::{Seconds, VaspId};
 
@@ -134,8 +135,19 @@ impl Database {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// Notes the version of the directory that is started with, before anything is served.
+    ///
+    /// Errors: [`EnclaveFault::DirectoryOld`] if it has worked with a newer one.
+    pub(super) async fn take_directory(&self, version: u64) -> Result<(), EnclaveFault> {
+        if self.directory_seen(version).await? {
+            return Ok(());
+        }
+        self.close().await;
+        Err(EnclaveFault::DirectoryOld(version))
+    }
+
     /// Raises the mark of the newest directory to this version; whether it was not above it.
-    pub(super) async fn directory_seen(&self, version: u64) -> Result<bool, DatabaseFault> {
+    async fn directory_seen(&self, version: u64) -> Result<bool, DatabaseFault> {
         let raise = sqlx::query(
             "INSERT INTO marks (name, number) VALUES ('directory', ?1) \
              ON CONFLICT (name) DO UPDATE SET number = ?1 WHERE number <= ?1",
@@ -229,7 +241,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::EnclaveFault;
     use super::*;
     use crate::enclave::database::vault::DataKey;
     use crate::withdrawal::Code;
