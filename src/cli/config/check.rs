@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::secrets::DataKeySource;
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
-use super::travel_rule::{EnclaveSettings, StandaloneSettings};
+use super::travel_rule::{EnclaveSettings, ExchangeSettings, StandaloneSettings};
 use super::verifyvasp::{AdapterSettings, ServerSettings, TravelRule, of_adapter};
 use super::{load, sqlite_path};
 use crate::bitcoin::KeySlot;
@@ -12,6 +12,7 @@ use crate::cli::answer::Answer;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
 use crate::cli::run::assemble;
+use crate::cli::run::outward::Outward;
 use crate::desk::Role;
 use crate::enclave::exchange::data_key::plain;
 use crate::keys::KeyRole;
@@ -76,13 +77,7 @@ fn adapter(checks: &mut Checks, adapter: &AdapterSettings) {
     checks.add("adapter data key", key);
     checks.add("enclave server", server(&adapter.server));
     if let Some(exchange) = &adapter.exchange {
-        let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
-        checks.add("exchange's backend", line.map_err(of_adapter));
-        if let Some(listener) = &exchange.listener {
-            let opened = assemble::private(listener, exchange);
-            let opened = opened.map(|_| format!("would listen on {}", listener.listen)).map_err(of_adapter);
-            checks.add("listener for the enclave server", opened);
-        }
+        outward(checks, exchange, "listener for the enclave server", of_adapter);
     }
     adapter.notices().into_iter().for_each(|notice| checks.add("notice", Ok(notice)));
 }
@@ -138,11 +133,22 @@ fn travel_rule(checks: &mut Checks, enclave: &EnclaveSettings) {
     checks.add("enclave data key", data_key(&enclave.data_key));
     checks.add("enclave identity key", identity(enclave));
     let Some(exchange) = &enclave.exchange else { return };
-    let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
-    checks.add("exchange's backend", line);
-    if let Some(listener) = &exchange.listener {
-        let opened = assemble::private(listener, exchange);
-        checks.add("private listener", opened.map(|_| format!("would listen on {}", listener.listen)));
+    outward(checks, exchange, "private listener", |problem| problem);
+}
+
+/// The backend's token and CA, and what its listener opens with: each secret is read once.
+fn outward(
+    checks: &mut Checks,
+    exchange: &ExchangeSettings,
+    part: &'static str,
+    named: fn(Problem) -> Problem,
+) {
+    let outward = Outward::of(exchange).map_err(named);
+    let found = outward.as_ref().map(|_| "token and certificates are readable".into());
+    checks.add("exchange's backend", found.map_err(Clone::clone));
+    if let (Ok(outward), Some(listener)) = (outward, &exchange.listener) {
+        let opened = outward.private(listener).map(|_| format!("would listen on {}", listener.listen));
+        checks.add(part, opened.map_err(named));
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::adapter::PreparedAdapter;
-use super::assemble::{self, Known};
-use super::standalone::{Desk, PreparedDesk, prepare_desk};
+use super::assemble::Known;
+use super::standalone::{self, Desk};
 use super::{no_listener, protect, serve, speak};
 use crate::cli::answer::Answer;
 use crate::cli::config::verifyvasp::TravelRule;
@@ -23,7 +23,7 @@ use crate::cli::config::{self, SignerSettings, load};
 use crate::cli::problem::{Exit, Problem};
 use crate::enclave::verifyvasp::Adapter;
 use crate::enclave::wall::{self, ConfineFault, Inside, Launch, NotStarted, Owner, WallFault};
-use crate::enclave::{self, Backend, Door, Enclave};
+use crate::enclave::{Door, Enclave};
 use crate::keys::forbid_core_dumps;
 use crate::withdrawal::Code;
 
@@ -76,10 +76,8 @@ enum Prepared {
 }
 
 struct PreparedEnclave {
-    settings: enclave::Settings,
-    backend: Arc<dyn Backend>,
+    parts: standalone::Prepared,
     listener: StdListener,
-    desk: Option<PreparedDesk>,
 }
 
 /// What works behind the door, and the listener for others.
@@ -101,10 +99,8 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
             let known = Known::of(trust.version(), (trust.vasp_id(), trust.vasp_name()), trust.vasps());
             // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
             let prepared = PreparedEnclave {
-                settings: runtime()?.block_on(assemble::enclave_settings(own, &known))?,
-                backend: assemble::backend(own)?,
+                parts: runtime()?.block_on(standalone::prepare(own, known))?,
                 listener: listen_now("enclave.listen", own.listen)?,
-                desk: prepare_desk(own, known)?,
             };
             let places = ("enclave.database", own.database.clone(), own.screening.as_ref());
             (Prepared::Own(Box::new(prepared)), places, own.notices())
@@ -158,7 +154,8 @@ impl Prepared {
     async fn stand(self) -> Result<Standing, Problem> {
         match self {
             Self::Own(prepared) => {
-                let PreparedEnclave { settings, backend, listener, desk } = *prepared;
+                let PreparedEnclave { parts, listener } = *prepared;
+                let standalone::Prepared { settings, backend, desk } = parts;
                 let listener = TcpListener::from_std(listener);
                 let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
                 let enclave = Arc::new(Enclave::start(settings, backend, listener).await?);
