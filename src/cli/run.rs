@@ -4,7 +4,7 @@ mod adapter;
 pub(super) mod assemble;
 pub(super) mod outward;
 mod rekey;
-mod room;
+pub(super) mod room;
 pub(super) mod standalone;
 
 use std::net::SocketAddr;

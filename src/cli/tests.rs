@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod checking;
 mod starting;
 
 use std::path::{Path, PathBuf};

@@ -101,6 +101,21 @@ impl Enclave {
         Ok(())
     }
 
+    /// What [`Enclave::start`] would refuse of a database, changing nothing; without a key, whose key it is stays open. Only its owner asks.
+    ///
+    /// Errors: those of [`Enclave::try_database`]; [`EnclaveFault::DirectoryOld`] if it has worked with a newer directory than this version.
+    pub async fn look_at_database(
+        path: &Path,
+        key: Option<&DataKey>,
+        directory_version: u64,
+    ) -> Result<(), EnclaveFault> {
+        let vault = key.map(Vault::new).transpose().map_err(|e| EnclaveFault::Config(e.to_string()))?;
+        match Database::look_at(path, vault.as_ref()).await? {
+            Some(newest) if newest > directory_version => Err(EnclaveFault::DirectoryOld(directory_version)),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the database, serves `listener` for the relay, and takes up every verification that still waits.
     ///
     /// An unreachable relay is no error here: the worker registers the endpoint as soon as it answers.

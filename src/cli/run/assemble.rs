@@ -129,10 +129,10 @@ pub fn server_of(server: &ServerSettings) -> Result<verifyvasp::Settings, Proble
     Ok(verifyvasp::Settings { url, line, names, time: server.call_time })
 }
 
-/// What the adapter runs on. Only the enclave's own process asks: this reads its keys.
-pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::AdapterSettings, Problem> {
+/// The adapter's data key with those before it.
+pub fn adapter_key(settings: &AdapterSettings) -> Result<DataKey, Problem> {
     let hex = |field, place| Ok::<_, Problem>(DataKey::new(load::hex_key(field, place)?.expose()));
-    let mut data_key = hex("verifyvasp.data_key", &settings.data_key)?;
+    let data_key = hex("verifyvasp.data_key", &settings.data_key)?;
     let mut before = None;
     // From the oldest on: each key brings those before it along.
     for place in settings.old_data_keys.iter().rev() {
@@ -142,9 +142,15 @@ pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::
             None => key,
         });
     }
-    if let Some(before) = before {
-        data_key = data_key.after(before);
-    }
+    Ok(match before {
+        Some(before) => data_key.after(before),
+        None => data_key,
+    })
+}
+
+/// What the adapter runs on. Only the enclave's own process asks: this reads its keys.
+pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::AdapterSettings, Problem> {
+    let data_key = adapter_key(settings)?;
     let unsigned = trust.vasps().filter(|vasp| vasp.active && vasp.identity_key.is_none());
     Ok(verifyvasp::AdapterSettings {
         vasp: trust.vasp_id(),
@@ -268,7 +274,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
 }
 
 /// The sanctions lists, where there are any.
-fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
+pub fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
     let Some(screening) = screening else { return Ok(None) };
     let lists = Lists::open(&screening.addresses, &screening.names).map_err(|fault| {
         let cure = "put the list there, with one address or one name on each line";

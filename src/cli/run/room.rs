@@ -224,7 +224,7 @@ async fn answer(line: Inside, standing: Standing) -> Result<Answer, Problem> {
 }
 
 /// The user's number and its group's, from the file of users: no service for names is asked.
-fn owner_of(name: &str) -> Result<Owner, Problem> {
+pub(in crate::cli) fn owner_of(name: &str) -> Result<Owner, Problem> {
     let file = Path::new("/etc/passwd");
     let users = std::fs::read_to_string(file).map_err(|error| Problem::file(file, &error))?;
     users.lines().find_map(|line| owner_in(line, name)).ok_or_else(|| {

@@ -25,11 +25,15 @@ pub(super) fn with_adapter(desk: &Desk, signer: &Path) -> PathBuf {
     desk.write("adapter.toml", &format!("{head}{ADAPTER}"))
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(future)
 }
 
-async fn start(settings: &SignerSettings, version: u64, trust: &Trust) -> Result<(), EnclaveFault> {
+pub(super) async fn start(
+    settings: &SignerSettings,
+    version: u64,
+    trust: &Trust,
+) -> Result<(), EnclaveFault> {
     match &settings.travel_rule {
         TravelRule::Own(own) => {
             let known = Known::of(version, (trust.vasp_id(), trust.vasp_name()), trust.vasps());
