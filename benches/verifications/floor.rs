@@ -225,7 +225,7 @@ where
     async fn verify(self: Arc<Self>) -> Duration {
         let from = Instant::now();
         let sizes = &self.sizes;
-        if self.asked.fetch_add(1, Ordering::Relaxed) % UUIDS_AHEAD == 0 {
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(UUIDS_AHEAD) {
             self.line.send(Method::POST, "/v1/uuids", filled(Vec::new(), sizes.uuids_asked)).await;
         }
         self.papers.their_key.verify();

@@ -78,6 +78,8 @@ fn settings(
     let suites = Suite::ALL.into_iter().filter(|other| *other >= suite).collect();
     let others = [(OWN_VASP, OWN), (ROBOT_VASP, ROBOT)].into_iter().filter(|(id, _)| *id != vasp);
     enclave::Settings {
+        directory_version: 1,
+        vasps: Default::default(),
         vasp,
         identity: key(seed),
         data_key: DataKey::new(&[seed; 32]),
@@ -183,6 +185,7 @@ fn ask(id: &str) -> VerifyAsk {
     };
     let request_text = sign_request(&request, ed25519(&key(EXCHANGE))).unwrap().text;
     VerifyAsk {
+        value: None,
         request_digest: HEXLOWER.encode(&Sha256::digest(request_text.as_bytes())),
         request_text,
         symbol: ASSET.symbol().to_owned(),

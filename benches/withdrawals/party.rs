@@ -125,6 +125,8 @@ pub fn enclave_settings(
     let (roots, tls) = travel_tls(dir);
     let others = [(OWN_VASP, OWN), (ROBOT_VASP, ROBOT)].into_iter().filter(|(id, _)| *id != vasp);
     enclave::Settings {
+        directory_version: 1,
+        vasps: Default::default(),
         vasp,
         identity: key(seed),
         data_key: DataKey::new(&[seed; 32]),

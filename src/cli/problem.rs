@@ -222,7 +222,12 @@ impl From<KeystoreError> for Problem {
 
 impl From<EnclaveFault> for Problem {
     fn from(fault: EnclaveFault) -> Self {
-        Self::of(fault.code(), fault.to_string())
+        match fault {
+            EnclaveFault::DirectoryOld(_) => {
+                Self::config("trust.file", fault.to_string(), "bring the newest directory back")
+            }
+            _ => Self::of(fault.code(), fault.to_string()),
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 mod adapter;
 pub(super) mod assemble;
+pub(super) mod outward;
 mod rekey;
-mod room;
-mod standalone;
+pub(super) mod room;
+pub(super) mod standalone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod checking;
+mod starting;
+
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};

@@ -138,6 +138,9 @@ pub enum EnclaveFault {
     /// The relay cannot be had, or gives no uuid; nothing was written.
     #[error("the relay cannot be had")]
     RelayAway,
+    /// The database has seen a newer directory than the one it is started with.
+    #[error("is version {0}, and a newer one was seen before")]
+    DirectoryOld(u64),
     /// The settings cannot be used.
     #[error("the enclave cannot start: {0}")]
     Config(String),
@@ -182,7 +185,7 @@ impl EnclaveFault {
             Self::Unknown => Code::NotFound,
             Self::State(_) => Code::VerificationState,
             Self::NoAnswer => Code::DeadlineExceeded,
-            Self::Config(_) => Code::ConfigInvalid,
+            Self::Config(_) | Self::DirectoryOld(_) => Code::ConfigInvalid,
             Self::Unvalued => Code::PriceStale,
             Self::RelayAway | Self::Unscreened | Self::Entropy => Code::EnclaveUnavailable,
             Self::Told { code, .. } => *code,

@@ -101,9 +101,26 @@ impl Enclave {
         Ok(())
     }
 
+    /// What [`Enclave::start`] would refuse of a database, changing nothing; without a key, whose key it is stays open. Only its owner asks.
+    ///
+    /// Errors: those of [`Enclave::try_database`]; [`EnclaveFault::DirectoryOld`] if it has worked with a newer directory than this version.
+    pub async fn look_at_database(
+        path: &Path,
+        key: Option<&DataKey>,
+        directory_version: u64,
+    ) -> Result<(), EnclaveFault> {
+        let vault = key.map(Vault::new).transpose().map_err(|e| EnclaveFault::Config(e.to_string()))?;
+        match Database::look_at(path, vault.as_ref()).await? {
+            Some(newest) if newest > directory_version => Err(EnclaveFault::DirectoryOld(directory_version)),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the database, serves `listener` for the relay, and takes up every verification that still waits.
     ///
     /// An unreachable relay is no error here: the worker registers the endpoint as soon as it answers.
+    ///
+    /// Errors: [`EnclaveFault::DirectoryOld`] where the database has seen a newer directory; nobody was served then.
     pub async fn start(
         settings: Settings,
         backend: Arc<dyn Backend>,
@@ -163,11 +180,6 @@ impl Enclave {
     pub fn payload_fingerprint(&self, payload: &[u8]) -> Result<[u8; 32], Invalid> {
         let payload = Payload::parse(payload, (self.room.now)())?;
         Ok(self.room.db.vault().fingerprint(&payload.canonical()))
-    }
-
-    /// Notes the version of the directory it was started with; `false` if it has worked with a newer one.
-    pub async fn take_directory(&self, version: u64) -> Result<bool, EnclaveFault> {
-        Ok(self.room.db.directory_seen(version).await?)
     }
 
     /// How the enclave is.

@@ -89,6 +89,7 @@ impl Room {
         let vault = Vault::new(&settings.data_key).map_err(|e| config(e.to_string()))?;
         let facts = settings.vasps.iter().map(|(vasp, facts)| (*vasp, facts.ivms101())).collect();
         let db = Database::open(&settings.database, vault).await?.saying(facts);
+        db.take_directory(settings.directory_version).await?;
         // One more than are held, so that the memory learns that it does not hold all.
         let known = Answers::of(KNOWN_MAX, db.answers(KNOWN_MAX + 1).await?);
         let room = Self {

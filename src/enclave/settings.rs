@@ -63,6 +63,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The identity keys of the VASPs that are trusted, from the trust file.
     pub directory: BTreeMap<VaspId, [u8; 32]>,
+    /// The version of that trust file: nothing starts with one below what the database has seen.
+    pub directory_version: u64,
     /// What records say of the VASPs, our own among them: who is not named has nothing said of it.
     pub vasps: BTreeMap<VaspId, VaspFacts>,
     /// The relay.

@@ -165,6 +165,7 @@ impl World {
             data_key: DataKey::new(&[7; 32]),
             database: self.database(vasp),
             directory: BTreeMap::from([key(EXCHANGE), key(ROBOT)]),
+            directory_version: 1,
             relay: RelayPin {
                 url: format!("https://{}", self.relay_address),
                 key: relay_key().verifying_key().to_bytes(),

@@ -43,6 +43,7 @@ pub async fn start(
         data_key: DataKey::new(&fresh()?),
         database,
         directory: BTreeMap::from([Keys::own_vasp(seeds)?]),
+        directory_version: 1,
         relay: RelayPin {
             url: format!("https://{}", listeners.relay),
             key: keys.relay.verifying_key().to_bytes(),

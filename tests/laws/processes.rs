@@ -199,6 +199,7 @@ fn enclave_settings(folder: &Path, relay: &str, address: SocketAddr) -> enclave:
         data_key: DataKey::new(&[OWN; 32]),
         database: folder.join("enclave.db"),
         directory: [(ROBOT_VASP, key(ROBOT).verifying_key().to_bytes())].into(),
+        directory_version: 1,
         relay: RelayPin { url: format!("https://{relay}"), key: key(RELAY).verifying_key().to_bytes() },
         roots,
         tls: TlsIdentity {

@@ -438,6 +438,7 @@ impl World {
             data_key: DataKey::new(&[seed; 32]),
             database,
             directory,
+            directory_version: 1,
             relay: RelayPin {
                 url: format!("https://{}", self.relay_address),
                 key: key(RELAY).verifying_key().to_bytes(),
@@ -543,6 +544,7 @@ impl World {
         let settings = AdapterSettings {
             vasp: OWN_VASP,
             directory: [ROBOT_VASP].into(),
+            directory_version: 1,
             server: server.settings(SIGNER_TOKEN),
             database: self.dir.path().join("enclave.db"),
             data_key: DataKey::new(&[OWN; 32]),

@@ -1,11 +1,12 @@
 //! What `--check` says: every part of a configuration by itself, so that all mistakes show at once. Starts nothing.
 
+mod travel_rule;
+
 use serde_json::{Value, json};
 
-use super::secrets::DataKeySource;
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
-use super::travel_rule::{EnclaveSettings, StandaloneSettings};
-use super::verifyvasp::{AdapterSettings, ServerSettings, TravelRule, of_adapter};
+use super::travel_rule::StandaloneSettings;
+use super::verifyvasp::{ServerSettings, TravelRule};
 use super::{load, sqlite_path};
 use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;
@@ -13,34 +14,53 @@ use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
 use crate::cli::run::assemble;
 use crate::desk::Role;
-use crate::enclave::exchange::data_key::plain;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::withdrawal::Asset;
 
+/// What was found of one part.
+enum Found {
+    /// It is well.
+    Well(String),
+    /// It could not be looked at: why.
+    Unseen(String),
+    /// Nothing would start with it.
+    Bad(Problem),
+}
+
 /// What was found, part by part.
 #[derive(Default)]
-pub struct Checks(Vec<(&'static str, Result<String, Problem>)>);
+pub struct Checks(Vec<(&'static str, Found)>);
 
 impl Checks {
     /// Adds what was found of one part.
     pub fn add(&mut self, part: &'static str, found: Result<String, Problem>) {
-        self.0.push((part, found));
+        self.0.push((part, found.map_or_else(Found::Bad, Found::Well)));
+    }
+
+    /// Adds what could not be looked at.
+    pub fn unseen(&mut self, part: &'static str, why: String) {
+        self.0.push((part, Found::Unseen(why)));
     }
 
     /// The answer: one line for each part.
     pub fn answer(self) -> Answer {
         let width = self.0.iter().map(|(part, _)| part.len()).max().unwrap_or_default();
-        let bad = self.0.iter().filter(|(_, found)| found.is_err()).count();
+        let bad = self.0.iter().filter(|(_, found)| matches!(found, Found::Bad(_))).count();
+        let unseen = self.0.iter().filter(|(_, found)| matches!(found, Found::Unseen(_))).count();
         let mut text = String::new();
         let mut parts: Vec<Value> = Vec::new();
         for (part, found) in &self.0 {
             match found {
-                Ok(what) => {
+                Found::Well(what) => {
                     text.push_str(&format!("ok    {part:<width$}  {what}\n"));
                     parts.push(json!({ "part": part, "ok": true, "found": what }));
                 }
-                Err(problem) => {
+                Found::Unseen(why) => {
+                    text.push_str(&format!("?     {part:<width$}  not looked at: {why}\n"));
+                    parts.push(json!({ "part": part, "ok": null, "not_looked_at": why }));
+                }
+                Found::Bad(problem) => {
                     text.push_str(&format!(
                         "FAIL  {part:<width$}  {}\n",
                         problem.to_string().replace('\n', "\n      ")
@@ -49,7 +69,11 @@ impl Checks {
                 }
             }
         }
-        text.push_str(if bad == 0 { "it can start\n" } else { "it would not start\n" });
+        text.push_str(match (bad, unseen) {
+            (0, 0) => "it can start\n",
+            (0, _) => "it can start, if what was not looked at (?) is well\n",
+            _ => "it would not start\n",
+        });
         let exit = if bad == 0 { Exit::Ok } else { Exit::Usage };
         Answer { exit, json: json!({ "ok": bad == 0, "checks": parts }), text }
     }
@@ -60,31 +84,18 @@ pub fn signer(settings: &SignerSettings) -> Answer {
     let mut checks = Checks::default();
     party(&mut checks, &settings.party, (Role::Signer, KeyRole::Signer));
     checks.add("certificate for the co-signer", role_certificate(&settings.cosigner_tls, Role::Signer));
+    let version = load::trust(&settings.party.trust).map(|trust| trust.version()).ok();
     match &settings.travel_rule {
-        TravelRule::Own(enclave) => travel_rule(&mut checks, enclave),
+        TravelRule::Own(enclave) => {
+            travel_rule::own(&mut checks, enclave, version);
+            enclave.notices().into_iter().for_each(|notice| checks.add("notice", Ok(notice)));
+        }
         TravelRule::VerifyVasp(settings_of) => {
-            adapter(&mut checks, settings_of);
+            travel_rule::adapter(&mut checks, settings_of, version);
             checks.add("unsigned clearances", unsigned(&settings.party, true));
         }
     }
     checks.answer()
-}
-
-fn adapter(checks: &mut Checks, adapter: &AdapterSettings) {
-    checks.add("adapter database", file_there(&adapter.database, "verifyvasp.database"));
-    let key = load::hex_key("verifyvasp.data_key", &adapter.data_key).map(|_| "readable".into());
-    checks.add("adapter data key", key);
-    checks.add("enclave server", server(&adapter.server));
-    if let Some(exchange) = &adapter.exchange {
-        let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
-        checks.add("exchange's backend", line.map_err(of_adapter));
-        if let Some(listener) = &exchange.listener {
-            let opened = assemble::private(listener, exchange);
-            let opened = opened.map(|_| format!("would listen on {}", listener.listen)).map_err(of_adapter);
-            checks.add("listener for the enclave server", opened);
-        }
-    }
-    adapter.notices().into_iter().for_each(|notice| checks.add("notice", Ok(notice)));
 }
 
 /// Opens token and certificates; nobody is called.
@@ -126,37 +137,12 @@ pub fn enclave(settings: &StandaloneSettings) -> Answer {
         let others = known.vasps().filter(|vasp| vasp.active).count();
         format!("version {}: VASP {}, {others} others", known.version(), known.vasp_id())
     };
-    checks.add("trust file", load::directory(&settings.trust).map(known));
-    travel_rule(&mut checks, &settings.enclave);
+    let directory = load::directory(&settings.trust);
+    let version = directory.as_ref().map(crate::evidence::Directory::version).ok();
+    checks.add("trust file", directory.map(known));
+    travel_rule::own(&mut checks, &settings.enclave, version);
     settings.notices.iter().for_each(|notice| checks.add("notice", Ok(notice.clone())));
     checks.answer()
-}
-
-fn travel_rule(checks: &mut Checks, enclave: &EnclaveSettings) {
-    checks.add("enclave certificate", certificate(&enclave.tls));
-    checks.add("enclave database", file_there(&enclave.database, "enclave.database"));
-    checks.add("enclave data key", data_key(&enclave.data_key));
-    checks.add("enclave identity key", identity(enclave));
-    let Some(exchange) = &enclave.exchange else { return };
-    let line = assemble::line(exchange).map(|_| "token and certificates are readable".into());
-    checks.add("exchange's backend", line);
-    if let Some(listener) = &exchange.listener {
-        let opened = assemble::private(listener, exchange);
-        checks.add("private listener", opened.map(|_| format!("would listen on {}", listener.listen)));
-    }
-}
-
-fn data_key(source: &DataKeySource) -> Result<String, Problem> {
-    match source {
-        DataKeySource::Hex(place) => load::hex_key("enclave.data_key", place).map(|_| "readable".into()),
-        DataKeySource::Plain(secret) => {
-            let text = secret.read("enclave.encryption_key")?;
-            plain(&text).map_err(assemble::no_data_key).map(|_| "readable, and not wrapped".into())
-        }
-        DataKeySource::Wrapped(secret, _) => {
-            secret.read("enclave.encryption_key").map(|_| "is unwrapped at the start (not asked now)".into())
-        }
-    }
 }
 
 /// Checks the co-signer's settings.
@@ -231,11 +217,6 @@ fn own_keys(
         KeyRole::Vault => {}
     }
     Ok(format!("key {slot:?} of the wallet; log and trust file agree"))
-}
-
-fn identity(enclave: &EnclaveSettings) -> Result<String, Problem> {
-    let key = load::hex_key("enclave.identity_key", &enclave.identity_key)?;
-    Ok(format!("public key {}", crate::cli::keyfile::public_hex(&key)))
 }
 
 fn store(party: &PartyPlaces) -> Result<String, Problem> {

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble;
+use super::outward::Outward;
 use super::room::listen_now;
 use super::standalone::Desk;
 use crate::cli::config::verifyvasp::{AdapterSettings, of_adapter};
@@ -52,13 +53,14 @@ impl PreparedAdapter {
 fn prepare_desk(settings: &AdapterSettings) -> Result<Option<PreparedDesk>, Problem> {
     let Some(exchange) = &settings.exchange else { return Ok(None) };
     let Some(own) = &exchange.listener else { return Ok(None) };
-    let (token, tls) = assemble::private(own, exchange)?;
+    let outward = Outward::of(exchange)?;
+    let (token, tls) = outward.private(own)?;
     Ok(Some(PreparedDesk {
         listener: listen_now("enclave.exchange.listener.listen", own.listen)?,
         guests: Guests { allow: own.allow.clone(), keepalive: own.keepalive },
         token,
         tls,
-        line: assemble::line(exchange)?,
+        line: outward.line().clone(),
         places: exchange.places.clone(),
     }))
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 use rustls::RootCertStore;
 
 use super::keystore_of;
+use super::outward::Outward;
 use crate::bitcoin::KeySlot;
 use crate::cli::config::load::{self, Beliefs};
-use crate::cli::config::secrets::{DataKeySource, text_of};
+use crate::cli::config::secrets::DataKeySource;
 use crate::cli::config::settings::PartyPlaces;
-use crate::cli::config::travel_rule::{
-    EnclaveSettings, ExchangeSettings, ListenerSettings, ScreeningSettings,
-};
+use crate::cli::config::travel_rule::{EnclaveSettings, ScreeningSettings};
 use crate::cli::config::verifyvasp::{AdapterSettings, ServerSettings, of_adapter};
 use crate::cli::config::{CosignerSettings, SignerSettings};
 use crate::cli::instance::{Instance, Witnessing};
@@ -22,14 +21,13 @@ use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::cosigner::{RemoteCosigner, RemoteLimits};
 use crate::desk::Role;
-use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
 use crate::enclave::exchange::data_key::{self, DataKeyFault};
-use crate::enclave::exchange::{Auth, HttpBackend, Line, LineFault};
+use crate::enclave::exchange::{Auth, Line, LineFault};
 use crate::enclave::screen::{Lists, Screener};
 use crate::enclave::verifyvasp::{self, Route};
-use crate::enclave::wire::tls::{self, Identity};
-use crate::enclave::{self, Backend, DataKey, Door, NoCustomers, RelayPin, VaspFacts};
+use crate::enclave::wire::tls::Identity;
+use crate::enclave::{self, DataKey, Door, RelayPin, VaspFacts};
 use crate::evidence::Trust;
 use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
@@ -131,10 +129,10 @@ pub fn server_of(server: &ServerSettings) -> Result<verifyvasp::Settings, Proble
     Ok(verifyvasp::Settings { url, line, names, time: server.call_time })
 }
 
-/// What the adapter runs on. Only the enclave's own process asks: this reads its keys.
-pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::AdapterSettings, Problem> {
+/// The adapter's data key with those before it.
+pub fn adapter_key(settings: &AdapterSettings) -> Result<DataKey, Problem> {
     let hex = |field, place| Ok::<_, Problem>(DataKey::new(load::hex_key(field, place)?.expose()));
-    let mut data_key = hex("verifyvasp.data_key", &settings.data_key)?;
+    let data_key = hex("verifyvasp.data_key", &settings.data_key)?;
     let mut before = None;
     // From the oldest on: each key brings those before it along.
     for place in settings.old_data_keys.iter().rev() {
@@ -144,13 +142,20 @@ pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::
             None => key,
         });
     }
-    if let Some(before) = before {
-        data_key = data_key.after(before);
-    }
+    Ok(match before {
+        Some(before) => data_key.after(before),
+        None => data_key,
+    })
+}
+
+/// What the adapter runs on. Only the enclave's own process asks: this reads its keys.
+pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::AdapterSettings, Problem> {
+    let data_key = adapter_key(settings)?;
     let unsigned = trust.vasps().filter(|vasp| vasp.active && vasp.identity_key.is_none());
     Ok(verifyvasp::AdapterSettings {
         vasp: trust.vasp_id(),
         directory: unsigned.map(|vasp| vasp.id).collect(),
+        directory_version: trust.version(),
         server: server_of(&settings.server)?,
         database: settings.database.clone(),
         data_key,
@@ -195,6 +200,7 @@ fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), setting
 /// Who is who in the travel-rule network.
 pub struct Known {
     own: VaspId,
+    version: u64,
     keys: BTreeMap<VaspId, [u8; 32]>,
     /// Their names.
     pub names: BTreeMap<VaspId, String>,
@@ -203,8 +209,12 @@ pub struct Known {
 }
 
 impl Known {
-    /// The own id, and those of the others that are active.
-    pub fn of<'a>((own, own_name): (VaspId, &str), vasps: impl Iterator<Item = &'a Vasp>) -> Self {
+    /// What a directory of this version says: the own id, and those of the others that are active.
+    pub fn of<'a>(
+        version: u64,
+        (own, own_name): (VaspId, &str),
+        vasps: impl Iterator<Item = &'a Vasp>,
+    ) -> Self {
         let (mut keys, mut names) = (BTreeMap::new(), BTreeMap::new());
         let ours = VaspFacts { name: own_name.to_owned(), country: None };
         let mut facts = BTreeMap::from([(own, ours)]);
@@ -213,7 +223,7 @@ impl Known {
             names.insert(vasp.id, vasp.name.clone());
             facts.insert(vasp.id, VaspFacts { name: vasp.name.clone(), country: vasp.jurisdiction.clone() });
         }
-        Self { own, keys, names, facts }
+        Self { own, version, keys, names, facts }
     }
 }
 
@@ -221,15 +231,17 @@ impl Known {
 pub async fn enclave_settings(
     settings: &EnclaveSettings,
     known: &Known,
+    outward: Option<&Outward>,
 ) -> Result<enclave::Settings, Problem> {
     let identity = load::hex_key("enclave.identity_key", &settings.identity_key)?;
-    let data_key = data_key_chain(settings).await?;
+    let data_key = data_key_chain(settings, outward.map(Outward::line)).await?;
     Ok(enclave::Settings {
         vasp: known.own,
         identity: keyfile::signing_key(&identity),
         data_key,
         database: settings.database.clone(),
         directory: known.keys.clone(),
+        directory_version: known.version,
         vasps: known.facts.clone(),
         relay: RelayPin { url: settings.relay_url.clone(), key: settings.relay_key },
         roots: roots(&settings.tls)?,
@@ -262,7 +274,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
 }
 
 /// The sanctions lists, where there are any.
-fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
+pub fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
     let Some(screening) = screening else { return Ok(None) };
     let lists = Lists::open(&screening.addresses, &screening.names).map_err(|fault| {
         let cure = "put the list there, with one address or one name on each line";
@@ -271,70 +283,19 @@ fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Scre
     Ok(Some(Arc::new(lists)))
 }
 
-/// Who answers for our own customers; without a backend nobody is known.
-pub fn backend(settings: &EnclaveSettings) -> Result<Arc<dyn Backend>, Problem> {
-    let Some(exchange) = &settings.exchange else { return Ok(Arc::new(NoCustomers)) };
-    Ok(Arc::new(HttpBackend::new(line(exchange)?, exchange.places.clone(), machine_clock())))
-}
-
-/// The way to the exchange's backend.
-pub fn line(exchange: &ExchangeSettings) -> Result<Line, Problem> {
-    let roots =
-        exchange.authority.as_deref().map(|path| roots_of("enclave.exchange.ca", path)).transpose()?;
-    let auth = match &exchange.token {
-        None => None,
-        Some(token) => {
-            let field = "enclave.exchange.token";
-            let auth = Auth::new(&token.read(field)?, exchange.token_header.as_deref());
-            let cure = "write a token of visible ASCII characters without blanks";
-            Some(auth.map_err(|no| Problem::config(field, no.to_string(), cure))?)
-        }
-    };
-    let line = Line::new(roots.unwrap_or_else(RootCertStore::empty), auth, exchange.allow.clone());
-    line.map_err(|fault| {
-        Problem::config("enclave.exchange", fault.to_string(), "correct the exchange's settings")
-    })
-}
-
-/// What the private listener needs: its token, and its certificate where it has one. The two sides' tokens differ.
-pub fn private(
-    listener: &ListenerSettings,
-    exchange: &ExchangeSettings,
-) -> Result<(OwnToken, Option<Arc<rustls::ServerConfig>>), Problem> {
-    let field = "enclave.exchange.listener.token";
-    let text = text_of(field, &listener.token)?;
-    let cure = "write at least 32 random characters, such as 32 bytes in hex";
-    let token = OwnToken::new(&text).map_err(|no| Problem::config(field, no.to_string(), cure))?;
-    if let Some(other) = &exchange.token
-        && *other.read("enclave.exchange.token")? == *text
-    {
-        let cure = "make a token of its own for each direction";
-        return Err(Problem::config(field, "is the token of enclave.exchange.token as well", cure));
-    }
-    let tls = listener.tls.as_ref().map(|(certificate, key)| {
-        let identity = pki::read_identity(certificate, key)?;
-        let field = "enclave.exchange.listener.tls";
-        let tls = tls::server_config(Identity { chain: identity.chain, key: identity.key });
-        tls.map_err(|error| Problem::config(field, error.to_string(), "name a certificate and its key"))
-    });
-    Ok((token, tls.transpose()?))
-}
-
 /// The data key with those before it.
-pub async fn data_key_chain(settings: &EnclaveSettings) -> Result<DataKey, Problem> {
-    let line = settings.exchange.as_ref().map(line).transpose()?;
+pub async fn data_key_chain(settings: &EnclaveSettings, line: Option<&Line>) -> Result<DataKey, Problem> {
     let mut before = None;
     // From the oldest on: each key brings those before it along.
     for source in settings.old_data_keys.iter().rev() {
         let fields = ("enclave.old_data_keys", "enclave.old_encryption_keys");
-        let key = data_key(source, line.as_ref(), fields).await?;
+        let key = data_key(source, line, fields).await?;
         before = Some(match before {
             Some(older) => key.after(older),
             None => key,
         });
     }
-    let data_key =
-        data_key(&settings.data_key, line.as_ref(), ("enclave.data_key", "enclave.encryption_key")).await?;
+    let data_key = data_key(&settings.data_key, line, ("enclave.data_key", "enclave.encryption_key")).await?;
     Ok(match before {
         Some(before) => data_key.after(before),
         None => data_key,
@@ -387,7 +348,7 @@ pub fn roots(files: &PemFiles) -> Result<RootCertStore, Problem> {
     roots_of("tls.ca", &files.authority)
 }
 
-fn roots_of(field: &str, path: &Path) -> Result<RootCertStore, Problem> {
+pub(super) fn roots_of(field: &str, path: &Path) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     for authority in pki::read_certificates(path)? {
         roots

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
+use super::outward::Outward;
 use super::{assemble, protect, serve};
 use crate::cli::answer::{Answer, Out, table};
 use crate::cli::config::environment::Variables;
@@ -135,7 +136,8 @@ fn lines(uses: &[KeyUse]) -> Vec<Value> {
 }
 
 async fn change(enclave: EnclaveSettings, out: Out) -> Result<Answer, Problem> {
-    let key = assemble::data_key_chain(&enclave).await?;
+    let outward = enclave.exchange.as_ref().map(Outward::of).transpose()?;
+    let key = assemble::data_key_chain(&enclave, outward.as_ref().map(Outward::line)).await?;
     let rekey = Rekey::open(&enclave.database, &key, machine_clock()).await?;
     drop(key);
     let new = rekey.key_id();

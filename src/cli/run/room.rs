@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::adapter::PreparedAdapter;
-use super::assemble::{self, Known};
-use super::standalone::{Desk, PreparedDesk, prepare_desk};
+use super::assemble::Known;
+use super::standalone::{self, Desk};
 use super::{no_listener, protect, serve, speak};
 use crate::cli::answer::Answer;
 use crate::cli::config::verifyvasp::TravelRule;
@@ -23,7 +23,7 @@ use crate::cli::config::{self, SignerSettings, load};
 use crate::cli::problem::{Exit, Problem};
 use crate::enclave::verifyvasp::Adapter;
 use crate::enclave::wall::{self, ConfineFault, Inside, Launch, NotStarted, Owner, WallFault};
-use crate::enclave::{self, Backend, Door, Enclave};
+use crate::enclave::{Door, Enclave};
 use crate::keys::forbid_core_dumps;
 use crate::withdrawal::Code;
 
@@ -76,10 +76,8 @@ enum Prepared {
 }
 
 struct PreparedEnclave {
-    settings: enclave::Settings,
-    backend: Arc<dyn Backend>,
+    parts: standalone::Prepared,
     listener: StdListener,
-    desk: Option<PreparedDesk>,
 }
 
 /// What works behind the door, and the listener for others.
@@ -98,13 +96,11 @@ fn prepare(config: &Path) -> Result<Prepared, Problem> {
     let trust = load::trust(&settings.party.trust)?;
     let (prepared, places, notices) = match &settings.travel_rule {
         TravelRule::Own(own) => {
-            let known = Known::of((trust.vasp_id(), trust.vasp_name()), trust.vasps());
+            let known = Known::of(trust.version(), (trust.vasp_id(), trust.vasp_name()), trust.vasps());
             // Whoever unwraps the data key is asked by threads that are gone before the process is shut in.
             let prepared = PreparedEnclave {
-                settings: runtime()?.block_on(assemble::enclave_settings(own, &known))?,
-                backend: assemble::backend(own)?,
+                parts: runtime()?.block_on(standalone::prepare(own, known))?,
                 listener: listen_now("enclave.listen", own.listen)?,
-                desk: prepare_desk(own, known)?,
             };
             let places = ("enclave.database", own.database.clone(), own.screening.as_ref());
             (Prepared::Own(Box::new(prepared)), places, own.notices())
@@ -158,7 +154,8 @@ impl Prepared {
     async fn stand(self) -> Result<Standing, Problem> {
         match self {
             Self::Own(prepared) => {
-                let PreparedEnclave { settings, backend, listener, desk } = *prepared;
+                let PreparedEnclave { parts, listener } = *prepared;
+                let standalone::Prepared { settings, backend, desk } = parts;
                 let listener = TcpListener::from_std(listener);
                 let listener = listener.map_err(|error| Problem::of(Code::Internal, error.to_string()))?;
                 let enclave = Arc::new(Enclave::start(settings, backend, listener).await?);
@@ -227,7 +224,7 @@ async fn answer(line: Inside, standing: Standing) -> Result<Answer, Problem> {
 }
 
 /// The user's number and its group's, from the file of users: no service for names is asked.
-fn owner_of(name: &str) -> Result<Owner, Problem> {
+pub(in crate::cli) fn owner_of(name: &str) -> Result<Owner, Problem> {
     let file = Path::new("/etc/passwd");
     let users = std::fs::read_to_string(file).map_err(|error| Problem::file(file, &error))?;
     users.lines().find_map(|line| owner_in(line, name)).ok_or_else(|| {

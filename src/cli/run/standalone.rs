@@ -13,16 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::assemble::Known;
+use super::outward::{Outward, backend};
 use super::room::listen_now;
 use super::{RekeyArgs, assemble, listen, protect, ready, rekey, serve, speak, stop_signal};
 use crate::cli::answer::{Answer, Out};
 use crate::cli::config::environment::Variables;
+use crate::cli::config::travel_rule::ExchangeSettings;
 use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load};
 use crate::cli::problem::{Exit, Problem};
-use crate::enclave::Enclave;
 use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::listener;
 use crate::enclave::wire::tls::Guests;
+use crate::enclave::{self, Backend, Enclave};
 use crate::flow::context::machine_clock;
 use crate::withdrawal::{Code, VaspId};
 
@@ -85,15 +87,11 @@ pub fn enclave(args: &EnclaveArgs, out: Out) -> Result<Answer, Problem> {
 async fn stand(settings: StandaloneSettings, out: Out) -> Result<Answer, Problem> {
     settings.notices.iter().for_each(|notice| warn!("{notice}"));
     let directory = load::directory(&settings.trust)?;
-    let known = Known::of((directory.vasp_id(), directory.vasp_name()), directory.vasps());
+    let known =
+        Known::of(directory.version(), (directory.vasp_id(), directory.vasp_name()), directory.vasps());
     let (listener, address) = listen("enclave.listen", settings.enclave.listen).await?;
-    let own = assemble::enclave_settings(&settings.enclave, &known).await?;
-    let desk = prepare_desk(&settings.enclave, known)?;
-    let enclave = Arc::new(Enclave::start(own, assemble::backend(&settings.enclave)?, listener).await?);
-    if !enclave.take_directory(directory.version()).await? {
-        let problem = format!("is version {}, and a newer one was seen before", directory.version());
-        return Err(Problem::config("trust.file", problem, "bring the newest directory back"));
-    }
+    let Prepared { settings, backend, desk } = prepare(&settings.enclave, known).await?;
+    let enclave = Arc::new(Enclave::start(settings, backend, listener).await?);
     let desk = desk.map(|desk| desk.open(enclave.clone())).transpose()?;
     let mut listeners = vec![("travel_rule", address)];
     listeners.extend(desk.as_ref().map(|desk| ("exchange", desk.address)));
@@ -126,7 +124,7 @@ impl Desk {
 }
 
 /// The private listener before anybody is let in.
-pub(super) struct PreparedDesk {
+pub(in crate::cli) struct PreparedDesk {
     listener: StdListener,
     guests: Guests,
     token: OwnToken,
@@ -134,14 +132,32 @@ pub(super) struct PreparedDesk {
     names: BTreeMap<VaspId, String>,
 }
 
+/// What an enclave runs on, each of its secrets read once.
+pub(in crate::cli) struct Prepared {
+    /// Its settings, with its keys.
+    pub(in crate::cli) settings: enclave::Settings,
+    /// The exchange's backend.
+    pub(in crate::cli) backend: Arc<dyn Backend>,
+    /// The private listener, where there is one.
+    pub(in crate::cli) desk: Option<PreparedDesk>,
+}
+
+/// Reads the enclave's keys, tokens and certificates, and takes the place of the private listener.
+pub(in crate::cli) async fn prepare(own: &EnclaveSettings, known: Known) -> Result<Prepared, Problem> {
+    let outward = own.exchange.as_ref().map(Outward::of).transpose()?;
+    let settings = assemble::enclave_settings(own, &known, outward.as_ref()).await?;
+    let exchange = own.exchange.as_ref().zip(outward.as_ref());
+    let desk = exchange.map(|exchange| prepare_desk(exchange, known)).transpose()?.flatten();
+    Ok(Prepared { settings, backend: backend(exchange), desk })
+}
+
 /// Takes the place of the private listener and reads its files, if the settings have one.
-pub(super) fn prepare_desk(
-    settings: &EnclaveSettings,
+fn prepare_desk(
+    (exchange, outward): (&ExchangeSettings, &Outward),
     known: Known,
 ) -> Result<Option<PreparedDesk>, Problem> {
-    let Some(exchange) = &settings.exchange else { return Ok(None) };
     let Some(own) = &exchange.listener else { return Ok(None) };
-    let (token, tls) = assemble::private(own, exchange)?;
+    let (token, tls) = outward.private(own)?;
     let listener = listen_now("enclave.exchange.listener.listen", own.listen)?;
     let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive };
     Ok(Some(PreparedDesk { listener, guests, token, tls, names: known.names }))

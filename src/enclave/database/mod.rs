@@ -34,6 +34,7 @@ pub(super) use self::keys::OwnKey;
 pub use self::rekey::KeyUse;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
+use super::EnclaveFault;
 use crate::enclave::database::vault::{Vault, VaultFault};
 use crate::withdrawal::{Seconds, VaspId};
 
@@ -112,6 +113,23 @@ impl Database {
         Self { vasps, ..self }
     }
 
+    /// Reads without writing a row: whether it is of this version and, where a key is given, sealed with it. Gives the version of the
+    /// newest directory it was started with. For its owner alone: SQLite may put its files beside it.
+    pub(super) async fn look_at(path: &Path, vault: Option<&Vault>) -> Result<Option<u64>, DatabaseFault> {
+        if !path.exists() {
+            return Err(DatabaseFault::Missing(path.display().to_string()));
+        }
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let options = options.busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let seen = look(&pool, vault).await;
+        pool.close().await;
+        match seen? {
+            (true, mark) => Ok(mark),
+            (false, _) => Err(DatabaseFault::OtherKey(path.display().to_string())),
+        }
+    }
+
     /// How many values stand sealed with which key; no key is needed to see it.
     pub(super) async fn uses_of(path: &Path) -> Result<Vec<KeyUse>, DatabaseFault> {
         let pool = open_pool(path).await?;
@@ -135,8 +153,19 @@ impl Database {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// Notes the version of the directory that is started with, before anything is served.
+    ///
+    /// Errors: [`EnclaveFault::DirectoryOld`] if it has worked with a newer one.
+    pub(super) async fn take_directory(&self, version: u64) -> Result<(), EnclaveFault> {
+        if self.directory_seen(version).await? {
+            return Ok(());
+        }
+        self.close().await;
+        Err(EnclaveFault::DirectoryOld(version))
+    }
+
     /// Raises the mark of the newest directory to this version; whether it was not above it.
-    pub(super) async fn directory_seen(&self, version: u64) -> Result<bool, DatabaseFault> {
+    async fn directory_seen(&self, version: u64) -> Result<bool, DatabaseFault> {
         let raise = sqlx::query(
             "INSERT INTO marks (name, number) VALUES ('directory', ?1) \
              ON CONFLICT (name) DO UPDATE SET number = ?1 WHERE number <= ?1",
@@ -180,6 +209,22 @@ async fn open_pool(path: &Path) -> Result<SqlitePool, DatabaseFault> {
     let pool = connect(path).await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
     if version == SCHEMA_VERSION { Ok(pool) } else { Err(DatabaseFault::Version(version)) }
+}
+
+/// Whether no key is missing, and the mark of the newest directory.
+async fn look(pool: &SqlitePool, vault: Option<&Vault>) -> Result<(bool, Option<u64>), DatabaseFault> {
+    let mut within = pool.acquire().await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *within).await?;
+    if version != SCHEMA_VERSION {
+        return Err(DatabaseFault::Version(version));
+    }
+    let has_all = match vault {
+        Some(vault) => rekey::has_all(&mut within, vault).await?,
+        None => true,
+    };
+    let mark = sqlx::query_scalar("SELECT number FROM marks WHERE name = 'directory'");
+    let mark: Option<i64> = mark.fetch_optional(&mut *within).await?;
+    Ok((has_all, mark.map(i64::unsigned_abs)))
 }
 
 async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
@@ -230,7 +275,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::EnclaveFault;
     use super::*;
     use crate::enclave::database::vault::DataKey;
     use crate::withdrawal::Code;

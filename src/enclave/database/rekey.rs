@@ -62,10 +62,8 @@ pub struct KeyUse {
 /// brings one along that the database knows.
 pub(super) async fn take_keys(pool: &SqlitePool, vault: &mut Vault) -> Result<bool, DatabaseFault> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    for (id, value) in known(&mut tx).await? {
-        if !vault.check_values().any(|(own, check)| own.bytes()[..] == id && check[..] == value) {
-            return Ok(false);
-        }
+    if !has_all(&mut tx, vault).await? {
+        return Ok(false);
     }
     let current = vault.check_values().next();
     if let Some((id, value)) = current {
@@ -106,6 +104,15 @@ pub(super) fn fences() -> Vec<String> {
         })
     };
     SEALED.iter().flat_map(fence).collect()
+}
+
+/// Whether every key the database knows is among these.
+pub(super) async fn has_all(within: &mut SqliteConnection, vault: &Vault) -> Result<bool, DatabaseFault> {
+    let known = known(within).await?;
+    let is_here = |(id, value): &(Vec<u8>, Vec<u8>)| {
+        vault.check_values().any(|(own, check)| own.bytes()[..] == id[..] && check[..] == value[..])
+    };
+    Ok(known.iter().all(is_here))
 }
 
 /// The public id and check value of every key the database knows.

@@ -150,6 +150,7 @@ impl From<EnclaveFault> for Refused {
                 (StatusCode::SERVICE_UNAVAILABLE, "DATABASE-UNAVAILABLE")
             }
             EnclaveFault::Config(_)
+            | EnclaveFault::DirectoryOld(_)
             | EnclaveFault::Entropy
             | EnclaveFault::Unvalued
             | EnclaveFault::Told { .. } => {

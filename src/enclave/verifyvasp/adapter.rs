@@ -36,6 +36,8 @@ pub struct AdapterSettings {
     pub vasp: VaspId,
     /// Who can be asked: active in the trust file, and signing nothing.
     pub directory: BTreeSet<VaspId>,
+    /// The version of that trust file: nothing starts with one below what the database has seen.
+    pub directory_version: u64,
     /// The enclave server.
     pub server: Settings,
     /// The database file.
@@ -89,6 +91,7 @@ impl Adapter {
     pub async fn start(settings: AdapterSettings) -> Result<Self, EnclaveFault> {
         let vault = Vault::new(&settings.data_key).map_err(|e| EnclaveFault::Config(e.to_string()))?;
         let db = Database::open(&settings.database, vault).await?;
+        db.take_directory(settings.directory_version).await?;
         let trade_ms = AtomicI64::new(db.order_trade_ms_max().await?);
         let office = Arc::new(Office {
             db,

@@ -299,6 +299,7 @@ impl Told {
             | EnclaveFault::RelayAway
             | EnclaveFault::Unscreened
             | EnclaveFault::Config(_)
+            | EnclaveFault::DirectoryOld(_)
             | EnclaveFault::Entropy
             | EnclaveFault::Told { .. } => {
                 Self::Fault { code, text: fault.to_string(), may_have_happened: fault.may_have_happened() }
