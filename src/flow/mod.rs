@@ -22,7 +22,6 @@ pub mod ledger;
 pub mod position;
 pub mod recover;
 pub mod refill;
-mod refill_desk;
 pub mod report;
 pub mod reserve;
 pub mod signer;

@@ -253,6 +253,7 @@ impl Writer {
             self.apply(command, &mut turn);
         }
         refill::expire(&self.context, &mut self.ledger, &mut turn);
+        refill::tell_unseen(&self.context, &mut self.ledger, &mut turn);
         treasury::sweep_if_over(&self.context, &mut self.ledger, &mut turn);
         withdraw::decide_ripe(&self.context, &mut self.ledger, &mut turn);
         daily::close_day(&self.context, &mut self.ledger, &mut turn);

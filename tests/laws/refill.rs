@@ -84,6 +84,13 @@ async fn export(world: &World, id: &str) -> RefillView {
     }
 }
 
+/// How many alarms with that code the signer's log has.
+async fn alarms(world: &World, code: &str) -> usize {
+    let leaves = world.leaves().await;
+    let texts = leaves.iter().map(|leaf| String::from_utf8_lossy(leaf));
+    texts.filter(|leaf| leaf.contains("\"alarm\"") && leaf.contains(code)).count()
+}
+
 async fn refill(world: &World, id: &str) -> RefillView {
     world.desk().refill(&operator(), id).await.unwrap()
 }
@@ -127,6 +134,13 @@ async fn l13_what_comes_from_cold_is_kept_for_the_withdrawals_it_was_made_for() 
     let raw = signed.parts[0].raw_transaction.clone();
     let transaction: bitcoin::Transaction = bitcoin::consensus::encode::deserialize(&raw).unwrap();
     assert_eq!(transaction.compute_txid().to_string(), signed.parts[0].txid);
+
+    // it does not come for too long: people are told, once
+    world.later(7_201);
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(3 * COIN, &[]).await;
+    assert_eq!(alarms(&world, "REFILL_UNSEEN").await, 1);
 
     // it comes, both parties are started again, and nothing of it is swept back
     let script = hot_wallet().script(Branch::Change, asked.index).unwrap().script_pubkey().to_owned();

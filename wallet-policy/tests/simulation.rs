@@ -76,6 +76,7 @@ struct Asset {
     held: VecDeque<u128>,
     sweeps: u32,
     ceremonies: u32,
+    caps: Vec<u128>,
 }
 
 impl Asset {
@@ -117,26 +118,35 @@ impl Asset {
     }
 }
 
-/// Fewer ceremonies than this do not do, whatever is known in advance: a lower bound by relaxation. Here every deposit
-/// stays hot for ever; a ceremony pays all that waits and lifts the hot side to the share of the most there ever was; and
-/// it is held only when the first withdrawal has waited for a whole window. Each of these only helps, and in the relaxed
-/// problem more hot is never worse, so that the latest possible ceremony is the best.
-fn fewest(month: &Month, start: Position, share: Share) -> u32 {
-    let steps = month.came.len();
-    let most: u128 = start.hot.0 + start.cold.0 + month.came.iter().sum::<u128>();
-    let cap = most * u128::from(share.num()) / u128::from(share.den()) + 1;
-    // what has been hot so far, against what was due so far and what was asked so far
-    let (mut hot, mut due_sat, mut asked_sat, mut ceremonies) = (start.hot.0, 0u128, 0u128, 0);
-    for step in 0..steps {
-        hot += month.came[step];
-        asked_sat += month.asked[step];
-        due_sat += step.checked_sub(WINDOW).map_or(0, |old| month.asked[old]);
-        if due_sat > hot {
+/// The fewest ceremonies of anybody who knew the month in advance: an optimum where the share is each asset's own, a lower
+/// bound where it is the total's. `caps` is the most that may rest hot after each step.
+///
+/// What counts is hot less what is owed. It moves with the month alone, is cut to the cap by sweeps, and a ceremony can lift
+/// it to the cap and no higher; more of it is never worse. So whoever waits until a ceremony is forced (something is owed
+/// and the cold room opens) and then takes all that the share allows is at no step behind anybody with as few.
+fn fewest(month: &Month, start: Position, caps: &[u128]) -> u32 {
+    let signed = |units: u128| i128::try_from(units).unwrap();
+    let (mut free, mut ceremonies) = (signed(start.hot.0), 0);
+    for (step, cap) in caps.iter().enumerate() {
+        free += signed(month.came[step]) - signed(month.asked[step]);
+        if step % WINDOW == 0 && free < 0 {
             ceremonies += 1;
-            hot = asked_sat + cap;
+            free = signed(*cap);
         }
+        free = free.min(signed(*cap));
     }
     ceremonies
+}
+
+/// The most of this asset that may rest hot once nothing is owed, for [`fewest`]: of its own share, or of everything there
+/// is in won, what is owed for at most a window included.
+fn cap(assets: &[Asset], at: usize, share: Share, total: Option<Share>) -> u128 {
+    let of = |share: Share, all: u128| all * u128::from(share.num()) / u128::from(share.den());
+    let all = |asset: &Asset| asset.position.hot.0 + asset.position.cold.0;
+    let own = of(share, all(&assets[at]) - assets[at].held().0) + MIN_SWEEP.0;
+    let Some(total) = total else { return own };
+    let won: u128 = assets.iter().map(|asset| all(asset) * asset.price.0).sum();
+    own.min(of(total, won) / assets[at].price.0 + 1)
 }
 
 /// Plays some days and gives the ceremonies and sweeps of each asset, and the lower bound of its ceremonies.
@@ -151,6 +161,7 @@ fn play(seed: u64, days: usize, share: Share, total: Option<Share>) -> Vec<(u32,
         held: VecDeque::new(),
         sweeps: 0,
         ceremonies: 0,
+        caps: Vec::new(),
     };
     let mut assets: Vec<Asset> = [150_000_000, 5_000_000, 250_000]
         .into_iter()
@@ -174,8 +185,12 @@ fn play(seed: u64, days: usize, share: Share, total: Option<Share>) -> Vec<(u32,
         }
         settle(&mut assets, share, total);
         rest_within(&assets, share, total, step);
+        for at in 0..assets.len() {
+            let cap = cap(&assets, at, share, total);
+            assets[at].caps.push(cap);
+        }
     }
-    assets.iter().map(|a| (a.ceremonies, a.sweeps, fewest(&a.month, start, tightest))).collect()
+    assets.iter().map(|a| (a.ceremonies, a.sweeps, fewest(&a.month, start, &a.caps))).collect()
 }
 
 /// Sweeps what is due of each asset; they are taken as settled.

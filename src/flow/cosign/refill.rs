@@ -265,6 +265,7 @@ fn row_of(
         requested_by: String::new(),
         requested_at: now.0,
         expires_at: now.plus(expires_s).0,
+        signed_at: None,
         attestation: None,
     }
 }

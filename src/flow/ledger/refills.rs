@@ -1,7 +1,7 @@
 //! Refills from cold as a party knows them: what was asked for, what has come of it, and what is earmarked (L13). Signer and
 //! co-signer keep the same rows; the co-signer's hold no PSBT.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct RefillRow {
     pub requested_at: u64,
     /// Until when it waits for its signatures.
     pub expires_at: u64,
+    /// When the last of its signed copies was handed back; nothing at the co-signer.
+    #[serde(default)]
+    pub signed_at: Option<u64>,
     /// The co-signer's word that the address is ours and the share allows it.
     pub attestation: Option<Signed>,
 }
@@ -124,6 +127,8 @@ impl RefillRow {
 #[derive(Debug, Default)]
 pub struct Refills {
     all: BTreeMap<String, RefillRow>,
+    /// Those that people were told of because their coins do not come.
+    told: BTreeSet<String>,
 }
 
 impl Refills {
@@ -169,6 +174,17 @@ impl Refills {
     pub fn in_flight_sat(&self) -> u64 {
         let parts = self.open().flat_map(|(_, row)| &row.parts);
         parts.filter(|part| part.tx_hex.is_some() && !part.seen).map(|part| part.amount_sat).sum()
+    }
+
+    /// Those that were signed before then and have not come, each given once.
+    pub fn unseen_since(&mut self, before: Seconds) -> Vec<String> {
+        let waits = |row: &RefillRow| {
+            row.state() == RefillState::Signed && row.signed_at.is_some_and(|at| at < before.0)
+        };
+        let all = self.all.iter().filter(|(id, row)| waits(row) && !self.told.contains(*id));
+        let found: Vec<String> = all.map(|(id, _)| id.clone()).collect();
+        self.told.extend(found.iter().cloned());
+        found
     }
 
     /// Whether a refill is made for this withdrawal.
@@ -266,6 +282,7 @@ mod tests {
             requested_by: "kim".into(),
             requested_at: 1,
             expires_at: 9,
+            signed_at: None,
             attestation: None,
         }
     }
@@ -289,6 +306,19 @@ mod tests {
         assert_eq!(earmarked(&refills, 15, "w1 w2"), 30, "w1 is held no longer");
         assert_eq!(refills.left("w2").len(), 1);
         assert_eq!(earmarked(&refills, 5, "w1 w2"), 50);
+    }
+
+    #[test]
+    fn what_was_signed_and_never_came_is_given_once() {
+        let mut refills = Refills::default();
+        refills.put("rf_1".into(), RefillRow { signed_at: Some(100), ..refill() });
+        assert!(refills.unseen_since(Seconds(100)).is_empty(), "not yet");
+        assert_eq!(refills.unseen_since(Seconds(101)), ["rf_1"]);
+        assert!(refills.unseen_since(Seconds(200)).is_empty(), "told once");
+        let mut came = Refills::default();
+        came.put("rf_2".into(), RefillRow { signed_at: Some(100), ..refill() });
+        assert!(came.came(&coin(1)).is_some() && came.came(&coin(2)).is_some());
+        assert!(came.unseen_since(Seconds(200)).is_empty(), "it has come");
     }
 
     #[test]

@@ -1,0 +1,75 @@
+//! What others are told of a refill: the co-signer, and people.
+
+use data_encoding::HEXLOWER;
+
+use crate::desk::{RefillAttestOrder, RefillAttestPart, RefillPart, RefillState, RefillView, SignedText};
+use crate::flow::context::Context;
+use crate::flow::ledger::Ledger;
+use crate::flow::ledger::refills::PartRow;
+use crate::flow::ledger::rows::Signed;
+use crate::withdrawal::{Amount, Seconds, WithdrawalId};
+
+/// What the co-signer is told of a refill.
+pub fn attest_order(ledger: &Ledger, id: &str) -> Option<RefillAttestOrder> {
+    let row = ledger.treasury.refills.named(id)?;
+    let requests = row.earmarks.iter().filter_map(|earmark| {
+        let open = ledger.open.get(&WithdrawalId::parse(&earmark.withdrawal).ok()?)?;
+        Some(SignedText {
+            text: open.request.text().to_owned(),
+            key_id: open.request.key_id().to_owned(),
+            signature: *open.request.signature(),
+        })
+    });
+    let ended = ledger.treasury.refills.iter().filter(|(_, row)| {
+        matches!(row.state(), RefillState::Cancelled | RefillState::Expired) && row.attestation.is_some()
+    });
+    Some(RefillAttestOrder {
+        refill: id.to_owned(),
+        index: row.index,
+        parts: row
+            .parts
+            .iter()
+            .map(|part| RefillAttestPart {
+                txid: part.txid.clone(),
+                vout: part.vout,
+                amount_sat: part.amount_sat,
+                fee_sat: part.fee_sat,
+            })
+            .collect(),
+        requests: requests.collect(),
+        ended: ended.map(|(id, _)| id.clone()).collect(),
+    })
+}
+
+/// A refill as people are shown it.
+pub fn view(context: &Context, ledger: &Ledger, id: &str) -> Option<RefillView> {
+    let row = ledger.treasury.refills.named(id)?;
+    let bytes = |hex: &str| HEXLOWER.decode(hex.as_bytes()).unwrap_or_default();
+    let may_export = row.attestation.is_some();
+    let part = |part: &PartRow| RefillPart {
+        txid: part.txid.clone(),
+        amount: Amount::from_sat(part.amount_sat),
+        fee: Amount::from_sat(part.fee_sat),
+        inputs: u32::try_from(part.inputs.len()).unwrap_or(u32::MAX),
+        psbt: if may_export { bytes(&part.psbt) } else { Vec::new() },
+        raw_transaction: part.tx_hex.as_deref().map(bytes).unwrap_or_default(),
+        seen: part.seen,
+    };
+    let earmarks = row.earmarks.iter().filter_map(|earmark| {
+        let id = WithdrawalId::parse(&earmark.withdrawal).ok()?;
+        Some((id, Amount::from_sat(earmark.amount_sat)))
+    });
+    Some(RefillView {
+        id: id.to_owned(),
+        state: row.state(),
+        asset: context.asset,
+        address: row.address.clone(),
+        index: row.index,
+        parts: row.parts.iter().map(part).collect(),
+        earmarks: earmarks.collect(),
+        requested_by: row.requested_by.clone(),
+        requested_at: Seconds(row.requested_at),
+        expires_at: Seconds(row.expires_at),
+        attestation: row.attestation.as_ref().and_then(Signed::signed_text),
+    })
+}
