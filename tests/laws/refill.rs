@@ -170,6 +170,19 @@ async fn l13_what_comes_from_cold_is_kept_for_the_withdrawals_it_was_made_for() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l13_where_the_policy_says_so_a_refill_fills_up_to_the_target() {
+    let mut plan = Plan::default();
+    plan.signer_policy.refill.fill = wallet_policy::settings::Fill::Target;
+    let world = World::funded(plan, 1, 3 * COIN).await;
+    assert_eq!(ask(&world, None, &[]).await.unwrap_err().code(), Code::RefillNotNeeded, "nothing is short");
+    let held = world.withdraw("r1", 150_000_000).await;
+    world.until(held.id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
+    let asked = ask(&world, None, &cold_coins(&world, &[COIN, COIN, COIN])).await.unwrap();
+    // a quarter of the 2.5 that stay, and the 1.5 that leave, less the one that is there
+    assert_eq!(asked.parts[0].amount, Amount::from_sat(112_500_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l13_a_signed_copy_that_is_not_exactly_what_was_asked_is_refused_and_nothing_is_lost() {
     let world = World::funded(Plan::default(), 1, 3 * COIN).await;
     let held = world.withdraw("r1", 150_000_000).await;

@@ -116,6 +116,8 @@ pub fn policy_text() -> String {
         [travel_rule]
         own = "KR"
         steps = [{{ jurisdiction = "KR", from = "1970-01-01T00:00:00Z", floor_krw = "1000000" }}]
+        [refill]
+        fill = "need"
         [freeze]
         resume_delay_s = 3600
         resume_needs = {{ treasury = 1, risk = 1 }}

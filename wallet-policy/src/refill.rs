@@ -1,8 +1,8 @@
 //! Owns how much has to come back from cold (L13): what is needed, and the most that the share lets in.
 //!
 //! need = held + ⌈max(0, left − came) · horizon / window⌉, where `left` and `came` are what customers took and brought
-//! within the window. What is asked for is the need less what can be spent, and at most what the share lets rest hot once
-//! the held withdrawals have left.
+//! within the window. What is short is the need less what can be spent. What is asked for is that, or as much more as fills up
+//! to a target, and at most what the share lets rest hot once the held withdrawals have left.
 
 use crate::amount::Units;
 use crate::ratio::{Position, Share};
@@ -30,6 +30,15 @@ pub fn need(held: Units, flow: Flow, horizon_s: u64) -> Option<Units> {
     held.plus(Units(ahead.div_ceil(window)))
 }
 
+/// What is asked for where that much is short: all of it, and where there is a share to fill up to, as much more as lets
+/// that share rest hot once what is earmarked has left. Nothing while nothing is short.
+pub fn ask(short: Units, position: Position, earmarked: Units, fill_to: Option<Share>) -> Option<Units> {
+    match fill_to {
+        Some(share) if short > Units(0) => Some(most(position, earmarked, share)?.max(short)),
+        _ => Some(short),
+    }
+}
+
 /// The most that may come for `earmarked`, so that afterwards no more than the share rests hot: judged as
 /// [`crate::ratio::refill_allowed`] judges it.
 pub fn most(position: Position, earmarked: Units, share: Share) -> Option<Units> {
@@ -50,6 +59,17 @@ mod tests {
 
     fn at(hot: u128, cold: u128) -> Position {
         Position { hot: Units(hot), cold: Units(cold) }
+    }
+
+    #[test]
+    fn nothing_is_asked_while_nothing_is_short_and_else_up_to_the_target() {
+        let (position, target) = (at(100, 900), Share::new(1, 4).unwrap());
+        let ask = |short, to| ask(Units(short), position, Units(40), to).map(|units| units.0);
+        assert_eq!(ask(0, Some(target)), Some(0));
+        assert_eq!(ask(30, None), Some(30));
+        // a quarter of the 960 that stay, and the 40 that leave, less the 100 that are there
+        assert_eq!(ask(30, Some(target)), Some(180));
+        assert_eq!(ask(300, Some(target)), Some(300), "what is short is never cut here");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use wallet_policy::Units;
 use wallet_policy::ratio::Position;
 use wallet_policy::refill::{self, Flow};
+use wallet_policy::settings::Fill;
 
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
@@ -70,10 +71,12 @@ pub(super) fn most_wanted(
     promised_sat: u64,
     now: Seconds,
 ) -> u128 {
-    let wanted = wanted(context, ledger, now);
+    let short = wanted(context, ledger, now);
     let all = earmarks(context, ledger, u64::MAX);
     let all_sat: u64 = all.iter().map(|e| e.amount_sat).fold(promised_sat, u64::saturating_add);
-    let limit = context.share_rule().limit();
-    let most = refill::most(position, Units(u128::from(all_sat)), limit).unwrap_or_default();
-    wanted.min(most).0
+    let earmarked = Units(u128::from(all_sat));
+    let rule = context.share_rule();
+    let fill_to = (context.policy.settings().refill.fill == Fill::Target).then_some(rule.target);
+    let asked = refill::ask(short, position, earmarked, fill_to).unwrap_or(short);
+    asked.min(refill::most(position, earmarked, rule.limit()).unwrap_or_default()).0
 }

@@ -9,7 +9,7 @@ mod share;
 mod validate;
 
 pub use guard::{AssetGuard, Guard};
-pub use refill::{RefillSettings, Reserve};
+pub use refill::{Fill, RefillSettings, Reserve};
 pub use share::{HotShare, Preset, Scope, ShareRule};
 
 use std::collections::BTreeMap;

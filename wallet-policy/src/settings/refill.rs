@@ -5,10 +5,22 @@ use serde::Deserialize;
 use super::SettingsError;
 use crate::amount::Krw;
 
+/// How much a refill brings. Either way none is made before more is needed than there is, and the share bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// What is needed and no more: the least rests hot, and the cold room opens about three times as often.
+    Need,
+    /// Up to where a sweep goes down to: close to the fewest openings of the cold room that are possible.
+    Target,
+}
+
 /// How refills are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefillSettings {
+    /// How much is asked for once more is needed than there is.
+    pub fill: Fill,
     /// For how long the net flow of the last day is assumed to go on, in seconds.
     pub horizon_s: u64,
     /// The most inputs that the signing devices of the cold side take in one PSBT.
@@ -21,7 +33,7 @@ pub struct RefillSettings {
 
 impl Default for RefillSettings {
     fn default() -> Self {
-        Self { horizon_s: 21_600, inputs_max: 20, open_max: 3, expires_s: 86_400 }
+        Self { fill: Fill::Target, horizon_s: 21_600, inputs_max: 20, open_max: 3, expires_s: 86_400 }
     }
 }
 
