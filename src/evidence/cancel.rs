@@ -1,8 +1,9 @@
 //! What the exchange signed to undo a request (law L2). Whether it still can be undone is decided elsewhere.
 
 use super::canonical::{Form, Reader, Writer, same};
-use super::request::{check_age, check_key_age, check_signature};
-use super::signature::{Signed, read_signature};
+use super::key_signed::KeySigned;
+use super::request::check_age;
+use super::signature::Signed;
 use super::{NotProven, Trust, field};
 use crate::withdrawal::{Invalid, Organisation, RequestId, Seconds, WithdrawalId};
 
@@ -54,9 +55,7 @@ pub fn sign_cancel(cancel: &CancelRequest, sign: impl FnOnce(&[u8]) -> [u8; 64])
 #[derive(Debug)]
 pub struct VerifiedCancel {
     cancel: CancelRequest,
-    text: String,
-    key_id: String,
-    signature: [u8; 64],
+    signed: KeySigned,
 }
 
 /// The door for a cancellation: form, key, signature, then age.
@@ -69,11 +68,10 @@ pub fn verify_cancel(
     age_s_max: u64,
 ) -> Result<VerifiedCancel, NotProven> {
     let cancel = parse_cancel(text)?;
-    let signature = read_signature(signature)?;
-    check_signature(trust, &cancel.organisation, key_id, cancel.asked_at, (text, &signature))?;
-    check_key_age(trust, &cancel.organisation, key_id, now)?;
+    let signed = KeySigned::check((text, key_id, signature), &cancel.organisation, cancel.asked_at, trust)?;
+    signed.check_key_age(&cancel.organisation, trust, now)?;
     check_age(cancel.asked_at, now, age_s_max)?;
-    Ok(VerifiedCancel { cancel, text: text.to_owned(), key_id: key_id.to_owned(), signature })
+    Ok(VerifiedCancel { cancel, signed })
 }
 
 impl VerifiedCancel {
@@ -87,18 +85,8 @@ impl VerifiedCancel {
         WithdrawalId::of(&self.cancel.organisation, &self.cancel.request_id)
     }
 
-    /// The exact text that was signed.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the request key in the trust file.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The exchange's signature.
-    pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
+    /// What was signed, by which key.
+    pub fn signed(&self) -> &KeySigned {
+        &self.signed
     }
 }

@@ -22,6 +22,7 @@ pub mod fixture;
 pub mod freeze;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod key_signed;
 pub mod passage;
 pub mod possession;
 pub mod quorum;
@@ -56,6 +57,7 @@ pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
 pub use directory::Directory;
 pub use freeze::{Addressee, FreezeText, VerifiedFreeze, verify_freeze};
+pub use key_signed::KeySigned;
 pub use passage::{Exemption, Passage};
 pub use possession::PossessionText;
 pub use quorum::Quorum;

@@ -48,9 +48,9 @@ impl Exemption {
         }
         Ok(Self {
             withdrawal: request.id(),
-            text: registration.text().to_owned(),
-            key_id: registration.key_id().to_owned(),
-            signature: *registration.signature(),
+            text: registration.signed().text().to_owned(),
+            key_id: registration.signed().key_id().to_owned(),
+            signature: *registration.signed().signature(),
         })
     }
 

@@ -3,11 +3,10 @@
 //! Age is judged once, when a request is admitted. At recovery only signature and trust are judged again, or a request
 //! that was admitted in time would be lost by waiting.
 
-use ed25519_dalek::VerifyingKey;
-
 use super::canonical::{Form, Reader, Writer, same};
-use super::signature::{Signed, holds, read_signature};
-use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
+use super::key_signed::KeySigned;
+use super::signature::Signed;
+use super::{NotProven, SKEW_S_MAX, Trust, field};
 use crate::withdrawal::{
     Code, CustomerRef, Invalid, Organisation, RequestId, Seconds, WithdrawalId, WithdrawalRequest,
 };
@@ -81,9 +80,7 @@ pub fn sign_request(
 pub struct VerifiedRequest {
     request: WithdrawalRequest,
     digest: [u8; 32],
-    text: String,
-    key_id: String,
-    signature: [u8; 64],
+    signed: KeySigned,
 }
 
 /// The door for a new request: form, key, signature, then age.
@@ -96,7 +93,7 @@ pub fn verify_request(
     age_s_max: u64,
 ) -> Result<VerifiedRequest, NotProven> {
     let verified = VerifiedRequest::reverify(text, key_id, signature, trust)?;
-    check_key_age(trust, &verified.request.organisation, key_id, now)?;
+    verified.signed.check_key_age(&verified.request.organisation, trust, now)?;
     check_age(verified.request.asked_at, now, age_s_max)?;
     Ok(verified)
 }
@@ -105,19 +102,13 @@ impl VerifiedRequest {
     /// The door for a request that was admitted before: form, key and signature, and no age.
     pub fn reverify(text: &str, key_id: &str, signature: &[u8], trust: &Trust) -> Result<Self, NotProven> {
         let request = parse_request(text)?;
-        let signature = read_signature(signature)?;
         if !trust.networks().any(|network| network == request.asset.network()) {
             let problem = format!("`{}` is not enabled: the trust file has no wallet for it", request.asset);
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, Code::AssetUnknown.cure()).into());
         }
-        check_signature(trust, &request.organisation, key_id, request.asked_at, (text, &signature))?;
-        Ok(Self {
-            request,
-            digest: digest(text),
-            text: text.to_owned(),
-            key_id: key_id.to_owned(),
-            signature,
-        })
+        let signed = (text, key_id, signature);
+        let signed = KeySigned::check(signed, &request.organisation, request.asked_at, trust)?;
+        Ok(Self { digest: signed.digest(), request, signed })
     }
 
     /// What was asked.
@@ -135,67 +126,10 @@ impl VerifiedRequest {
         &self.digest
     }
 
-    /// The exact text that was signed.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// What was signed, by which key.
+    pub fn signed(&self) -> &KeySigned {
+        &self.signed
     }
-
-    /// The name of the request key in the trust file.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The exchange's signature.
-    pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
-    }
-}
-
-pub(super) fn check_signature(
-    trust: &Trust,
-    organisation: &Organisation,
-    key_id: &str,
-    asked_at: Seconds,
-    (text, signature): (&str, &[u8; 64]),
-) -> Result<(), NotProven> {
-    let (key, not_after) = find_key(trust, organisation, key_id)?;
-    if not_after.is_some_and(|end| asked_at > end) {
-        return Err(NotProven::refused(
-            Code::RequestKeyUnknown,
-            "the key had ended when the request was signed",
-        ));
-    }
-    if !holds(key, text, signature) {
-        return Err(NotProven::refused(Code::RequestSignatureInvalid, ""));
-    }
-    Ok(())
-}
-
-/// A key that has ended admits nothing new, whatever time the text claims.
-pub(super) fn check_key_age(
-    trust: &Trust,
-    organisation: &Organisation,
-    key_id: &str,
-    now: Seconds,
-) -> Result<(), NotProven> {
-    let (_, not_after) = find_key(trust, organisation, key_id)?;
-    match not_after {
-        Some(end) if now > end => {
-            Err(NotProven::refused(Code::RequestKeyUnknown, format!("the key ended {end}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn find_key<'t>(
-    trust: &'t Trust,
-    organisation: &Organisation,
-    key_id: &str,
-) -> Result<(&'t VerifyingKey, Option<Seconds>), NotProven> {
-    trust.request_key(organisation, key_id).ok_or_else(|| {
-        let key_id: String = key_id.chars().take(64).flat_map(char::escape_debug).collect();
-        NotProven::refused(Code::RequestKeyUnknown, format!("`{key_id}` of `{organisation}`"))
-    })
 }
 
 pub(super) fn check_age(asked_at: Seconds, now: Seconds, age_s_max: u64) -> Result<(), NotProven> {

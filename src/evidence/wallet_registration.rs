@@ -6,10 +6,11 @@
 use data_encoding::HEXLOWER;
 
 use super::canonical::{Form, Reader, Writer, malformed, same};
-use super::request::{check_age, check_key_age, check_signature};
-use super::signature::{Signed, read_signature};
+use super::key_signed::KeySigned;
+use super::request::check_age;
+use super::signature::Signed;
 use super::wallet_challenge::{VerifiedChallenge, WalletClaim};
-use super::{NotProven, Trust, digest, field};
+use super::{NotProven, Trust, field};
 use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, Seconds};
 
 /// The form of a registration.
@@ -124,9 +125,7 @@ pub fn sign_registration(
 pub struct VerifiedRegistration {
     registration: WalletRegistration,
     challenge: VerifiedChallenge,
-    text: String,
-    key_id: String,
-    signature: [u8; 64],
+    signed: KeySigned,
 }
 
 /// The door for a new registration: all that [`VerifiedRegistration::reverify`] asks, then the times.
@@ -139,7 +138,7 @@ pub fn verify_registration(
 ) -> Result<VerifiedRegistration, NotProven> {
     let verified = VerifiedRegistration::reverify((text, key_id, signature), challenge, trust, owns)?;
     let said = &verified.registration;
-    check_key_age(trust, &said.claim.organisation, key_id, now)?;
+    verified.signed.check_key_age(&said.claim.organisation, trust, now)?;
     check_age(said.registered_at, now, age_s_max)?;
     verified.challenge.check_current(now)?;
     Ok(verified)
@@ -156,10 +155,9 @@ impl VerifiedRegistration {
         owns: impl FnOnce(&WalletRegistration, &str) -> Result<(), Finding>,
     ) -> Result<Self, NotProven> {
         let registration = parse_registration(text)?;
-        let signature = read_signature(signature)?;
         let claim = &registration.claim;
-        let when = registration.registered_at;
-        check_signature(trust, &claim.organisation, key_id, when, (text, &signature))?;
+        let signed = (text, key_id, signature);
+        let signed = KeySigned::check(signed, &claim.organisation, registration.registered_at, trust)?;
         let is_its_own = challenge.challenge().claim == *claim
             && challenge.name() == HEXLOWER.encode(&registration.challenge);
         if !is_its_own {
@@ -167,7 +165,7 @@ impl VerifiedRegistration {
             return Err(NotProven::refused(Code::EvidenceInvalid, detail));
         }
         owns(&registration, &challenge.message()).map_err(NotProven::Refused)?;
-        Ok(Self { registration, challenge, text: text.to_owned(), key_id: key_id.to_owned(), signature })
+        Ok(Self { registration, challenge, signed })
     }
 
     /// What was registered.
@@ -180,24 +178,9 @@ impl VerifiedRegistration {
         &self.challenge
     }
 
-    /// SHA-256 of the text.
-    pub fn digest(&self) -> [u8; 32] {
-        digest(&self.text)
-    }
-
-    /// The exact text that was signed.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the request key in the trust file.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The exchange's signature.
-    pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
+    /// What was signed, by which key.
+    pub fn signed(&self) -> &KeySigned {
+        &self.signed
     }
 }
 
@@ -248,9 +231,7 @@ pub fn sign_removal(
 #[derive(Debug)]
 pub struct VerifiedRemoval {
     removal: WalletRemoval,
-    text: String,
-    key_id: String,
-    signature: [u8; 64],
+    signed: KeySigned,
 }
 
 /// The door for a removal: form, key and signature. It does not grow old: a late no is still a no.
@@ -262,10 +243,9 @@ pub fn verify_removal(
     now: Seconds,
 ) -> Result<VerifiedRemoval, NotProven> {
     let removal = parse_removal(text)?;
-    let signature = read_signature(signature)?;
-    check_signature(trust, &removal.organisation, key_id, removal.asked_at, (text, &signature))?;
+    let signed = KeySigned::check((text, key_id, signature), &removal.organisation, removal.asked_at, trust)?;
     check_age(removal.asked_at, now, u64::MAX)?;
-    Ok(VerifiedRemoval { removal, text: text.to_owned(), key_id: key_id.to_owned(), signature })
+    Ok(VerifiedRemoval { removal, signed })
 }
 
 impl VerifiedRemoval {
@@ -279,18 +259,8 @@ impl VerifiedRemoval {
         HEXLOWER.encode(&self.removal.challenge)
     }
 
-    /// The exact text that was signed.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the request key in the trust file.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The exchange's signature.
-    pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
+    /// What was signed, by which key.
+    pub fn signed(&self) -> &KeySigned {
+        &self.signed
     }
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::audit::LogDesk;
 use super::clear::{self, ClearAsk, Clearing};
 use super::context::Context;
+use super::handed_on;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows;
 use super::withdraw::Found;
@@ -166,7 +167,7 @@ impl SignerDesk {
         let value = self.question(|to| Question::Value(asked.amount, to)).await?;
         Ok(ClearAsk {
             id: request.id(),
-            text: request.text().to_owned(),
+            text: request.signed().text().to_owned(),
             digest: data_encoding::HEXLOWER.encode(request.digest()),
             request: asked.clone(),
             value,
@@ -529,11 +530,7 @@ impl ApprovalDesk for SignerDesk {
         let text = RejectionText::of(&request, &order.reason).render();
         let rejection =
             verify_rejection(&text, &order.signature, &self.context.trust, &request).map_err(refused)?;
-        let request = SignedText {
-            text: request.text().to_owned(),
-            key_id: request.key_id().to_owned(),
-            signature: *request.signature(),
-        };
+        let request = handed_on(request.signed());
         let word = VoidOrder::Rejection { request, text, signature: order.signature };
         let receipt = self.void(word, order.withdrawal).await?;
         let receipt = receipt.ok_or_else(|| {

@@ -47,11 +47,20 @@ use crate::enclave::Word;
 use crate::evidence::approval::Approval;
 use crate::evidence::rejection::Rejection;
 use crate::evidence::statement::VerifiedStatement;
-use crate::evidence::{VerifiedCancel, VerifiedRegistration, VerifiedRemoval, VerifiedRequest};
+use crate::evidence::{KeySigned, VerifiedCancel, VerifiedRegistration, VerifiedRemoval, VerifiedRequest};
 use crate::withdrawal::{Amount, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// Who waits for an answer.
 pub type Reply<T> = oneshot::Sender<Result<T, DeskError>>;
+
+/// What the exchange signed, to be handed on for another party to verify by itself.
+fn handed_on(signed: &KeySigned) -> SignedText {
+    SignedText {
+        text: signed.text().to_owned(),
+        key_id: signed.key_id().to_owned(),
+        signature: *signed.signature(),
+    }
+}
 
 /// What the writer can be asked to decide.
 pub enum Command {

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use super::context::Context;
 use super::courier::Parcel;
 use super::facts::FeeSeen;
+use super::handed_on;
 use super::ledger::coins::CoinState;
 use super::ledger::rows::{self, ChangeRow, Purpose, ReservationRow, Signed};
 use super::ledger::treasury::Spend;
@@ -20,7 +21,7 @@ use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::fee::FeeCaps;
 use crate::bitcoin::{Branch, Destination, KeySlot, OwnScript};
 use crate::bitcoin::{FeeTerms, OutputNeed, Selection};
-use crate::desk::{ClearanceEvidence, CosignPayment, SignedText};
+use crate::desk::{ClearanceEvidence, CosignPayment};
 use crate::enclave::Word;
 use crate::evidence::TravelRule;
 use crate::store::Table;
@@ -193,11 +194,7 @@ pub fn reserve_withdrawal(
 /// A withdrawal's evidence, for the co-signer to judge by itself.
 pub fn payment(open: &Open) -> CosignPayment {
     CosignPayment {
-        request: SignedText {
-            text: open.request.text().to_owned(),
-            key_id: open.request.key_id().to_owned(),
-            signature: *open.request.signature(),
-        },
+        request: handed_on(open.request.signed()),
         clearance: open.row.evidence.as_ref().and_then(|evidence| clearance(open, evidence)),
         approvals: open.approvals.iter().map(|a| a.signature().to_owned()).collect(),
     }

@@ -30,7 +30,7 @@ pub fn cancelled(
             ("withdrawal", &id),
             ("organisation", &said.organisation),
             ("request_id", &said.request_id),
-            ("key", &cancel.key_id()),
+            ("key", &cancel.signed().key_id()),
             ("receipt_digest", &hex(&digest(&receipt.text))),
         ],
     );

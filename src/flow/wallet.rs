@@ -121,7 +121,7 @@ pub fn register(
     (verified, cosigner_effective_at): (VerifiedRegistration, Seconds),
 ) -> Result<WalletView, Finding> {
     let name = verified.challenge().name().to_owned();
-    if ledger.registrations.known(&name, verified.text())?.is_none() {
+    if ledger.registrations.known(&name, verified.signed().text())?.is_none() {
         let times = (delay_s(context), Some(cosigner_effective_at));
         ledger.registrations.register(&mut turn.draft, verified, times)?;
         ledger.ripen_all();

@@ -171,13 +171,13 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
             ("fee_max", &asked.fee_max),
             ("beneficiary_vasp", &asked.beneficiary_vasp),
             ("asked_at", &asked.asked_at.0),
-            ("key", &request.key_id()),
+            ("key", &request.signed().key_id()),
         ],
     );
     let signed = Signed {
-        text: request.text().to_owned(),
-        key_id: request.key_id().to_owned(),
-        signature: hex(request.signature()),
+        text: request.signed().text().to_owned(),
+        key_id: request.signed().key_id().to_owned(),
+        signature: hex(request.signed().signature()),
     };
     turn.changed.insert(id);
     Open {

@@ -557,7 +557,7 @@ impl Writer {
         }
         self.hands.clearing.start(clear::ClearAsk {
             id,
-            text: open.request.text().to_owned(),
+            text: open.request.signed().text().to_owned(),
             digest: open.row.digest.clone(),
             value: self.ledger.treasury.value(request.amount, self.context.asset),
             named: open.row.payload != "-",

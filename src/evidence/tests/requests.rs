@@ -17,8 +17,8 @@ fn a_signed_request_is_verified_and_keeps_its_evidence() {
     assert_eq!(verified.request(), &request());
     assert_eq!(verified.id(), request().id());
     assert_eq!(verified.digest(), &digest(&signed.text));
-    assert_eq!((verified.text(), verified.key_id()), (signed.text.as_str(), "2026-a"));
-    assert_eq!(verified.signature(), &signed.signature);
+    assert_eq!((verified.signed().text(), verified.signed().key_id()), (signed.text.as_str(), "2026-a"));
+    assert_eq!(verified.signed().signature(), &signed.signature);
 }
 
 #[test]

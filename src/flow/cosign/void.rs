@@ -69,7 +69,7 @@ impl Party {
     fn receipt(&self, word: &Word, now: Seconds) -> Result<SignedText, Finding> {
         let (organisation, request_id, evidence) = match word {
             Word::Cancel(cancel) => {
-                (&cancel.cancel().organisation, &cancel.cancel().request_id, digest(cancel.text()))
+                (&cancel.cancel().organisation, &cancel.cancel().request_id, digest(cancel.signed().text()))
             }
             Word::Reject(rejection) => {
                 let subject = &rejection.text().subject;
@@ -139,7 +139,7 @@ fn enter(draft: &mut Draft, id: WithdrawalId, word: &Word, receipt: &SignedText)
                 ("withdrawal", &id),
                 ("organisation", &cancel.cancel().organisation),
                 ("request_id", &cancel.cancel().request_id),
-                ("key", &cancel.key_id()),
+                ("key", &cancel.signed().key_id()),
                 ("receipt_digest", &receipt_digest),
             ],
         ),

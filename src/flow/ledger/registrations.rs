@@ -101,7 +101,11 @@ impl Registrations {
         let name = verified.challenge().name().to_owned();
         let first_seen = draft.now();
         let row = RegistrationRow {
-            registration: signed(verified.text(), verified.key_id(), verified.signature()),
+            registration: signed(
+                verified.signed().text(),
+                verified.signed().key_id(),
+                verified.signed().signature(),
+            ),
             challenge: signed(
                 verified.challenge().text(),
                 wallet::CHALLENGE_KEY_ID,
@@ -120,10 +124,10 @@ impl Registrations {
                 ("organisation", &said.claim.organisation),
                 ("asset", &said.claim.asset),
                 ("address", &said.claim.address),
-                ("registration_digest", &hex(&verified.digest())),
+                ("registration_digest", &hex(&verified.signed().digest())),
                 ("proof_kind", &said.proof_kind.as_str()),
                 ("effective_at", &effective_at.0),
-                ("key", &verified.key_id()),
+                ("key", &verified.signed().key_id()),
             ],
         );
         draft.row(Table::Registration, name.clone(), row.state(), first_seen, rows::write(&row));
@@ -147,17 +151,18 @@ impl Registrations {
         if registered.row.removal.is_some() {
             return Ok(());
         }
-        registered.row.removal = Some(signed(removal.text(), removal.key_id(), removal.signature()));
+        registered.row.removal =
+            Some(signed(removal.signed().text(), removal.signed().key_id(), removal.signed().signature()));
         registered.row.removed_at = Some(draft.now().0);
         draft.entry(
             EntryKind::WalletRemoved,
             &[
                 ("challenge", &name),
                 ("organisation", organisation),
-                ("removal_digest", &hex(&crate::evidence::digest(removal.text()))),
+                ("removal_digest", &hex(&crate::evidence::digest(removal.signed().text()))),
                 ("asset", &said.claim.asset),
                 ("address", &said.claim.address),
-                ("key", &removal.key_id()),
+                ("key", &removal.signed().key_id()),
             ],
         );
         let row = &registered.row;

@@ -2,8 +2,9 @@
 
 use data_encoding::HEXLOWER;
 
-use crate::desk::{RefillAttestOrder, RefillAttestPart, RefillPart, RefillState, RefillView, SignedText};
+use crate::desk::{RefillAttestOrder, RefillAttestPart, RefillPart, RefillState, RefillView};
 use crate::flow::context::Context;
+use crate::flow::handed_on;
 use crate::flow::ledger::Ledger;
 use crate::flow::ledger::refills::PartRow;
 use crate::flow::ledger::rows::Signed;
@@ -14,11 +15,7 @@ pub fn attest_order(ledger: &Ledger, id: &str) -> Option<RefillAttestOrder> {
     let row = ledger.treasury.refills.named(id)?;
     let requests = row.earmarks.iter().filter_map(|earmark| {
         let open = ledger.open.get(&WithdrawalId::parse(&earmark.withdrawal).ok()?)?;
-        Some(SignedText {
-            text: open.request.text().to_owned(),
-            key_id: open.request.key_id().to_owned(),
-            signature: *open.request.signature(),
-        })
+        Some(handed_on(open.request.signed()))
     });
     let ended = ledger.treasury.refills.iter().filter(|(_, row)| {
         matches!(row.state(), RefillState::Cancelled | RefillState::Expired) && row.attestation.is_some()
