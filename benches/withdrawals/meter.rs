@@ -19,7 +19,7 @@ fn cpu_s(pid: u32) -> (f64, f64) {
 }
 
 /// What each thread group spent so far, in seconds, by the threads' names without their numbers.
-fn threads(pid: u32) -> BTreeMap<String, f64> {
+pub fn threads(pid: u32) -> BTreeMap<String, f64> {
     let mut by_name = BTreeMap::new();
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return by_name };
     for task in tasks.flatten() {
