@@ -42,7 +42,7 @@ impl Database {
     /// Whether every key that sealed something is there. A new database begins with the current one; a new key is taken in if it
     /// brings one along that the database knows.
     pub(super) async fn take_keys(&mut self) -> Result<bool, DatabaseFault> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let rows = sqlx::query("SELECT key_id, check_value FROM data_keys").fetch_all(&mut *tx).await?;
         for row in &rows {
             let (id, value): (Vec<u8>, Vec<u8>) = (row.try_get("key_id")?, row.try_get("check_value")?);
@@ -92,7 +92,7 @@ impl Database {
         }
         let current = self.vault.key_id();
         let gone = sqlx::query("DELETE FROM data_keys WHERE key_id <> ?").bind(current.bytes().to_vec());
-        gone.execute(&self.pool).await?;
+        gone.execute(&self.writer).await?;
         tracing::info!(key = %current, "everything is sealed with the current data key: take the older ones out of `enclave.old_data_keys`");
         Ok(false)
     }
@@ -115,7 +115,7 @@ impl Database {
             let sealed = self.vault.seal(place, &self.vault.open(place, &value)?)?;
             // Whoever has written something else meanwhile has sealed it with the current key.
             let put = format!("UPDATE {table} SET {column} = ? WHERE rowid = ? AND {column} = ?");
-            sqlx::query(AssertSqlSafe(put)).bind(sealed).bind(at).bind(value).execute(&self.pool).await?;
+            sqlx::query(AssertSqlSafe(put)).bind(sealed).bind(at).bind(value).execute(&self.writer).await?;
         }
         Ok(rows.len())
     }
@@ -153,10 +153,8 @@ mod tests {
         let db = open(&path, key(1)).await.unwrap();
         let fingerprint = db.vault().fingerprint("x");
         for (n, name) in [(1, "a"), (2, "b")] {
-            let pair = OwnKey {
-                public: PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(),
-                private: Zeroizing::new(vec![7; 32]),
-            };
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            let pair = OwnKey::new(public, Zeroizing::new(vec![7; 32]));
             db.own_key_insert((KeyType::PerAddress, name), VaspId(7), name, &pair, Seconds(1)).await.unwrap();
         }
         db.close().await;
