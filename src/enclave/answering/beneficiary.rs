@@ -106,9 +106,11 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
                 return Err(Trouble::Refused("uuid_reused"));
             }
             let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
-            room.db.verification_insert(&judged, None).await?;
             // Of two deliveries at once the first one written counts.
-            room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged)
+            match room.db.verification_insert(&judged, None).await? {
+                true => judged,
+                false => room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged),
+            }
         }
     };
     if kept.fingerprint != opened.digest {

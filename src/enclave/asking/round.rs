@@ -17,7 +17,7 @@ use crate::enclave::room::{CALL_TIME, Room};
 use crate::enclave::wire::client::CallFault;
 use crate::enclave::wire::key::{KeyType, SKEW_MAX_S};
 use crate::enclave::wire::letter::{Asked, SealedReply, binding, check_signature, identifier};
-use crate::enclave::wire::seal::{self, Direction, Envelope, PublicKey};
+use crate::enclave::wire::seal::{Direction, Envelope, PublicKey};
 use crate::enclave::wire::{Fate, Parcel, plain_code};
 use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
 
@@ -206,8 +206,7 @@ async fn opened(room: &Room, v: &Verification, parcel: &Parcel, envelope: &Envel
     let own =
         room.db.own_key_named(&envelope.key_id).await?.ok_or(Miss::Reply("sealed to no key of ours"))?;
     let binding = binding(Direction::Reply, &parcel.uuid, from, room.vasp, key_type);
-    let plain =
-        seal::open(&own.private, binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
+    let plain = own.open(binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
     let reply: SealedReply = serde_json::from_slice(&plain).map_err(|_| Miss::Reply("not a reply"))?;
     let identity = room.peers.get(&from).ok_or(EnclaveFault::VaspUnknown(from))?;
     let signature = check_signature(identity, reply.answer.as_bytes(), &reply.signature);

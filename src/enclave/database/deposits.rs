@@ -92,7 +92,7 @@ impl Database {
         let insert = insert.bind(&seen.symbol).bind(seen.network.as_deref().unwrap_or_default());
         let insert = insert.bind(deposit.asset).bind(&seen.tx_hash).bind(vout).bind(&seen.address);
         let insert = insert.bind(&seen.amount).bind(deposit.units).bind(signed(seen.received_at));
-        insert.bind(signed(now)).execute(&self.pool).await?;
+        insert.bind(signed(now)).execute(&self.writer).await?;
         let kept = sqlx::query(
             "SELECT deposit_id, address, units FROM deposits WHERE asset = ? AND tx_hash = ? AND vout = ?",
         );
@@ -148,7 +148,7 @@ impl Database {
             "UPDATE deposits SET state = CASE state WHEN 'WAITING' THEN 'UNMATCHED' ELSE state END, reason = ?, settled_at = ?, \
              next_try_at = NULL WHERE deposit_id = ? AND state IN ('WAITING', 'AMBIGUOUS')",
         );
-        query.bind(reason.as_str()).bind(signed(now)).bind(id).execute(&self.pool).await?;
+        query.bind(reason.as_str()).bind(signed(now)).bind(id).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Database {
         let query = sqlx::query(
             "UPDATE deposits SET tries = ?, next_try_at = ? WHERE deposit_id = ? AND next_try_at IS NOT NULL",
         );
-        query.bind(i64::from(tries)).bind(signed(until)).bind(id).execute(&self.pool).await?;
+        query.bind(i64::from(tries)).bind(signed(until)).bind(id).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl Database {
     ) -> Result<bool, DatabaseFault> {
         let query =
             sqlx::query("UPDATE deposits SET next_try_at = ? WHERE tx_hash = ? AND next_try_at IS NOT NULL");
-        Ok(query.bind(signed(now)).bind(tx_hash).execute(&self.pool).await?.rows_affected() > 0)
+        Ok(query.bind(signed(now)).bind(tx_hash).execute(&self.writer).await?.rows_affected() > 0)
     }
 
     /// Writes down what a sender said of a transfer, or that it said nothing. The transaction it named is the record's from now on,

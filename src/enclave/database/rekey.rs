@@ -226,7 +226,7 @@ impl Database {
             let sealed = vault.seal(place, &vault.open(place, &value)?)?;
             // Whoever has written something else meanwhile has sealed it with the current key.
             let put = format!("UPDATE {table} SET {column} = ? WHERE rowid = ? AND {column} = ?");
-            sqlx::query(AssertSqlSafe(put)).bind(sealed).bind(at).bind(value).execute(&self.pool).await?;
+            sqlx::query(AssertSqlSafe(put)).bind(sealed).bind(at).bind(value).execute(&self.writer).await?;
         }
         Ok(rows.len())
     }
@@ -259,10 +259,8 @@ mod tests {
         let db = open(&path, key(1)).await.unwrap();
         let fingerprint = db.vault().fingerprint("x");
         for (n, name) in [(1, "a"), (2, "b")] {
-            let pair = OwnKey {
-                public: PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(),
-                private: Zeroizing::new(vec![7; 32]),
-            };
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            let pair = OwnKey::new(public, Zeroizing::new(vec![7; 32]));
             db.own_key_insert((KeyType::PerAddress, name), VaspId(7), name, &pair, Seconds(1)).await.unwrap();
         }
         db.close().await;
@@ -295,10 +293,8 @@ mod tests {
         Database::create(&path).await.unwrap();
         let late = open(&path, key(1)).await.unwrap();
         let put = async |db: &Database, name: &str| {
-            let pair = OwnKey {
-                public: PublicKey::new(Suite::X25519, vec![1; 32]).unwrap(),
-                private: Zeroizing::new(vec![7; 32]),
-            };
+            let public = PublicKey::new(Suite::X25519, vec![1; 32]).unwrap();
+            let pair = OwnKey::new(public, Zeroizing::new(vec![7; 32]));
             db.own_key_insert((KeyType::PerAddress, name), VaspId(7), name, &pair, Seconds(1)).await
         };
         put(&late, "before").await.unwrap();

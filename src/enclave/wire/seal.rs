@@ -228,9 +228,56 @@ pub fn open(
     envelope: &Envelope,
 ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
     let suite = Suite::parse(&envelope.suite).ok_or(SealFault::Suite)?;
-    let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| SealFault::Unreadable);
-    let sealed = (&*decode(&envelope.enc)?, &*decode(&envelope.ciphertext)?);
-    open_raw((suite, private), INFO, &binding.bytes(suite), sealed)
+    Opener::new(suite, private)?.open(binding, envelope)
+}
+
+/// The private half of a key pair, ready to open: that of X-Wing is made from its 32 bytes only once.
+pub struct Opener(Private);
+
+enum Private {
+    XWing(Box<<XWing as Kem>::PrivateKey>),
+    X25519(<X25519HkdfSha256 as Kem>::PrivateKey),
+}
+
+impl Opener {
+    /// Reads the bytes of a private key.
+    pub fn new(suite: Suite, private: &[u8]) -> Result<Self, SealFault> {
+        let no = |_| SealFault::Key;
+        Ok(Self(match suite {
+            Suite::XWing => Private::XWing(Box::new(Deserializable::from_bytes(private).map_err(no)?)),
+            Suite::X25519 => Private::X25519(Deserializable::from_bytes(private).map_err(no)?),
+        }))
+    }
+
+    /// Opens an envelope; one of another suite is not for this key.
+    pub fn open(&self, binding: Binding<'_>, envelope: &Envelope) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+        let suite = Suite::parse(&envelope.suite).ok_or(SealFault::Suite)?;
+        if suite != self.suite() {
+            return Err(SealFault::Unreadable);
+        }
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| SealFault::Unreadable);
+        let sealed = (&*decode(&envelope.enc)?, &*decode(&envelope.ciphertext)?);
+        self.open_raw(INFO, &binding.bytes(suite), sealed)
+    }
+
+    const fn suite(&self) -> Suite {
+        match self.0 {
+            Private::XWing(_) => Suite::XWing,
+            Private::X25519(_) => Suite::X25519,
+        }
+    }
+
+    fn open_raw(
+        &self,
+        info: &[u8],
+        aad: &[u8],
+        sealed: (&[u8], &[u8]),
+    ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+        match &self.0 {
+            Private::XWing(private) => open_with::<XWing>(private, info, aad, sealed),
+            Private::X25519(private) => open_with::<X25519HkdfSha256>(private, info, aad, sealed),
+        }
+    }
 }
 
 /// Pads JSON with blanks to whole blocks, so that the length of a name does not show.
@@ -272,28 +319,15 @@ fn seal_with<K: Kem>(
     Ok((enc.to_bytes().to_vec(), ciphertext))
 }
 
-fn open_raw(
-    (suite, private): (Suite, &[u8]),
-    info: &[u8],
-    aad: &[u8],
-    sealed: (&[u8], &[u8]),
-) -> Result<Zeroizing<Vec<u8>>, SealFault> {
-    match suite {
-        Suite::XWing => open_with::<XWing>(private, info, aad, sealed),
-        Suite::X25519 => open_with::<X25519HkdfSha256>(private, info, aad, sealed),
-    }
-}
-
 fn open_with<K: Kem>(
-    private: &[u8],
+    private: &K::PrivateKey,
     info: &[u8],
     aad: &[u8],
     (enc, sealed): (&[u8], &[u8]),
 ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
-    let private = K::PrivateKey::from_bytes(private).map_err(|_| SealFault::Key)?;
     let enc = K::EncappedKey::from_bytes(enc).map_err(|_| SealFault::Unreadable)?;
     let open = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, K>;
-    open(&OpModeR::Base, &private, &enc, info, sealed, aad)
+    open(&OpModeR::Base, private, &enc, info, sealed, aad)
         .map(Zeroizing::new)
         .map_err(|_| SealFault::Unreadable)
 }
@@ -378,8 +412,8 @@ mod tests {
             HEXLOWER.encode(&sealed),
             "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
         );
-        let receiver = (Suite::X25519, &**receiver.private);
-        assert_eq!(*open_raw(receiver, &info, b"Count-0", (&enc, &sealed)).unwrap(), plain);
+        let receiver = Opener::new(Suite::X25519, &receiver.private).unwrap();
+        assert_eq!(*receiver.open_raw(&info, b"Count-0", (&enc, &sealed)).unwrap(), plain);
     }
 
     /// draft-connolly-cfrg-xwing-kem, appendix C, the first vector: the KEM under the suite.
