@@ -160,10 +160,12 @@ impl Room {
         self.screened_as(addresses, &persons).await
     }
 
-    /// The same for persons that were read already.
+    /// The same for persons that were read already. A screener that does not answer in time has found out nothing.
     pub(super) async fn screened_as(&self, addresses: &[&str], persons: &[Person]) -> Screening {
         let Some(screener) = &self.screener else { return Screening::Clear };
-        screener.screen(&Subject { addresses, persons }).await
+        let subject = Subject { addresses, persons };
+        let screening = tokio::time::timeout(self.limits.user_time, screener.screen(&subject)).await;
+        screening.unwrap_or(Screening::Unknown)
     }
 
     /// Whether anybody screens at all.

@@ -94,6 +94,8 @@ pub struct Limits {
     pub key_ttl_s: u64,
     /// How long one `verify` waits for an answer.
     pub answer_wait: Duration,
+    /// How long one try may take, the wait for a place among others included; what takes longer is tried again.
+    pub try_time: Duration,
     /// How long a verification is retried, in seconds.
     pub expiry_s: u64,
     /// The longest pause between two tries, in seconds.
@@ -102,7 +104,7 @@ pub struct Limits {
     pub waiting_max: u64,
     /// The most verifications tried at the same time, at most a quarter of them of one counterparty; and the most taken from the relay.
     pub at_once_max: usize,
-    /// How long the own backend may take over a person.
+    /// How long the own backend may take over a person, and a screener over everybody who is named.
     pub user_time: Duration,
     /// How long the own backend may take over an address, a transfer's status or a callback.
     pub account_time: Duration,
@@ -133,6 +135,7 @@ impl Default for Limits {
             key_type: KeyType::PerVasp,
             key_ttl_s: 1800,
             answer_wait: Duration::from_secs(6),
+            try_time: Duration::from_secs(60),
             expiry_s: 86_400,
             retry_s_max: 60,
             waiting_max: 10_000,

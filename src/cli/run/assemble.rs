@@ -259,6 +259,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
     enclave::Limits {
         key_ttl_s: settings.key_ttl.as_secs(),
         answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
+        try_time: limits.try_time.saturating_add(settings.answer_wait),
         expiry_s: settings.expiry_s,
         waiting_max: settings.waiting_max,
         at_once_max: settings.at_once_max,

@@ -4,10 +4,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Reason;
-use crate::enclave::asking::places::share_of;
+use crate::enclave::asking::places::{Place, share_of};
 use crate::enclave::asking::round::{Given, Miss, exchange, forget};
 use crate::enclave::asking::screening::{denied, screen_kept};
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
@@ -46,11 +47,7 @@ pub(in crate::enclave) fn try_written(
     trying.insert(key.to_owned(), done.clone());
     let (room, key) = (room.clone(), key.to_owned());
     tokio::spawn(async move {
-        let place = room.places.take(counterparty).await;
-        let answered = attempt(&room, &key, written).await.unwrap_or_else(|fault| {
-            tracing::error!(request = key, %fault, "a verification could not be tried");
-            None
-        });
+        let (place, answered) = within(&room, &key, counterparty, written).await;
         room.trying.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         let (uuid, brought) = answered.unwrap_or_default();
         let _ = over.send(brought);
@@ -59,6 +56,32 @@ pub(in crate::enclave) fn try_written(
         drop(place);
     });
     done
+}
+
+/// One try in a place of its counterparty, within the time a try may take. What is cut off is as after a crash: it is taken up again.
+async fn within(
+    room: &Room,
+    key: &str,
+    counterparty: VaspId,
+    written: Option<Verification>,
+) -> (Option<Place>, Option<Answered>) {
+    let until = Instant::now() + room.limits.try_time;
+    let Ok(place) = timeout_at(until, room.places.take(counterparty)).await else {
+        tracing::warn!(request = key, "a verification got no place to be tried");
+        return (None, None);
+    };
+    let answered = match timeout_at(until, attempt(room, key, written)).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(fault)) => {
+            tracing::error!(request = key, %fault, "a verification could not be tried");
+            None
+        }
+        Err(_) => {
+            tracing::error!(request = key, "a try took too long and was given up");
+            None
+        }
+    };
+    (Some(place), answered)
 }
 
 /// The uuid under which there was an answer, and the answer if it was kept.
