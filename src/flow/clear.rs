@@ -181,13 +181,16 @@ impl Clearing {
     }
 }
 
-/// The withdrawals that are being asked about, each with the payload that came meanwhile.
+/// A payload that came while its withdrawal was being asked about.
+type Left = Option<Zeroizing<Vec<u8>>>;
+
+/// The withdrawals that are being asked about, each with what was left for whoever asks.
 #[derive(Clone, Default)]
-struct Asking(Arc<Mutex<HashMap<WithdrawalId, Option<Zeroizing<Vec<u8>>>>>>);
+struct Asking(Arc<Mutex<HashMap<WithdrawalId, Left>>>);
 
 impl Asking {
     /// Begins to ask about a withdrawal. Where that is done already, whoever does it is left the payload, if there is one.
-    fn begin(&self, id: WithdrawalId, payload: &mut Option<Zeroizing<Vec<u8>>>) -> Option<Asked> {
+    fn begin(&self, id: WithdrawalId, payload: &mut Left) -> Option<Asked> {
         let mut asking = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match asking.entry(id) {
             Entry::Vacant(free) => {
@@ -213,13 +216,13 @@ struct Asked {
 
 impl Asked {
     /// The payload that came since this was last asked for.
-    fn payload(&self) -> Option<Zeroizing<Vec<u8>>> {
+    fn payload(&self) -> Left {
         let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
         asking.get_mut(&self.id).and_then(Option::take)
     }
 
     /// The same; where none came, it ends.
-    fn payload_or_end(&self) -> Option<Zeroizing<Vec<u8>>> {
+    fn payload_or_end(&self) -> Left {
         let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
         let payload = asking.get_mut(&self.id).and_then(Option::take);
         if payload.is_none() && !self.has_ended.swap(true, Ordering::Relaxed) {
@@ -229,7 +232,7 @@ impl Asked {
     }
 
     /// Ends, and gives back the payload that came since: whoever brings one from now on begins anew.
-    fn end(&self) -> Option<Zeroizing<Vec<u8>>> {
+    fn end(&self) -> Left {
         let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What stands there after the end is another's.
         if self.has_ended.swap(true, Ordering::Relaxed) { None } else { asking.remove(&self.id).flatten() }
