@@ -12,7 +12,7 @@ use super::allow::AllowList;
 use super::screen::Screener;
 use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
-use super::{Clock, DataKey, EnclaveFault};
+use super::{Clock, Coin, DataKey, EnclaveFault};
 use crate::enclave::wire::seal::Suite;
 use crate::withdrawal::{Asset, Network, VaspId};
 
@@ -116,8 +116,8 @@ pub struct Limits {
     pub kept_s: Option<u64>,
     /// How long an ordered account verification, or an inquiry, may take altogether.
     pub order_time: Duration,
-    /// The assets that may be ordered; where the ticker alone names one of them, its network need not be given.
-    pub assets: Vec<Asset>,
+    /// The assets that may be ordered and asked about; where the ticker alone names one of them, its network need not be given.
+    pub assets: Vec<Coin>,
     /// The longest pause between two tries to tell the other side, or the own backend, something, in seconds.
     pub tell_pause_s_max: u64,
     /// How long the other side, or the own backend, is told something before that is given up, in seconds.
@@ -146,7 +146,7 @@ impl Default for Limits {
             keepalive: QUIET_TIME,
             kept_s: None,
             order_time: Duration::from_secs(5),
-            assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
+            assets: Network::ALL.map(|network| Coin::from(Asset::Bitcoin(network))).to_vec(),
             tell_pause_s_max: 600,
             tell_s_max: 86_400,
             deposit_s_max: 3_600,

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod clearance;
+mod coins;
 mod deposits;
 mod lies;
 mod lived;

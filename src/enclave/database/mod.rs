@@ -1,7 +1,9 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
 mod adapter;
+mod arrived;
 mod commands;
+mod data_keys;
 mod deposits;
 mod due;
 mod handover;
@@ -29,11 +31,11 @@ use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
 
 pub(super) use self::adapter::{OrderRow, OrderState, Telling};
 pub(super) use self::commands::{Command, NewCommand};
+pub use self::data_keys::KeyUse;
 pub(super) use self::deposits::{NewDeposit, OpenDeposit};
 pub(super) use self::handover::Handover;
 use self::held::Held;
 pub(super) use self::keys::OwnKey;
-pub use self::rekey::KeyUse;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
 use super::EnclaveFault;
@@ -109,7 +111,7 @@ impl Database {
     pub(super) async fn open(path: &Path, mut vault: Vault) -> Result<Self, DatabaseFault> {
         let pool = open_pool(path).await?;
         let writer = connect_at_most(path, 1).await?;
-        if !rekey::take_keys(&writer, &mut vault).await? {
+        if !data_keys::take_keys(&writer, &mut vault).await? {
             return Err(DatabaseFault::OtherKey(path.display().to_string()));
         }
         let (vault, held) = (RwLock::new(Arc::new(vault)), Held::default());
@@ -141,7 +143,7 @@ impl Database {
     /// How many values stand sealed with which key; no key is needed to see it.
     pub(super) async fn uses_of(path: &Path) -> Result<Vec<KeyUse>, DatabaseFault> {
         let pool = open_pool(path).await?;
-        let uses = rekey::uses(&pool).await;
+        let uses = data_keys::uses(&pool).await;
         pool.close().await;
         uses
     }
@@ -229,7 +231,7 @@ async fn look(pool: &SqlitePool, vault: Option<&Vault>) -> Result<(bool, Option<
         return Err(DatabaseFault::Version(version));
     }
     let has_all = match vault {
-        Some(vault) => rekey::has_all(&mut within, vault).await?,
+        Some(vault) => data_keys::has_all(&mut within, vault).await?,
         None => true,
     };
     let mark = sqlx::query_scalar("SELECT number FROM marks WHERE name = 'directory'");
@@ -246,11 +248,11 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    let rooms = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
+    let rooms = [keys::SCHEMA, data_keys::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
     for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA, adapter::SCHEMA]) {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
-    for fence in rekey::fences() {
+    for fence in data_keys::fences() {
         sqlx::raw_sql(AssertSqlSafe(fence)).execute(pool).await?;
     }
     sqlx::raw_sql(SCHEMA).execute(pool).await?;
