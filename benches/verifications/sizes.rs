@@ -12,7 +12,7 @@ use crate::parties::*;
 use crate::world::payload;
 
 /// How many uuids are fetched at once.
-pub const UUIDS_AHEAD: u64 = 32;
+pub const UUIDS_AHEAD: u64 = 64;
 
 const UUID: &str = "5f0c2d4e-7c1b-4a8e-9d51-2b6a0d3a9f10";
 /// A 64-byte signature in base64.

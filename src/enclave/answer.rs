@@ -2,7 +2,7 @@
 
 pub use crate::evidence::{AnswerKind as Kind, AnswerResult as Decision};
 
-use crate::evidence::answer::{REASON_OK, parse_answer};
+use crate::evidence::answer::{REASON_OK, parse_named_answer};
 use crate::withdrawal::Seconds;
 
 /// Longest message beside a reason, in bytes.
@@ -95,5 +95,5 @@ pub(super) fn plain_message(text: String) -> Option<String> {
 
 /// When a kept answer was given; one that cannot be read is as old as can be.
 pub(super) fn answered_at(text: &str) -> Seconds {
-    parse_answer(text).map_or(Seconds(0), |answer| answer.answered_at)
+    parse_named_answer(text).map_or(Seconds(0), |answer| answer.answered_at)
 }

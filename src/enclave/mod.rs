@@ -17,6 +17,7 @@ mod ask;
 mod asking;
 mod asset_info;
 mod backend;
+mod coin;
 mod database;
 mod deposits;
 mod door;
@@ -54,6 +55,7 @@ pub use self::asset_info::AssetInfo;
 pub use self::backend::{
     Backend, CallbackKind, NoCustomers, Question, Transfer, TransferStatus, Verdict, Working,
 };
+pub use self::coin::Coin;
 use self::database::Database;
 pub use self::database::KeyUse;
 pub use self::database::vault::DataKey;

@@ -24,6 +24,7 @@ use super::wire::tls;
 use super::{Clock, EnclaveFault, Health, Limits, Settings};
 use crate::enclave::asking::known::{Answers, KNOWN_MAX};
 use crate::enclave::asking::places::Places;
+use crate::enclave::asking::trying::Brought;
 use crate::enclave::database::vault::Vault;
 use crate::enclave::wire::seal::{KeyPair, PublicKey, Suite, key_id};
 use crate::withdrawal::{Seconds, VaspId};
@@ -52,8 +53,10 @@ pub(super) struct Room {
     pub(super) endpoint: String,
     /// Uuids given out by the relay and not used yet.
     pub(super) uuids: Mutex<Vec<String>>,
+    /// Whether more of them are being fetched ahead.
+    pub(super) fetching: AtomicBool,
     /// Verifications that are being tried right now.
-    pub(super) trying: Mutex<HashMap<String, watch::Receiver<()>>>,
+    pub(super) trying: Mutex<HashMap<String, watch::Receiver<Brought>>>,
     pub(super) places: Places,
     pub(super) inbound_places: Semaphore,
     pub(super) registered: AtomicBool,
@@ -102,6 +105,7 @@ impl Room {
             now: settings.now,
             endpoint: settings.endpoint,
             uuids: Mutex::default(),
+            fetching: AtomicBool::new(false),
             trying: Mutex::default(),
             places: Places::new(settings.limits.at_once_max, peers.keys().copied()),
             peers,
@@ -156,10 +160,12 @@ impl Room {
         self.screened_as(addresses, &persons).await
     }
 
-    /// The same for persons that were read already.
+    /// The same for persons that were read already. A screener that does not answer in time has found out nothing.
     pub(super) async fn screened_as(&self, addresses: &[&str], persons: &[Person]) -> Screening {
         let Some(screener) = &self.screener else { return Screening::Clear };
-        screener.screen(&Subject { addresses, persons }).await
+        let subject = Subject { addresses, persons };
+        let screening = tokio::time::timeout(self.limits.user_time, screener.screen(&subject)).await;
+        screening.unwrap_or(Screening::Unknown)
     }
 
     /// Whether anybody screens at all.
@@ -188,7 +194,7 @@ impl Room {
         suite: Suite,
         purpose: (KeyType, &str),
         made_for: VaspId,
-    ) -> Result<OwnKey, EnclaveFault> {
+    ) -> Result<Arc<OwnKey>, EnclaveFault> {
         let now = (self.now)();
         if let Some(key) = self.db.own_key(suite, purpose, now).await? {
             return Ok(key);
@@ -196,10 +202,10 @@ impl Room {
         self.check_keys_made(purpose.0, made_for, now).await?;
         let pair = KeyPair::derive(suite, &entropy()?);
         let name = key_id(&pair.public);
-        let key = OwnKey { public: pair.public, private: pair.private };
+        let key = OwnKey::new(pair.public, pair.private);
         self.db.own_key_insert(purpose, made_for, &name, &key, now).await?;
         // Somebody else may have been first; the one on disk counts.
-        Ok(self.db.own_key(suite, purpose, now).await?.unwrap_or(key))
+        Ok(self.db.own_key(suite, purpose, now).await?.unwrap_or_else(|| Arc::new(key)))
     }
 
     /// A peer, or a relay in its name, may not fill the disk with keys.

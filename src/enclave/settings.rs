@@ -12,7 +12,7 @@ use super::allow::AllowList;
 use super::screen::Screener;
 use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
-use super::{Clock, DataKey, EnclaveFault};
+use super::{Clock, Coin, DataKey, EnclaveFault};
 use crate::enclave::wire::seal::Suite;
 use crate::withdrawal::{Asset, Network, VaspId};
 
@@ -94,6 +94,8 @@ pub struct Limits {
     pub key_ttl_s: u64,
     /// How long one `verify` waits for an answer.
     pub answer_wait: Duration,
+    /// How long one try may take, the wait for a place among others included; what takes longer is tried again.
+    pub try_time: Duration,
     /// How long a verification is retried, in seconds.
     pub expiry_s: u64,
     /// The longest pause between two tries, in seconds.
@@ -102,7 +104,7 @@ pub struct Limits {
     pub waiting_max: u64,
     /// The most verifications tried at the same time, at most a quarter of them of one counterparty; and the most taken from the relay.
     pub at_once_max: usize,
-    /// How long the own backend may take over a person.
+    /// How long the own backend may take over a person, and a screener over everybody who is named.
     pub user_time: Duration,
     /// How long the own backend may take over an address, a transfer's status or a callback.
     pub account_time: Duration,
@@ -114,8 +116,8 @@ pub struct Limits {
     pub kept_s: Option<u64>,
     /// How long an ordered account verification, or an inquiry, may take altogether.
     pub order_time: Duration,
-    /// The assets that may be ordered; where the ticker alone names one of them, its network need not be given.
-    pub assets: Vec<Asset>,
+    /// The assets that may be ordered and asked about; where the ticker alone names one of them, its network need not be given.
+    pub assets: Vec<Coin>,
     /// The longest pause between two tries to tell the other side, or the own backend, something, in seconds.
     pub tell_pause_s_max: u64,
     /// How long the other side, or the own backend, is told something before that is given up, in seconds.
@@ -133,6 +135,7 @@ impl Default for Limits {
             key_type: KeyType::PerVasp,
             key_ttl_s: 1800,
             answer_wait: Duration::from_secs(6),
+            try_time: Duration::from_secs(60),
             expiry_s: 86_400,
             retry_s_max: 60,
             waiting_max: 10_000,
@@ -143,7 +146,7 @@ impl Default for Limits {
             keepalive: QUIET_TIME,
             kept_s: None,
             order_time: Duration::from_secs(5),
-            assets: Network::ALL.map(Asset::Bitcoin).to_vec(),
+            assets: Network::ALL.map(|network| Coin::from(Asset::Bitcoin(network))).to_vec(),
             tell_pause_s_max: 600,
             tell_s_max: 86_400,
             deposit_s_max: 3_600,

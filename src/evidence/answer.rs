@@ -1,6 +1,8 @@
 //! What the beneficiary VASP says under the travel rule, as text (laws L3–L5). It holds no personal data, and it clears
 //! nothing by itself: see [`super::clearance`].
 
+use std::fmt::Display;
+
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use uuid::{Uuid, Variant};
@@ -74,9 +76,10 @@ impl AnswerResult {
     }
 }
 
-/// One answer, as the beneficiary VASP signs it. It holds no personal data.
+/// One answer, as the beneficiary VASP signs it. It holds no personal data. What it is about is an asset that this house pays, or, as a
+/// [`NamedAnswer`], any.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerificationAnswer {
+pub struct VerificationAnswer<A = Asset, N = Network> {
     /// The verification's id, version 4; each is used up once.
     pub uuid: Uuid,
     /// What was verified.
@@ -86,9 +89,9 @@ pub struct VerificationAnswer {
     /// Who receives, and signs this.
     pub beneficiary_vasp: VaspId,
     /// What is sent.
-    pub asset: Asset,
+    pub asset: A,
     /// On which network.
-    pub network: Network,
+    pub network: N,
     /// Where to.
     pub destination: String,
     /// How much, in base units.
@@ -105,6 +108,10 @@ pub struct VerificationAnswer {
     pub request_digest: [u8; 32],
 }
 
+/// An answer about any asset, by its CAIP-19 id and its network's name. It clears nothing that is signed here: a clearance is made of an
+/// answer about an asset that this house pays.
+pub type NamedAnswer = VerificationAnswer<String, String>;
+
 /// The salted commitment to the canonical beneficiary payload: what was verified can be shown later, by whoever still
 /// has payload and salt, and nobody else learns anything from it.
 pub fn commitment(salt: &[u8; 32], beneficiary_payload: &[u8]) -> [u8; 32] {
@@ -116,20 +123,23 @@ pub fn commitment(salt: &[u8; 32], beneficiary_payload: &[u8]) -> [u8; 32] {
 }
 
 /// The canonical text of an answer.
-pub fn render_answer(answer: &VerificationAnswer) -> String {
+pub fn render_answer<A: Display, N: Display>(answer: &VerificationAnswer<A, N>) -> String {
     write_lines(Writer::new(&ANSWER), answer).finish()
 }
 
 /// The lines of an answer, which a report has as well.
-pub(super) fn write_lines(writer: Writer, answer: &VerificationAnswer) -> Writer {
+pub(super) fn write_lines<A: Display, N: Display>(
+    writer: Writer,
+    answer: &VerificationAnswer<A, N>,
+) -> Writer {
     let commitment = answer.commitment.map_or_else(|| "-".to_owned(), |bytes| HEXLOWER.encode(&bytes));
     writer
         .line("uuid", answer.uuid.hyphenated())
         .line("kind", answer.kind.as_str())
         .line("originating_vasp", answer.originating_vasp)
         .line("beneficiary_vasp", answer.beneficiary_vasp)
-        .line("asset", answer.asset)
-        .line("network", answer.network)
+        .line("asset", &answer.asset)
+        .line("network", &answer.network)
         .line("destination", &answer.destination)
         .line("amount", answer.amount)
         .line("commitment", commitment)
@@ -148,8 +158,57 @@ pub fn parse_answer(text: &str) -> Result<VerificationAnswer, Invalid> {
     Ok(answer)
 }
 
+/// The same for an answer about any asset.
+pub fn parse_named_answer(text: &str) -> Result<NamedAnswer, Invalid> {
+    let mut reader = Reader::open(text, &ANSWER)?;
+    let named = |reader: &mut Reader<'_>| {
+        let asset = asset_name(reader.take("asset")?)?;
+        let network = network_name(reader.take("network")?)?;
+        let destination = field::destination(reader.take("destination")?)?;
+        Ok((asset, network, destination, Amount::parse("amount", reader.take("amount")?)?))
+    };
+    let answer = read_with(&mut reader, named)?;
+    reader.close()?;
+    same(text, &render_answer(&answer))?;
+    Ok(answer)
+}
+
+/// The CAIP-19 id of an asset, known here or not: a namespace and a chain, then a kind and a reference.
+pub fn asset_name(text: &str) -> Result<String, Invalid> {
+    let plain = |part: &str| {
+        let is_sign = |b: u8| b.is_ascii_alphanumeric() || b"-._%".contains(&b);
+        !part.is_empty() && part.len() <= 128 && part.bytes().all(is_sign)
+    };
+    let pair = |text: &str| text.split_once(':').is_some_and(|(name, rest)| plain(name) && plain(rest));
+    match text.split_once('/') {
+        Some((chain, asset)) if pair(chain) && pair(asset) => Ok(text.to_owned()),
+        _ => Err(malformed("asset", "is no CAIP-19 id")),
+    }
+}
+
+/// The name of a network: 1 to 64 printable characters without blanks.
+pub fn network_name(text: &str) -> Result<String, Invalid> {
+    if text.len() > 64 {
+        return Err(malformed("network", "is longer than 64 characters"));
+    }
+    field::graphic("network", text)
+}
+
 /// Reads the lines of an answer; the caller compares the whole text with its one spelling.
 pub(super) fn read_lines(reader: &mut Reader<'_>) -> Result<VerificationAnswer, Invalid> {
+    read_with(reader, |reader| {
+        let asset = field::asset("asset", reader.take("asset")?)?;
+        let network = field::network("network", reader.take("network")?)?;
+        let destination = field::destination(reader.take("destination")?)?;
+        Ok((asset, network, destination, field::amount("amount", reader.take("amount")?, asset)?))
+    })
+}
+
+/// Reads the lines, those about what is sent by their own reader.
+fn read_with<A, N>(
+    reader: &mut Reader<'_>,
+    sent: impl FnOnce(&mut Reader<'_>) -> Result<(A, N, String, Amount), Invalid>,
+) -> Result<VerificationAnswer<A, N>, Invalid> {
     let uuid = parse_uuid(reader.take("uuid")?)?;
     let kind = match reader.take("kind")? {
         "user" => AnswerKind::User,
@@ -158,10 +217,7 @@ pub(super) fn read_lines(reader: &mut Reader<'_>) -> Result<VerificationAnswer, 
     };
     let originating_vasp = field::vasp("originating_vasp", reader.take("originating_vasp")?)?;
     let beneficiary_vasp = field::vasp("beneficiary_vasp", reader.take("beneficiary_vasp")?)?;
-    let asset = field::asset("asset", reader.take("asset")?)?;
-    let network = field::network("network", reader.take("network")?)?;
-    let destination = field::destination(reader.take("destination")?)?;
-    let amount = field::amount("amount", reader.take("amount")?, asset)?;
+    let (asset, network, destination, amount) = sent(reader)?;
     let commitment = parse_commitment(kind, reader.take("commitment")?)?;
     let result = match reader.take("result")? {
         "VERIFIED" => AnswerResult::Verified,
@@ -224,5 +280,15 @@ pub fn sign_answer(
 ) -> Result<Signed, Invalid> {
     let text = render_answer(answer);
     parse_answer(&text)?;
+    Ok(Signed::of(text, sign))
+}
+
+/// The same for an answer about any asset.
+pub fn sign_named_answer(
+    answer: &NamedAnswer,
+    sign: impl FnOnce(&[u8]) -> [u8; 64],
+) -> Result<Signed, Invalid> {
+    let text = render_answer(answer);
+    parse_named_answer(&text)?;
     Ok(Signed::of(text, sign))
 }

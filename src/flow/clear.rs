@@ -1,6 +1,8 @@
 //! Asks the enclave about withdrawals and brings its answers to the writer. Personal data passes through unread.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,14 +48,14 @@ pub struct Clearing {
     enclave: Arc<dyn Door>,
     commands: mpsc::Sender<Command>,
     places: Arc<Semaphore>,
-    asking: Arc<Mutex<HashSet<WithdrawalId>>>,
+    asking: Asking,
 }
 
 impl Clearing {
     /// A way to this enclave that answers to this writer.
     pub fn new(context: Arc<Context>, enclave: Arc<dyn Door>, commands: mpsc::Sender<Command>) -> Self {
         let places = Arc::new(Semaphore::new(ASKING_MAX));
-        Self { context, enclave, commands, places, asking: Arc::default() }
+        Self { context, enclave, commands, places, asking: Asking::default() }
     }
 
     /// What is asked: the person from the threshold on, or whenever names were given; the address alone below it.
@@ -106,16 +108,13 @@ impl Clearing {
         }
     }
 
-    /// Asks in the background until there is an answer, and brings it to the writer.
-    pub fn start(&self, ask: ClearAsk) {
-        let fresh = self.asking.lock().unwrap_or_else(PoisonError::into_inner).insert(ask.id);
-        if !fresh {
-            return;
-        }
+    /// Asks in the background until there is an answer, and brings it to the writer. Where it is being asked already, a payload that
+    /// comes with the repetition goes along from then on.
+    pub fn start(&self, mut ask: ClearAsk) {
+        let Some(asked) = self.asking.begin(ask.id, &mut ask.payload) else { return };
         let this = self.clone();
-        let asked = Asked { asking: self.asking.clone(), id: ask.id };
         tokio::spawn(async move {
-            let command = this.until_answered(ask).await;
+            let command = this.until_answered(&asked, ask).await;
             drop(asked);
             if let Some(command) = command {
                 let _ = this.commands.send(command).await;
@@ -123,9 +122,12 @@ impl Clearing {
         });
     }
 
-    async fn until_answered(&self, ask: ClearAsk) -> Option<Command> {
+    async fn until_answered(&self, asked: &Asked, mut ask: ClearAsk) -> Option<Command> {
         let id = ask.id;
         loop {
+            if let Some(payload) = asked.payload() {
+                (ask.payload, ask.named) = (Some(payload), true);
+            }
             let place = self.places.acquire().await;
             let reply = self.verify(&ask).await;
             drop(place);
@@ -144,9 +146,11 @@ impl Clearing {
                     return Some(Command::Unanswered { id, finding });
                 }
                 Ok(VerifyReply::Listed) => return Some(Command::Unanswered { id, finding: listed() }),
-                // A crash came between the request and its payload. It waits for the exchange to ask again.
+                // A crash came between the request and its payload. It waits for the exchange to ask again, which it may just have done.
                 Err(EnclaveFault::Invalid(no)) if no.code == Code::FieldMissing && ask.payload.is_none() => {
-                    return None;
+                    let payload = asked.payload_or_end()?;
+                    (ask.payload, ask.named) = (Some(payload), true);
+                    continue;
                 }
                 Err(
                     fault
@@ -157,7 +161,8 @@ impl Clearing {
                 }
                 // The writer asks again when a price is stated, and gives the payload back.
                 Err(EnclaveFault::Unvalued) => {
-                    let personal = ask.payload.as_ref().map(|payload| Payload::new(payload.to_vec()));
+                    let payload = asked.end().or(ask.payload);
+                    let personal = payload.map(|payload| Payload::new(payload.to_vec()));
                     return Some(Command::Unvalued { id, personal });
                 }
                 Ok(VerifyReply::Pending) => {}
@@ -176,15 +181,67 @@ impl Clearing {
     }
 }
 
+/// A payload that came while its withdrawal was being asked about.
+type Left = Option<Zeroizing<Vec<u8>>>;
+
+/// The withdrawals that are being asked about, each with what was left for whoever asks.
+#[derive(Clone, Default)]
+struct Asking(Arc<Mutex<HashMap<WithdrawalId, Left>>>);
+
+impl Asking {
+    /// Begins to ask about a withdrawal. Where that is done already, whoever does it is left the payload, if there is one.
+    fn begin(&self, id: WithdrawalId, payload: &mut Left) -> Option<Asked> {
+        let mut asking = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match asking.entry(id) {
+            Entry::Vacant(free) => {
+                free.insert(None);
+                Some(Asked { asking: self.clone(), id, has_ended: AtomicBool::new(false) })
+            }
+            Entry::Occupied(mut left) => {
+                if payload.is_some() {
+                    left.insert(payload.take());
+                }
+                None
+            }
+        }
+    }
+}
+
 /// A withdrawal that is being asked about; dropped, even by a panic, it may be asked about again.
 struct Asked {
-    asking: Arc<Mutex<HashSet<WithdrawalId>>>,
+    asking: Asking,
     id: WithdrawalId,
+    has_ended: AtomicBool,
+}
+
+impl Asked {
+    /// The payload that came since this was last asked for.
+    fn payload(&self) -> Left {
+        let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.get_mut(&self.id).and_then(Option::take)
+    }
+
+    /// The same; where none came, it ends.
+    fn payload_or_end(&self) -> Left {
+        let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let payload = asking.get_mut(&self.id).and_then(Option::take);
+        if payload.is_none() && !self.has_ended.swap(true, Ordering::Relaxed) {
+            asking.remove(&self.id);
+        }
+        payload
+    }
+
+    /// Ends, and gives back the payload that came since: whoever brings one from now on begins anew.
+    fn end(&self) -> Left {
+        let mut asking = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What stands there after the end is another's.
+        if self.has_ended.swap(true, Ordering::Relaxed) { None } else { asking.remove(&self.id).flatten() }
+    }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        drop(self.end());
     }
 }
 
@@ -243,16 +300,47 @@ mod tests {
         WithdrawalId::of(&Organisation::parse("exchange").unwrap(), &RequestId::parse("w1").unwrap())
     }
 
+    fn payload(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+        Some(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
     #[tokio::test]
     async fn a_withdrawal_whose_asking_panicked_may_be_asked_about_again() {
-        let (asking, id) = (Arc::new(Mutex::new(HashSet::new())), id());
-        assert!(asking.lock().unwrap().insert(id));
-        let asked = Asked { asking: asking.clone(), id };
+        let (asking, id) = (Asking::default(), id());
+        let asked = asking.begin(id, &mut None).unwrap();
+        assert!(asking.begin(id, &mut None).is_none());
         let task = tokio::spawn(async move {
             let _asked = asked;
             panic!("the enclave broke");
         });
         assert!(task.await.unwrap_err().is_panic());
-        assert!(asking.lock().unwrap().insert(id));
+        assert!(asking.begin(id, &mut None).is_some());
+    }
+
+    #[test]
+    fn a_payload_that_comes_while_it_is_asked_without_one_goes_along() {
+        let (asking, id) = (Asking::default(), id());
+        let asked = asking.begin(id, &mut None).unwrap();
+        let mut later = payload("names");
+        assert!(asking.begin(id, &mut later).is_none() && later.is_none(), "it was left");
+        assert!(asking.begin(id, &mut None).is_none());
+        assert_eq!(
+            asked.payload_or_end(),
+            payload("names"),
+            "and a repetition without names takes nothing back"
+        );
+        assert_eq!(asked.payload(), None);
+    }
+
+    #[test]
+    fn a_payload_that_comes_after_the_end_begins_anew_and_the_end_of_the_old_asking_ends_nothing() {
+        let (asking, id) = (Asking::default(), id());
+        let old = asking.begin(id, &mut None).unwrap();
+        assert_eq!(old.payload_or_end(), None);
+        let new = asking.begin(id, &mut payload("names")).unwrap();
+        drop(old);
+        assert!(asking.begin(id, &mut payload("later")).is_none(), "it is still being asked about");
+        assert_eq!(new.end(), payload("later"));
+        assert!(asking.begin(id, &mut None).is_some());
     }
 }

@@ -286,7 +286,8 @@ fn load_reservations(
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         // An attempt that was charged before stands there with nothing (ADR 16).
         let fee_sat = if row.leaving_sat > 0 { row.fee_sat } else { 0 };
-        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed };
+        let unsigned_sat = row.unsigned_sat;
+        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed, unsigned_sat };
         ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
         if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving_sat > 0) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {

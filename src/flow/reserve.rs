@@ -172,8 +172,12 @@ pub fn reserve_withdrawal(
     let charged = ledger.open.get(&id).and_then(|open| open.charged_at);
     // A co-signer that holds is asked again and again; what never left is not counted each time. Nor is it given back.
     let spend = match charged.and_then(|at| now.since(at)) {
-        Some(ago) if ago < CHARGED_S => Spend { leaving_sat: 0, fee_sat: 0, unnamed: Krw(0) },
-        _ => Spend { leaving_sat: picked.payee.amount_sat.saturating_add(fee_sat), fee_sat, unnamed },
+        Some(ago) if ago < CHARGED_S => Spend::default(),
+        _ => {
+            let amount_sat = picked.payee.amount_sat;
+            let unsigned_sat = if is_unsigned(ledger, id) { amount_sat } else { 0 };
+            Spend { leaving_sat: amount_sat.saturating_add(fee_sat), fee_sat, unnamed, unsigned_sat }
+        }
     };
     let built = build(context, ledger, &picked.selection, vec![picked.payee.clone()], None)?;
     spend_sums(ledger, turn, spend)?;
@@ -224,8 +228,8 @@ pub fn reserve_sweep(
     let now = turn.draft.now();
     // As for a withdrawal: an attempt that the co-signer refuses is not counted each time, nor given back.
     let spend = match ledger.sweep_retry.charged_at.and_then(|at| now.since(at)) {
-        Some(ago) if ago < CHARGED_S => Spend { leaving_sat: 0, fee_sat: 0, unnamed: Krw(0) },
-        _ => Spend { leaving_sat: fee_sat, fee_sat, unnamed: Krw(0) },
+        Some(ago) if ago < CHARGED_S => Spend::default(),
+        _ => Spend { leaving_sat: fee_sat, fee_sat, ..Spend::default() },
     };
     spend_sums(ledger, turn, spend)?;
     if spend.leaving_sat > 0 {
@@ -248,6 +252,11 @@ fn unnamed_value(context: &Context, ledger: &Ledger, id: WithdrawalId) -> Krw {
     });
     let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.asset);
     if unnamed { value.unwrap_or_default() } else { Krw(0) }
+}
+
+fn is_unsigned(ledger: &Ledger, id: WithdrawalId) -> bool {
+    let clearance = ledger.open.get(&id).and_then(|open| open.clearance.as_ref());
+    clearance.is_some_and(|clearance| clearance.travel_rule() == TravelRule::Unsigned)
 }
 
 struct Booking {
@@ -281,6 +290,7 @@ fn book(
         outgoing_sat,
         leaving_sat: booking.spend.leaving_sat,
         unnamed_krw: booking.spend.unnamed.to_string(),
+        unsigned_sat: booking.spend.unsigned_sat,
         change: built.change,
         tip_height: built.tip_height,
         reserved_at: turn.draft.now().0,

@@ -20,7 +20,8 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    /// Calls an enclave; at most so many calls to one enclave run at the same time.
+    /// Calls an enclave; at most so many calls to one enclave run at the same time. Who gets no place for as long as a call may take
+    /// has not reached it, which says nothing of its health.
     pub(super) async fn call<B: Serialize, A: DeserializeOwned>(
         &self,
         to: &str,
@@ -30,8 +31,9 @@ impl Courier {
         let unreachable = || CallFault::Unreachable(to.to_owned());
         let base = self.state.endpoint(to).ok_or_else(unreachable)?;
         let calls = self.state.calls(to).ok_or_else(unreachable)?;
-        let _place = calls.acquire().await.map_err(|_| unreachable())?;
         let time = Duration::from_secs(self.state.limits().call_s_max);
+        let place = tokio::time::timeout(time, calls.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(unreachable()) };
         let call = Call { to, base: &base, method: Method::POST, path, time };
         let answer = self.client.call(call, body).await;
         let down = matches!(answer, Err(CallFault::Unreachable(_)));
@@ -104,7 +106,7 @@ mod tests {
             identity_key: HEXLOWER.encode(key.verifying_key().as_bytes()),
             endpoint: None,
         };
-        let limits = Limits { calls_per_member_max: 1, ..Limits::default() };
+        let limits = Limits { calls_per_member_max: 1, call_s_max: 1, ..Limits::default() };
         let state =
             State::new(Config { members: vec![member("1"), member("2")], limits }, Marker::new(&[1; 32]));
         let now: Clock = Arc::new(|| Seconds(1));
@@ -135,6 +137,18 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), carrying).await.unwrap().unwrap();
         assert_eq!(Arc::strong_count(&carried), 1);
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_place_longer_than_a_call_may_take() {
+        let courier = courier();
+        courier.state.register("2", "https://127.0.0.1:1").unwrap();
+        courier.state.note_mood("2", Mood::Up);
+        let _held = courier.state.calls("2").unwrap().acquire_owned().await.unwrap();
+        let call = courier.call::<_, serde_json::Value>("2", "/v1/inbound/keys", &());
+        let called = tokio::time::timeout(Duration::from_secs(5), call).await;
+        assert!(matches!(called, Ok(Err(CallFault::Unreachable(_)))));
+        assert!(courier.state.members().contains(&("2".to_owned(), Mood::Up)), "it was not asked");
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod clearance;
+mod coins;
 mod deposits;
 mod lies;
 mod lived;
@@ -17,8 +18,8 @@ mod story;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -27,7 +28,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -73,18 +74,30 @@ fn relay_key() -> SigningKey {
     identity_of(0)
 }
 
+/// An address that nobody else is given until the tests end: no other test, and no connection that leaves. Whoever connects before
+/// it is served is refused.
 async fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    static HELD: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    // Shared with the listener to come, which sets the same.
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    HELD.lock().unwrap().push(socket);
+    address
 }
 
-/// Binds an address again as soon as the one before has let go of it.
+/// Binds an address again as soon as the one before has let go of it, which is soon.
 async fn bind(address: SocketAddr) -> TcpListener {
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+    let binding = async {
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => return listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(30), binding).await.expect("somebody else serves this address")
 }
 
 impl World {

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign::enclave::wall::{Launch, Outside};
-use countersign::enclave::{Door, Enclave, ErrorReason, Kind, Tell, TellAsk, VerifyAsk, VerifyReply};
+use countersign::enclave::{
+    DataKey, Door, Enclave, ErrorReason, Kind, Tell, TellAsk, VerifyAsk, VerifyReply,
+};
 use countersign::evidence::{NAMESPACE_TRUST, digest, parse_report, sign_ssh, trust_file};
 use countersign::withdrawal::*;
 use serde_json::{Value, json};
@@ -221,4 +223,53 @@ async fn strangers(api: &str) {
         assert_eq!(answer.status().as_u16(), status, "{token:?} {path}");
         assert!(!answer.text().await.unwrap().contains("Robbins"));
     }
+}
+
+/// What `--check` of the signer's file in that folder says of a part: whether it is well, and the code and field otherwise.
+fn checked(dir: &Path, part: &str) -> (bool, String, String) {
+    let file = dir.join("signer.toml");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let output = command.args(["signer", "--check", "--json", "--config"]).arg(file).output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat())));
+    let parts = said["checks"].as_array().unwrap();
+    let found = parts.iter().find(|found| found["part"] == part).unwrap_or_else(|| panic!("{part}: {said}"));
+    let word = |name: &str| found["error"][name].as_str().unwrap_or_default().to_owned();
+    (found["ok"] == true, word("code"), word("field"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_looks_at_each_part_of_the_adapter_and_calls_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(dir.path(), &[]) else { return };
+    let backend = PythonBackend::start(&["--token", BACKEND_TOKEN]).unwrap();
+    papers(dir.path(), server.0.port, &backend, 3);
+    let database = dir.path().join("adapter.db");
+    let is = |part: &str, code: &str, field: &str| {
+        let (well, found, at) = checked(dir.path(), part);
+        assert_eq!((well, found.as_str(), at.as_str()), (code.is_empty(), code, field), "{part}");
+    };
+    is("adapter database", "STORE_MISSING", "verifyvasp.database");
+    Enclave::create_database(&database).await.unwrap();
+    Enclave::try_database(&database, &DataKey::new(&[7; 32])).await.unwrap();
+    for part in [
+        "adapter database",
+        "adapter data key",
+        "what is in the database",
+        "enclave server",
+        "exchange's backend",
+        "listener for the enclave server",
+    ] {
+        is(part, "", "");
+    }
+    std::fs::write(dir.path().join("data-key"), "08".repeat(32)).unwrap();
+    is("what is in the database", "STORE_OTHER_KEY", "verifyvasp.database");
+    std::fs::remove_file(dir.path().join("data-key")).unwrap();
+    is("adapter data key", "CONFIG_INVALID", "verifyvasp.data_key");
+    std::fs::remove_file(dir.path().join("token")).unwrap();
+    is("enclave server", "CONFIG_INVALID", "verifyvasp.server.token");
+    std::fs::remove_file(dir.path().join("listener-token")).unwrap();
+    is("listener for the enclave server", "CONFIG_INVALID", "verifyvasp.exchange.listener.token");
+    assert_eq!(backend.told("seen").await, Vec::<Value>::new());
+    assert_eq!(server.0.told("heard").await, Vec::<Value>::new());
 }

@@ -20,7 +20,8 @@ fn with(change: impl Fn(&mut AssetSettings)) -> Plan {
     change(set);
     // a limit never stands above the wider one
     set.per_tx_limit = set.per_tx_limit.min(set.hourly_limit);
-    set.unsigned_per_tx_limit = set.unsigned_per_tx_limit.min(set.per_tx_limit);
+    set.unsigned_daily_limit = set.unsigned_daily_limit.min(set.daily_limit);
+    set.unsigned_per_tx_limit = set.unsigned_per_tx_limit.min(set.per_tx_limit).min(set.unsigned_daily_limit);
     set.fee_lineage_max = set.fee_lineage_max.min(set.fee_budget_daily);
     set.fee_tx_max = set.fee_tx_max.min(set.fee_lineage_max);
     plan
@@ -60,8 +61,9 @@ fn l06_settings_looser_than_the_trust_files_guard_are_not_loaded() {
     let guard = Guard::of(&policy_settings());
     Policy::built_in(policy_settings(), &guard).unwrap();
     type Loosen = fn(&mut Settings);
-    let loosened: [(&str, Loosen); 9] = [
+    let loosened: [(&str, Loosen); 10] = [
         ("unsigned_per_tx_limit", |s| limits(s).unsigned_per_tx_limit.0 += 1),
+        ("unsigned_daily_limit", |s| limits(s).unsigned_daily_limit.0 += 1),
         ("per_tx_limit", |s| limits(s).per_tx_limit.0 += 1),
         ("hourly_limit", |s| limits(s).hourly_limit.0 += 1),
         ("daily_limit", |s| limits(s).daily_limit.0 += 1),

@@ -420,3 +420,63 @@ async fn l04_a_crash_that_loses_the_names_does_not_make_do_without_them() {
     let cleared: Vec<String> = cleared.filter(|t| t.contains(r#""kind":"cleared""#)).collect();
     assert!(cleared.len() == 1 && cleared[0].contains(r#""clearance":"user""#), "{cleared:?}");
 }
+
+/// A world whose withdrawal was written down and whose names no enclave has: they were in the memory of a signer that died.
+async fn without_names(sat: u64) -> (World, WithdrawalRequest) {
+    let mut plan = Plan::default();
+    plan.settings.create_wait = std::time::Duration::from_millis(500);
+    let mut world = World::funded(plan, 2, 70 * COIN).await;
+    world.ear.slow.store(true, Ordering::Relaxed);
+    let request = world.request("r1", TAYLOR, sat);
+    let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    assert_eq!(codes(&view), ["CLEARANCE_PENDING"]);
+    world.stop_signer().await;
+    world.ear.asked.store(0, Ordering::Relaxed);
+    world.start_signer().await;
+    world.until_asked(2).await;
+    (world, request)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_come_again_while_it_is_asked_without_them_are_taken_up() {
+    let (world, request) = without_names(2_000_000).await;
+    // Asked again once, while the signer that came back asks without names.
+    let view = world.ask(&request, ("Robbins", "Taylor")).await.unwrap();
+    assert_eq!(codes(&view), ["CLEARANCE_PENDING"]);
+    world.ear.slow.store(false, Ordering::Relaxed);
+    world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+/// The uuids of the answers that cleared, in order.
+async fn uuids_cleared(world: &World) -> Vec<String> {
+    let leaves = world.leaves().await;
+    let leaves = leaves.iter().map(|leaf| String::from_utf8_lossy(leaf).into_owned());
+    let cleared = leaves.filter(|text| text.contains(r#""kind":"cleared""#));
+    let uuid = |text: String| text.split(r#""uuid":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    cleared.map(uuid).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_that_grew_old_while_held_is_asked_for_again_with_the_names_of_before_by_whoever_lives_then() {
+    let mut world = World::funded(Plan::default(), 2, 70 * COIN).await;
+    let held = world.withdraw("r1", LARGE).await.id;
+    world.until(held, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    // Hour by hour for most of a day; signer and enclave die in between, and the exchange says nothing.
+    for hour in 1..=4 {
+        world.stop_signer().await;
+        world.later(5 * 3_600);
+        world.start_signer().await;
+        restate(&world).await;
+        let renewed = async {
+            while uuids_cleared(&world).await.len() <= hour {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), renewed).await.expect("it is asked again");
+        world.until(held, |v| codes(v) == ["APPROVAL_REQUIRED"]).await;
+    }
+    let uuids: std::collections::BTreeSet<String> = uuids_cleared(&world).await.into_iter().collect();
+    assert_eq!(uuids.len(), 5, "each time under a new uuid");
+    world.approve(held, KIM).await.unwrap();
+    world.until(held, |v| codes(v) == ["RELEASED"]).await;
+}

@@ -187,7 +187,7 @@ async fn l04_what_no_vasp_signed_is_paid_up_to_the_lower_limit_only() {
     let server = plan.server.clone().unwrap();
     // The signer's own policy lets it pass: only the co-signer's stands between.
     let asset = plan.signer_policy.assets.get_mut(&ASSET.to_string()).unwrap();
-    asset.unsigned_per_tx_limit = asset.per_tx_limit;
+    (asset.unsigned_per_tx_limit, asset.unsigned_daily_limit) = (asset.per_tx_limit, asset.daily_limit);
     let (world, mut thief) = Thief::with(plan, 2, 100 * COIN).await;
     let over = world.request("r1", TAYLOR, 1_500_001);
     let uuid = verified(&server, TAYLOR, "0.01500001").await;
@@ -197,6 +197,37 @@ async fn l04_what_no_vasp_signed_is_paid_up_to_the_lower_limit_only() {
     let uuid = verified(&server, TAYLOR, "0.01500000").await;
     let payment = report(&mut thief, &within, uuid);
     yes(thief.try_to(&world, &thief.plot(0, &[&within]), vec![payment]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_splits_below_the_lower_limit_end_at_the_cosigners_own_daily_total() {
+    let Some(mut plan) = Plan::verifyvasp() else { return };
+    let server = plan.server.clone().unwrap();
+    let asset = plan.signer_policy.assets.get_mut(&ASSET.to_string()).unwrap();
+    (asset.unsigned_per_tx_limit, asset.unsigned_daily_limit) = (asset.per_tx_limit, asset.daily_limit);
+    let (mut world, mut thief) = Thief::with(plan, 6, 100 * COIN).await;
+    let mut asked = Vec::new();
+    for n in 0..6 {
+        let request = world.request(&format!("r{n}"), TAYLOR, 1_500_000);
+        let uuid = verified(&server, TAYLOR, "0.01500000").await;
+        let payment = report(&mut thief, &request, uuid);
+        asked.push((request, payment));
+    }
+    // Five at once are 7,500,000 satoshi on nobody's signature, and 6,000,000 is the day's total.
+    let paid: Vec<_> = asked[..5].iter().map(|(request, _)| request).collect();
+    let payments = asked[..5].iter().map(|(_, payment)| payment.clone()).collect();
+    let verdict = thief.try_to(&world, &thief.plot(0, &paid), payments).await;
+    assert_eq!(no(verdict), "UNSIGNED_TOTAL_REACHED");
+    for (n, (request, payment)) in asked[..4].iter().enumerate() {
+        yes(thief.try_to(&world, &thief.plot(n, &[request]), vec![payment.clone()]).await);
+    }
+    let (request, payment) = asked[4].clone();
+    let verdict = thief.try_to(&world, &thief.plot(4, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "UNSIGNED_TOTAL_REACHED");
+    world.restart_cosigner().await;
+    let (request, payment) = asked[5].clone();
+    let verdict = thief.try_to(&world, &thief.plot(5, &[&request]), vec![payment]).await;
+    assert_eq!(no(verdict), "UNSIGNED_TOTAL_REACHED", "it is read back from the co-signer's own store");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -598,6 +598,16 @@ impl World {
         Ok(())
     }
 
+    /// Waits until the signer's enclave was asked so often.
+    pub async fn until_asked(&self, times: usize) {
+        let asked = async {
+            while self.ear.asked.load(Ordering::Relaxed) < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asked).await.expect("it is asked about");
+    }
+
     pub async fn stop_signer(&mut self) {
         self.signer.take().unwrap().stop().await;
     }

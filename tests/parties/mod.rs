@@ -130,6 +130,7 @@ pub fn policy_text() -> String {
         min_sweep = "100000"
         per_tx_limit = "1000000000"
         unsigned_per_tx_limit = "1500000"
+        unsigned_daily_limit = "6000000"
         hourly_limit = "5000000000"
         daily_limit = "10000000000"
         fee_rate_max = "100000"

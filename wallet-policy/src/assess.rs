@@ -59,6 +59,7 @@ pub(crate) struct Assessment {
     pub(crate) destination_allowed: bool,
     pub(crate) within_transaction_limit: bool,
     pub(crate) within_unsigned_limit: bool,
+    pub(crate) within_unsigned_total: bool,
     pub(crate) within_hourly_limit: bool,
     pub(crate) within_daily_limit: bool,
     pub(crate) fee_rate_within_cap: bool,
@@ -94,6 +95,7 @@ impl Assessment {
         let (clearance_given, clearance_fresh, named) = clearance(facts, ages);
         let signed = !matches!(facts.clearance, Clearance::Given { signed: false, .. });
         let unnamed = facts.value.and_then(|v| v.plus(spent.unnamed_day));
+        let unsigned_day = facts.amount.plus(spent.unsigned_day);
         let required = rules.required(facts);
         let satisfied =
             |required: &Requirement| tiers::satisfied(required, &facts.approvals, &facts.requester);
@@ -106,6 +108,7 @@ impl Assessment {
             destination_allowed: rules.allow.as_ref().is_none_or(|a| a.contains(&facts.destination.address)),
             within_transaction_limit: facts.amount <= set.per_tx_limit,
             within_unsigned_limit: signed || facts.amount <= set.unsigned_per_tx_limit,
+            within_unsigned_total: signed || fits(unsigned_day, set.unsigned_daily_limit),
             within_hourly_limit: fits(hour, set.hourly_limit),
             within_daily_limit: fits(day, set.daily_limit),
             fee_rate_within_cap: fee.rate <= set.fee_rate_max,
@@ -131,6 +134,7 @@ impl Assessment {
                 && hot_share.is_some()
                 && hot_share_bp.is_some()
                 && facts.amount.plus(fee.paid).is_some()
+                && (signed || unsigned_day.is_some())
                 && (named || facts.value.is_none() || unnamed.is_some()),
         }
     }

@@ -67,6 +67,7 @@ codes! {
     Refuse KindNotAllowed "KIND_NOT_ALLOWED" "pay only pinned or self-derived destinations by sweep, refill and consolidation"
     Refuse LimitPerTransaction "LIMIT_PER_TRANSACTION" "split is not a cure; have the limit changed by the policy's owners"
     Refuse LimitUnsigned "LIMIT_UNSIGNED" "pay a VASP that signs its answers, or have the limit changed by the policy's owners"
+    Hold UnsignedTotalReached "UNSIGNED_TOTAL_REACHED" "wait until the window has moved on"
     Hold LimitRolling "LIMIT_ROLLING" "wait until the window has moved on"
     Refuse FeeAboveCap "FEE_ABOVE_CAP" "wait for lower fees and ask again with a higher fee cap"
     Hold FeeBudgetSpent "FEE_BUDGET_SPENT" "wait until the window has moved on"

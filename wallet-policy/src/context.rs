@@ -33,7 +33,7 @@ pub(crate) fn context(case: &Case<'_>) -> Result<Context, String> {
     Context::from_pairs(pairs).map_err(|error| error.to_string())
 }
 
-fn answers(case: &Case<'_>) -> [(&'static str, bool); 27] {
+fn answers(case: &Case<'_>) -> [(&'static str, bool); 28] {
     let (facts, told) = (case.facts, case.told);
     [
         ("clearanceGiven", told.clearance_given),
@@ -46,6 +46,7 @@ fn answers(case: &Case<'_>) -> [(&'static str, bool); 27] {
         ("destinationPinned", facts.destination.pinned),
         ("withinTransactionLimit", told.within_transaction_limit),
         ("withinUnsignedLimit", told.within_unsigned_limit),
+        ("withinUnsignedTotal", told.within_unsigned_total),
         ("withinHourlyLimit", told.within_hourly_limit),
         ("withinDailyLimit", told.within_daily_limit),
         ("feeRateWithinCap", told.fee_rate_within_cap),

@@ -87,6 +87,8 @@ pub struct Spent {
     pub fee_day: Units,
     /// Value cleared without a name match within the last day.
     pub unnamed_day: Krw,
+    /// Amounts cleared by nobody's signature within the last day.
+    pub unsigned_day: Units,
 }
 
 /// When each fact was last stated: the older of the statement's time and the time of receipt. `None` is never.

@@ -73,6 +73,8 @@ rails! {
         format!("{} is above {}", c.facts.amount, c.rules.settings.per_tx_limit);
     "guard/limit-unsigned" LimitUnsigned WITHDRAW guard |c| !c.told.within_unsigned_limit,
         format!("{} is above {}, and no VASP signed the clearance", c.facts.amount, c.rules.settings.unsigned_per_tx_limit);
+    "guard/unsigned-total" UnsignedTotalReached WITHDRAW guard |c| !c.told.within_unsigned_total,
+        format!("{} on top of {} within a day is above {}, and no VASP signed the clearance", c.facts.amount, c.facts.spent.unsigned_day, c.rules.settings.unsigned_daily_limit);
     "guard/limit-rolling" LimitRolling NOT_SWEEP guard |c| !c.told.within_hourly_limit || !c.told.within_daily_limit,
         rolling_detail(c);
     "guard/fee-cap" FeeAboveCap EVERY guard |c| !fees_within(c.told),

@@ -123,7 +123,7 @@ fn unsigned(party: &PartyPlaces, has_route: bool) -> Result<String, Problem> {
         }
         (_, true, 0) => {
             let field = format!("policy.settings: assets.{asset:?}.unsigned_per_tx_limit");
-            let cure = "set it above zero, and have the trust file's quorum pin unsigned_per_tx_limit_max";
+            let cure = "set it and unsigned_daily_limit above zero, and have the trust file's quorum pin both as _max";
             Err(Problem::config(&field, "is zero: every withdrawal to that network is refused", cure))
         }
         (_, true, limit) => Ok(format!("{named} VASPs of verifyvasp, up to {limit} base units each time")),

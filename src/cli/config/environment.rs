@@ -111,6 +111,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("VEGA_REFINITIV_WCO_GROUP_ID", "", Refused(SCREENING)),
     ("COUNTERSIGN_ENCLAVE_DATABASE", "enclave.database", Text),
     ("COUNTERSIGN_ENCLAVE_NETWORKS", "enclave.networks", List),
+    ("COUNTERSIGN_ENCLAVE_ASSETS", "enclave.asset_lines", List),
     ("COUNTERSIGN_ENCLAVE_MEMORY_LOCK", "memory_lock", Truth),
     ("COUNTERSIGN_ENCLAVE_IDENTITY_KEY_FILE", "enclave.identity_key.file", Text),
     ("COUNTERSIGN_ENCLAVE_TLS_CA", "enclave.tls.ca", Text),

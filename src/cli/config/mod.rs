@@ -3,8 +3,10 @@
 //! Two stages before anything is opened: [`typed`] is the file as somebody wrote it; [`settings`] is what a process runs
 //! on, every field checked, every path absolute. [`load`] then opens what the settings name, and [`check`] tells of it.
 
+mod assets;
 pub mod check;
 pub mod environment;
+pub mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod load;

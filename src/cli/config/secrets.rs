@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::exchange::ExchangeSettings;
 use super::settings::secret;
-use super::travel_rule::{ExchangeSettings, place};
+use super::travel_rule::place;
 use super::typed;
 use crate::cli::problem::Problem;
 use crate::enclave::exchange::Place;

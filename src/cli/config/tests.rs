@@ -62,6 +62,13 @@ fn every_mistake_of_the_travel_rule_is_told_by_the_fields_whole_name() {
         ("retention_days = 1827", "retention_days = \"x\"", "enclave.retention_days", "invalid type"),
         ("# key_ttl_ms = 1800000", "key_ttl_ms = 599999", "enclave.limits.key_ttl_ms", "600000"),
         ("# networks = [\"mainnet\"]", "networks = [\"main\"]", "enclave.networks", "no network"),
+        ("# [[enclave.assets]]", "[[enclave.assets]]", "enclave.assets.symbol", "is missing"),
+        (
+            "# [[enclave.assets]]",
+            "[[enclave.assets]]\nsymbol = \"ETH\"\nnetwork = \"Ethereum\"\ncaip19 = \"ether\"\ndecimals = 18",
+            "enclave.assets",
+            "CAIP-19",
+        ),
         (
             "addresses = [\"addresses.txt\"]",
             "addresses = [\"../addresses.txt\"]",

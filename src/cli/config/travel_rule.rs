@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::secrets::{DataKeySource, Given, Secret, data_key, given_secret, old_data_keys};
+use super::assets;
+use super::exchange::ExchangeSettings;
+use super::secrets::{DataKeySource, Given, Secret, data_key, old_data_keys};
 use super::settings::{Tracing, TrustPlaces, above_zero, https, key, listener, pem, secret, tracing, trust};
 use super::typed;
 use crate::cli::problem::Problem;
-use crate::enclave::allow::{AllowList, is_inner};
-use crate::enclave::exchange::auth::header_name;
+use crate::enclave::Coin;
+use crate::enclave::allow::AllowList;
 use crate::enclave::exchange::{Place, Places};
 use crate::keys::PassphraseSource;
 use crate::pki::PemFiles;
@@ -67,7 +69,7 @@ pub struct EnclaveSettings {
     /// The exchange's own backend; without one nobody is known here.
     pub exchange: Option<ExchangeSettings>,
     /// What can be sent and received.
-    pub assets: Vec<Asset>,
+    pub assets: Vec<Coin>,
     /// How long records are kept; for ever where it is not set.
     pub retention_days: Option<u32>,
     /// How long a counterparty's key is kept.
@@ -91,38 +93,6 @@ pub struct ScreeningSettings {
     pub addresses: Vec<PathBuf>,
     /// Lists of names.
     pub names: Vec<PathBuf>,
-}
-
-/// The exchange's own backend, and the listener for it.
-#[derive(Debug, Clone)]
-pub struct ExchangeSettings {
-    /// Where it takes which question.
-    pub places: Places,
-    /// What it is shown.
-    pub token: Option<Secret>,
-    /// In which header; `Authorization: Bearer` without one.
-    pub token_header: Option<String>,
-    /// What its certificate must lead to; needed where a place is https.
-    pub authority: Option<PathBuf>,
-    /// Its addresses, where they are listed.
-    pub allow: Option<AllowList>,
-    /// The listener for its calls.
-    pub listener: Option<ListenerSettings>,
-}
-
-/// The private listener.
-#[derive(Debug, Clone)]
-pub struct ListenerSettings {
-    /// An address of this machine or of a private network.
-    pub listen: SocketAddr,
-    /// What callers must show.
-    pub token: PassphraseSource,
-    /// Who may call, where they are listed.
-    pub allow: Option<AllowList>,
-    /// How long an unused connection is kept.
-    pub keepalive: Duration,
-    /// Certificate and key, where it speaks TLS.
-    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl StandaloneSettings {
@@ -149,15 +119,17 @@ impl StandaloneSettings {
 }
 
 impl EnclaveSettings {
-    /// The travel rule within a signer, which has one network and no variables.
+    /// The travel rule within a signer, which has one network and no variables. Its own asset is known to its enclave beside those named.
     pub fn of_signer(table: typed::EnclaveTable, base: &Path, network: Network) -> Result<Self, Problem> {
         if table.networks.is_some() {
             let cure = "leave it out: the signer's own network is the one";
             return Err(Problem::config("enclave.networks", "is for an enclave that stands alone", cure));
         }
+        let own = Coin::from(Asset::Bitcoin(network));
+        let assets = assets::all(vec![own], &table.assets, &table.asset_lines)?;
         let settings = Self::new(table, base, &Given::default())?;
         settings.check_files()?;
-        Ok(Self { assets: vec![Asset::Bitcoin(network)], ..settings })
+        Ok(Self { assets, ..settings })
     }
 
     /// Checks what was typed; `base` is the folder from which paths count.
@@ -184,7 +156,7 @@ impl EnclaveSettings {
             relay_key: key("enclave.relay.key", &table.relay.key)?,
             relay_allow,
             exchange,
-            assets: assets(table.networks.as_deref())?,
+            assets: assets::known(table.networks.as_deref(), &table.assets, &table.asset_lines)?,
             retention_days: retention(table.retention_days)?,
             key_ttl: key_ttl(table.limits.key_ttl_ms)?,
             answer_wait: Duration::from_millis(table.limits.answer_wait_ms),
@@ -270,66 +242,6 @@ impl EnclaveSettings {
     }
 }
 
-impl ExchangeSettings {
-    /// Checks what was typed; `base` is the folder from which paths count.
-    pub(super) fn new(table: typed::ExchangeTable, base: &Path, given: &Given) -> Result<Self, Problem> {
-        let allow = allow("enclave.exchange.allow", table.allow.as_deref())?;
-        let place =
-            |field: &str, text: &str| place(&format!("enclave.exchange.{field}"), text, allow.as_ref());
-        let places = Places {
-            user: place("verify_user_url", &table.verify_user_url)?,
-            account: place("verify_account_url", &table.verify_account_url)?,
-            transaction: place("transaction_url", &table.transaction_url)?,
-            callback: table.callback_url.as_deref().map(|url| place("callback_url", url)).transpose()?,
-        };
-        if let Some(header) = &table.token_header {
-            let cure = "write a header's name such as X-Api-Key, or leave it out for Authorization: Bearer";
-            header_name(header)
-                .map_err(|no| Problem::config("enclave.exchange.token_header", no.to_string(), cure))?;
-            if table.token.is_none() {
-                let cure = "set enclave.exchange.token (VEGA_VERIFICATION_AUTHORIZATION_TOKEN) as well, or leave the header out";
-                return Err(Problem::config(
-                    "enclave.exchange.token_header",
-                    "is set, but there is no token",
-                    cure,
-                ));
-            }
-        }
-        let all = [&places.user, &places.account, &places.transaction].into_iter().chain(&places.callback);
-        if all.into_iter().any(|place| !place.is_plain()) && table.ca.is_none() {
-            let cure = "name the PEM file that the backend's certificate leads to";
-            return Err(Problem::config("enclave.exchange.ca", "is missing, and a URL is https", cure));
-        }
-        Ok(Self {
-            places,
-            token: table.token.map(|t| given_secret("enclave.exchange.token", t, base, given)).transpose()?,
-            token_header: table.token_header,
-            authority: table.ca.map(|path| base.join(path)),
-            allow,
-            listener: table.listener.map(|listener| ListenerSettings::new(listener, base)).transpose()?,
-        })
-    }
-}
-
-impl ListenerSettings {
-    fn new(table: typed::ListenerTable, base: &Path) -> Result<Self, Problem> {
-        let field = "enclave.exchange.listener.listen";
-        let listen = listener(field, &table.listen)?;
-        if !is_inner(listen.ip()) {
-            let cure = "listen on this machine (127.0.0.1, ::1) or on an address of a private network";
-            return Err(Problem::config(field, format!("`{}` is open to the world", listen.ip()), cure));
-        }
-        let keepalive = above_zero("enclave.exchange.listener.keepalive_ms", table.keepalive_ms)?;
-        Ok(Self {
-            listen,
-            token: secret("enclave.exchange.listener.token", table.token, base)?,
-            allow: allow("enclave.exchange.listener.allow", table.allow.as_deref())?,
-            keepalive: Duration::from_millis(keepalive),
-            tls: table.tls.map(|tls| (base.join(tls.cert), base.join(tls.key))),
-        })
-    }
-}
-
 /// A list is a file's name: all of them lie in one folder of their own.
 pub(super) fn screening_of(table: typed::ScreeningTable, base: &Path) -> Result<ScreeningSettings, Problem> {
     let folder = base.join(table.folder);
@@ -385,18 +297,6 @@ fn check_relay(url: &str, allow: Option<&AllowList>) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
-}
-
-/// Bitcoin on its main network, where nothing else is said.
-fn assets(networks: Option<&[String]>) -> Result<Vec<Asset>, Problem> {
-    let field = "enclave.networks";
-    let Some(networks) = networks else { return Ok(vec![Asset::Bitcoin(Network::Mainnet)]) };
-    if networks.is_empty() {
-        return Err(Problem::config(field, "is empty", "name a network, or leave it out for mainnet"));
-    }
-    let read = |text: &String| Network::parse(text).map(Asset::Bitcoin);
-    let assets = networks.iter().map(read).collect::<Result<Vec<_>, _>>();
-    assets.map_err(|no| Problem::config(field, no.problem, no.cure))
 }
 
 pub(super) fn retention(days: Option<u32>) -> Result<Option<u32>, Problem> {

@@ -178,6 +178,10 @@ tables! {
         retention_days: Option<u32>,
         networks: Option<Vec<String>>,
         #[serde(default)]
+        assets: Vec<AssetTable>,
+        #[serde(default)]
+        asset_lines: Vec<String>,
+        #[serde(default)]
         old_data_keys: Vec<SecretTable>,
         #[serde(default)]
         old_encryption_keys: Vec<GivenTable>,
@@ -190,6 +194,14 @@ tables! {
         relay: RelayTable,
         #[serde(default)]
         limits: EnclaveLimits,
+    }
+
+    /// An asset that the travel rule is asked about.
+    AssetTable {
+        symbol: String,
+        network: String,
+        caip19: String,
+        decimals: u32,
     }
 
     /// The signer's way to an enclave server of the VerifyVASP network.

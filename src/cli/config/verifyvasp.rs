@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::exchange::ExchangeSettings;
 use super::secrets::{Given, Secret, given_secret};
 use super::settings::{above_zero, secret};
-use super::travel_rule::{
-    EnclaveSettings, ExchangeSettings, ScreeningSettings, allow, retention, screening_of,
-};
+use super::travel_rule::{EnclaveSettings, ScreeningSettings, allow, retention, screening_of};
 use super::typed;
 use crate::cli::problem::Problem;
 use crate::enclave::KeyType;

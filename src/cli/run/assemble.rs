@@ -24,7 +24,7 @@ use crate::desk::Role;
 use crate::enclave::exchange::client::{SHORT_TIME, USER_TIME};
 use crate::enclave::exchange::data_key::{self, DataKeyFault};
 use crate::enclave::exchange::{Auth, Line, LineFault};
-use crate::enclave::screen::{Lists, Screener};
+use crate::enclave::screen::{ListFault, Lists, Screener, check_folder};
 use crate::enclave::verifyvasp::{self, Route};
 use crate::enclave::wire::tls::Identity;
 use crate::enclave::{self, DataKey, Door, RelayPin, VaspFacts};
@@ -259,6 +259,7 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
     enclave::Limits {
         key_ttl_s: settings.key_ttl.as_secs(),
         answer_wait: settings.answer_wait.max(Duration::from_millis(1)),
+        try_time: limits.try_time.saturating_add(settings.answer_wait),
         expiry_s: settings.expiry_s,
         waiting_max: settings.waiting_max,
         at_once_max: settings.at_once_max,
@@ -276,10 +277,17 @@ fn limits(settings: &EnclaveSettings) -> enclave::Limits {
 /// The sanctions lists, where there are any.
 pub fn screener(screening: Option<&ScreeningSettings>) -> Result<Option<Arc<dyn Screener>>, Problem> {
     let Some(screening) = screening else { return Ok(None) };
-    let lists = Lists::open(&screening.addresses, &screening.names).map_err(|fault| {
-        let cure = "put the list there, with one address or one name on each line";
+    let problem = |fault: ListFault| {
+        let cure = match fault {
+            ListFault::Strange(..) => {
+                "give the lists a folder of their own, with plain files that the enclave's user can read: no links, no folders"
+            }
+            _ => "put the list there, with one address or one name on each line",
+        };
         Problem::config("enclave.screening", fault.to_string(), cure)
-    })?;
+    };
+    check_folder(&screening.folder).map_err(problem)?;
+    let lists = Lists::open(&screening.addresses, &screening.names).map_err(problem)?;
     Ok(Some(Arc::new(lists)))
 }
 

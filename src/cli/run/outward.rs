@@ -6,8 +6,8 @@ use rustls::RootCertStore;
 use zeroize::Zeroizing;
 
 use super::assemble::roots_of;
+use crate::cli::config::exchange::{ExchangeSettings, ListenerSettings};
 use crate::cli::config::secrets::text_of;
-use crate::cli::config::travel_rule::{ExchangeSettings, ListenerSettings};
 use crate::cli::problem::Problem;
 use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::{Auth, HttpBackend, Line};

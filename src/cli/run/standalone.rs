@@ -18,7 +18,7 @@ use super::room::listen_now;
 use super::{RekeyArgs, assemble, listen, protect, ready, rekey, serve, speak, stop_signal};
 use crate::cli::answer::{Answer, Out};
 use crate::cli::config::environment::Variables;
-use crate::cli::config::travel_rule::ExchangeSettings;
+use crate::cli::config::exchange::ExchangeSettings;
 use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load};
 use crate::cli::problem::{Exit, Problem};
 use crate::enclave::exchange::auth::OwnToken;

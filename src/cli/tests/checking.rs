@@ -35,13 +35,26 @@ fn only(answer: &Answer) -> Vec<(String, String)> {
 #[test]
 fn check_reads_the_lists_and_every_older_key() {
     let desk = Desk::new();
-    desk.write("names.txt", "KIM MINSU\n");
+    std::fs::create_dir(desk.path("lists")).unwrap();
+    desk.write("lists/names.txt", "KIM MINSU\n");
     for (table, path) in both(&desk) {
         let base = "database = \"e.db\"\n";
-        let lists = |name: &str| format!("{base}screening = {{ folder = \".\", names = [\"{name}\"] }}\n");
+        let lists =
+            |name: &str| format!("{base}screening = {{ folder = \"lists\", names = [\"{name}\"] }}\n");
         assert!(only(&with(&desk, &path, base, &lists("names.txt"))).is_empty(), "{table}");
         let mistyped = with(&desk, &path, base, &lists("nams.txt"));
         assert_eq!(only(&mistyped)[0].1, format!("{table}.screening"), "{}", mistyped.text);
+        std::os::unix::fs::symlink(desk.path("lists/names.txt"), desk.path("lists/more.txt")).unwrap();
+        let linked = with(&desk, &path, base, &lists("names.txt"));
+        let found =
+            (only(&linked)[0].clone(), linked.text.contains("`") && linked.text.contains("is a link"));
+        assert_eq!(
+            found,
+            (("CONFIG_INVALID".to_owned(), format!("{table}.screening")), true),
+            "{}",
+            linked.text
+        );
+        std::fs::remove_file(desk.path("lists/more.txt")).unwrap();
         let old = |name: &str| format!("{base}old_data_keys = [{{ file = \"{name}\" }}]\n");
         let good = with(&desk, &path, base, &old("v.key"));
         assert!(only(&good).is_empty() && good.text.contains("readable, with 1 older"), "{}", good.text);

@@ -5,18 +5,17 @@
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::enclave::EnclaveFault;
-use crate::enclave::answer::{Decision, Kind, Reason, kind_of, plain_message};
+use crate::enclave::answer::{Decision, Kind, plain_message};
+use crate::enclave::answering::draft::{draft, is_sound};
 use crate::enclave::answering::judging::verdict;
 use crate::enclave::answering::parcel::{Letter, Trouble, known};
 use crate::enclave::asking::screening::screen_kept;
-use crate::enclave::asset_info::AssetInfo;
 use crate::enclave::backend::Verdict;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
-use crate::enclave::ivms::{Payload, Text, are_required_codes};
+use crate::enclave::ivms::{Payload, Text};
 use crate::enclave::record::Outcome;
 use crate::enclave::room::{Room, entropy};
 use crate::enclave::screen::Screening;
@@ -24,9 +23,9 @@ use crate::enclave::wire::key::{KeyType, SignedKey};
 use crate::enclave::wire::letter::{Asked, SealedReply, binding, is_uuid};
 use crate::enclave::wire::seal::{self, Direction, PublicKey, Suite, pad};
 use crate::enclave::wire::{Fate, KeyAsked, Parcel};
-use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer, render_answer};
-use crate::evidence::{ed25519, sign_answer};
-use crate::withdrawal::{Amount, Asset, Network, VaspId};
+use crate::evidence::answer::{NamedAnswer, commitment, sign_named_answer};
+use crate::evidence::ed25519;
+use crate::withdrawal::VaspId;
 
 /// What the beneficiary keeps beside the answer.
 #[derive(Serialize, Deserialize)]
@@ -85,7 +84,7 @@ struct Opened {
     letter: Letter,
     asked: Asked,
     /// The answer as it stands before anybody was asked: it could be signed.
-    draft: VerificationAnswer,
+    draft: NamedAnswer,
     digest: Vec<u8>,
     reply_to: PublicKey,
 }
@@ -106,9 +105,11 @@ async fn take(room: &Room, parcel: &Parcel) -> Result<Fate, Trouble> {
                 return Err(Trouble::Refused("uuid_reused"));
             }
             let Some(judged) = judge(room, &opened, row.clone()).await? else { return Ok(Fate::Waiting) };
-            room.db.verification_insert(&judged, None).await?;
             // Of two deliveries at once the first one written counts.
-            room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged)
+            match room.db.verification_insert(&judged, None).await? {
+                true => judged,
+                false => room.db.verification(Role::Beneficiary, &row).await?.unwrap_or(judged),
+            }
         }
     };
     if kept.fingerprint != opened.digest {
@@ -130,45 +131,13 @@ async fn open(room: &Room, parcel: &Parcel) -> Result<Opened, Trouble> {
     }
     Ok(Opened {
         draft: draft(room, letter.from, &asked)
-            .filter(|draft| is_sound(&asked, draft))
+            .filter(|draft| is_sound(room, &asked, draft))
             .ok_or(no("malformed"))?,
         digest: Sha256::digest(letter.asked.as_str().as_bytes()).to_vec(),
         reply_to: letter.reply_to(room, &asked.destination, &asked.uuid)?,
         asked,
         letter,
     })
-}
-
-/// Whether asset, worth and codes of an order say what the rest of it says.
-fn is_sound(asked: &Asked, draft: &VerificationAnswer) -> bool {
-    let same = |info: &AssetInfo| {
-        let network = info.network.as_deref().is_none_or(|network| network == draft.network.as_str());
-        let amount = info.amount_of(draft.asset).is_ok_and(|amount| amount == draft.amount);
-        info.symbol == draft.asset.symbol() && network && amount && info.check_worth().is_ok()
-    };
-    are_required_codes(&asked.required) && asked.asset_info.as_ref().is_none_or(same)
-}
-
-/// The answer without a verdict, if everything that was asked may stand in one.
-fn draft(room: &Room, from: VaspId, asked: &Asked) -> Option<VerificationAnswer> {
-    let kind = kind_of(&asked.kind)?;
-    let draft = VerificationAnswer {
-        uuid: Uuid::try_parse(&asked.uuid).ok()?,
-        kind,
-        originating_vasp: from,
-        beneficiary_vasp: room.vasp,
-        asset: Asset::parse(&asked.asset).ok()?,
-        network: Network::parse(&asked.network).ok()?,
-        destination: asked.destination.clone(),
-        amount: Amount::parse("amount", &asked.amount).ok()?,
-        commitment: (kind == Kind::User).then_some([0; 32]),
-        result: Decision::Error,
-        reason: Reason::UndefinedError.as_str().to_owned(),
-        answered_at: (room.now)(),
-        request_digest: HEXLOWER.decode(asked.request_digest.as_bytes()).ok()?.try_into().ok()?,
-    };
-    let good = draft.asset.network() == draft.network && parse_answer(&render_answer(&draft)).is_ok();
-    good.then_some(draft)
 }
 
 /// Asks the backend and signs; `None` if it takes longer than it may.
@@ -182,7 +151,7 @@ async fn judge(room: &Room, opened: &Opened, row: String) -> Result<Option<Verif
     let Some(verdict) = verdict(room, (asked, &opened.draft), payload).await else { return Ok(None) };
     // Who could not be read is committed to as nobody.
     let salt = entropy()?;
-    let answer = VerificationAnswer {
+    let answer = NamedAnswer {
         commitment: (kind == Kind::User).then(|| commitment(&salt, persons.beneficiary.as_bytes())),
         result: verdict.decision,
         reason: verdict.reason.as_str().to_owned(),
@@ -216,11 +185,11 @@ fn written(
     opened: &Opened,
     (row_key, persons): (String, Persons),
     verdict: Verdict,
-    answer: &VerificationAnswer,
+    answer: &NamedAnswer,
     salt: String,
 ) -> Result<Verification, EnclaveFault> {
     let (asked, now) = (&opened.asked, answer.answered_at);
-    let signed = sign_answer(answer, ed25519(&room.identity))?;
+    let signed = sign_named_answer(answer, ed25519(&room.identity))?;
     let given = verdict.beneficiary.as_ref().filter(|_| verdict.decision == Decision::Verified);
     let ivms101 = Text::new(given.map(|b| b.canonical().to_string()).unwrap_or_default());
     let message = verdict.message.and_then(plain_message);
@@ -228,7 +197,7 @@ fn written(
     let kept =
         serde_json::to_vec(&kept).map(Zeroizing::new).map_err(|e| EnclaveFault::Config(e.to_string()))?;
     let some = |text: Zeroizing<String>| Some(text).filter(|text| !text.is_empty());
-    let asset = answer.asset;
+    let coin = room.limits.assets.iter().find(|coin| coin.asset() == answer.asset);
     Ok(Verification {
         role: Role::Beneficiary,
         row_key,
@@ -239,14 +208,18 @@ fn written(
         key_type: opened.letter.key_type,
         originating_vasp: opened.letter.from,
         beneficiary_vasp: room.vasp,
-        symbol: asset.symbol().to_owned(),
+        symbol: match (coin, &asked.asset_info) {
+            (Some(coin), _) => coin.symbol().to_owned(),
+            (None, Some(info)) => info.symbol.clone(),
+            (None, None) => String::new(),
+        },
         asset: asked.asset.clone(),
         network: asked.network.clone(),
         destination: asked.destination.clone(),
         amount: asked.amount.clone(),
         coins: match &asked.asset_info {
             Some(info) => info.amount.clone(),
-            None => answer.amount.in_coin(asset.decimals()),
+            None => coin.map(|coin| answer.amount.in_coin(coin.decimals())).unwrap_or_default(),
         },
         asset_info: asked.asset_info.clone(),
         required: asked.required.clone(),

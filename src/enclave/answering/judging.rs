@@ -2,17 +2,18 @@
 
 use crate::enclave::answer::{Decision, Kind, Reason};
 use crate::enclave::backend::{Question, Verdict};
+use crate::enclave::coin::{Coin, is_same_address};
 use crate::enclave::ivms::{Beneficiary, Payload};
 use crate::enclave::room::Room;
 use crate::enclave::screen::Screening;
 use crate::enclave::wire::letter::Asked;
-use crate::evidence::answer::VerificationAnswer;
-use crate::withdrawal::Invalid;
+use crate::evidence::answer::NamedAnswer;
+use crate::withdrawal::{Asset, Invalid};
 
 /// The verdict that may be signed; `None` if the backend takes longer than it may.
 pub(in crate::enclave) async fn verdict(
     room: &Room,
-    (asked, draft): (&Asked, &VerificationAnswer),
+    (asked, draft): (&Asked, &NamedAnswer),
     payload: Result<Option<Payload>, Invalid>,
 ) -> Option<Verdict> {
     let kind = draft.kind;
@@ -26,7 +27,7 @@ pub(in crate::enclave) async fn verdict(
     match payload {
         Err(_) => Some(lack()),
         Ok(None) if kind == Kind::User => Some(lack()),
-        Ok(Some(payload)) if payload.account() != asked.destination => {
+        Ok(Some(payload)) if !is_same_address(&asked.asset, payload.account(), &asked.destination) => {
             Some(Verdict::denied(Reason::UnknownAddress).with_message(&asked.destination))
         }
         Ok(Some(_)) if exceeding && named.is_empty() => Some(lack().with_message("NATURAL_PERSON_NAME")),
@@ -64,13 +65,31 @@ fn supplied(verdict: Verdict, asked: &Asked, is_legal: bool) -> Verdict {
     }
 }
 
+/// The asset that is asked about, or the no to one that is not known here.
+fn coin_of<'a>(room: &'a Room, asked: &Asked) -> Result<&'a Coin, Verdict> {
+    let of_asset: Vec<&Coin> = room.limits.assets.iter().filter(|coin| coin.asset() == asked.asset).collect();
+    if let Some(coin) = of_asset.iter().find(|coin| coin.network() == asked.network) {
+        return Ok(coin);
+    }
+    let own = Asset::parse(&asked.asset).map(Asset::symbol).unwrap_or(&asked.asset);
+    let symbol = asked.asset_info.as_ref().map_or(own, |info| &info.symbol);
+    Err(match room.limits.assets.iter().any(|coin| coin.symbol() == symbol) {
+        true => Verdict::denied(Reason::UnknownNetwork).with_message(&asked.network),
+        false => Verdict::denied(Reason::UnknownSymbol).with_message(symbol),
+    })
+}
+
 /// In a task of its own, so that a backend that panics takes nothing with it: the answer is then ERROR.
 async fn ask_backend(
     room: &Room,
-    (asked, draft): (&Asked, &VerificationAnswer),
+    (asked, draft): (&Asked, &NamedAnswer),
     payload: Option<Payload>,
 ) -> Option<Verdict> {
-    let (backend, draft, symbol) = (room.backend.clone(), draft.clone(), draft.asset.symbol());
+    let coin = match coin_of(room, asked) {
+        Ok(coin) => coin.clone(),
+        Err(unknown) => return Some(unknown),
+    };
+    let (backend, draft) = (room.backend.clone(), draft.clone());
     let (asset_info, required) = (asked.asset_info.clone(), asked.required.clone());
     let time = match draft.kind {
         Kind::User => room.limits.user_time,
@@ -80,8 +99,8 @@ async fn ask_backend(
         let question = Question {
             uuid: &draft.uuid.hyphenated().to_string(),
             originating_vasp: draft.originating_vasp,
-            symbol,
-            network: draft.network.as_str(),
+            symbol: coin.symbol(),
+            network: coin.network(),
             destination: &draft.destination,
             amount: draft.amount,
             payload: payload.as_ref(),

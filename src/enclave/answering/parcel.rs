@@ -53,7 +53,7 @@ impl Letter {
         }
         let own = room.db.own_key_named(&parcel.envelope.key_id).await?.ok_or(no("key_unknown"))?;
         let binding = binding(direction, &parcel.uuid, from, room.vasp, key_type);
-        let plain = seal::open(&own.private, binding, &parcel.envelope).map_err(|_| no("unreadable"))?;
+        let plain = own.open(binding, &parcel.envelope).map_err(|_| no("unreadable"))?;
         let request: SealedRequest = serde_json::from_slice(&plain).map_err(|_| no("unreadable"))?;
         let suite = Suite::parse(&parcel.envelope.suite).ok_or(no("unreadable"))?;
         let text = request_text(binding, suite, request.asked.as_str(), &request.reply_key);

@@ -14,6 +14,7 @@ use crate::enclave::asking::round::{Given, Miss, exchange, forget};
 use crate::enclave::asking::screening::denied;
 use crate::enclave::asking::trying::try_now;
 use crate::enclave::asset_info::AssetInfo;
+use crate::enclave::coin::Coin;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::ivms::{Payload, are_required_codes};
 use crate::enclave::record::Outcome;
@@ -22,7 +23,7 @@ use crate::enclave::screen::Screening;
 use crate::enclave::telling::outbox::{callback_of, wake};
 use crate::enclave::wire::key::KeyType;
 use crate::enclave::wire::letter::order_digest;
-use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId};
+use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId};
 
 /// An account is asked about without an amount; an answer has one, and this is it.
 const NO_AMOUNT: Amount = Amount::from_units(1);
@@ -39,7 +40,9 @@ pub(in crate::enclave) async fn order_user(
     let payload = Payload::parse(&order.payload, now)?;
     payload.demand_order(order.asset_info.is_exceeding_threshold)?;
     let asset = asset_of(room, &order.asset_info.symbol, order.asset_info.network.as_deref());
-    let amount = asset.as_ref().map(|asset| order.asset_info.amount_of(*asset)).unwrap_or(Ok(NO_AMOUNT))?;
+    let amount =
+        asset.as_ref().map(|asset| order.asset_info.amount_of(asset.decimals())).unwrap_or(Ok(NO_AMOUNT))?;
+    check_address(asset.as_ref().ok(), &payload)?;
     check_bound(room, order.beneficiary_vasp).await?;
     let uuid = relay_uuid(room).await?;
     let ask = Ask {
@@ -71,6 +74,7 @@ pub(in crate::enclave) async fn order_account(
     let now = (room.now)();
     let payload = Payload::parse(&order.payload, now)?;
     let asset = asset_of(room, &order.symbol, order.network.as_deref());
+    check_address(asset.as_ref().ok(), &payload)?;
     let ask = Ask {
         kind: Kind::Account,
         key_type: order.key_type,
@@ -153,7 +157,7 @@ struct Ask {
     kind: Kind,
     key_type: KeyType,
     to: VaspId,
-    asset: Result<Asset, Settled>,
+    asset: Result<Coin, Settled>,
     amount: Amount,
     asset_info: Option<AssetInfo>,
     required: Vec<String>,
@@ -168,9 +172,10 @@ fn laid_out(room: &Room, ask: Ask, payload: &Payload, uuid: String, now: Seconds
         Err(denied) => (State::Expired, denied.clone()),
     };
     let asset = ask.asset.ok();
-    let symbol = given.map_or_else(|| asset.map(Asset::symbol).unwrap_or_default(), |info| &info.symbol);
-    let network = match asset {
-        Some(asset) => asset.network().as_str().to_owned(),
+    let of_asset = asset.as_ref().map(Coin::symbol).unwrap_or_default();
+    let symbol = given.map_or(of_asset, |info| &info.symbol);
+    let network = match &asset {
+        Some(asset) => asset.network().to_owned(),
         None => given.and_then(|info| info.network.clone()).unwrap_or_default(),
     };
     let named = ask.kind == Kind::User;
@@ -185,7 +190,7 @@ fn laid_out(room: &Room, ask: Ask, payload: &Payload, uuid: String, now: Seconds
         originating_vasp: room.vasp,
         beneficiary_vasp: ask.to,
         symbol: symbol.to_owned(),
-        asset: asset.map(|asset| asset.to_string()).unwrap_or_default(),
+        asset: asset.as_ref().map(|asset| asset.asset().to_owned()).unwrap_or_default(),
         network: network.clone(),
         destination: payload.account().to_owned(),
         amount: ask.amount.to_string(),
@@ -213,23 +218,33 @@ pub(in crate::enclave) fn asset_of(
     room: &Room,
     symbol: &str,
     network: Option<&str>,
-) -> Result<Asset, Settled> {
+) -> Result<Coin, Settled> {
     let unknown = |reason, what: &str| {
         let message = what.chars().filter(|c| !c.is_control()).take(64).collect();
         Err(Settled { message: Some(message), ..Settled::denied(reason) })
     };
-    let of_symbol: Vec<Asset> =
-        room.limits.assets.iter().copied().filter(|asset| asset.symbol() == symbol).collect();
+    let of_symbol: Vec<&Coin> = room.limits.assets.iter().filter(|asset| asset.symbol() == symbol).collect();
     let network = network.filter(|network| !network.is_empty());
     match (&*of_symbol, network) {
         ([], _) => unknown(Reason::UnknownSymbol, symbol),
-        ([only], None) => Ok(*only),
+        ([only], None) => Ok((*only).clone()),
         (_, None) => unknown(Reason::UnknownNetwork, "-"),
-        (several, Some(network)) => {
-            let named = several.iter().find(|asset| asset.network().as_str() == network);
-            named.copied().map_or_else(|| unknown(Reason::UnknownNetwork, network), Ok)
-        }
+        (several, Some(network)) => match several.iter().find(|asset| asset.network() == network) {
+            Some(named) => Ok((*named).clone()),
+            None => unknown(Reason::UnknownNetwork, network),
+        },
     }
+}
+
+/// A payment to what is no address of its asset is asked of nobody.
+fn check_address(asset: Option<&Coin>, payload: &Payload) -> Result<(), Invalid> {
+    let is_one = asset.is_none_or(|asset| asset.is_address(payload.account()));
+    let no = || {
+        let problem = "is no address of that asset on that network, or its checksum is wrong";
+        let cure = "send the address as the beneficiary was given it";
+        Invalid::new(Code::AddressMalformed, "beneficiary.accountNumber", problem, cure)
+    };
+    is_one.then_some(()).ok_or_else(no)
 }
 
 fn check_vasp(room: &Room, vasp: VaspId) -> Result<(), EnclaveFault> {

@@ -12,9 +12,10 @@ use crate::enclave::EnclaveFault;
 use crate::enclave::answer::{Kind, answered_at, kind_of};
 use crate::enclave::ask::{VerifyAsk, VerifyReply};
 use crate::enclave::asking::known::Known;
+use crate::enclave::asking::peer::fetch_ahead;
 use crate::enclave::asking::round::seal_at_hand;
 use crate::enclave::asking::screening::{is_clear, is_listed, screened_answer};
-use crate::enclave::asking::trying::try_now;
+use crate::enclave::asking::trying::try_written;
 use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::ivms::Payload;
 use crate::enclave::room::{CALL_TIME, Room};
@@ -50,7 +51,7 @@ pub(in crate::enclave) async fn verify(
         Screening::Unknown => return Err(EnclaveFault::Unscreened),
     }
     let since = ask.fresh_since.map(|since| since.min(now));
-    let kept = kept(room, &ask, asset, payload.as_ref(), now).await?;
+    let (kept, is_new) = kept(room, &ask, asset, payload.as_ref(), now).await?;
     // Who is named in this very payload was screened above.
     let is_known = payload.is_none() || kept.reply.is_some();
     if is_known && is_stopped(room, &kept).await? {
@@ -63,11 +64,16 @@ pub(in crate::enclave) async fn verify(
     if kept.next_try_at > now {
         return Ok(VerifyReply::Pending);
     }
-    let mut done = try_now(room, &kept.row_key, kept.counterparty());
+    let (key, counterparty) = (kept.row_key.clone(), kept.counterparty());
+    let written = is_new.then_some(kept).filter(|kept| kept.envelope.is_some());
+    let mut done = try_written(room, &key, counterparty, written);
     let _ = tokio::time::timeout(room.limits.answer_wait, done.changed()).await;
-    let kept = room.db.verification(Role::Originator, &kept.row_key).await?;
+    // Whom the other VASP has named, nobody has looked for yet: where lists are kept, the whole row is read and screened.
+    if let (Some(Signed { text, signature }), false) = (&*done.borrow(), room.screens()) {
+        return Ok(VerifyReply::Answered { answer_text: text.clone(), signature: *signature });
+    }
+    let kept = room.db.verification(Role::Originator, &key).await?;
     let Some(kept) = kept else { return Ok(VerifyReply::Pending) };
-    // Whom the other VASP has named, nobody has looked for yet.
     if kept.reply.is_some() && is_stopped(room, &kept).await? {
         return Ok(VerifyReply::Listed);
     }
@@ -99,27 +105,27 @@ pub(in crate::enclave) async fn known_answer(room: &Room, digest: &str) -> Optio
     }
 }
 
-/// The verification of that digest: the one written down before if it was about the same, otherwise a new one.
+/// The verification of that digest: the one written down before if it was about the same, otherwise a new one; and whether it is.
 async fn kept(
-    room: &Room,
+    room: &Arc<Room>,
     ask: &VerifyAsk,
     asset: Asset,
     payload: Option<&Payload>,
     now: Seconds,
-) -> Result<Verification, EnclaveFault> {
+) -> Result<(Verification, bool), EnclaveFault> {
     let kept = room.db.verification(Role::Originator, &ask.request_digest).await?;
     let kept = match kept {
         // The digest binds everything but the persons; who names none means those of the first time.
-        Some(kept) if payload.is_none() && covers(&kept, ask.kind) => return Ok(kept),
+        Some(kept) if payload.is_none() && covers(&kept, ask.kind) => return Ok((kept, false)),
         kept => kept,
     };
     let fresh = prepare(room, ask, asset, payload, now)?;
     let fingerprint = fresh.fingerprint.clone();
-    let kept = match kept {
-        Some(kept) => kept,
+    let (kept, is_new) = match kept {
+        Some(kept) => (kept, false),
         None => begin(room, fresh).await?,
     };
-    if kept.fingerprint == fingerprint { Ok(kept) } else { Err(EnclaveFault::Conflict) }
+    if kept.fingerprint == fingerprint { Ok((kept, is_new)) } else { Err(EnclaveFault::Conflict) }
 }
 
 /// Whether what was asked then says enough now: a person's verification speaks for the address too.
@@ -220,14 +226,15 @@ fn check_payload(ask: &VerifyAsk, payload: Option<&Payload>) -> Result<Zeroizing
 }
 
 /// Writes a new verification down, sealed already if that takes nobody's help, unless too many wait.
-async fn begin(room: &Room, mut fresh: Verification) -> Result<Verification, EnclaveFault> {
+async fn begin(room: &Arc<Room>, mut fresh: Verification) -> Result<(Verification, bool), EnclaveFault> {
     check_bound(room, fresh.counterparty()).await?;
     seal_at_hand(room, &mut fresh).await;
+    fetch_ahead(room);
     if room.db.verification_insert(&fresh, None).await? {
-        return Ok(fresh);
+        return Ok((fresh, true));
     }
     // Asked twice at the same moment: the first one written counts.
-    Ok(room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh))
+    Ok((room.db.verification(Role::Originator, &fresh.row_key).await?.unwrap_or(fresh), false))
 }
 
 /// Whether one more may wait for that counterparty: at most half of all that may wait wait for one, so that a silent one leaves room.

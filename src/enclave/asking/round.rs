@@ -11,15 +11,16 @@ use crate::enclave::EnclaveFault;
 use crate::enclave::answer::{Decision, plain_message};
 use crate::enclave::answering::parcel::sealed_letter;
 use crate::enclave::asking::peer::{cached_key, fresh_uuid, peer_key, uuid_at_hand};
+use crate::enclave::coin::is_same_address;
 use crate::enclave::database::{Origin, Signed, Verification};
 use crate::enclave::ivms::{Beneficiary, Text};
 use crate::enclave::room::{CALL_TIME, Room};
 use crate::enclave::wire::client::CallFault;
 use crate::enclave::wire::key::{KeyType, SKEW_MAX_S};
 use crate::enclave::wire::letter::{Asked, SealedReply, binding, check_signature, identifier};
-use crate::enclave::wire::seal::{self, Direction, Envelope, PublicKey};
+use crate::enclave::wire::seal::{Direction, Envelope, PublicKey};
 use crate::enclave::wire::{Fate, Parcel, plain_code};
-use crate::evidence::answer::{VerificationAnswer, commitment, parse_answer};
+use crate::evidence::answer::{NamedAnswer, commitment, parse_named_answer};
 
 /// Why a try brought no answer. Holds codes only.
 #[derive(Debug, thiserror::Error)]
@@ -206,8 +207,7 @@ async fn opened(room: &Room, v: &Verification, parcel: &Parcel, envelope: &Envel
     let own =
         room.db.own_key_named(&envelope.key_id).await?.ok_or(Miss::Reply("sealed to no key of ours"))?;
     let binding = binding(Direction::Reply, &parcel.uuid, from, room.vasp, key_type);
-    let plain =
-        seal::open(&own.private, binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
+    let plain = own.open(binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
     let reply: SealedReply = serde_json::from_slice(&plain).map_err(|_| Miss::Reply("not a reply"))?;
     let identity = room.peers.get(&from).ok_or(EnclaveFault::VaspUnknown(from))?;
     let signature = check_signature(identity, reply.answer.as_bytes(), &reply.signature);
@@ -234,16 +234,16 @@ fn check_answer(
     v: &Verification,
     uuid: &str,
     reply: &SealedReply,
-) -> Result<VerificationAnswer, &'static str> {
-    let answer = parse_answer(&reply.answer).map_err(|_| "the answer is not in canonical form")?;
+) -> Result<NamedAnswer, &'static str> {
+    let answer = parse_named_answer(&reply.answer).map_err(|_| "the answer is not in canonical form")?;
     let now = (room.now)();
     let same = [
         (answer.uuid.hyphenated().to_string() == uuid, "the answer is for another uuid"),
         (answer.kind.as_str() == v.kind, "the answer is of another kind"),
         (answer.originating_vasp == room.vasp, "the answer is for another VASP"),
         (answer.beneficiary_vasp == v.counterparty(), "the answer is from another VASP"),
-        (answer.asset.to_string() == v.asset, "the answer is for another asset"),
-        (answer.network.as_str() == v.network, "the answer is for another network"),
+        (answer.asset == v.asset, "the answer is for another asset"),
+        (answer.network == v.network, "the answer is for another network"),
         (answer.destination == v.destination, "the answer is for another address"),
         (answer.amount.to_string() == v.amount, "the answer is for another amount"),
         (HEXLOWER.encode(&answer.request_digest) == v.request_digest, "the answer is for another request"),
@@ -264,11 +264,11 @@ fn is_matched(room: &Room, v: &Verification, given: &str) -> Result<bool, &'stat
     }
     let given = Beneficiary::parse(given.as_bytes(), (room.now)());
     let given = given.map_err(|_| "the beneficiary given back is malformed")?;
-    Ok(given.account() == v.destination)
+    Ok(is_same_address(&v.asset, given.account(), &v.destination))
 }
 
 /// Whether the commitment in the answer is to the very beneficiary that was asked about.
-fn is_committed(v: &Verification, answer: &VerificationAnswer, salt: &str) -> bool {
+fn is_committed(v: &Verification, answer: &NamedAnswer, salt: &str) -> bool {
     let (Some(person), Some(committed)) = (v.beneficiary.as_ref(), answer.commitment) else {
         return v.beneficiary.is_none() && answer.commitment.is_none();
     };

@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Reason;
-use crate::enclave::asking::places::share_of;
+use crate::enclave::asking::places::{Place, share_of};
 use crate::enclave::asking::round::{Given, Miss, exchange, forget};
 use crate::enclave::asking::screening::{denied, screen_kept};
-use crate::enclave::database::{Origin, Role, Settled, State, Verification};
+use crate::enclave::database::{Origin, Role, Settled, Signed, State, Verification};
 use crate::enclave::room::Room;
 use crate::enclave::screen::Screening;
 use crate::enclave::telling::outbox::{callback_of, wake};
@@ -18,35 +19,84 @@ use crate::withdrawal::{Seconds, VaspId};
 
 const TICK: Duration = Duration::from_millis(500);
 
+/// What a try brought: the answer, if it is the one that is kept from now on.
+pub(in crate::enclave) type Brought = Option<Signed>;
+
 /// Starts a try, or joins the one under way; the receiver learns when it is over. It goes on when nobody listens any more.
-pub(in crate::enclave) fn try_now(room: &Arc<Room>, key: &str, counterparty: VaspId) -> watch::Receiver<()> {
+pub(in crate::enclave) fn try_now(
+    room: &Arc<Room>,
+    key: &str,
+    counterparty: VaspId,
+) -> watch::Receiver<Brought> {
+    try_written(room, key, counterparty, None)
+}
+
+/// The same for a verification that was written down just now, sealed: it need not be read again. Should somebody else have had it
+/// answered meanwhile, the same envelope gets the same answer.
+pub(in crate::enclave) fn try_written(
+    room: &Arc<Room>,
+    key: &str,
+    counterparty: VaspId,
+    written: Option<Verification>,
+) -> watch::Receiver<Brought> {
     let mut trying = room.trying.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(done) = trying.get(key).filter(|done| done.has_changed().is_ok()) {
         return done.clone();
     }
-    let (over, done) = watch::channel(());
+    let (over, done) = watch::channel(None);
     trying.insert(key.to_owned(), done.clone());
     let (room, key) = (room.clone(), key.to_owned());
     tokio::spawn(async move {
-        let place = room.places.take(counterparty).await;
-        let answered = attempt(&room, &key).await.unwrap_or_else(|fault| {
-            tracing::error!(request = key, %fault, "a verification could not be tried");
-            None
-        });
+        let (place, answered) = within(&room, &key, counterparty, written).await;
         room.trying.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let _ = over.send(());
+        let (uuid, brought) = answered.unwrap_or_default();
+        let _ = over.send(brought);
         // After those who wait were told: it is no business of theirs.
-        if let Some(v) = answered {
-            forget(&room, v.uuid.as_deref()).await;
-        }
+        forget(&room, uuid.as_deref()).await;
         drop(place);
     });
     done
 }
 
-/// One try: ends with an answer kept (and the verification given back), the verification put off, or expired.
-async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, EnclaveFault> {
-    let kept = room.db.verification(Role::Originator, key).await?;
+/// One try in a place of its counterparty, within the time a try may take. What is cut off is as after a crash: it is taken up again.
+async fn within(
+    room: &Room,
+    key: &str,
+    counterparty: VaspId,
+    written: Option<Verification>,
+) -> (Option<Place>, Option<Answered>) {
+    let until = Instant::now() + room.limits.try_time;
+    let Ok(place) = timeout_at(until, room.places.take(counterparty)).await else {
+        tracing::warn!(request = key, "a verification got no place to be tried");
+        return (None, None);
+    };
+    let answered = match timeout_at(until, attempt(room, key, written)).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(fault)) => {
+            tracing::error!(request = key, %fault, "a verification could not be tried");
+            None
+        }
+        Err(_) => {
+            tracing::error!(request = key, "a try took too long and was given up");
+            None
+        }
+    };
+    (Some(place), answered)
+}
+
+/// The uuid under which there was an answer, and the answer if it was kept.
+type Answered = (Option<String>, Brought);
+
+/// One try: ends with an answer kept, the verification put off, or expired.
+async fn attempt(
+    room: &Room,
+    key: &str,
+    written: Option<Verification>,
+) -> Result<Option<Answered>, EnclaveFault> {
+    let kept = match written {
+        Some(written) => Some(written),
+        None => room.db.verification(Role::Originator, key).await?,
+    };
     let Some(mut v) = kept.filter(|v| v.state == State::Waiting) else { return Ok(None) };
     let now = (room.now)();
     if now >= v.expires_at {
@@ -74,11 +124,11 @@ async fn attempt(room: &Room, key: &str) -> Result<Option<Verification>, Enclave
 /// Keeps a believed answer, and writes down that the backend is to be told if it ordered the verification.
 ///
 /// A withdrawal's is kept whoever is named in it: it is screened again whenever it is asked for.
-async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<Verification>, EnclaveFault> {
+async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<Answered>, EnclaveFault> {
     let now = (room.now)();
     if !given.matched {
         end(room, &v, &Settled::denied(Reason::BeneficiaryAccountNotMatched), now).await?;
-        return Ok(Some(v));
+        return Ok(Some((v.uuid, None)));
     }
     v.reply = Some(given.plain);
     if v.origin == Origin::Order && !goes_on(room, &v, now).await? {
@@ -97,7 +147,7 @@ async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<V
         room.known.keep(&v.row_key, &given.answer);
     }
     wake(room, callback.is_some());
-    Ok(Some(v))
+    Ok(Some((v.uuid, first.then_some(given.answer))))
 }
 
 /// Whether the lists as they are now let a verification go on. An order that meets one is over; a withdrawal, and what cannot be

@@ -147,7 +147,7 @@ impl Database {
         );
         let put = put.bind(&order.digest).bind(&order.uuid).bind(order.trade_ms).bind(order.state.as_str());
         let put = put.bind(order.untold).bind(signed(Seconds(order.asked_at))).bind(facts).bind(personal);
-        put.execute(&self.pool).await?;
+        put.execute(&self.writer).await?;
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Database {
             "DELETE FROM adapter_orders WHERE digest IN (SELECT digest FROM adapter_orders \
              WHERE asked_at < ?1 AND untold = 0 AND state IN ('settled', 'expired') ORDER BY asked_at LIMIT ?2)",
         );
-        Ok(gone.bind(signed(since)).bind(most).execute(&self.pool).await?.rows_affected())
+        Ok(gone.bind(signed(since)).bind(most).execute(&self.writer).await?.rows_affected())
     }
 
     fn order_of(&self, row: &SqliteRow) -> Result<OrderRow, DatabaseFault> {

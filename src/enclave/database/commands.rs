@@ -98,7 +98,7 @@ impl Database {
                  WHERE command_id = ? AND (status = 'CREATED' OR (status = 'PROCESSING' AND fetched_at <= ?)) RETURNING *",
             );
             let query = query.bind(signed(now)).bind(id).bind(stuck);
-            if let Some(row) = query.fetch_optional(&self.pool).await? {
+            if let Some(row) = query.fetch_optional(&self.writer).await? {
                 match self.read_command(id, &row) {
                     Ok(command) => fetched.push(command),
                     // The rest must not wait for it; it is tried again, and found each time.
@@ -123,7 +123,7 @@ impl Database {
         let query = sqlx::query(
             "UPDATE commands SET status = ?, finished_at = ?, command_body = NULL WHERE command_id = ? AND status = 'PROCESSING'",
         );
-        query.bind(status).bind(signed(now)).bind(id).execute(&self.pool).await?;
+        query.bind(status).bind(signed(now)).bind(id).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -138,17 +138,17 @@ impl Database {
             "UPDATE commands SET status = 'CREATED', tries = ?, next_try_at = ? \
              WHERE command_id = ? AND status = 'PROCESSING'",
         );
-        query.bind(i64::from(tries)).bind(signed(until)).bind(id).execute(&self.pool).await?;
+        query.bind(i64::from(tries)).bind(signed(until)).bind(id).execute(&self.writer).await?;
         Ok(())
     }
 
     /// At the start: what was under way when the last one stopped is taken up again, and what was finished before `since` is let go.
     pub(in super::super) async fn commands_recover(&self, since: Seconds) -> Result<(), DatabaseFault> {
         sqlx::query("UPDATE commands SET status = 'CREATED' WHERE status = 'PROCESSING'")
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await?;
         let old = sqlx::query("DELETE FROM commands WHERE status IN ('DONE', 'ERROR') AND finished_at < ?");
-        old.bind(signed(since)).execute(&self.pool).await?;
+        old.bind(signed(since)).execute(&self.writer).await?;
         Ok(())
     }
 

@@ -42,7 +42,7 @@ impl Database {
             "INSERT INTO handovers (instance, public_key, seen_at) VALUES (?1, ?2, ?3) \
              ON CONFLICT (instance) DO UPDATE SET seen_at = ?3 RETURNING envelope",
         );
-        Ok(query.bind(instance).bind(public_key).bind(signed(now)).fetch_one(&self.pool).await?)
+        Ok(query.bind(instance).bind(public_key).bind(signed(now)).fetch_one(&self.writer).await?)
     }
 
     /// It has the key.
@@ -52,7 +52,7 @@ impl Database {
         now: Seconds,
     ) -> Result<(), DatabaseFault> {
         let query = sqlx::query("UPDATE handovers SET taken_at = ?2, envelope = NULL WHERE instance = ?1");
-        query.bind(instance).bind(signed(now)).execute(&self.pool).await?;
+        query.bind(instance).bind(signed(now)).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -63,7 +63,7 @@ impl Database {
         envelope: &str,
     ) -> Result<(), DatabaseFault> {
         let query = sqlx::query("UPDATE handovers SET envelope = ? WHERE instance = ? AND taken_at IS NULL");
-        query.bind(envelope).bind(instance).execute(&self.pool).await?;
+        query.bind(envelope).bind(instance).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Database {
 
     /// Lets go of what was asked and given.
     pub(in super::super) async fn handovers_forget(&self) -> Result<(), DatabaseFault> {
-        sqlx::query("DELETE FROM handovers").execute(&self.pool).await?;
+        sqlx::query("DELETE FROM handovers").execute(&self.writer).await?;
         Ok(())
     }
 }

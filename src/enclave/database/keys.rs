@@ -1,5 +1,7 @@
 //! The key tables: own pairs, the private half sealed, and the cached keys of counterparties.
 
+use std::sync::{Arc, OnceLock};
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
@@ -7,7 +9,7 @@ use zeroize::Zeroizing;
 use super::super::wire::key::{KeyType, SignedKey};
 use super::{Database, DatabaseFault, signed, unsigned};
 use crate::enclave::database::vault::{Place, VaultFault};
-use crate::enclave::wire::seal::{PublicKey, Suite};
+use crate::enclave::wire::seal::{Binding, Envelope, Opener, PublicKey, SealFault, Suite};
 use crate::withdrawal::{Seconds, VaspId};
 
 pub(super) const SCHEMA: &str = "
@@ -53,7 +55,28 @@ fn generation(key_type: KeyType, at: Seconds) -> i64 {
 /// A key pair of one's own.
 pub(in super::super) struct OwnKey {
     pub(in super::super) public: PublicKey,
-    pub(in super::super) private: Zeroizing<Vec<u8>>,
+    pub(super) private: Zeroizing<Vec<u8>>,
+    opener: OnceLock<Opener>,
+}
+
+impl OwnKey {
+    /// Takes both halves over.
+    pub(in super::super) fn new(public: PublicKey, private: Zeroizing<Vec<u8>>) -> Self {
+        Self { public, private, opener: OnceLock::new() }
+    }
+
+    /// Opens an envelope that was sealed to it.
+    pub(in super::super) fn open(
+        &self,
+        binding: Binding<'_>,
+        envelope: &Envelope,
+    ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+        if let Some(opener) = self.opener.get() {
+            return opener.open(binding, envelope);
+        }
+        let opener = Opener::new(self.public.suite(), &self.private)?;
+        self.opener.get_or_init(|| opener).open(binding, envelope)
+    }
 }
 
 impl Database {
@@ -81,8 +104,9 @@ impl Database {
         for key_type in KeyType::ALL {
             let old = sqlx::query("DELETE FROM own_keys WHERE key_type = ? AND generation < ?");
             let old = old.bind(key_type.as_str()).bind(generation(key_type, since));
-            gone = gone.saturating_add(old.execute(&self.pool).await?.rows_affected());
+            gone = gone.saturating_add(old.execute(&self.writer).await?.rows_affected());
         }
+        self.held.forget_own(generation(KeyType::PerVasp, since));
         Ok(gone)
     }
 
@@ -103,7 +127,7 @@ impl Database {
         let query = query.bind(key.public.suite().as_str()).bind(purpose.0.as_str()).bind(purpose.1);
         let query = query.bind(generation(purpose.0, now)).bind(key_id);
         let query = query.bind(key.public.bytes()).bind(private).bind(made_for.to_string());
-        query.bind(signed(now)).execute(&self.pool).await?;
+        query.bind(signed(now)).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -113,12 +137,16 @@ impl Database {
         suite: Suite,
         purpose: (KeyType, &str),
         now: Seconds,
-    ) -> Result<Option<OwnKey>, DatabaseFault> {
+    ) -> Result<Option<Arc<OwnKey>>, DatabaseFault> {
+        let generation = generation(purpose.0, now);
+        if let Some(held) = self.held.own(suite, purpose, generation) {
+            return Ok(Some(held));
+        }
         let query = sqlx::query(
             "SELECT * FROM own_keys WHERE suite = ? AND key_type = ? AND key_identifier = ? AND generation = ?",
         );
         let query = query.bind(suite.as_str()).bind(purpose.0.as_str()).bind(purpose.1);
-        let row = query.bind(generation(purpose.0, now)).fetch_optional(&self.pool).await?;
+        let row = query.bind(generation).fetch_optional(&self.pool).await?;
         row.map(|row| self.read_key(&row)).transpose()
     }
 
@@ -126,7 +154,10 @@ impl Database {
     pub(in super::super) async fn own_key_named(
         &self,
         key_id: &str,
-    ) -> Result<Option<OwnKey>, DatabaseFault> {
+    ) -> Result<Option<Arc<OwnKey>>, DatabaseFault> {
+        if let Some(held) = self.held.own_named(key_id) {
+            return Ok(Some(held));
+        }
         let query = sqlx::query("SELECT * FROM own_keys WHERE key_id = ?").bind(key_id);
         let row = query.fetch_optional(&self.pool).await?;
         row.map(|row| self.read_key(&row)).transpose()
@@ -138,6 +169,9 @@ impl Database {
         vasp: VaspId,
         purpose: (KeyType, &str),
     ) -> Result<Option<(SignedKey, Seconds)>, DatabaseFault> {
+        if let Some(held) = self.held.peer(vasp, purpose.0) {
+            return Ok(Some(held));
+        }
         let query = sqlx::query(
             "SELECT statement, created_at FROM counter_party_keys \
              WHERE vasp_id = ? AND key_type = ? AND key_identifier = ?",
@@ -154,34 +188,44 @@ impl Database {
         &self,
         vasp: VaspId,
         purpose: (KeyType, &str),
-        statement: &str,
+        key: &SignedKey,
         now: Seconds,
     ) -> Result<(), DatabaseFault> {
+        let Ok(statement) = serde_json::to_string(key) else { return Ok(()) };
         let query = sqlx::query(
             "INSERT INTO counter_party_keys (vasp_id, key_type, key_identifier, statement, created_at) \
              VALUES (?,?,?,?,?) ON CONFLICT (vasp_id, key_type, key_identifier) \
              DO UPDATE SET statement = excluded.statement, created_at = excluded.created_at",
         );
         let query = query.bind(vasp.to_string()).bind(purpose.0.as_str()).bind(purpose.1);
-        query.bind(statement).bind(signed(now)).execute(&self.pool).await?;
+        query.bind(statement).bind(signed(now)).execute(&self.writer).await?;
+        self.held.keep_peer(vasp, purpose.0, (key.clone(), now));
         Ok(())
     }
 
     /// Forgets a counterparty's cached keys.
     pub(in super::super) async fn peer_keys_forget(&self, vasp: VaspId) -> Result<(), DatabaseFault> {
         let query = sqlx::query("DELETE FROM counter_party_keys WHERE vasp_id = ?").bind(vasp.to_string());
-        query.execute(&self.pool).await?;
+        self.held.forget_peer(vasp);
+        query.execute(&self.writer).await?;
         Ok(())
     }
 
-    fn read_key(&self, row: &SqliteRow) -> Result<OwnKey, DatabaseFault> {
+    fn read_key(&self, row: &SqliteRow) -> Result<Arc<OwnKey>, DatabaseFault> {
         let key_id: String = row.try_get("key_id")?;
         let public: Vec<u8> = row.try_get("public_key")?;
         let private: Vec<u8> = row.try_get("private_key")?;
         let suite: String = row.try_get("suite")?;
         let public = Suite::parse(&suite).and_then(|suite| PublicKey::new(suite, public));
         let public = public.ok_or(VaultFault::Unreadable("public_key"))?;
-        Ok(OwnKey { public, private: self.vault().open(private_place(&key_id), &private)? })
+        let key = OwnKey::new(public, self.vault().open(private_place(&key_id), &private)?);
+        let key = Arc::new(key);
+        let key_type: String = row.try_get("key_type")?;
+        if KeyType::parse(&key_type) == Some(KeyType::PerVasp) {
+            let identifier = row.try_get("key_identifier")?;
+            self.held.keep_own(key_id, (identifier, row.try_get("generation")?), &key);
+        }
+        Ok(key)
     }
 }
 
@@ -195,6 +239,7 @@ mod tests {
     use std::sync::{Arc, RwLock};
 
     use super::super::connect;
+    use super::super::held::Held;
     use super::*;
     use crate::enclave::database::vault::{DataKey, Vault};
 
@@ -208,9 +253,9 @@ mod tests {
         let path = dir.path().join("enclave.db");
         Database::create(&path).await.unwrap();
         let db = Database::open(&path, vault(1)).await.unwrap();
-        let key = |n| OwnKey {
-            public: PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(),
-            private: Zeroizing::new(vec![n; 32]),
+        let key = |n| {
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            OwnKey::new(public, Zeroizing::new(vec![n; 32]))
         };
         let purpose = (KeyType::PerVasp, "7");
         db.own_key_insert(purpose, VaspId(7), "a", &key(1), Seconds(1)).await.unwrap();
@@ -220,7 +265,9 @@ mod tests {
         db.close().await;
         let other = Database {
             pool: connect(&path).await.unwrap(),
+            writer: connect(&path).await.unwrap(),
             vault: RwLock::new(Arc::new(vault(2))),
+            held: Held::default(),
             vasps: Default::default(),
         };
         assert!(matches!(
@@ -235,9 +282,9 @@ mod tests {
         let path = dir.path().join("enclave.db");
         Database::create(&path).await.unwrap();
         let db = Database::open(&path, vault(1)).await.unwrap();
-        let key = |n| OwnKey {
-            public: PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(),
-            private: Zeroizing::new(vec![n; 32]),
+        let key = |n| {
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            OwnKey::new(public, Zeroizing::new(vec![n; 32]))
         };
         let purpose = (KeyType::PerVerification, "7");
         let (first, second) = (Seconds(10 * DAY_S + 1), Seconds(11 * DAY_S));
@@ -252,5 +299,66 @@ mod tests {
         assert_eq!(db.own_keys_forget(second, 0).await.unwrap(), 1);
         assert!(db.own_key_named("a").await.unwrap().is_none());
         assert!(db.own_key_named("b").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_held_key_is_given_out_in_its_life_alone_and_gone_when_it_is_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        let (purpose, life) = ((KeyType::PerVasp, "7"), life_s(KeyType::PerVasp));
+        for (n, name) in [(1, "a"), (2, "b")] {
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            let key = OwnKey::new(public, Zeroizing::new(vec![n; 32]));
+            let at = Seconds(u64::from(n) * life);
+            assert!(db.own_key(Suite::X25519, purpose, at).await.unwrap().is_none(), "the older one is held");
+            db.own_key_insert(purpose, VaspId(7), name, &key, at).await.unwrap();
+            let given = db.own_key(Suite::X25519, purpose, at).await.unwrap().unwrap();
+            assert_eq!(given.private.to_vec(), vec![n; 32]);
+        }
+        assert!(db.own_key_named("a").await.unwrap().is_some(), "what was sealed to it opens");
+        assert_eq!(db.own_keys_forget(Seconds(2 * life), 0).await.unwrap(), 1);
+        assert!(db.own_key_named("a").await.unwrap().is_none());
+        assert!(db.own_key_named("b").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn keys_for_a_whole_vasp_are_held_and_others_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        let now = Seconds(1);
+        for (n, key_type) in [(1, KeyType::PerVasp), (2, KeyType::PerAddress)] {
+            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
+            let key = OwnKey::new(public, Zeroizing::new(vec![n; 32]));
+            db.own_key_insert((key_type, "7"), VaspId(7), key_type.as_str(), &key, now).await.unwrap();
+            assert!(db.own_key(Suite::X25519, (key_type, "7"), now).await.unwrap().is_some());
+        }
+        sqlx::query("DELETE FROM own_keys").execute(&db.pool).await.unwrap();
+        let own = |key_type, identifier| db.own_key(Suite::X25519, (key_type, identifier), now);
+        assert!(own(KeyType::PerVasp, "7").await.unwrap().is_some(), "not read again");
+        assert!(db.own_key_named("PerVasp").await.unwrap().is_some());
+        assert!(own(KeyType::PerVasp, "8").await.unwrap().is_none(), "of another VASP");
+        assert!(own(KeyType::PerAddress, "7").await.unwrap().is_none());
+        assert!(db.own_key_named("PerAddress").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_counterpartys_key_that_is_forgotten_is_held_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, vault(1)).await.unwrap();
+        let identity = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let public = PublicKey::new(Suite::X25519, vec![5; 32]).unwrap();
+        let (vasp, purpose) = (VaspId(7), (KeyType::PerVasp, "7"));
+        let key = SignedKey::sign(&identity, vasp, purpose, (&public, &[Suite::X25519]), Seconds(1));
+        db.peer_key_put(vasp, purpose, &key, Seconds(3)).await.unwrap();
+        assert_eq!(db.peer_key(vasp, purpose).await.unwrap(), Some((key, Seconds(3))));
+        assert_eq!(db.peer_key(VaspId(8), purpose).await.unwrap(), None);
+        db.peer_keys_forget(vasp).await.unwrap();
+        assert_eq!(db.peer_key(vasp, purpose).await.unwrap(), None);
     }
 }

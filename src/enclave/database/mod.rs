@@ -1,10 +1,13 @@
 //! Owns the enclave's own SQLite file: all of this room's SQL. Personal data and private keys reach it sealed.
 
 mod adapter;
+mod arrived;
 mod commands;
+mod data_keys;
 mod deposits;
 mod due;
 mod handover;
+mod held;
 mod keys;
 mod records;
 mod rekey;
@@ -28,10 +31,11 @@ use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
 
 pub(super) use self::adapter::{OrderRow, OrderState, Telling};
 pub(super) use self::commands::{Command, NewCommand};
+pub use self::data_keys::KeyUse;
 pub(super) use self::deposits::{NewDeposit, OpenDeposit};
 pub(super) use self::handover::Handover;
+use self::held::Held;
 pub(super) use self::keys::OwnKey;
-pub use self::rekey::KeyUse;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
 use super::EnclaveFault;
@@ -46,6 +50,7 @@ CREATE TABLE marks (
 PRAGMA user_version = 4;
 ";
 const SCHEMA_VERSION: i64 = 4;
+const READERS_MAX: u32 = 4;
 
 /// The enclave's database fails.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +83,11 @@ pub enum DatabaseFault {
 /// The open database.
 pub(super) struct Database {
     pool: SqlitePool,
+    /// The one connection that writes: whoever wants to write next waits here in turn. Two that met in SQLite would sleep and try again.
+    writer: SqlitePool,
     /// Another one once a new data key was taken over.
     vault: RwLock<Arc<Vault>>,
+    held: Held,
     /// What is written down of each VASP beside a verification, in IVMS101.
     vasps: BTreeMap<VaspId, String>,
 }
@@ -102,10 +110,12 @@ impl Database {
     /// an older one.
     pub(super) async fn open(path: &Path, mut vault: Vault) -> Result<Self, DatabaseFault> {
         let pool = open_pool(path).await?;
-        match rekey::take_keys(&pool, &mut vault).await? {
-            true => Ok(Self { pool, vault: RwLock::new(Arc::new(vault)), vasps: BTreeMap::new() }),
-            false => Err(DatabaseFault::OtherKey(path.display().to_string())),
+        let writer = connect_at_most(path, 1).await?;
+        if !data_keys::take_keys(&writer, &mut vault).await? {
+            return Err(DatabaseFault::OtherKey(path.display().to_string()));
         }
+        let (vault, held) = (RwLock::new(Arc::new(vault)), Held::default());
+        Ok(Self { pool, writer, vault, held, vasps: BTreeMap::new() })
     }
 
     /// The same, which writes this down of VASPs.
@@ -133,7 +143,7 @@ impl Database {
     /// How many values stand sealed with which key; no key is needed to see it.
     pub(super) async fn uses_of(path: &Path) -> Result<Vec<KeyUse>, DatabaseFault> {
         let pool = open_pool(path).await?;
-        let uses = rekey::uses(&pool).await;
+        let uses = data_keys::uses(&pool).await;
         pool.close().await;
         uses
     }
@@ -148,9 +158,10 @@ impl Database {
         sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.pool).await.is_ok()
     }
 
-    /// Begins a transaction that writes: it waits for its turn at once, and never finds in the middle that it has none.
+    /// Begins a transaction that writes: it waits for its turn at once, and never finds in the middle that it has none. Until it ends,
+    /// nothing else is written: who holds it writes through it alone.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
+        self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     /// Notes the version of the directory that is started with, before anything is served.
@@ -171,11 +182,12 @@ impl Database {
              ON CONFLICT (name) DO UPDATE SET number = ?1 WHERE number <= ?1",
         );
         let version = i64::try_from(version).unwrap_or(i64::MAX);
-        Ok(raise.bind(version).execute(&self.pool).await?.rows_affected() == 1)
+        Ok(raise.bind(version).execute(&self.writer).await?.rows_affected() == 1)
     }
 
     /// Flushes and closes.
     pub(super) async fn close(&self) {
+        self.writer.close().await;
         self.pool.close().await;
     }
 }
@@ -219,7 +231,7 @@ async fn look(pool: &SqlitePool, vault: Option<&Vault>) -> Result<(bool, Option<
         return Err(DatabaseFault::Version(version));
     }
     let has_all = match vault {
-        Some(vault) => rekey::has_all(&mut within, vault).await?,
+        Some(vault) => data_keys::has_all(&mut within, vault).await?,
         None => true,
     };
     let mark = sqlx::query_scalar("SELECT number FROM marks WHERE name = 'directory'");
@@ -236,11 +248,11 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    let rooms = [keys::SCHEMA, rekey::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
+    let rooms = [keys::SCHEMA, data_keys::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
     for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA, adapter::SCHEMA]) {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
-    for fence in rekey::fences() {
+    for fence in data_keys::fences() {
         sqlx::raw_sql(AssertSqlSafe(fence)).execute(pool).await?;
     }
     sqlx::raw_sql(SCHEMA).execute(pool).await?;
@@ -248,6 +260,10 @@ async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
 }
 
 async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    connect_at_most(path, READERS_MAX).await
+}
+
+async fn connect_at_most(path: &Path, connections: u32) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -258,7 +274,7 @@ async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         .pragma("secure_delete", "ON")
         // What does not fit is sorted in memory: a temporary file would hold rows, and the enclave's process can make none.
         .pragma("temp_store", "MEMORY");
-    SqlitePoolOptions::new().max_connections(4).connect_with(options).await
+    SqlitePoolOptions::new().max_connections(connections).connect_with(options).await
 }
 
 /// SQLite has no unsigned 64-bit integer; no point in time that matters lies beyond the signed one.
@@ -341,5 +357,28 @@ mod tests {
         let db = Database::open(&path, vault(1)).await.unwrap();
         assert!(!db.directory_seen(2).await.unwrap());
         assert!(db.directory_seen(4).await.unwrap() && !db.directory_seen(3).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_wants_to_write_waits_for_its_turn_and_who_reads_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = std::sync::Arc::new(Database::open(&path, vault(1)).await.unwrap());
+        let held = db.begin().await.unwrap();
+        let writing = (1..=64).map(|n| {
+            tokio::spawn({
+                let db = db.clone();
+                async move { db.directory_seen(n).await.map(drop) }
+            })
+        });
+        let writing: Vec<_> = writing.collect();
+        assert!(db.is_well().await);
+        assert!(writing.iter().all(|write| !write.is_finished()));
+        held.commit().await.unwrap();
+        for write in writing {
+            write.await.unwrap().unwrap();
+        }
+        assert!(!db.directory_seen(63).await.unwrap() && db.directory_seen(64).await.unwrap());
     }
 }

@@ -149,7 +149,7 @@ impl Database {
             "UPDATE verifications SET transfer_status = ? WHERE role = ? AND row_key = ? AND transfer_status IS NOT 'CONFIRMED'",
         );
         let query = query.bind(transfer.status.as_str()).bind(standing.role.as_str());
-        query.bind(&standing.row_key).execute(&self.pool).await?;
+        query.bind(&standing.row_key).execute(&self.writer).await?;
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ impl Database {
             .bind(signed(now))
             .bind(&v.row_key);
         let Some(callback) = callback else {
-            return Ok(query.execute(&self.pool).await?.rows_affected() == 1);
+            return Ok(query.execute(&self.writer).await?.rows_affected() == 1);
         };
         let mut both = self.begin().await?;
         let done = query.execute(&mut *both).await?.rows_affected() == 1;

@@ -136,7 +136,7 @@ impl Database {
             .bind(self.sealed_vasp(&row, "ivms101_originating_vasp", v.originating_vasp)?)
             .bind(self.sealed_vasp(&row, "ivms101_beneficiary_vasp", v.beneficiary_vasp)?);
         let Some(callback) = callback else {
-            return Ok(query.execute(&self.pool).await?.rows_affected() == 1);
+            return Ok(query.execute(&self.writer).await?.rows_affected() == 1);
         };
         let mut both = self.begin().await?;
         let done = query.execute(&mut *both).await?.rows_affected() == 1;
@@ -183,7 +183,7 @@ impl Database {
              verification_uuid = CASE WHEN answer_text IS NULL THEN ?1 ELSE verification_uuid END \
              WHERE role = 'originator' AND row_key = ?3 AND state = 'waiting'",
         );
-        query.bind(uuid).bind(envelope).bind(key).execute(&self.pool).await?;
+        query.bind(uuid).bind(envelope).bind(key).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Database {
             "UPDATE verifications SET tries = ?, next_try_at = ? \
              WHERE role = 'originator' AND row_key = ? AND state = 'waiting'",
         );
-        query.bind(i64::from(tries)).bind(signed(until)).bind(key).execute(&self.pool).await?;
+        query.bind(i64::from(tries)).bind(signed(until)).bind(key).execute(&self.writer).await?;
         Ok(())
     }
 

@@ -35,13 +35,17 @@ pub(in crate::enclave) async fn hand_in(room: &Room, mut seen: DepositSeen) -> R
             "name ticker and network of an asset it knows",
         )
     })?;
-    let units = amount_of("amount", &seen.amount, asset)?;
+    let units = amount_of("amount", &seen.amount, asset.decimals())?;
     if units.is_zero() {
         return Err(no("amount", "is zero", "send how much arrived, in whole coins").into());
     }
-    seen.network = Some(asset.network().as_str().to_owned());
+    if !asset.is_address(&seen.address) {
+        let cure = "send the address at which the coins arrived";
+        return Err(no("address", "is no address of that asset on that network", cure).into());
+    }
+    seen.network = Some(asset.network().to_owned());
     let now = (room.now)();
-    let new = NewDeposit { seen: &seen, asset: &asset.to_string(), units: &units.to_string() };
+    let new = NewDeposit { seen: &seen, asset: asset.asset(), units: &units.to_string() };
     let (id, is_same) = room.db.deposit_insert(&new, now).await?;
     if !is_same {
         return Err(EnclaveFault::Conflict);

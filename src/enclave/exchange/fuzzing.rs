@@ -72,7 +72,7 @@ fn ask(payload: &Payload, info: &AssetInfo, required: &[String]) {
     for text in [answers::user_question(&question), answers::account_question(&question)] {
         let _: serde_json::Value = serde_json::from_str(&text.unwrap()).expect("a question is JSON");
     }
-    if let Ok(amount) = info.amount_of(Asset::Bitcoin(Network::Mainnet)) {
+    if let Ok(amount) = info.amount_of(Asset::Bitcoin(Network::Mainnet).decimals()) {
         let plain = |text: &str| text.trim_start_matches('0').to_owned();
         let given = match info.amount.split_once('.') {
             Some((whole, fraction)) => format!("{whole}.{:0<8}", fraction.trim_end_matches('0')),

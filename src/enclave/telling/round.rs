@@ -16,7 +16,7 @@ use crate::enclave::wire::key::KeyType;
 use crate::enclave::wire::letter::{
     SealedWord, Taken, Told, binding, check_signature, identifier, word_text,
 };
-use crate::enclave::wire::seal::{self, Direction, Envelope, Suite};
+use crate::enclave::wire::seal::{Direction, Envelope, Suite};
 use crate::enclave::wire::{Fate, Parcel, plain_code};
 use crate::withdrawal::VaspId;
 
@@ -128,8 +128,7 @@ async fn opened(
     let own =
         room.db.own_key_named(&envelope.key_id).await?.ok_or(Miss::Reply("sealed to no key of ours"))?;
     let binding = binding(back, &way.uuid, way.to, room.vasp, way.key_type);
-    let plain =
-        seal::open(&own.private, binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
+    let plain = own.open(binding, envelope).map_err(|_| Miss::Reply("the envelope does not open"))?;
     let word: SealedWord = serde_json::from_slice(&plain).map_err(|_| Miss::Reply("not a reply"))?;
     let identity = room.peers.get(&way.to).ok_or(EnclaveFault::VaspUnknown(way.to))?;
     let suite = Suite::parse(&envelope.suite).ok_or(Miss::Reply("of no known suite"))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::said::Listed;
@@ -25,6 +26,10 @@ use crate::withdrawal::{Seconds, VaspId};
 
 /// How long the list of VASPs counts.
 const LIST_TIME: Duration = Duration::from_secs(30);
+/// How long anybody waits for another's turn, or for the list that another fetches.
+pub(super) const TURN_TIME: Duration = Duration::from_secs(30);
+/// How long a screener may take.
+const SCREEN_TIME: Duration = Duration::from_secs(5);
 /// The most turns that are remembered before the unused ones are let go.
 const TURNS_MAX: usize = 4_096;
 /// How often the sanctions lists are looked at.
@@ -188,7 +193,9 @@ impl Office {
 
     /// Whether the network can ask that VASP now; an error where it never can.
     pub(super) async fn is_up(&self, vasp: VaspId) -> Result<bool, EnclaveFault> {
-        let mut listed = self.listed.lock().await;
+        let mut listed = timeout(TURN_TIME, self.listed.lock())
+            .await
+            .map_err(|_| EnclaveFault::away("the enclave server's list does not come"))?;
         if listed.as_ref().is_none_or(|(at, _)| at.elapsed() > LIST_TIME) {
             *listed = Some((Instant::now(), self.listing().await?));
         }
@@ -216,7 +223,8 @@ impl Office {
         let Some(screener) = &self.screener else { return Screening::Clear };
         let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
         persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        screener.screen(&Subject { addresses: &[address], persons: &persons }).await
+        let subject = Subject { addresses: &[address], persons: &persons };
+        timeout(SCREEN_TIME, screener.screen(&subject)).await.unwrap_or(Screening::Unknown)
     }
 }
 

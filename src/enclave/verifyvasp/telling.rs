@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::adapter::Office;
+use super::adapter::{Office, TURN_TIME};
 use super::server::Miss;
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Decision;
@@ -27,7 +28,9 @@ const AT_ONCE: u32 = 64;
 /// Writes down what is to be told of one transfer. The same again changes nothing.
 pub(super) async fn tell_of(office: &Office, ask: &TellAsk) -> Result<(), EnclaveFault> {
     let turn = office.turn(&ask.request_digest);
-    let _turn = turn.lock().await;
+    let _turn = timeout(TURN_TIME, turn.lock())
+        .await
+        .map_err(|_| EnclaveFault::away("another question about the same withdrawal is not answered"))?;
     let mut order = office.db.order(&ask.request_digest).await?.ok_or(EnclaveFault::Unknown)?;
     let telling = match &ask.tell {
         Tell::Tx { tx_hash, vout, .. } => Telling::Tx { tx_hash: tx_hash.clone(), vout: *vout },
@@ -81,14 +84,14 @@ pub(super) async fn work(office: Arc<Office>) {
             }
             Err(fault) => tracing::error!(%fault, "the adapter's database does not answer"),
         }
-        let _ = tokio::time::timeout(TICK, office.told.notified()).await;
+        let _ = timeout(TICK, office.told.notified()).await;
     }
 }
 
 /// Tells one; whether it need not be told again.
 async fn tell(office: &Office, digest: &str) -> bool {
     let turn = office.turn(digest);
-    let _turn = turn.lock().await;
+    let Ok(_turn) = timeout(TURN_TIME, turn.lock()).await else { return false };
     let Ok(Some(mut order)) = office.db.order(digest).await else { return false };
     let (Some(telling), true) = (order.telling.clone(), order.untold) else { return true };
     let uuid = order.uuid.as_deref().and_then(|uuid| Uuid::try_parse(uuid).ok());

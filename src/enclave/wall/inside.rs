@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_domain, socket_peercred};
@@ -25,6 +26,8 @@ use crate::withdrawal::Code;
 
 /// How many questions are worked on at once; more wait in the socket.
 const AT_ONCE_MAX: usize = 4_096;
+/// Longer than the signer waits for any answer: what takes longer holds its place for nobody.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// The socket to the signer, before anything has been said.
 pub struct Inside(StdStream);
@@ -109,7 +112,8 @@ impl Inside {
             let Ok(place) = places.clone().acquire_owned().await else { break Ok(()) };
             let (door, pen) = (door.clone(), pen.clone());
             working.spawn(async move {
-                if let Some(told) = answer(door.as_ref(), &asked, &frame).await {
+                let told = tokio::time::timeout(ANSWER_MAX, answer(door.as_ref(), &asked, &frame)).await;
+                if let Ok(Some(told)) = told {
                     let _ = frame::lay_out(frame.id, &told, &[]).and_then(|frame| pen.send(frame));
                 }
                 drop(place);

@@ -65,6 +65,8 @@ fn vectors() -> Vec<(String, Value)> {
         VerificationAnswer { result: AnswerResult::Denied, reason: "MISMATCHED-NAME".into(), ..answer() };
     let rejection = RejectionText::of(&verified(&request()), "the customer called: not theirs");
     let trust = trust_file::render(&content()).unwrap();
+    let report =
+        render_report(&VerificationReport { said: answer(), route: "https://enclave.example:21117".into() });
     let possession = possession().render();
     let (freeze, resume) = (freeze().render(), resume().render());
     let mut all = vec![
@@ -74,6 +76,10 @@ fn vectors() -> Vec<(String, Value)> {
         machine("answer-user", ROBOT, sign_answer(&answer(), ed25519(&key(ROBOT))).unwrap()),
         machine("answer-account", ROBOT, sign_answer(&account, ed25519(&key(ROBOT))).unwrap()),
         machine("answer-denied", ROBOT, sign_answer(&denied, ed25519(&key(ROBOT))).unwrap()),
+        (
+            "verification-report".into(),
+            json!({ "text": report, "digest": HEXLOWER.encode(&digest(&report)) }),
+        ),
         machine(
             "address-attestation",
             ATTESTATION,
@@ -254,6 +260,7 @@ fn the_page_names_every_key_of_every_text() {
         &cancel::CANCEL,
         &statement::STATEMENT,
         &answer::ANSWER,
+        &evidence::report::REPORT,
         &attestation::ATTESTATION,
         &evidence::refill_attestation::REFILL_ATTESTATION,
         &approval_text::APPROVAL,
@@ -293,6 +300,12 @@ fn the_vector_files_open_the_doors() {
     assert_eq!(clear(&answer).unwrap().withdrawal(), request.id());
     assert_eq!(clear(&load("answer-denied")).unwrap_err().code(), Code::TravelRuleDenied);
     assert_eq!(clear(&load("answer-account")).unwrap_err().code(), Code::NoClearance);
+    // Nobody signed it, and it says what the robot's answer says, by the way it was heard.
+    let report = load("verification-report");
+    let said = parse_report(&of(&report, "text")).unwrap();
+    assert_eq!(said.said, evidence::answer::parse_answer(&of(&answer, "text")).unwrap());
+    assert_eq!(HEXLOWER.encode(&digest(&of(&report, "text"))), of(&report, "digest"));
+    assert!(Reported::from_report(&of(&report, "text"), &trust, &request, NOW, AGE).is_err());
     let (given, registered) = (load("wallet-challenge"), load("wallet-registration"));
     let challenge =
         verify_challenge(&of(&given, "text"), &signature(&given), trust.attestation_key()).unwrap();

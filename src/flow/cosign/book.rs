@@ -46,6 +46,7 @@ impl Party {
             leaving_sat: yes.spend.leaving_sat,
             fee_sat: yes.spend.fee_sat,
             unnamed_krw: yes.spend.unnamed.to_string(),
+            unsigned_sat: yes.spend.unsigned_sat,
             change: yes.change.as_ref().map(|(row, _)| *row),
             swept: yes.swept,
             at: now.0,

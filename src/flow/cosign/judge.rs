@@ -261,17 +261,24 @@ pub fn decide(
     let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX);
     let fee = FeeSeen { rate_sat, paid_sat: fee_sat, lineage_sat: fee_sat };
     let mut leaving_sat = fee_sat;
-    let mut unnamed = Krw(0);
+    let (mut unnamed, mut unsigned_sat) = (Krw(0), 0u64);
     match kind {
         TransactionKind::Withdrawal => {
             for payment in &proven.payments {
-                let before = Spend { leaving_sat: leaving_sat.saturating_sub(fee_sat), fee_sat: 0, unnamed };
+                let so_far = leaving_sat.saturating_sub(fee_sat);
+                let before = Spend { leaving_sat: so_far, fee_sat: 0, unnamed, unsigned_sat };
                 weigh(context, state, &sight, payment, (fee, before))?;
                 let amount = payment.request.request().amount;
                 leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
-                if payment.clearance.travel_rule() == TravelRule::AddressOnly {
-                    let value = state.treasury.value(amount, context.asset).unwrap_or_default();
-                    unnamed = Krw(unnamed.0.saturating_add(value.0));
+                match payment.clearance.travel_rule() {
+                    TravelRule::AddressOnly => {
+                        let value = state.treasury.value(amount, context.asset).unwrap_or_default();
+                        unnamed = Krw(unnamed.0.saturating_add(value.0));
+                    }
+                    TravelRule::Unsigned => {
+                        unsigned_sat = unsigned_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
+                    }
+                    TravelRule::Cleared | TravelRule::Exempt => {}
                 }
             }
         }
@@ -280,7 +287,7 @@ pub fn decide(
             return Err(no(None, Finding::new(Code::KindNotAllowed, "consolidation is not enabled")));
         }
     }
-    Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed }, outgoing_sat, change, swept })
+    Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed, unsigned_sat }, outgoing_sat, change, swept })
 }
 
 /// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now. One that

@@ -138,7 +138,8 @@ fn remember(
     let unreadable = || JournalFault::Unreadable(row.txid.clone());
     let at = Seconds(row.at);
     let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
-    let spend = Spend { leaving_sat: row.leaving_sat, fee_sat: row.fee_sat, unnamed };
+    let (fee_sat, unsigned_sat) = (row.fee_sat, row.unsigned_sat);
+    let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed, unsigned_sat };
     state.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
     if let Some(change) = row.change {
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;

@@ -272,6 +272,9 @@ pub struct ReservationRow {
     pub leaving_sat: u64,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
+    /// What of it was cleared by nobody's signature, in satoshi.
+    #[serde(default)]
+    pub unsigned_sat: u64,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
     /// The height it was built on.
@@ -469,6 +472,9 @@ pub struct CosignedRow {
     pub fee_sat: u64,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
+    /// What of it was cleared by nobody's signature, in satoshi.
+    #[serde(default)]
+    pub unsigned_sat: u64,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
     /// What goes to the cold wallet, in satoshi, and its index there.
@@ -494,6 +500,7 @@ impl CosignedRow {
             leaving_sat: 0,
             fee_sat: 0,
             unnamed_krw: "0".to_owned(),
+            unsigned_sat: 0,
             change: None,
             swept: None,
             at: now.0,

@@ -24,6 +24,8 @@ pub struct Sums {
     pub fees: RollingSum,
     /// What was cleared without a name match within a day, in won.
     pub unnamed: RollingSum,
+    /// What left on clearances that no VASP signed within a day, in satoshi, without fees.
+    pub unsigned: RollingSum,
     /// What customers paid in within a day, in satoshi, as far as it was heard since the start.
     pub came: RollingSum,
 }
@@ -31,12 +33,19 @@ pub struct Sums {
 impl Default for Sums {
     fn default() -> Self {
         let day = RollingSum::daily;
-        Self { hour: RollingSum::hourly(), day: day(), fees: day(), unnamed: day(), came: day() }
+        Self {
+            hour: RollingSum::hourly(),
+            day: day(),
+            fees: day(),
+            unnamed: day(),
+            unsigned: day(),
+            came: day(),
+        }
     }
 }
 
 /// What one transaction adds to the sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spend {
     /// What leaves to others, fee included, in satoshi; of a sweep only the fee.
     pub leaving_sat: u64,
@@ -44,6 +53,8 @@ pub struct Spend {
     pub fee_sat: u64,
     /// The part cleared without a name match, in won.
     pub unnamed: Krw,
+    /// The part cleared by nobody's signature, in satoshi.
+    pub unsigned_sat: u64,
 }
 
 impl Spend {
@@ -55,6 +66,7 @@ impl Spend {
             day: spent.day.plus(leaving)?,
             fee_day: spent.fee_day.plus(Units(u128::from(self.fee_sat)))?,
             unnamed_day: spent.unnamed_day.plus(PolicyKrw(self.unnamed.0))?,
+            unsigned_day: spent.unsigned_day.plus(Units(u128::from(self.unsigned_sat)))?,
         })
     }
 }
@@ -66,6 +78,7 @@ impl Sums {
         self.hour.spend(at, Units(u128::from(spend.leaving_sat)))?;
         self.day.spend(at, Units(u128::from(spend.leaving_sat)))?;
         self.fees.spend(at, Units(u128::from(spend.fee_sat)))?;
+        self.unsigned.spend(at, Units(u128::from(spend.unsigned_sat)))?;
         self.unnamed.spend(at, Units(spend.unnamed.0))
     }
 
@@ -77,6 +90,7 @@ impl Sums {
             day: self.day.sum(at)?,
             fee_day: self.fees.sum(at)?,
             unnamed_day: PolicyKrw(self.unnamed.sum(at)?.0),
+            unsigned_day: self.unsigned.sum(at)?,
         })
     }
 }

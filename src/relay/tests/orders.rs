@@ -143,7 +143,7 @@ async fn an_asset_we_do_not_know_is_denied_before_anything_leaves() {
     assert_eq!(search.count, 0);
     // Where the ticker names one asset alone, its network is known.
     let mut settings = world.settings(EXCHANGE, free().await);
-    settings.limits.assets = vec![Asset::Bitcoin(Network::Regtest)];
+    settings.limits.assets = vec![Asset::Bitcoin(Network::Regtest).into()];
     two.exchange.stop().await;
     let exchange = world.start(settings, Arc::new(NoCustomers), free().await).await;
     let uuid = exchange.order_user(with(AssetInfo { network: None, ..info })).await.unwrap().uuid;

@@ -21,6 +21,28 @@ impl Screener for Away {
     }
 }
 
+/// A screener that never comes back.
+struct Gone;
+
+impl Screener for Gone {
+    fn screen<'a>(&'a self, _: &'a Subject<'a>) -> Working<'a, Screening> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_screener_that_never_answers_clears_nothing_and_keeps_nobody_waiting() {
+    let world = World::new().await;
+    let _robot = world.robot().await;
+    let address = free().await;
+    let mut settings = Settings { screener: Some(Arc::new(Gone)), ..world.settings(EXCHANGE, address) };
+    settings.limits.user_time = Duration::from_millis(200);
+    let exchange = world.start(settings, Arc::new(NoCustomers), address).await;
+    let asked = exchange.verify(ask("w1", CHECKED, &natural("Robbins", "Taylor")));
+    let asked = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("it waits");
+    assert!(matches!(asked, Err(EnclaveFault::Unscreened)));
+}
+
 /// Lists of that content in the world's folder.
 fn lists(world: &World, addresses: &str, names: &str) -> Arc<Lists> {
     let file = |name: &str, content: &str| {

@@ -139,6 +139,40 @@ async fn asked_at_the_same_moment_the_counterparty_is_asked_once() {
 }
 
 #[tokio::test]
+async fn an_address_kept_for_a_test_is_given_to_nobody_else_and_can_be_served() {
+    let address = free().await;
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    assert!(other.bind(address).is_err(), "it is held");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "and served by nobody yet");
+    for _ in 0..2 {
+        let listener = bind(address).await;
+        drop(tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_try_that_takes_too_long_is_given_up_and_made_again() {
+    let world = World::without_relay().await;
+    // Takes every connection, and says nothing.
+    let _silent = bind(world.relay_address).await;
+    let address = free().await;
+    let mut settings = world.settings(EXCHANGE, address);
+    settings.limits.at_once_max = 1;
+    settings.limits.answer_wait = Duration::from_secs(60);
+    settings.limits.try_time = Duration::from_millis(200);
+    let exchange = Arc::new(world.start(settings, Arc::new(NoCustomers), address).await);
+    let asked = ["w1", "w2"].map(|id| {
+        let (exchange, ask) = (exchange.clone(), ask(id, CHECKED, &natural("Robbins", "Taylor")));
+        tokio::spawn(async move { exchange.verify(ask).await })
+    });
+    for one in asked {
+        let reply = tokio::time::timeout(Duration::from_secs(4), one).await.expect("it waits for a place");
+        assert_eq!(reply.unwrap().unwrap(), VerifyReply::Pending);
+    }
+    assert_eq!(exchange.health().await.waiting, 2);
+}
+
+#[tokio::test]
 async fn an_unreachable_counterparty_is_pending_and_answers_when_it_comes_back() {
     let world = World::new().await;
     let exchange = world.exchange().await;

@@ -52,6 +52,7 @@ impl AssetSettings {
         line(text, "min_sweep", self.min_sweep);
         line(text, "per_tx_limit", self.per_tx_limit);
         line(text, "unsigned_per_tx_limit", self.unsigned_per_tx_limit);
+        line(text, "unsigned_daily_limit", self.unsigned_daily_limit);
         line(text, "hourly_limit", self.hourly_limit);
         line(text, "daily_limit", self.daily_limit);
         line(text, "fee_rate_max", self.fee_rate_max);

@@ -54,6 +54,9 @@ pub struct AssetGuard {
     /// The largest limit per transaction whose clearance nobody signed; none is pinned where nothing is said.
     #[serde(default = "super::nothing")]
     pub unsigned_per_tx_limit_max: Units,
+    /// The largest daily limit of what nobody signed; none is pinned where nothing is said.
+    #[serde(default = "super::nothing")]
+    pub unsigned_daily_limit_max: Units,
     /// The largest hourly limit.
     pub hourly_limit_max: Units,
     /// The largest daily limit.
@@ -201,6 +204,7 @@ impl AssetGuard {
             min_sweep_max: s.min_sweep,
             per_tx_limit_max: s.per_tx_limit,
             unsigned_per_tx_limit_max: s.unsigned_per_tx_limit,
+            unsigned_daily_limit_max: s.unsigned_daily_limit,
             hourly_limit_max: s.hourly_limit,
             daily_limit_max: s.daily_limit,
             fee_rate_max: s.fee_rate_max,
@@ -222,6 +226,7 @@ impl AssetGuard {
             ("min_sweep", s.min_sweep.0, self.min_sweep_max.0),
             ("per_tx_limit", s.per_tx_limit.0, self.per_tx_limit_max.0),
             ("unsigned_per_tx_limit", s.unsigned_per_tx_limit.0, self.unsigned_per_tx_limit_max.0),
+            ("unsigned_daily_limit", s.unsigned_daily_limit.0, self.unsigned_daily_limit_max.0),
             ("hourly_limit", s.hourly_limit.0, self.hourly_limit_max.0),
             ("daily_limit", s.daily_limit.0, self.daily_limit_max.0),
             ("fee_rate_max", s.fee_rate_max.0, self.fee_rate_max.0),

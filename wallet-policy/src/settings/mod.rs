@@ -127,6 +127,9 @@ pub struct AssetSettings {
     /// The most one withdrawal may pay whose clearance nobody signed, in base units; nothing where nothing is said (L4).
     #[serde(default = "nothing")]
     pub unsigned_per_tx_limit: Units,
+    /// The most that may leave within a day on clearances that nobody signed, in base units; nothing where nothing is said (L4).
+    #[serde(default = "nothing")]
+    pub unsigned_daily_limit: Units,
     /// The most that may leave within an hour, fees included.
     pub hourly_limit: Units,
     /// The most that may leave within a day, fees included.

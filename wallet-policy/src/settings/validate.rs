@@ -99,6 +99,13 @@ impl AssetSettings {
     fn validate_order(&self, asset: &str) -> Result<(), SettingsError> {
         let pairs = [
             ("unsigned_per_tx_limit", self.unsigned_per_tx_limit, "per_tx_limit", self.per_tx_limit),
+            (
+                "unsigned_per_tx_limit",
+                self.unsigned_per_tx_limit,
+                "unsigned_daily_limit",
+                self.unsigned_daily_limit,
+            ),
+            ("unsigned_daily_limit", self.unsigned_daily_limit, "daily_limit", self.daily_limit),
             ("per_tx_limit", self.per_tx_limit, "hourly_limit", self.hourly_limit),
             ("hourly_limit", self.hourly_limit, "daily_limit", self.daily_limit),
             ("fee_tx_max", self.fee_tx_max, "fee_lineage_max", self.fee_lineage_max),

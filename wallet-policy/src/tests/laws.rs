@@ -120,6 +120,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
                 && age(f.stated.price).is_some_and(|age| age <= 600)
                 && f.amount <= s.per_tx_limit
                 && (signed || f.amount <= s.unsigned_per_tx_limit)
+                && (signed || f.amount.0 + f.spent.unsigned_day.0 <= s.unsigned_daily_limit.0)
                 && (named || value.0 <= s.unnamed_total_daily_krw.0)
         }
     }

@@ -202,8 +202,9 @@ fn the_hash_covers_every_file_and_setting_and_no_order() {
     turned.reverse();
     assert_eq!(load(&turned, settings()).unwrap().hash(), base);
     assert_ne!(load(&BUILT_IN[1..], settings()).unwrap().hash(), base);
-    let changes: [fn(&mut AssetSettings); 16] = [
+    let changes: [fn(&mut AssetSettings); 17] = [
         |s| s.unsigned_per_tx_limit = Units(3),
+        |s| s.unsigned_daily_limit = Units(4_999_999),
         |s| s.share = Some(crate::ratio::Share::USER_PROTECTION_ACT_2_8),
         |s| s.min_sweep = Units(1),
         |s| s.per_tx_limit = Units(9_999_999),
@@ -296,8 +297,9 @@ fn a_file_of_settings_is_read_in_one_way_only() {
 fn settings_looser_than_the_trust_file_are_not_loaded() {
     let guard = Guard::of(&settings());
     type Change = fn(&mut Settings);
-    let looser: [(Change, &str); 22] = [
+    let looser: [(Change, &str); 23] = [
         (|s| asset(s).unsigned_per_tx_limit.0 += 1, "assets.btc.unsigned_per_tx_limit"),
+        (|s| asset(s).unsigned_daily_limit.0 += 1, "assets.btc.unsigned_daily_limit"),
         (|s| asset(s).share = Some(crate::ratio::Share::parse("301/1000").unwrap()), "assets.btc.share"),
         (|s| asset(s).min_sweep.0 += 1, "assets.btc.min_sweep"),
         (|s| asset(s).per_tx_limit.0 += 1, "assets.btc.per_tx_limit"),

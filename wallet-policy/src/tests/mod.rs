@@ -37,6 +37,7 @@ share = "kisa-3-7"
 min_sweep = "1000000"
 per_tx_limit = "10000000"
 unsigned_per_tx_limit = "2000000"
+unsigned_daily_limit = "5000000"
 hourly_limit = "50000000"
 daily_limit = "100000000"
 fee_rate_max = "200000"
@@ -96,7 +97,13 @@ pub(super) fn facts(kind: Kind) -> Facts {
             lineage: Units(6_000),
             request_max: (!own).then_some(Units(10_000)),
         },
-        spent: Spent { hour: Units(0), day: Units(0), fee_day: Units(0), unnamed_day: Krw(0) },
+        spent: Spent {
+            hour: Units(0),
+            day: Units(0),
+            fee_day: Units(0),
+            unnamed_day: Krw(0),
+            unsigned_day: Units(0),
+        },
         stated: Stated { position: recently, price: recently, fee_rate: recently, tip: recently },
         price_moved: false,
         position: match kind {

@@ -58,6 +58,11 @@ rows! {
     "per transaction" Withdraw LimitPerTransaction
         |f| f.amount = Units(10_000_000), |f| f.amount = Units(10_000_001);
     "unsigned" Withdraw LimitUnsigned |f| unsigned(f, 2_000_000), |f| unsigned(f, 2_000_001);
+    "unsigned total" Withdraw UnsignedTotalReached
+        |f| { unsigned(f, 2_000_000); f.spent.unsigned_day = Units(3_000_000); },
+        |f| { unsigned(f, 2_000_000); f.spent.unsigned_day = Units(3_000_001); };
+    "signed needs no unsigned total" Withdraw NoClearance
+        |f| f.spent.unsigned_day = Units(u128::MAX), |f| f.clearance = Clearance::Absent;
     "hourly" Withdraw LimitRolling
         |f| f.spent.hour = Units(48_997_000), |f| f.spent.hour = Units(48_997_001);
     "daily" Withdraw LimitRolling
@@ -174,7 +179,7 @@ fn a_file_that_permits_everything_releases_nothing_that_breaks_a_law() {
 fn every_rule_of_the_files_is_missed_when_it_is_gone() {
     let whole = BUILT_IN.iter().map(|(_, text)| *text).collect::<String>();
     let rules: Vec<&str> = whole.split("@id(").skip(1).collect();
-    assert_eq!(rules.len(), 24);
+    assert_eq!(rules.len(), 25);
     for gone in 0..rules.len() {
         let mut rest = String::new();
         for (i, rule) in rules.iter().enumerate() {

@@ -6,9 +6,10 @@ use std::path::Path;
 use rustix::process::geteuid;
 
 use super::{Checks, certificate, file_there, server};
+use crate::cli::config::exchange::ExchangeSettings;
 use crate::cli::config::load;
 use crate::cli::config::secrets::DataKeySource;
-use crate::cli::config::travel_rule::{EnclaveSettings, ExchangeSettings, ScreeningSettings};
+use crate::cli::config::travel_rule::{EnclaveSettings, ScreeningSettings};
 use crate::cli::config::verifyvasp::{AdapterSettings, of_adapter};
 use crate::cli::problem::Problem;
 use crate::cli::run::assemble;

@@ -1,8 +1,4 @@
-//! Owns the sanctions door: whether an address or a name stands on a list. Lists come from files; an outside screener stands
-//! behind the same trait. What cannot be screened is not clear.
-//!
-//! A file has one address, or one name, on each line; blank lines and what follows `#` count as nothing. Looking is wide on
-//! purpose: letter case, accents, blanks and the order of a name's words part nobody from the list. A hit stops; people look.
+//! Owns lists in files: what may be one, when it is read again, and what stands on it.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,53 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
-
-use super::backend::Working;
-use super::ivms::{Name, Person};
+use super::spelling::{fold_address, orders, spellings, words};
+use super::{Screener, Screening, Subject};
+use crate::enclave::backend::Working;
 
 /// The largest file of a list, in bytes.
 const FILE_SIZE_MAX: u64 = 64 << 20;
-/// The most words of a name that are looked at.
-const WORDS_MAX: usize = 12;
-/// The most words of a name whose every order is looked at (24 orders); of a longer one, each word comes first once.
-const EVERY_ORDER_MAX: usize = 4;
-
-/// Who and what is to be screened.
-pub struct Subject<'a> {
-    /// Addresses of either side.
-    pub addresses: &'a [&'a str],
-    /// Persons of either side.
-    pub persons: &'a [Person],
-}
-
-/// What the screen says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Screening {
-    /// Nothing was found.
-    Clear,
-    /// An address stands on a list.
-    AddressListed,
-    /// A name stands on a list.
-    NameListed,
-    /// It could not be found out: not clear.
-    Unknown,
-}
-
-/// Whoever screens.
-pub trait Screener: Send + Sync + 'static {
-    /// Looks for all of it.
-    fn screen<'a>(&'a self, subject: &'a Subject<'a>) -> Working<'a, Screening>;
-
-    /// Under which number its lists stand now: what was clear under one is clear until there is another. None: nothing stays clear.
-    fn version(&self) -> Option<u64> {
-        None
-    }
-
-    /// Takes up what has changed; called now and then, where it may block.
-    fn refresh(&self) {}
-}
 
 /// A list cannot be used. Names no content.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +26,9 @@ pub enum ListFault {
     /// It holds no entry: a download that failed looks like this.
     #[error("the list `{0}` is empty")]
     Empty(PathBuf),
+    /// In the folder of the lists stands something else than a file that can be read: a link leads to files that are no list.
+    #[error("`{0}` in the folder of the lists {1}")]
+    Strange(PathBuf, &'static str),
     /// A line holds nothing that could be found.
     #[error("line {1} of the list `{0}` holds no letter and no digit")]
     Line(PathBuf, usize),
@@ -85,15 +43,15 @@ pub struct Lists {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Addresses,
     Names,
 }
 
 #[derive(Default)]
-struct Known {
-    addresses: HashSet<String>,
-    names: HashSet<String>,
+pub(super) struct Known {
+    pub(super) addresses: HashSet<String>,
+    pub(super) names: HashSet<String>,
     read: Vec<(SystemTime, u64)>,
     version: u64,
 }
@@ -163,9 +121,36 @@ impl Screener for Lists {
     }
 }
 
+/// When a plain file was changed, and how long it is. A link is followed nowhere, at no time.
 fn stamp(path: &Path) -> io::Result<(SystemTime, u64)> {
-    let about = std::fs::metadata(path)?;
+    let about = std::fs::symlink_metadata(path)?;
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no plain file"));
+    }
     Ok((about.modified()?, about.len()))
+}
+
+/// Whether nothing but files that can be read stands in the folder of the lists, listed or not: the enclave's process may read all of it.
+pub fn check_folder(folder: &Path) -> Result<(), ListFault> {
+    let fault = |error| ListFault::Read(folder.to_owned(), error);
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(fault)?);
+        let strange = |what| Err(ListFault::Strange(path.clone(), what));
+        if kind.is_symlink() {
+            return strange("is a link");
+        }
+        if kind.is_dir() {
+            return strange("is a folder");
+        }
+        if !kind.is_file() {
+            return strange("is no plain file");
+        }
+        if std::fs::File::open(&path).is_err() {
+            return strange("cannot be read");
+        }
+    }
+    Ok(())
 }
 
 fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
@@ -193,7 +178,7 @@ fn read_all(files: &[(Kind, PathBuf)]) -> Result<Known, ListFault> {
 
 impl Known {
     /// Notes what one line lists, if it lists something; `false` if it tries to and no letter or digit stands there.
-    fn take(&mut self, kind: Kind, line: &str) -> bool {
+    pub(super) fn take(&mut self, kind: Kind, line: &str) -> bool {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if entry.is_empty() {
             return true;
@@ -212,7 +197,7 @@ impl Known {
         true
     }
 
-    fn look(&self, subject: &Subject<'_>) -> Screening {
+    pub(super) fn look(&self, subject: &Subject<'_>) -> Screening {
         if subject.addresses.iter().any(|address| self.addresses.contains(&fold_address(address))) {
             return Screening::AddressListed;
         }
@@ -224,107 +209,11 @@ impl Known {
     }
 }
 
-/// Without the scheme of a payment link, in lower case: bech32 has both cases, and of base58 too much is found rather than too little.
-fn fold_address(text: &str) -> String {
-    let text = text.trim();
-    text.split_once(':').map_or(text, |(_, rest)| rest.trim_start()).to_lowercase()
-}
-
-fn spellings(name: &Name) -> Vec<String> {
-    let mut all = words(name.primary.as_str());
-    all.extend(name.secondary.iter().flat_map(|given| words(given.as_str())));
-    orders(&all)
-}
-
-/// The words of a name in lower case without accents and signs.
-fn words(text: &str) -> Vec<String> {
-    let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_uppercase).collect();
-    let plain: String = plain.chars().flat_map(char::to_lowercase).nfkc().collect();
-    let word = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
-    plain.split([' ', ',', '\t', '\u{3000}']).map(word).filter(|w| !w.is_empty()).collect()
-}
-
-/// The words written together in their orders: `Kim Jong Un`, `Un Jong Kim` and `JongUn, Kim` meet.
-fn orders(words: &[String]) -> Vec<String> {
-    let words: Vec<&str> = words.iter().take(WORDS_MAX).map(String::as_str).collect();
-    if words.len() <= EVERY_ORDER_MAX {
-        return permutations(&words);
-    }
-    let mut sorted = words.clone();
-    sorted.sort_unstable();
-    let turned =
-        (0..words.len()).map(|first| words.iter().cycle().skip(first).take(words.len()).copied().collect());
-    turned.chain([sorted.concat()]).collect()
-}
-
-fn permutations(words: &[&str]) -> Vec<String> {
-    if words.len() < 2 {
-        return words.iter().map(|&word| word.to_owned()).collect();
-    }
-    let after = |first: usize, word: &str| {
-        let rest: Vec<&str> =
-            words.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, w)| *w).collect();
-        permutations(&rest).into_iter().map(move |end| format!("{word}{end}")).collect::<Vec<_>>()
-    };
-    words.iter().enumerate().flat_map(|(at, word)| after(at, word)).collect()
-}
-
-/// What stands on a list is found when it is asked for as it stands there, by its own line alone.
-#[cfg(any(test, fuzzing))]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-pub(super) mod fuzzing {
-    use super::*;
-    use crate::enclave::ivms::Text;
-
-    /// Lines of a list: of addresses if the first byte is even, of names otherwise.
-    pub(crate) fn lists(data: &[u8]) {
-        let Some((kind, bytes)) = data.split_first() else { return };
-        let Ok(text) = std::str::from_utf8(bytes) else { return };
-        let kind = if kind % 2 == 0 { Kind::Addresses } else { Kind::Names };
-        let mut all = Known::default();
-        for line in text.lines() {
-            let mut alone = Known::default();
-            assert_eq!(alone.take(kind, line), all.take(kind, line));
-            let entry = line.split('#').next().unwrap_or_default().trim();
-            if alone.addresses.is_empty() && alone.names.is_empty() {
-                continue;
-            }
-            let bare = entry.split_once(':').map_or(entry, |(_, rest)| rest).trim();
-            let name = |primary: &str| Name { primary: Text::new(primary.to_owned()), secondary: None };
-            let person = |text: &str| Person { is_legal: false, names: vec![name(text)], phonetic: vec![] };
-            let (persons, expected) = match kind {
-                Kind::Addresses => (vec![], Screening::AddressListed),
-                Kind::Names => (vec![person(entry), person(&entry.to_lowercase())], Screening::NameListed),
-            };
-            for known in [&alone, &all] {
-                let subject = Subject { addresses: &[bare], persons: &[] };
-                let found = bare.contains(':') || known.look(&subject) == expected;
-                assert!(kind == Kind::Names || found, "`{bare}` is not found");
-                let subject = Subject { addresses: &[entry], persons: &[] };
-                assert!(kind == Kind::Names || known.look(&subject) == expected, "`{entry}` is not found");
-                for person in &persons {
-                    let subject = Subject { addresses: &[], persons: std::slice::from_ref(person) };
-                    assert_eq!(known.look(&subject), expected, "`{entry}` is not found");
-                }
-            }
-        }
-    }
-
-    pub(crate) fn list_seeds() -> Vec<Vec<u8>> {
-        [
-            "\u{0}# addresses\nbc1qexample\nbitcoin:1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2 # why\n0xABCDEF\n",
-            "\u{1}Kim Minsu\n김민수\nJosé da Silva, Jr.\n# nobody\nÅsa Öberg # x\n",
-        ]
-        .map(|text| text.as_bytes().to_vec())
-        .to_vec()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::ivms::Text;
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::enclave::ivms::{Name, Person, Text};
 
     fn person(primary: &str, secondary: &str) -> Person {
         let text = |t: &str| Text::new(t.to_owned());
@@ -386,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn a_listed_account_is_found_with_any_tag_behind_it_and_no_tag_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = "rLHzPsX6oXkzU2qL12kHCH8G8cnZv1rBJh";
+        let tagged = format!("{account}:12345");
+        for entry in [account, tagged.as_str()] {
+            let lists = lists(dir.path(), &format!("{entry}\n"), "Kim");
+            for address in [account.to_owned(), format!("{account}:7"), format!("ripple:{account}:7")] {
+                assert_eq!(of_address(&lists, &address), Screening::AddressListed, "{address}");
+            }
+            assert_eq!(of_address(&lists, "rOther6oXkzU2qL12kHCH8G8cnZv1rBJh:12345"), Screening::Clear);
+        }
+    }
+
+    #[test]
     fn a_listed_address_is_found_in_any_case_and_as_a_link() {
         let dir = tempfile::tempdir().unwrap();
         let lists = lists(dir.path(), "bc1qlisted\n1BoatSLRHtKNngkdXEeobR76b53LETtpyT\n", "Kim");
@@ -411,6 +314,40 @@ mod tests {
         std::fs::rename(dir.path().join("gone"), dir.path().join("names")).unwrap();
         lists.refresh();
         assert_eq!(of_address(&lists, "bc1qthree"), Screening::Clear);
+    }
+
+    #[test]
+    fn a_folder_of_lists_holds_files_that_can_be_read_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (dir.path().join("lists"), dir.path().join("elsewhere"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&elsewhere, "Kim\n").unwrap();
+        std::fs::write(folder.join("names"), "Kim\n").unwrap();
+        check_folder(&folder).unwrap();
+        let strange = |what: &str| match check_folder(&folder) {
+            Err(ListFault::Strange(path, found)) => assert_eq!((path, found), (folder.join("x"), what)),
+            other => panic!("{what}: {other:?}"),
+        };
+        std::os::unix::fs::symlink(&elsewhere, folder.join("x")).unwrap();
+        strange("is a link");
+        std::fs::remove_file(folder.join("x")).unwrap();
+        std::fs::create_dir(folder.join("x")).unwrap();
+        strange("is a folder");
+        std::fs::remove_dir(folder.join("x")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.join("x")).unwrap());
+        strange("is no plain file");
+        assert!(matches!(check_folder(&elsewhere), Err(ListFault::Read(..))));
+    }
+
+    #[test]
+    fn a_list_that_becomes_a_link_clears_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = lists(dir.path(), "bc1qone\n", "Kim\n");
+        std::fs::rename(dir.path().join("names"), dir.path().join("real")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("names")).unwrap();
+        lists.refresh();
+        assert_eq!(of_address(&lists, "bc1qother"), Screening::Unknown);
+        assert!(Lists::open(&[], &[dir.path().join("names")]).is_err());
     }
 
     #[test]
