@@ -332,6 +332,7 @@ impl Courier {
             old_size,
             consistency: consistency.hashes().iter().map(|h| h.0).collect(),
             policy: self.context.policy_hash(),
+            policies_kept: self.context.policies_kept(),
             items,
         };
         Ok((order, Taken { note, size: head.size }))

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::courier::Courier;
 use super::desk::SignerDesk;
 use super::ledger::journal::{Journal, JournalFault, LogView};
+use super::policies::{self, read_hashes};
 use super::recover::{self, Seen};
 use super::report::{self, Reporter};
 use super::writer::{self, Hands, Writer};
@@ -185,20 +186,18 @@ async fn not_behind(journal: &Journal, cosigner: &dyn CosignDesk) -> Result<(), 
     }
 }
 
-/// Learns the hash of the co-signer's policy, which approvals name.
+/// Learns the hashes of the co-signer's policies, which approvals name.
 async fn ask_policy(context: &Context, cosigner: &dyn CosignDesk) -> bool {
-    let hash = match cosigner.status().await {
-        Ok(status) => data_encoding::HEXLOWER.decode(status.policy_hash.as_bytes()).ok(),
+    let told = match cosigner.status().await {
+        Ok(status) => read_hashes(std::iter::once(&status.policy_hash).chain(&status.policies_kept)),
         Err(fault) => {
             warn!(code = %fault.code(), "the co-signer does not say its policy yet: {fault}");
-            None
+            return false;
         }
     };
-    let hash: Option<[u8; 32]> = hash.and_then(|h| h.try_into().ok());
-    if let Some(hash) = hash {
-        *context.other_policy.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(hash);
-    }
-    hash.is_some()
+    let is_known = !told.is_empty();
+    context.learn_policies(told);
+    is_known
 }
 
 /// Asks again until it is known, and then now and then: the co-signer may restart with another policy.
@@ -211,15 +210,22 @@ async fn keep_policy(context: Arc<Context>, cosigner: Arc<dyn CosignDesk>) {
 
 /// The key of the row that remembers the trust file and the policy in force.
 const IN_FORCE: &str = "in-force";
+/// The key of the row that remembers the policies that were in force.
+const POLICIES: &str = "policies";
 
-/// Writes down which trust file and policy are in force; a trust file that goes back is refused.
+/// Writes down which trust file and policy are in force; a trust file that goes back is refused. Earlier policies are
+/// compared with the one in force, for the approvals that name them.
 pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(), StartFault> {
     let trust = &context.trust;
     let digest = data_encoding::HEXLOWER.encode(trust.digest());
     let in_force = format!("{} {} {}", trust.version(), digest, context.policy_hash());
-    let known = journal.rows(Table::Setting, &[IN_FORCE.to_owned()]).await?;
-    if let Some(row) = known.first() {
-        if row.content() == in_force {
+    let known = journal.rows(Table::Setting, &[IN_FORCE.to_owned(), POLICIES.to_owned()]).await?;
+    let row_of = |key: &str| known.iter().find(|row| row.key() == key);
+    let earlier = row_of(POLICIES).map(|row| policies::read_kept(row.content())).unwrap_or_default();
+    policies::keep(context, &earlier);
+    let is_newest = earlier.first().is_some_and(|newest| newest.hash() == context.policy.hash());
+    if let Some(row) = row_of(IN_FORCE) {
+        if row.content() == in_force && is_newest {
             return Ok(());
         }
         let mut parts = row.content().split(' ');
@@ -239,5 +245,7 @@ pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(),
     draft.entry(EntryKind::Policy, &[("policy", &context.policy_hash())]);
     let now = draft.now();
     draft.row(Table::Setting, IN_FORCE.to_owned(), "in-force", now, in_force);
+    let kept = policies::write_kept(&context.policy, &earlier);
+    draft.row(Table::Setting, POLICIES.to_owned(), "policies", now, kept);
     Ok(journal.commit(draft).await?)
 }

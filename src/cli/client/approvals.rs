@@ -1,23 +1,24 @@
 //! What operators do: read what waits for them, say yes or no with an SSH key.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
-use zeroize::Zeroizing;
+use serde_json::{Value, json};
 
 use super::connect::{ConnectArgs, Session};
+use super::sign::sign as by_key;
 use super::view;
-use crate::cli::answer::Answer;
+use crate::cli::answer::{Answer, Out, table};
 use crate::cli::keyfile;
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::{PendingApproval, WithdrawalView};
 use crate::evidence::signature::read_public_key;
-use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, sign_ssh, verify_void};
+use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, verify_void};
 use crate::wire::v1::{self, get_withdrawal_request::Pick};
 use crate::wire::withdrawals as wire;
-use crate::withdrawal::{Code, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Code, WithdrawalId};
 
 /// What `approvals` takes.
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub struct ApprovalsArgs {
     /// How to reach the service.
     #[command(flatten)]
     pub connect: ConnectArgs,
+    /// Go on, and print what begins to wait or gets an approval, until interrupted
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What `approve` takes.
@@ -33,9 +37,9 @@ pub struct ApproveArgs {
     /// How to reach the service.
     #[command(flatten)]
     pub connect: ConnectArgs,
-    /// The withdrawal, `wd_…`
-    #[arg(value_name = "WITHDRAWAL")]
-    pub withdrawal: String,
+    /// The withdrawals, `wd_…`: each is shown, each gets a signature of its own
+    #[arg(value_name = "WITHDRAWAL", required = true)]
+    pub withdrawals: Vec<String>,
     /// How it is signed.
     #[command(flatten)]
     pub how: SignArgs,
@@ -61,7 +65,7 @@ pub struct RejectArgs {
 /// How an operator signs.
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// Sign with this unencrypted OpenSSH private key (Ed25519 or ECDSA P-256)
+    /// Sign with this OpenSSH private key (Ed25519 or ECDSA P-256, unencrypted), or, if it is a .pub file, through the agent
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
     /// Hand in the signature that `ssh-keygen -Y sign` made
@@ -76,32 +80,98 @@ pub struct SignArgs {
 }
 
 /// Lists what waits for operators.
-pub async fn list(args: &ApprovalsArgs) -> Result<Answer, Problem> {
-    let waiting = pending(&args.connect.open()?).await?;
-    let mut text = String::new();
-    for one in &waiting {
-        text.push_str(&format!("{}\n", one.text));
-        for finding in &one.findings {
-            text.push_str(&format!("missing: {} {}\n", finding.code, finding.detail));
-        }
-        for given in &one.given {
-            text.push_str(&format!("given:   {} for {} at {}\n", given.operator, given.group, given.at));
-        }
-        text.push_str(&format!("\n  countersign approve {}\n\n", one.withdrawal));
+pub async fn list(args: &ApprovalsArgs, out: Out) -> Result<Answer, Problem> {
+    let session = args.connect.open()?;
+    if args.watch {
+        return watch(&session, out).await;
     }
-    if waiting.is_empty() {
-        text.push_str("nothing waits for an approval\n");
+    let waiting = pending(&session).await?;
+    let mut text: String = waiting.iter().map(shown).collect();
+    match waiting.as_slice() {
+        [] => text.push_str("nothing waits for an approval\n"),
+        [_] => {}
+        several => text.push_str(&together(several)?),
     }
-    let documents = waiting.iter().map(|one| {
-        json!({
-            "withdrawal": one.withdrawal.to_string(),
-            "text": one.text,
-            "expires_at": one.expires_at.0,
-            "findings": one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail })).collect::<Vec<_>>(),
-            "given": one.given.iter().map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 })).collect::<Vec<_>>(),
-        })
-    });
-    Ok(Answer::ok(json!({ "approvals": documents.collect::<Vec<_>>() }), text))
+    let documents: Vec<Value> = waiting.iter().map(document).collect();
+    Ok(Answer::ok(json!({ "approvals": documents }), text))
+}
+
+/// Prints what waits, and then each that begins to wait or gets an approval; a change of any withdrawal has it look again.
+async fn watch(session: &Session, out: Out) -> Result<Answer, Problem> {
+    let message = v1::WatchWithdrawalsRequest { from_log_index: None, filter: None };
+    // A stream has no deadline of its own.
+    let mut stream = session.client.withdrawals().watch_withdrawals(message).await?.into_inner();
+    let mut known = BTreeMap::new();
+    loop {
+        let waiting = pending(session).await?;
+        for one in &waiting {
+            let is = (one.text.clone(), one.given.len());
+            if known.insert(one.withdrawal, is.clone()) != Some(is) {
+                out.print(&document(one), &shown(one));
+            }
+        }
+        known.retain(|id, _| waiting.iter().any(|one| one.withdrawal == *id));
+        let next = tokio::select! {
+            next = stream.message() => next,
+            _ = tokio::signal::ctrl_c() => return Ok(Answer::silent(Exit::Ok)),
+        };
+        if next?.is_none() {
+            return Ok(Answer::silent(Exit::Ok));
+        }
+    }
+}
+
+/// One that waits, for people: exactly the text that would be signed, and what is missing.
+fn shown(one: &PendingApproval) -> String {
+    let mut text = format!("{}\n", one.text);
+    for finding in &one.findings {
+        text.push_str(&format!("missing: {} {}\n", finding.code, finding.detail));
+    }
+    for given in &one.given {
+        text.push_str(&format!("given:   {} for {} at {}\n", given.operator, given.group, given.at));
+    }
+    text.push_str(&format!("\n  countersign approve {}\n\n", one.withdrawal));
+    text
+}
+
+/// The same for programs.
+fn document(one: &PendingApproval) -> Value {
+    let findings = one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail }));
+    let given = one
+        .given
+        .iter()
+        .map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 }));
+    json!({
+        "withdrawal": one.withdrawal.to_string(),
+        "text": one.text,
+        "expires_at": one.expires_at.0,
+        "findings": findings.collect::<Vec<_>>(),
+        "given": given.collect::<Vec<_>>(),
+    })
+}
+
+/// Several at a glance, by the texts that would be signed, with the sum of each asset.
+fn together(several: &[PendingApproval]) -> Result<String, Problem> {
+    let (mut rows, mut sums) = (Vec::new(), BTreeMap::<Asset, Amount>::new());
+    for one in several {
+        let subject = ApprovalText::parse(&one.text)?.subject;
+        let coin = coins(subject.amount, subject.asset);
+        rows.push([one.withdrawal.to_string(), coin, subject.destination, subject.request_id.to_string()]);
+        let sum = sums.entry(subject.asset).or_insert(Amount::ZERO);
+        let too_much = || Problem::of(Code::Internal, "the sum does not fit");
+        *sum = sum.plus(subject.amount).ok_or_else(too_much)?;
+    }
+    let mut text = table(["withdrawal", "amount", "destination", "request id"], &rows);
+    for (asset, sum) in sums {
+        text.push_str(&format!("{} withdrawals, {} in all\n", several.len(), coins(sum, asset)));
+    }
+    let ids: Vec<String> = several.iter().map(|one| one.withdrawal.to_string()).collect();
+    text.push_str(&format!("\n  countersign approve {}\n", ids.join(" ")));
+    Ok(text)
+}
+
+fn coins(amount: Amount, asset: Asset) -> String {
+    format!("{} {} ({amount})", amount.in_coin(asset.decimals()), asset.symbol())
 }
 
 async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
@@ -120,25 +190,115 @@ async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
     }
 }
 
-/// Says yes.
+/// Says yes to each withdrawal that was named, each with a signature of its own.
 pub async fn approve(args: &ApproveArgs) -> Result<Answer, Problem> {
-    let id = WithdrawalId::parse(&args.withdrawal)?;
+    let ids = named(args)?;
     let session = args.connect.open()?;
-    let waiting = pending(&session).await?.into_iter().find(|one| one.withdrawal == id);
-    let waiting = waiting.ok_or_else(|| {
-        Problem::of(Code::NotFound, format!("{id} does not wait for an approval"))
+    let mut waiting = pending(&session).await?;
+    let mut texts = Vec::new();
+    for id in &ids {
+        texts.push(waits(&mut waiting, *id)?);
+    }
+    if let [one] = texts.as_slice() {
+        let command = format!("countersign approve {}", one.withdrawal);
+        return match sign(&args.how, &session, &one.text, &command)? {
+            Signing::Signed(signature) => view::done(handed_in(&session, one.withdrawal, signature).await?),
+            Signing::Told(answer) => Ok(answer),
+        };
+    }
+    approve_all(args, &session, &texts).await
+}
+
+/// The withdrawals that are meant, each once.
+fn named(args: &ApproveArgs) -> Result<Vec<WithdrawalId>, Problem> {
+    let mut ids = Vec::new();
+    for text in &args.withdrawals {
+        let id = WithdrawalId::parse(text)?;
+        if ids.contains(&id) {
+            let problem = format!("names {id} twice; nothing was signed");
+            return Err(Problem::config("WITHDRAWAL", problem, "name each withdrawal once"));
+        }
+        ids.push(id);
+    }
+    let one_text = args.how.signature.is_some() || args.how.text_out.is_some();
+    if ids.len() > 1 && one_text {
+        let cure = "give one withdrawal at a time, or sign through the agent with --ssh-key <file>.pub";
+        let problem = "are for one withdrawal: each has a text and a signature of its own";
+        return Err(Problem::config("--text-out and --signature", problem, cure));
+    }
+    Ok(ids)
+}
+
+fn waits(waiting: &mut Vec<PendingApproval>, id: WithdrawalId) -> Result<PendingApproval, Problem> {
+    let at = waiting.iter().position(|one| one.withdrawal == id);
+    let one = at.map(|at| waiting.remove(at)).ok_or_else(|| {
+        Problem::of(Code::NotFound, format!("{id} does not wait for an approval; nothing was signed"))
             .cure("see `countersign approvals` and `countersign status`")
     })?;
     // What is signed must be an approval of the withdrawal that was named, whatever the service sends.
-    if ApprovalText::parse(&waiting.text)?.withdrawal() != id {
+    if ApprovalText::parse(&one.text)?.withdrawal() != id {
         return Err(Problem::of(Code::ApprovalInvalid, "the service sent the text of another withdrawal"));
     }
-    let signature = match sign(&args.how, &session, &waiting.text, &format!("countersign approve {id}"))? {
-        Signing::Signed(signature) => signature,
-        Signing::Told(answer) => return Ok(answer),
-    };
+    Ok(one)
+}
+
+async fn handed_in(
+    session: &Session,
+    id: WithdrawalId,
+    signature: String,
+) -> Result<v1::Withdrawal, Problem> {
     let message = v1::ApproveWithdrawalRequest { name: wire::name(id), signature };
-    view::done(session.client.approvals().approve_withdrawal(session.request(message)).await?.into_inner())
+    Ok(session.client.approvals().approve_withdrawal(session.request(message)).await?.into_inner())
+}
+
+/// Several: all are shown, one yes is asked for, every one is signed by itself, and what becomes of one hinders no other.
+async fn approve_all(
+    args: &ApproveArgs,
+    session: &Session,
+    several: &[PendingApproval],
+) -> Result<Answer, Problem> {
+    let missing = || Problem::config("--ssh-key", "is missing", "several are signed with a key or through the agent");
+    let key = args.how.ssh_key.as_ref().or(session.profile.ssh_key.as_ref()).ok_or_else(missing)?;
+    if !args.how.yes {
+        let texts: Vec<&str> = several.iter().map(|one| one.text.as_str()).collect();
+        let question = format!("Sign each of these {}, one signature each?", several.len());
+        confirm(&format!("{}\n{}", texts.join("\n"), together(several)?), &question)?;
+    }
+    let (mut exit, mut documents, mut rows) = (Exit::Ok, Vec::new(), Vec::new());
+    for one in several {
+        let given = match by_key(key, NAMESPACE_APPROVAL, &one.text) {
+            Ok(signature) => handed_in(session, one.withdrawal, signature).await,
+            Err(problem) => Err(problem),
+        };
+        let given = given.and_then(view::read);
+        if let Err(problem) = &given
+            && problem.exit.number() > exit.number()
+        {
+            exit = problem.exit;
+        }
+        let (document, row) = of_several(one.withdrawal, given);
+        documents.push(document);
+        rows.push(row);
+    }
+    let text = table(["withdrawal", "approval", "outcome", "code"], &rows);
+    Ok(Answer { exit, json: json!({ "approvals": documents }), text })
+}
+
+/// What became of one of several, for programs and for people.
+fn of_several(id: WithdrawalId, given: Result<WithdrawalView, Problem>) -> (Value, [String; 4]) {
+    match given {
+        Ok(view) => {
+            let code = view::findings(&view.outcome).first().map_or("", |f| f.code.as_str());
+            let row = [id.to_string(), "approved".into(), view::word(&view.outcome).into(), code.into()];
+            (json!({ "withdrawal": id.to_string(), "approved": true, "view": view::document(&view) }), row)
+        }
+        Err(problem) => {
+            let code = problem.code.map_or("", Code::as_str);
+            let row = [id.to_string(), "NOT approved".into(), problem.text.clone(), code.into()];
+            let error = problem.json()["error"].take();
+            (json!({ "withdrawal": id.to_string(), "approved": false, "error": error }), row)
+        }
+    }
 }
 
 /// Says no.
@@ -203,19 +363,18 @@ fn sign(how: &SignArgs, session: &Session, text: &str, command: &str) -> Result<
         (text_out, _) => return tell(text_out.as_ref(), text, command).map(Signing::Told),
     };
     if !how.yes {
-        confirm(text)?;
+        confirm(text, "Sign exactly this?")?;
     }
-    let private = std::fs::read_to_string(key).map_err(|error| Problem::file(key, &error).at("--ssh-key"))?;
-    Ok(Signing::Signed(sign_ssh(&Zeroizing::new(private), NAMESPACE_APPROVAL, text)?))
+    by_key(key, NAMESPACE_APPROVAL, text).map(Signing::Signed)
 }
 
-fn confirm(text: &str) -> Result<(), Problem> {
+fn confirm(text: &str, question: &str) -> Result<(), Problem> {
     let cure = "read the text, then give --yes";
     if !std::io::stdin().is_terminal() {
         return Err(Problem::config("--yes", "is missing, and there is no terminal to ask on", cure));
     }
     let mut terminal = std::io::stderr().lock();
-    let _ = write!(terminal, "{text}\nSign exactly this? Type yes: ");
+    let _ = write!(terminal, "{text}\n{question} Type yes: ");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     if read.is_ok() && line.trim() == "yes" {

@@ -1,6 +1,7 @@
 //! The client commands: what the exchange, observers, operators and auditors ask of a running service, over the wire only.
 
 pub mod address;
+mod agent;
 pub mod approvals;
 pub mod audit;
 pub mod connect;
@@ -12,6 +13,7 @@ pub mod position;
 pub mod record;
 pub mod refill;
 pub mod resume;
+mod sign;
 pub mod statement;
 pub mod view;
 pub mod wallet;

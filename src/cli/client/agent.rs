@@ -1,0 +1,96 @@
+//! The SSH agent (draft-ietf-sshm-ssh-agent): hands it what is to be signed, over the socket of `SSH_AUTH_SOCK`.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use crate::cli::problem::Problem;
+
+const SIGN_REQUEST: u8 = 13;
+const SIGN_RESPONSE: u8 = 14;
+/// The longest answer that is read, in bytes.
+const ANSWER_LEN_MAX: u32 = 65_536;
+
+const CURE: &str = "start an agent and load the key: `eval $(ssh-agent)`, `ssh-add`; `ssh-add -l` lists what it has";
+
+/// The agent that the environment names.
+pub struct Agent {
+    socket: PathBuf,
+}
+
+impl Agent {
+    /// The agent whose socket is named there, which is the value of `SSH_AUTH_SOCK`.
+    pub fn at(socket: Option<OsString>) -> Result<Self, Problem> {
+        let socket = socket.filter(|socket| !socket.is_empty());
+        let none = || Problem::config("SSH_AUTH_SOCK", "is not set, and --ssh-key names a public key", CURE);
+        socket.map(|socket| Self { socket: socket.into() }).ok_or_else(none)
+    }
+
+    /// Has the agent sign; waits as long as somebody may take to touch a security key.
+    pub fn sign(&self, key: &[u8], data: &[u8]) -> Result<Vec<u8>, Problem> {
+        let answer = self.ask(&request(key, data)?).map_err(|error| {
+            Problem::file(&self.socket, &error).at("SSH_AUTH_SOCK").cure(CURE)
+        })?;
+        signature(&answer).ok_or_else(|| {
+            Problem::config("--ssh-key", "is not in the agent, or the agent was told not to sign with it", CURE)
+        })
+    }
+
+    fn ask(&self, message: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut line = UnixStream::connect(&self.socket)?;
+        line.write_all(message)?;
+        let mut length = [0; 4];
+        line.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        if length > ANSWER_LEN_MAX {
+            return Err(std::io::Error::other("the agent's answer is longer than any signature"));
+        }
+        let mut answer = Vec::new();
+        line.take(u64::from(length)).read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// A request with its length in front: key, data, no flags.
+fn request(key: &[u8], data: &[u8]) -> Result<Vec<u8>, Problem> {
+    let long = |_| Problem::config("--ssh-key", "cannot be asked of an agent: too long", CURE);
+    let string = |bytes: &[u8]| -> Result<Vec<u8>, Problem> {
+        let length = u32::try_from(bytes.len()).map_err(long)?;
+        Ok([&length.to_be_bytes(), bytes].concat())
+    };
+    let parts = [vec![SIGN_REQUEST], string(key)?, string(data)?, vec![0; 4]];
+    string(&parts.concat())
+}
+
+/// The signature in an answer; nothing where the agent said no.
+fn signature(answer: &[u8]) -> Option<Vec<u8>> {
+    let (kind, rest) = answer.split_first()?;
+    let (length, signature) = rest.split_at_checked(4)?;
+    let length = u32::from_be_bytes(length.try_into().ok()?);
+    let whole = u32::try_from(signature.len()).is_ok_and(|len| len == length);
+    (*kind == SIGN_RESPONSE && whole).then(|| signature.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_signature_only_as_a_whole() {
+        assert_eq!(signature(&[14, 0, 0, 0, 2, 7, 8]), Some(vec![7, 8]));
+        for no in [&[][..], &[5], &[14], &[14, 0, 0, 0, 3, 7, 8], &[14, 0, 0, 0, 1, 7, 8], &[13, 0, 0, 0, 1, 7]] {
+            assert_eq!(signature(no), None);
+        }
+    }
+
+    #[test]
+    fn without_an_agent_it_is_said_what_to_do() {
+        for none in [None, Some(OsString::new())] {
+            assert!(Agent::at(none).err().unwrap().cure.contains("ssh-add"));
+        }
+        let nobody = Agent::at(Some("/nonexistent/agent".into())).unwrap();
+        assert_eq!(nobody.sign(b"k", b"d").unwrap_err().field.as_deref(), Some("SSH_AUTH_SOCK"));
+    }
+}
