@@ -134,7 +134,8 @@ pub fn sign_ssh_with<E: From<Invalid>>(
     let blob = assemble(&key, namespace, HashAlg::Sha512, &signature).ok_or_else(|| no("is too long"))?;
     let armored = armor(&blob);
     let sig = read(&armored)?;
-    check(&sig, namespace, text).map_err(|why| no(&format!("gave a signature that does not count: {why}")))?;
+    check(&sig, namespace, text)
+        .map_err(|why| no(&format!("gave a signature that does not count: {why}")))?;
     Ok(armored)
 }
 

@@ -1,9 +1,11 @@
 //! Which policies an approval may name and still count: those in force, and earlier ones that were only tightened (law L14,
 //! ADR 30). Each party judges its own change from what it kept itself; of the other's it knows what that one says.
 
+use tracing::{info, warn};
 use wallet_policy::{Outline, Policy};
 
 use super::context::Context;
+use crate::desk::CosignDesk;
 use crate::evidence::PolicyHashes;
 
 /// How many earlier policies of one party may be named beside the one in force.
@@ -66,6 +68,20 @@ fn pairs(signer: &[PolicyHash], cosigner: &[PolicyHash]) -> Vec<PolicyHashes> {
     signer.iter().flat_map(with).collect()
 }
 
+/// Asks the co-signer for the hashes of its policies, which approvals name; whether it said them.
+pub async fn ask(context: &Context, cosigner: &dyn CosignDesk) -> bool {
+    let told = match cosigner.status().await {
+        Ok(status) => read_hashes(std::iter::once(&status.policy_hash).chain(&status.policies_kept)),
+        Err(fault) => {
+            warn!(code = %fault.code(), "the co-signer does not say its policy yet: {fault}");
+            return false;
+        }
+    };
+    let is_known = !told.is_empty();
+    context.learn_policies(told);
+    is_known
+}
+
 /// The policies that a party had in force, newest first, as its row keeps them: one a line. A line that this version of the
 /// program cannot read is left out: a policy that is not known here voids what names it.
 pub fn read_kept(content: &str) -> Vec<Outline> {
@@ -84,5 +100,9 @@ pub fn keep(context: &Context, earlier: &[Outline]) {
     let policy = &context.policy;
     let tightened = |old: &&Outline| old.hash() != policy.hash() && !policy.loosens(old);
     let kept = earlier.iter().filter(tightened).take(KEPT_MAX).map(Outline::hash).collect();
+    if let Some(last) = earlier.first().filter(|last| last.hash() != policy.hash()) {
+        let approvals = if policy.loosens(last) { "void" } else { "kept" };
+        info!(policy = %policy.hash_hex(), approvals, "another policy is in force than at the last start");
+    }
     context.policies.write().unwrap_or_else(std::sync::PoisonError::into_inner).kept = kept;
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::clear::Clearing;
 use super::context::Context;
 use super::courier::Courier;
 use super::desk::SignerDesk;
 use super::ledger::journal::{Journal, JournalFault, LogView};
-use super::policies::{self, read_hashes};
+use super::policies;
 use super::recover::{self, Seen};
 use super::report::{self, Reporter};
 use super::writer::{self, Hands, Writer};
@@ -107,7 +107,7 @@ impl Signer {
         let SignerParts { context, store, secret, log_key, identity, hot_key, cosigner, enclave } = parts;
         let witness = WitnessKey::parse(context.trust.cosigner_log_key())
             .map_err(|_| StartFault::Trust("witness key of the co-signer cannot be read"))?;
-        ask_policy(&context, cosigner.as_ref()).await;
+        policies::ask(&context, cosigner.as_ref()).await;
         let mut seen = Seen::default();
         let mut journal =
             Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
@@ -186,24 +186,10 @@ async fn not_behind(journal: &Journal, cosigner: &dyn CosignDesk) -> Result<(), 
     }
 }
 
-/// Learns the hashes of the co-signer's policies, which approvals name.
-async fn ask_policy(context: &Context, cosigner: &dyn CosignDesk) -> bool {
-    let told = match cosigner.status().await {
-        Ok(status) => read_hashes(std::iter::once(&status.policy_hash).chain(&status.policies_kept)),
-        Err(fault) => {
-            warn!(code = %fault.code(), "the co-signer does not say its policy yet: {fault}");
-            return false;
-        }
-    };
-    let is_known = !told.is_empty();
-    context.learn_policies(told);
-    is_known
-}
-
 /// Asks again until it is known, and then now and then: the co-signer may restart with another policy.
 async fn keep_policy(context: Arc<Context>, cosigner: Arc<dyn CosignDesk>) {
     loop {
-        let known = ask_policy(&context, cosigner.as_ref()).await;
+        let known = policies::ask(&context, cosigner.as_ref()).await;
         tokio::time::sleep(if known { Duration::from_secs(30) } else { context.settings.retry }).await;
     }
 }

@@ -578,9 +578,8 @@ impl Writer {
             }
             Question::Approvable(id, to) => {
                 let open = self.ledger.open.get(&id);
-                let found = open.and_then(|open| {
-                    Some((approve::texts_of(&self.context, open)?, open.request.clone()))
-                });
+                let found = open
+                    .and_then(|open| Some((approve::texts_of(&self.context, open)?, open.request.clone())));
                 let _ = to.send(found);
             }
             Question::Request(id, to) => {

@@ -10,12 +10,17 @@ use super::world::*;
 /// risk as well.
 fn three_operators() -> Plan {
     let mut plan = Plan::default();
-    let cho = OperatorEntry { name: "cho".into(), groups: vec!["treasury".into()], keys: vec![ssh_public(13)] };
+    let cho =
+        OperatorEntry { name: "cho".into(), groups: vec!["treasury".into()], keys: vec![ssh_public(13)] };
     plan.trust.operators.push(cho);
     for settings in [&mut plan.signer_policy, &mut plan.cosigner_policy] {
         let second = "needs = { treasury = 1 }\n[[tiers]]\nfrom_krw = \"50000000\"\nneeds = { treasury = 1, risk = 1 }";
         let text = policy_text().replacen("needs = { treasury = 1 }", second, 1);
         settings.tiers = toml::from_str::<Settings>(&text).unwrap().tiers;
+    }
+    // The co-signer's is its own, and a little tighter.
+    for asset in plan.cosigner_policy.assets.values_mut() {
+        asset.daily_limit.0 -= 1;
     }
     plan
 }

@@ -79,7 +79,8 @@ impl Terminal {
         let brakes = [(KeyRole::Signer, "signer"), (KeyRole::Cosigner, "cosigner")]
             .map(|(party, name)| terminal.brake(world, &authority, party, name));
         terminal.write_papers(&authority, &signer, &brakes);
-        for (hash, name) in [(world.policy_hash(), "signer's"), (world.cosigner_policy_hash(), "co-signer's")] {
+        for (hash, name) in [(world.policy_hash(), "signer's"), (world.cosigner_policy_hash(), "co-signer's")]
+        {
             terminal.name(&hash, &format!("<hash of the {name} policy>"));
         }
         while !socket.exists() {
@@ -206,13 +207,17 @@ fn masked(line: &str) -> String {
             _ if word == 10 && rest.starts_with('1') && rest[..word].bytes().all(|b| b.is_ascii_digit()) => {
                 ("<unix time>", word)
             }
+            bytes if bytes.starts_with(FINGERPRINT) && bytes.len() >= FINGERPRINT_LEN => {
+                ("<fingerprint>", FINGERPRINT_LEN)
+            }
             _ if word > 0 => ("", word),
             _ => ("", first.len_utf8()),
         };
         out.push_str(if name.is_empty() { &rest[..length] } else { name });
         rest = &rest[length..];
     }
-    let Some((before, after)) = ["log index:", "\"log_index\":"].iter().find_map(|key| out.split_once(key)) else {
+    let Some((before, after)) = ["log index:", "\"log_index\":"].iter().find_map(|key| out.split_once(key))
+    else {
         return out;
     };
     let key = &out[before.len()..out.len() - after.len()];
@@ -220,10 +225,14 @@ fn masked(line: &str) -> String {
     format!("{before}{key} <index>{digits}")
 }
 
+const FINGERPRINT: &[u8] = b"SHA256:";
+/// As `ssh-keygen -l` prints it: SHA-256 in base64 without padding.
+const FINGERPRINT_LEN: usize = 50;
 const TIME: &[u8] = b"dddd-dd-ddTdd:dd:ddZ";
 
 fn is_time(bytes: &[u8]) -> bool {
-    let fits = |(pattern, byte): (&u8, &u8)| if *pattern == b'd' { byte.is_ascii_digit() } else { pattern == byte };
+    let fits =
+        |(pattern, byte): (&u8, &u8)| if *pattern == b'd' { byte.is_ascii_digit() } else { pattern == byte };
     bytes.len() >= TIME.len() && TIME.iter().zip(bytes).all(fits)
 }
 
@@ -299,7 +308,11 @@ fn what_changes_from_run_to_run_is_shown_by_its_name() {
         ("\"at\":1763811203,\"amount\":\"1000000000000\"", "\"at\":<unix time>,\"amount\":\"1000000000000\""),
         ("log index:        57", "log index: <index>"),
         ("{\"log_index\":57,\"a\":1}", "{\"log_index\": <index>,\"a\":1}"),
-        ("wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC", "wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC"),
+        (
+            "wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC",
+            "wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC",
+        ),
+        (&format!("key SHA256:{}.", "A/b".repeat(14) + "+"), "key <fingerprint>."),
         ("홍길동 2026", "홍길동 2026"),
     ];
     for (line, shown) in cases {

@@ -161,7 +161,7 @@ pub fn trust_content() -> TrustContent {
             id: "k1".into(),
             key: public(EXCHANGE),
             not_after: None,
-                people: Vec::new(),
+            people: Vec::new(),
         }],
         statement_keys: vec![StatementKeyEntry {
             observer: "watcher".into(),

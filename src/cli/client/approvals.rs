@@ -137,10 +137,7 @@ fn shown(one: &PendingApproval) -> String {
 /// The same for programs.
 fn document(one: &PendingApproval) -> Value {
     let findings = one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail }));
-    let given = one
-        .given
-        .iter()
-        .map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 }));
+    let given = one.given.iter().map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 }));
     json!({
         "withdrawal": one.withdrawal.to_string(),
         "text": one.text,
@@ -168,6 +165,12 @@ fn together(several: &[PendingApproval]) -> Result<String, Problem> {
     let ids: Vec<String> = several.iter().map(|one| one.withdrawal.to_string()).collect();
     text.push_str(&format!("\n  countersign approve {}\n", ids.join(" ")));
     Ok(text)
+}
+
+/// What is shown before several are signed: every text in full, then all at a glance.
+fn in_full(several: &[PendingApproval]) -> Result<String, Problem> {
+    let texts: Vec<&str> = several.iter().map(|one| one.text.as_str()).collect();
+    Ok(format!("{}\n{}", texts.join("\n"), together(several)?))
 }
 
 fn coins(amount: Amount, asset: Asset) -> String {
@@ -257,12 +260,12 @@ async fn approve_all(
     session: &Session,
     several: &[PendingApproval],
 ) -> Result<Answer, Problem> {
-    let missing = || Problem::config("--ssh-key", "is missing", "several are signed with a key or through the agent");
+    let missing =
+        || Problem::config("--ssh-key", "is missing", "several are signed with a key or through the agent");
     let key = args.how.ssh_key.as_ref().or(session.profile.ssh_key.as_ref()).ok_or_else(missing)?;
     if !args.how.yes {
-        let texts: Vec<&str> = several.iter().map(|one| one.text.as_str()).collect();
         let question = format!("Sign each of these {}, one signature each?", several.len());
-        confirm(&format!("{}\n{}", texts.join("\n"), together(several)?), &question)?;
+        confirm(&in_full(several)?, &question)?;
     }
     let (mut exit, mut documents, mut rows) = (Exit::Ok, Vec::new(), Vec::new());
     for one in several {
@@ -342,6 +345,7 @@ fn rejected(
         };
         let receipt = view.void_receipt.as_ref().ok_or_else(none)?;
         verify_void(&receipt.text, &receipt.signature, &key, id)?;
+        return Ok(Answer { exit: Exit::Ok, json: view::document(&view), text: view::text_checked(&view) });
     }
     Ok(Answer { exit: Exit::Ok, json: view::document(&view), text: view::text(&view) })
 }
@@ -407,7 +411,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::desk::SignedText;
-    use crate::evidence::{VoidCause, WithdrawalVoid, ed25519, sign_void};
+    use crate::evidence::{TravelRule, VoidCause, WithdrawalVoid, ed25519, sign_void};
     use crate::withdrawal::*;
 
     fn view(receipt: Option<SignedText>) -> WithdrawalView {
@@ -436,6 +440,58 @@ mod tests {
             updated_at: Seconds(1),
             void_receipt: receipt,
         }
+    }
+
+    fn waiting(number: u8) -> PendingApproval {
+        let request = view(None).request;
+        let request_id = RequestId::parse(&format!("w-{number}")).unwrap();
+        let text = ApprovalText {
+            subject: Subject::of(&WithdrawalRequest { request_id, ..request }),
+            beneficiary_vasp: VaspId(1),
+            beneficiary_vasp_name: "Robot".into(),
+            travel_rule: TravelRule::Cleared,
+            fee_max: Amount::from_sat(5),
+            signer_policy: [1; 32],
+            cosigner_policy: [2; 32],
+            wallet: "00aa00aa".into(),
+            expires_at: Seconds(9),
+        };
+        let (withdrawal, findings, given) = (text.withdrawal(), Vec::new(), Vec::new());
+        PendingApproval { withdrawal, text: text.render(), findings, given, expires_at: Seconds(9) }
+    }
+
+    #[test]
+    fn several_are_shown_in_full_and_with_their_sum_before_they_are_signed() {
+        let several = [waiting(1), waiting(2), waiting(3)];
+        let shown = in_full(&several).unwrap();
+        for one in &several {
+            assert!(shown.contains(&one.text), "{shown}");
+        }
+        assert!(shown.contains("3 withdrawals, 0.00000015 BTC (15) in all"), "{shown}");
+        let odd = PendingApproval { text: "pay everything\n".into(), ..waiting(4) };
+        assert!(in_full(&[waiting(1), odd]).is_err(), "what cannot be read is not shown beside others");
+    }
+
+    #[test]
+    fn what_was_not_named_or_named_twice_is_not_signed() {
+        let id = |number: u8| waiting(number).withdrawal.to_string();
+        let how = || SignArgs { ssh_key: None, signature: None, text_out: None, yes: true };
+        let connect =
+            || ConnectArgs { profile: None, connect: None, ca: None, cert: None, key: None, deadline: 1 };
+        let named = |ids: Vec<String>, how| named(&ApproveArgs { connect: connect(), withdrawals: ids, how });
+        assert_eq!(named(vec![id(1), id(2)], how()).unwrap().len(), 2);
+        assert_eq!(named(vec![id(1), id(1)], how()).err().unwrap().field.as_deref(), Some("WITHDRAWAL"));
+        let one = || SignArgs { signature: Some("sig".into()), ..how() };
+        assert_eq!(named(vec![id(1)], one()).unwrap().len(), 1);
+        assert!(named(vec![id(1), id(2)], one()).is_err());
+        // the service sends another text than that of the withdrawal that was named
+        let swapped = PendingApproval { withdrawal: waiting(1).withdrawal, ..waiting(2) };
+        let no = waits(&mut vec![swapped], waiting(1).withdrawal).err().unwrap();
+        assert_eq!(no.code, Some(Code::ApprovalInvalid));
+        assert_eq!(
+            waits(&mut vec![waiting(2)], waiting(1).withdrawal).err().unwrap().code,
+            Some(Code::NotFound)
+        );
     }
 
     #[test]

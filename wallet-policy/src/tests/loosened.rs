@@ -108,7 +108,10 @@ fn each_figure_loosens_to_one_side_and_tightens_to_the_other() {
 fn one_looser_figure_among_tighter_ones_is_looser() {
     for (name, loose, _) in FIGURES {
         let mixed = |s: &mut Settings| {
-            FIGURES.iter().filter(|(other, ..)| other == &"daily" && other != name).for_each(|(_, _, tight)| tight(s));
+            FIGURES
+                .iter()
+                .filter(|(other, ..)| other == &"daily" && other != name)
+                .for_each(|(_, _, tight)| tight(s));
             loose(s);
         };
         assert!(loosened(mixed), "{name}");
@@ -126,7 +129,8 @@ fn judging_the_total_as_well_tightens_and_leaving_an_asset_unjudged_loosens() {
     assert!(loosened(total));
     let other_law = |s: &mut Settings| {
         s.travel_rule.own = "JP".into();
-        let step = Step { jurisdiction: "JP".into(), from: Seconds(0), direction: None, floor_krw: Krw(2_000_000) };
+        let step =
+            Step { jurisdiction: "JP".into(), from: Seconds(0), direction: None, floor_krw: Krw(2_000_000) };
         s.travel_rule.steps.push(step);
     };
     assert!(loosened(other_law));
@@ -137,7 +141,8 @@ fn what_only_words_the_daily_statement_loosens_nothing() {
     assert!(!loosened(|s| s.reserve.hot_bp += 1));
 }
 
-const FORBID: &str = r#"@id("no-monday") forbid (principal, action, resource) when { context.valueKrw > 7 };"#;
+const FORBID: &str =
+    r#"@id("no-monday") forbid (principal, action, resource) when { context.valueKrw > 7 };"#;
 
 #[test]
 fn of_rules_only_one_more_that_forbids_and_one_less_that_permits_loosen_nothing() {
@@ -162,8 +167,10 @@ fn of_rules_only_one_more_that_forbids_and_one_less_that_permits_loosen_nothing(
 
 #[test]
 fn neither_the_file_of_a_rule_nor_its_blanks_and_comments_count() {
-    let moved: Vec<(&str, String)> =
-        BUILT_IN.iter().map(|(file, text)| (*file, format!("// moved\n\n{}", text.replace("  ", " ")))).collect();
+    let moved: Vec<(&str, String)> = BUILT_IN
+        .iter()
+        .map(|(file, text)| (*file, format!("// moved\n\n{}", text.replace("  ", " "))))
+        .collect();
     let moved: Vec<(&str, &str)> = moved.iter().map(|(file, text)| (*file, text.as_str())).collect();
     let policy = load(&moved, settings()).unwrap();
     assert_ne!(policy.hash(), OLD.hash());
