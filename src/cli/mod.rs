@@ -29,7 +29,7 @@ pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
 use self::client::{
-    address, approvals, audit, freeze, health, observe, position, refill, resume, statement, wallet,
+    address, approvals, approve, audit, freeze, health, observe, position, refill, resume, statement, wallet,
     withdraw, withdrawals,
 };
 use self::problem::Problem;
@@ -131,10 +131,10 @@ pub enum Command {
     Approvals(approvals::ApprovalsArgs),
     /// Operator: approve a withdrawal with an SSH key
     #[command(after_help = APPROVE_HELP)]
-    Approve(approvals::ApproveArgs),
+    Approve(approve::ApproveArgs),
     /// Operator: reject a withdrawal, for good, with an SSH key
     #[command(after_help = REJECT_HELP)]
-    Reject(approvals::RejectArgs),
+    Reject(approve::RejectArgs),
     /// Operator: stop the signer and the co-signer at once, each over its own listener
     #[command(after_help = FREEZE_HELP)]
     Freeze(freeze::FreezeArgs),
@@ -368,8 +368,8 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Status(args) => withdrawals::status(&args).await,
         Command::Watch(args) => withdrawals::watch(&args, out).await,
         Command::Approvals(args) => approvals::list(&args, out).await,
-        Command::Approve(args) => approvals::approve(&args).await,
-        Command::Reject(args) => approvals::reject(&args).await,
+        Command::Approve(args) => approve::approve(&args).await,
+        Command::Reject(args) => approve::reject(&args).await,
         Command::Freeze(args) => freeze::run(&args).await,
         Command::Resume(command) => resume::run(&command).await,
         Command::Observe(command) => observe::run(&command).await,

@@ -206,9 +206,11 @@ impl Trust {
         self.operators.get(*self.operator_keys.get(key)?)
     }
 
-    /// Whether somebody of this name asks for payments: who asks never counts among those who end a freeze.
-    pub fn is_organisation(&self, name: &str) -> bool {
-        self.request_keys.contains_key(name)
+    /// Whether somebody of this name asks for payments, or can sign with a key that does: who asks never counts among those
+    /// who end a freeze.
+    pub fn asks_for_payments(&self, name: &str) -> bool {
+        let mut keys = self.request_keys.values().flat_map(BTreeMap::values);
+        self.request_keys.contains_key(name) || keys.any(|key| key.people.contains(name))
     }
 
     /// Everybody who may approve something.

@@ -60,6 +60,10 @@ impl Terminal {
         let socket = folder.path().join("agent");
         let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let Ok(agent) = agent else {
+            assert!(
+                std::env::var_os("COUNTERSIGN_REQUIRE_SSH_KEYGEN").is_none(),
+                "ssh-agent is not installed"
+            );
             let loud = "\n*** SKIPPED: a page of commands: ssh-agent is not installed ***\n\n";
             std::io::Write::write_all(&mut std::io::stderr(), loud.as_bytes()).unwrap();
             return None;

@@ -3,6 +3,7 @@
 pub mod address;
 mod agent;
 pub mod approvals;
+pub mod approve;
 pub mod audit;
 pub mod connect;
 pub mod freeze;

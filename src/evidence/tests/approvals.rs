@@ -171,8 +171,7 @@ fn a_rejection_names_its_withdrawal_and_its_reason() {
 /// Signs with the real thing, if it is installed; the committed vectors hold its signatures for where it is not.
 #[test]
 fn a_signature_of_ssh_keygen_is_accepted_and_ours_by_ssh_keygen() {
-    if Command::new("ssh-keygen").arg("-?").output().is_err() {
-        eprintln!("skipped: ssh-keygen is not installed");
+    if !ssh_keygen_is_there() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -220,7 +219,10 @@ fn a_client_cannot_sign_with_what_is_no_open_private_key() {
 fn ssh_keygen_is_there() -> bool {
     let there = Command::new("ssh-keygen").arg("-?").output().is_ok();
     if !there {
-        eprintln!("skipped: ssh-keygen is not installed");
+        assert!(std::env::var_os("COUNTERSIGN_REQUIRE_SSH_KEYGEN").is_none(), "ssh-keygen is not installed");
+        // not eprintln!, which the test harness keeps to itself when a test passes
+        let loud = b"\n*** SKIPPED: a test of SSH signatures: ssh-keygen is not installed ***\n\n";
+        std::io::Write::write_all(&mut std::io::stderr(), loud).unwrap();
     }
     there
 }
@@ -292,7 +294,7 @@ fn what_an_agent_signs_is_put_together_as_ssh_keygen_would() {
         ];
         for armored in wrong {
             let no = with(&public, of_agent(&armored)).unwrap_err();
-            assert_eq!((no.field.as_ref(), no.code), ("ssh_key", Code::SignatureMalformed), "{}", no.problem);
+            assert_eq!((no.field, no.code), ("ssh_key", Code::SignatureMalformed), "{}", no.problem);
         }
         assert!(with(&public, b"no signature".to_vec()).is_err());
     }
@@ -307,7 +309,7 @@ fn the_requesters_of_a_key_are_its_organisation_and_its_people() {
     let organisation = Organisation::parse(&key.organisation).unwrap();
     let people = |id: &str| trust.requesters(&organisation, id).into_iter().collect::<Vec<_>>();
     assert_eq!(people(&key.id), [key.organisation.clone(), "jung".into(), "kim".into()]);
-    assert_eq!(people("another"), [key.organisation.clone()]);
+    assert_eq!(people("another").join(" "), key.organisation);
     content.request_keys[0].people = vec!["no name!".into()];
     assert_eq!(open(&content).unwrap_err().code(), Code::FieldMalformed);
 }
