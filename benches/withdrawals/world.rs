@@ -45,7 +45,7 @@ pub fn context(dir: &Path, party: countersign::withdrawal::KeyRole) -> Arc<Conte
         cold: Arc::new(cold_wallet()),
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
-        other_policy: RwLock::default(),
+        policies: RwLock::default(),
         brake: brake(dir, party),
         settings,
         clock: machine_clock(),

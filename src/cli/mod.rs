@@ -29,7 +29,7 @@ pub use sandbox::SandboxArgs;
 
 use self::answer::{Answer, Out};
 use self::client::{
-    address, approvals, audit, freeze, health, observe, position, refill, resume, statement, wallet,
+    address, approvals, approve, audit, freeze, health, observe, position, refill, resume, statement, wallet,
     withdraw, withdrawals,
 };
 use self::problem::Problem;
@@ -131,10 +131,10 @@ pub enum Command {
     Approvals(approvals::ApprovalsArgs),
     /// Operator: approve a withdrawal with an SSH key
     #[command(after_help = APPROVE_HELP)]
-    Approve(approvals::ApproveArgs),
+    Approve(approve::ApproveArgs),
     /// Operator: reject a withdrawal, for good, with an SSH key
     #[command(after_help = REJECT_HELP)]
-    Reject(approvals::RejectArgs),
+    Reject(approve::RejectArgs),
     /// Operator: stop the signer and the co-signer at once, each over its own listener
     #[command(after_help = FREEZE_HELP)]
     Freeze(freeze::FreezeArgs),
@@ -264,25 +264,35 @@ Examples:
 After a break go on with --from and the last log index that was printed: changes of one commit may come twice, none is lost.";
 
 const APPROVALS_HELP: &str = "\
-Example:
-  countersign approvals --profile operator.toml";
+Examples:
+  countersign approvals --profile operator.toml
+  countersign approvals --profile operator.toml --watch --json
+
+Shows each withdrawal that waits in exactly the words that would be signed, what is missing and who has approved; several
+stand in a table at the end, with their sum.";
 
 const APPROVE_HELP: &str = "\
 Examples:
   countersign approve --profile operator.toml wd_0123… --ssh-key ~/.ssh/id_ed25519
+  countersign approve --profile operator.toml wd_0123… wd_4567… wd_89ab…
 
-With a security key or an encrypted key, in three steps:
+With a security key or an encrypted key, through the agent:
+  ssh-add ~/.ssh/id_ed25519_sk
+  countersign approve --profile operator.toml wd_0123… --ssh-key ~/.ssh/id_ed25519_sk.pub
+
+Or in three steps:
   countersign approve --profile operator.toml wd_0123… --text-out text
   ssh-keygen -Y sign -n countersign-approval-v1 -f ~/.ssh/id_ed25519_sk text
   countersign approve --profile operator.toml wd_0123… --signature text.sig
 
-The signature counts, the certificate only opens the door. Read the text: it is exactly what will be paid.";
+The signature counts, the certificate only opens the door. Read the text: it is exactly what will be paid. Several withdrawals
+are all shown, then each is signed by itself; if one is refused the others stand, and it ends with what became of the worst.";
 
 const REJECT_HELP: &str = "\
 Example:
   countersign reject --profile operator.toml wd_0123… --reason 'unknown beneficiary' --ssh-key ~/.ssh/id_ed25519
 
-A rejection is for good. With a security key: --text-out and --signature, as with `approve`.";
+A rejection is for good. With a security key: through the agent, or --text-out and --signature, as with `approve`.";
 
 const FREEZE_HELP: &str = "\
 Examples:
@@ -357,9 +367,9 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Wallet(command) => wallet::run(&command).await,
         Command::Status(args) => withdrawals::status(&args).await,
         Command::Watch(args) => withdrawals::watch(&args, out).await,
-        Command::Approvals(args) => approvals::list(&args).await,
-        Command::Approve(args) => approvals::approve(&args).await,
-        Command::Reject(args) => approvals::reject(&args).await,
+        Command::Approvals(args) => approvals::list(&args, out).await,
+        Command::Approve(args) => approve::approve(&args).await,
+        Command::Reject(args) => approve::reject(&args).await,
         Command::Freeze(args) => freeze::run(&args).await,
         Command::Resume(command) => resume::run(&command).await,
         Command::Observe(command) => observe::run(&command).await,

@@ -9,6 +9,7 @@ use super::answer::{Answer, Facts};
 use super::config::load;
 use super::descriptor::party_of;
 use super::problem::Problem;
+use crate::evidence::trust_file::RequestKeyEntry;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -47,10 +48,7 @@ pub fn run(command: &TrustCommand) -> Result<Answer, Problem> {
         .line("networks", list(trust.networks().map(|network| network.to_string()).collect()))
         .line("log of the signer", trust.signer_log_key())
         .line("log of the co-signer", trust.cosigner_log_key())
-        .line(
-            "request keys",
-            list(content.request_keys.iter().map(|key| format!("{}/{}", key.organisation, key.id)).collect()),
-        )
+        .line("request keys", list(content.request_keys.iter().map(request_key).collect()))
         .line(
             "statement keys",
             list(
@@ -86,4 +84,10 @@ pub fn run(command: &TrustCommand) -> Result<Answer, Problem> {
     let json =
         json!({ "version": trust.version(), "digest": digest, "signers": signers, "content": content });
     Ok(Answer::ok(json, facts.text()))
+}
+
+/// A request key with the people who can sign with it.
+fn request_key(key: &RequestKeyEntry) -> String {
+    let name = format!("{}/{}", key.organisation, key.id);
+    if key.people.is_empty() { name } else { format!("{name} ({})", key.people.join(" ")) }
 }

@@ -14,6 +14,8 @@ pub struct CosignStatus {
     pub wallet: String,
     /// The hash of its own policy, hex.
     pub policy_hash: String,
+    /// The hashes of earlier policies of its own than which that one is no looser, hex.
+    pub policies_kept: Vec<String>,
     /// The version of its own trust file.
     pub trust_version: u64,
     /// The name of the key it attests addresses with.
@@ -87,6 +89,8 @@ pub struct CosignOrder {
     pub consistency: Vec<[u8; 32]>,
     /// The hash of the signer's own policy, hex, as operators' approvals name it.
     pub policy: String,
+    /// The hashes of earlier policies of its own than which that one is no looser, hex.
+    pub policies_kept: Vec<String>,
     /// The transactions.
     pub items: Vec<CosignItem>,
 }

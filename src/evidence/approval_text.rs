@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 
 use super::canonical::{Form, Reader, Writer, malformed, same};
-use super::subject::Subject;
+use super::subject::{Subject, agrees, in_words};
 use super::{NotProven, Trust, VerifiedRequest, digest, field};
 use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId, WithdrawalId};
 
@@ -25,6 +25,7 @@ pub static APPROVAL: Form = Form::new(
         "beneficiary_vasp_name",
         "travel_rule",
         "fee_max",
+        "fee_max_units",
         "signer_policy",
         "cosigner_policy",
         "wallet",
@@ -120,7 +121,8 @@ impl ApprovalText {
             .line("beneficiary_vasp", self.beneficiary_vasp)
             .line("beneficiary_vasp_name", &self.beneficiary_vasp_name)
             .line("travel_rule", self.travel_rule.as_str())
-            .line("fee_max", self.fee_max)
+            .line("fee_max", in_words(self.fee_max, self.subject.asset))
+            .line("fee_max_units", self.fee_max)
             .line("signer_policy", HEXLOWER.encode(&self.signer_policy))
             .line("cosigner_policy", HEXLOWER.encode(&self.cosigner_policy))
             .line("wallet", &self.wallet)
@@ -154,7 +156,12 @@ impl ApprovalText {
                     ));
                 }
             },
-            fee_max: field::amount("fee_max", reader.take("fee_max")?, asset)?,
+            fee_max: {
+                let in_coin = reader.take("fee_max")?;
+                let fee_max = field::amount("fee_max_units", reader.take("fee_max_units")?, asset)?;
+                agrees("fee_max", in_coin, &in_words(fee_max, asset))?;
+                fee_max
+            },
             signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,
             cosigner_policy: field::hex("cosigner_policy", reader.take("cosigner_policy")?)?,
             wallet: field::wallet(reader.take("wallet")?)?,

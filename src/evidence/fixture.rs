@@ -155,6 +155,7 @@ pub fn content() -> TrustContent {
         id: id.into(),
         key: public(seed),
         not_after,
+        people: Vec::new(),
     };
     TrustContent {
         version: 7,

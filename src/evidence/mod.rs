@@ -70,7 +70,9 @@ pub use reported::{Reported, RouteAnswer};
 pub use request::{VerifiedRequest, sign_request, verify_request};
 pub use resume::{ResumeText, VerifiedResume, verify_resume};
 pub use signature::{Signed, ed25519};
-pub use sshsig::{NAMESPACE_APPROVAL, NAMESPACE_FREEZE, NAMESPACE_RESUME, NAMESPACE_TRUST, sign_ssh};
+pub use sshsig::{
+    NAMESPACE_APPROVAL, NAMESPACE_FREEZE, NAMESPACE_RESUME, NAMESPACE_TRUST, sign_ssh, sign_ssh_with,
+};
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };

@@ -93,7 +93,7 @@ pub fn verify_resume(
     let mut people = BTreeMap::new();
     for armored in signatures {
         let signer = operator_signature(text, armored, trust, (NAMESPACE_RESUME, Code::ResumeInvalid))?;
-        if !trust.is_organisation(&signer.person) {
+        if !trust.asks_for_payments(&signer.person) {
             people.insert(signer.person, signer.groups);
         }
     }

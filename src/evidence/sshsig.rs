@@ -19,6 +19,8 @@ pub const NAMESPACE_TRUST: &str = "countersign-trust-v1";
 /// The longest armored signature, in bytes.
 pub const ARMOR_LEN_MAX: usize = 8192;
 
+/// Characters on a line of armor.
+const ARMOR_WIDTH: usize = 70;
 /// FIDO's "user present": the key was touched.
 const FLAG_USER_PRESENT: u8 = 0x01;
 /// What a security key appends to its signature: one byte of flags, four of counter.
@@ -56,16 +58,7 @@ fn encode(sig: &SshSig) -> Option<Vec<u8>> {
     let key = PublicKey::new(sig.public_key().clone(), "").to_bytes().ok()?;
     let algorithm = sig.algorithm();
     let signature = [string(algorithm.as_str().as_bytes())?, string(raw)?, trailer.to_vec()].concat();
-    let parts = [
-        b"SSHSIG".to_vec(),
-        sig.version().to_be_bytes().to_vec(),
-        string(&key)?,
-        string(sig.namespace().as_bytes())?,
-        string(sig.reserved())?,
-        string(sig.hash_alg().as_str().as_bytes())?,
-        string(&signature)?,
-    ];
-    Some(parts.concat())
+    assemble(&key, sig.namespace(), sig.hash_alg(), &signature)
 }
 
 /// A `string` of RFC 4251: its length, then its bytes.
@@ -122,8 +115,61 @@ fn check_touch(sig: &SshSig) -> Result<(), &'static str> {
     }
 }
 
+/// Signs a text with a key that something else holds: `sign` is handed the public key and the data in SSH encoding, and gives
+/// back the signature as the SSH agent protocol does. What does not hold as an approval would be checked is not given out.
+pub fn sign_ssh_with<E: From<Invalid>>(
+    public_key: &str,
+    namespace: &str,
+    text: &str,
+    sign: impl FnOnce(&[u8], &[u8]) -> Result<Vec<u8>, E>,
+) -> Result<String, E> {
+    let no = |problem: &str| {
+        let cure = "load the key that the .pub file names into the agent: `ssh-add -l` lists what it has";
+        Invalid::new(Code::SignatureMalformed, "ssh_key", problem, cure)
+    };
+    let key = read_public_key("ssh_key", public_key)?.to_bytes();
+    let key = key.map_err(|_| no("cannot be encoded"))?;
+    let data = SshSig::signed_data(namespace, HashAlg::Sha512, text.as_bytes());
+    let signature = sign(&key, &data.map_err(|_| no("cannot sign here"))?)?;
+    let blob = assemble(&key, namespace, HashAlg::Sha512, &signature).ok_or_else(|| no("is too long"))?;
+    let armored = armor(&blob);
+    let sig = read(&armored)?;
+    check(&sig, namespace, text)
+        .map_err(|why| no(&format!("gave a signature that does not count: {why}")))?;
+    Ok(armored)
+}
+
+/// The blob of a signature (PROTOCOL.sshsig, version 1).
+fn assemble(key: &[u8], namespace: &str, hash: HashAlg, signature: &[u8]) -> Option<Vec<u8>> {
+    let parts = [
+        b"SSHSIG".to_vec(),
+        SshSig::VERSION.to_be_bytes().to_vec(),
+        string(key)?,
+        string(namespace.as_bytes())?,
+        string(b"")?,
+        string(hash.as_str().as_bytes())?,
+        string(signature)?,
+    ];
+    Some(parts.concat())
+}
+
+/// A blob in the armor that `ssh-keygen` writes: 70 characters a line.
+fn armor(blob: &[u8]) -> String {
+    let body = BASE64.encode(blob);
+    let mut armored = String::from("-----BEGIN SSH SIGNATURE-----\n");
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at_checked(ARMOR_WIDTH).unwrap_or((rest, ""));
+        armored.push_str(line);
+        armored.push('\n');
+        rest = after;
+    }
+    armored.push_str("-----END SSH SIGNATURE-----\n");
+    armored
+}
+
 /// Signs a text as `ssh-keygen -Y sign -n <namespace>` does, with an unencrypted Ed25519 or ECDSA P-256 private key in
-/// OpenSSH form. For clients; security keys and encrypted keys sign with `ssh-keygen`.
+/// OpenSSH form. For clients; security keys and encrypted keys sign through an agent ([`sign_ssh_with`]) or with `ssh-keygen`.
 pub fn sign_ssh(private_key: &str, namespace: &str, text: &str) -> Result<String, Invalid> {
     let cure = "give an unencrypted OpenSSH private key, or sign with `ssh-keygen -Y sign`";
     let no = |problem: &str| Invalid::new(Code::FieldMalformed, "ssh_key", problem, cure);

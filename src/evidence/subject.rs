@@ -80,11 +80,16 @@ impl Subject {
 
     /// The amount as people read it: `0.00150000 BTC`.
     fn amount_in_words(&self) -> String {
-        format!("{} {}", self.amount.in_coin(self.asset.decimals()), self.asset.symbol())
+        in_words(self.amount, self.asset)
     }
 }
 
+/// An amount as people read it, with every decimal.
+pub(super) fn in_words(amount: Amount, asset: Asset) -> String {
+    format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol())
+}
+
 /// Refuses a line that contradicts the ones it follows from.
-fn agrees(field: &'static str, found: &str, derived: &str) -> Result<(), Invalid> {
+pub(super) fn agrees(field: &'static str, found: &str, derived: &str) -> Result<(), Invalid> {
     if found == derived { Ok(()) } else { Err(malformed(field, "contradicts the other lines")) }
 }

@@ -47,6 +47,7 @@ pub struct Operator {
 struct RequestKey {
     key: VerifyingKey,
     not_after: Option<Seconds>,
+    people: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -179,6 +180,14 @@ impl Trust {
         Some((&entry.key, entry.not_after))
     }
 
+    /// Who asks with that key: the organisation, and the people who can sign with it. None of them approves what it asked
+    /// for (law L14).
+    pub fn requesters(&self, organisation: &Organisation, id: &str) -> BTreeSet<String> {
+        let entry = self.request_keys.get(organisation.as_str()).and_then(|keys| keys.get(id));
+        let people = entry.into_iter().flat_map(|entry| entry.people.iter().cloned());
+        people.chain([organisation.to_string()]).collect()
+    }
+
     /// The observers that may speak of this kind.
     pub fn observers(&self, kind: StatementKind) -> impl Iterator<Item = &str> {
         let speaks =
@@ -197,9 +206,11 @@ impl Trust {
         self.operators.get(*self.operator_keys.get(key)?)
     }
 
-    /// Whether somebody of this name asks for payments: who asks never counts among those who end a freeze.
-    pub fn is_organisation(&self, name: &str) -> bool {
-        self.request_keys.contains_key(name)
+    /// Whether somebody of this name asks for payments, or can sign with a key that does: who asks never counts among those
+    /// who end a freeze.
+    pub fn asks_for_payments(&self, name: &str) -> bool {
+        let mut keys = self.request_keys.values().flat_map(BTreeMap::values);
+        self.request_keys.contains_key(name) || keys.any(|key| key.people.contains(name))
     }
 
     /// Everybody who may approve something.
@@ -284,7 +295,9 @@ fn read_request_keys(
         let organisation = field::name("request_keys.organisation", &entry.organisation)?;
         let id = field::name("request_keys.id", &entry.id)?;
         let key = keys.read("request_keys.key", &entry.key)?;
-        let key = RequestKey { key, not_after: entry.not_after.map(Seconds) };
+        let people = entry.people.iter().map(|person| field::name("request_keys.people", person));
+        let people = people.collect::<Result<_, _>>()?;
+        let key = RequestKey { key, not_after: entry.not_after.map(Seconds), people };
         if organisations.entry(organisation).or_default().insert(id, key).is_some() {
             return Err(twice("request_keys.id", "an id of one organisation"));
         }

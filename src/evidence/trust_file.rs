@@ -94,6 +94,9 @@ pub struct RequestKeyEntry {
     /// The last second at which it signs, in Unix seconds; absent: no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<u64>,
+    /// The people who can sign with it; none of them approves what it asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<String>,
 }
 
 /// One statement key of an observer. An observer may have several.

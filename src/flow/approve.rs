@@ -9,59 +9,96 @@ use crate::desk::{ApprovalGiven, DeskError, PendingApproval};
 use crate::evidence::Passage;
 use crate::evidence::Trust;
 use crate::evidence::request::VerifiedRequest;
-use crate::evidence::{Approval, ApprovalText, PolicyHashes, verify_approval};
+use crate::evidence::{Approval, ApprovalText, NotProven, PolicyHashes, verify_approval};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, Outcome, Seconds, WithdrawalId};
 
-/// The text operators sign for a withdrawal, as either party builds it from what it has verified itself.
-pub fn text(
+/// The texts of a withdrawal that count, as either party builds them from what it has verified itself: one for each pair of
+/// policies that an approval may name. The first names those in force, and is the one that operators are shown.
+pub fn texts(
     trust: &Trust,
     request: &VerifiedRequest,
     clearance: &Passage,
-    policies: PolicyHashes,
+    policies: &[PolicyHashes],
     wallet: &str,
     expires_at: Seconds,
-) -> Result<ApprovalText, Finding> {
-    ApprovalText::of(request, trust, clearance.travel_rule(), policies, wallet, expires_at)
-        .map_err(|e| Finding::new(e.code(), e.to_string()))
+) -> Result<Vec<ApprovalText>, Finding> {
+    let text = |policies: &PolicyHashes| {
+        ApprovalText::of(request, trust, clearance.travel_rule(), *policies, wallet, expires_at)
+            .map_err(|e| Finding::new(e.code(), e.to_string()))
+    };
+    policies.iter().map(text).collect()
 }
 
-/// The text of an open withdrawal that waits for approval, if it can be built.
-pub fn text_of(context: &Context, open: &Open) -> Option<ApprovalText> {
+/// The texts of an open withdrawal that count, if they can be built.
+pub fn texts_of(context: &Context, open: &Open) -> Option<Vec<ApprovalText>> {
     let clearance = open.clearance.as_ref()?;
     let expires_at = open.request.request().asked_at.plus(context.settings.approval_age_s_max);
-    let policies = PolicyHashes { signer: context.policy.hash(), cosigner: context.cosigner_policy()? };
     let wallet = context.wallet.fingerprint();
-    text(&context.trust, &open.request, clearance, policies, &wallet, expires_at).ok()
+    let policies = context.approvable();
+    let texts = texts(&context.trust, &open.request, clearance, &policies, &wallet, expires_at).ok()?;
+    (!texts.is_empty()).then_some(texts)
 }
 
-/// Verifies yeses from the store, once their text can be rebuilt: it names the co-signer's policy and the travel rule's
+/// Verifies a yes to any of these texts, by somebody who did not ask.
+pub fn verify(
+    texts: &[ApprovalText],
+    armored: &str,
+    (trust, request): (&Trust, &VerifiedRequest),
+    now: Seconds,
+) -> Result<Approval, NotProven> {
+    let mut first_no = None;
+    for text in texts {
+        match verify_approval(text, armored, trust, now) {
+            Ok(approval) => return by_another(approval, trust, request),
+            // Only over another text may it hold.
+            Err(no) if no.code() == Code::ApprovalInvalid => {
+                first_no.get_or_insert(no);
+            }
+            Err(no) => return Err(no),
+        }
+    }
+    let none = || NotProven::Refused(Finding::new(Code::ApprovalInvalid, "there is nothing to approve"));
+    Err(first_no.unwrap_or_else(none))
+}
+
+/// Who asked never approves (law L14). The policy says so as well; here nothing is lost by the mistake.
+fn by_another(approval: Approval, trust: &Trust, request: &VerifiedRequest) -> Result<Approval, NotProven> {
+    let asked = trust.requesters(&request.request().organisation, request.key_id());
+    if asked.contains(approval.person()) {
+        let detail = format!("`{}` can sign with the key that asked", approval.person());
+        return Err(NotProven::Refused(Finding::new(Code::RequesterApproves, detail)));
+    }
+    Ok(approval)
+}
+
+/// Verifies yeses from the store, once their texts can be rebuilt: they name the co-signer's policy and the travel rule's
 /// result, and after a start either may come late.
 pub fn take_up(context: &Context, open: &mut Open, now: Seconds) {
     if open.stored_approvals.is_empty() {
         return;
     }
-    let Some(text) = text_of(context, open) else { return };
+    let Some(texts) = texts_of(context, open) else { return };
     for armored in std::mem::take(&mut open.stored_approvals) {
-        let approval = verify_approval(&text, &armored, &context.trust, now).ok();
+        let approval = verify(&texts, &armored, (&context.trust, &open.request), now).ok();
         let known = |a: &Approval| open.approvals.iter().any(|b| b.person() == a.person());
         open.approvals.extend(approval.filter(|a| !known(a)));
     }
 }
 
-/// The yeses that count now: to the text as it is today. Where the co-signer has another policy than they name, they are
-/// asked for anew.
+/// The yeses that count now: to the text as it is today, or as it was under a policy that was only tightened since. Where a
+/// party has another policy than they name, they are asked for anew.
 pub fn counting<'a>(context: &Context, open: &'a Open, now: Seconds) -> Vec<&'a Approval> {
     if open.approvals.is_empty() {
         return Vec::new();
     }
-    let Some(text) = text_of(context, open) else { return Vec::new() };
-    of_text(open, &text.render()).filter(|approval| now <= approval.expires_at()).collect()
+    let Some(texts) = texts_of(context, open) else { return Vec::new() };
+    of_texts(open, &texts).filter(|approval| now <= approval.expires_at()).collect()
 }
 
-fn of_text<'a>(open: &'a Open, text: &str) -> impl Iterator<Item = &'a Approval> {
-    let digest = crate::evidence::digest(text);
-    open.approvals.iter().filter(move |approval| *approval.digest() == digest)
+fn of_texts<'a>(open: &'a Open, texts: &[ApprovalText]) -> impl Iterator<Item = &'a Approval> {
+    let digests: Vec<[u8; 32]> = texts.iter().map(ApprovalText::digest).collect();
+    open.approvals.iter().filter(move |approval| digests.contains(approval.digest()))
 }
 
 /// Takes an operator's verified yes; the same person's second yes to the same text changes nothing.
@@ -111,22 +148,22 @@ pub fn pending(context: &Context, ledger: &Ledger) -> Vec<PendingApproval> {
 }
 
 fn pending_of(context: &Context, open: &Open) -> Option<PendingApproval> {
-    let text = text_of(context, open)?;
+    let texts = texts_of(context, open)?;
     let findings = match open.row.outcome() {
         Outcome::Held(findings) => findings,
         Outcome::Moving | Outcome::Refused(_) | Outcome::Released => Vec::new(),
     };
-    let rendered = text.render();
-    let given = of_text(open, &rendered).map(|approval| ApprovalGiven {
+    let given = of_texts(open, &texts).map(|approval| ApprovalGiven {
         operator: approval.person().to_owned(),
         group: approval.groups().iter().cloned().collect::<Vec<_>>().join(" "),
         at: open.updated_at,
     });
+    let text = texts.first()?;
     Some(PendingApproval {
         withdrawal: open.id,
         expires_at: text.expires_at,
         findings,
         given: given.collect(),
-        text: rendered,
+        text: text.render(),
     })
 }

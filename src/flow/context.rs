@@ -8,6 +8,7 @@ use wallet_policy::settings::{AssetSettings, ShareRule};
 use wallet_policy::threshold::Direction;
 use wallet_policy::{Policy, Seconds as PolicySeconds};
 
+use super::policies::Policies;
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::{NameMatch, Trust};
 use crate::freeze::Brake;
@@ -84,8 +85,8 @@ pub struct Context {
     pub trust: Arc<Trust>,
     /// Its own policy.
     pub policy: Arc<Policy>,
-    /// The hash of the co-signer's policy, as it says of itself (signer only).
-    pub other_policy: std::sync::RwLock<Option<[u8; 32]>>,
+    /// What it knows of policies besides.
+    pub policies: std::sync::RwLock<Policies>,
     /// Whether it may sign at this moment.
     pub brake: Arc<Brake>,
     /// Its own settings.
@@ -134,11 +135,6 @@ impl Context {
             move_bp_max: l.price_move_bp_max,
             settle_s: l.price_settle_s,
         })
-    }
-
-    /// The hash of the co-signer's policy, once it has said so.
-    pub fn cosigner_policy(&self) -> Option<[u8; 32]> {
-        *self.other_policy.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Random numbers for what must not be guessed: the place of the change, the lock time.

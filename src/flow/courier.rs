@@ -13,6 +13,7 @@ use super::context::Context;
 use super::finish::finish;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows::{self, ReservationRow, StatementRow};
+use super::policies;
 use super::treasury::leaving;
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::bitcoin::OwnScript;
@@ -332,6 +333,7 @@ impl Courier {
             old_size,
             consistency: consistency.hashes().iter().map(|h| h.0).collect(),
             policy: self.context.policy_hash(),
+            policies_kept: self.context.policies_kept(),
             items,
         };
         Ok((order, Taken { note, size: head.size }))
@@ -378,6 +380,10 @@ impl Courier {
                 ItemVerdict::Signed(psbt) => signed.push((parcel, psbt)),
                 ItemVerdict::Refused(refusal) => {
                     info!(code = %refusal.finding.code, reservation = %id, "the co-signer said no");
+                    if refusal.finding.code == Code::ApprovalRequired {
+                        // Its policy may be another by now, and then operators are to see the text that names it.
+                        policies::ask(&self.context, self.cosigner.as_ref()).await;
+                    }
                     let refused = Command::CosignerRefused {
                         reservation: id,
                         finding: refusal.finding,

@@ -17,7 +17,7 @@ use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows;
 use super::withdraw::Found;
 use super::writer::Question;
-use super::{Allocated, Command, Reply, brake, daily, view};
+use super::{Allocated, Command, Reply, approve, brake, daily, view};
 use crate::bitcoin::Destination;
 use crate::desk::{
     AddressDesk, AddressOrder, AddressView, Answers, ApprovalDesk, ApprovalOrder, AttestationOrder,
@@ -28,7 +28,6 @@ use crate::desk::{
 };
 use crate::enclave::{LookAsk, VerifyReply, Word};
 use crate::evidence::NotProven;
-use crate::evidence::approval::verify_approval;
 use crate::evidence::rejection::{RejectionText, verify_rejection};
 use crate::evidence::statement::{parse_statement, verify_statement};
 use crate::evidence::{NameMatch, VerifiedRequest, verify_cancel, verify_request, verify_void};
@@ -516,10 +515,11 @@ impl ApprovalDesk for SignerDesk {
 
     async fn approve(&self, _caller: &Caller, order: ApprovalOrder) -> Result<WithdrawalView, DeskError> {
         let id = order.withdrawal;
-        let text = self.question(|to| Question::Approvable(id, to)).await?;
-        let text = text.ok_or_else(|| DeskError::not_found(format!("{id} does not wait for approval")))?;
-        let approval = verify_approval(&text, &order.signature, &self.context.trust, self.context.now())
-            .map_err(refused)?;
+        let found = self.question(|to| Question::Approvable(id, to)).await?;
+        let none = || DeskError::not_found(format!("{id} does not wait for approval"));
+        let (texts, request) = found.ok_or_else(none)?;
+        let by = (self.context.trust.as_ref(), request.as_ref());
+        let approval = approve::verify(&texts, &order.signature, by, self.context.now()).map_err(refused)?;
         self.command(|reply| Command::Approve { id, approval, reply }).await
     }
 

@@ -1,5 +1,7 @@
 //! From what a party knows to what its policy is told. Signer and co-signer both ask here, each with its own treasury.
 
+use std::collections::BTreeSet;
+
 use wallet_policy::facts::{
     Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
 };
@@ -8,9 +10,9 @@ use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, V
 
 use super::ledger::Treasury;
 use crate::evidence::approval::Approval;
-use crate::evidence::{Passage, TravelRule, Trust};
+use crate::evidence::{Passage, TravelRule, Trust, VerifiedRequest};
 use crate::freeze::{Brake, Leaving};
-use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds, WithdrawalRequest};
+use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds};
 
 /// What a party sees of its own wallet at one moment.
 pub struct Sight<'a> {
@@ -77,7 +79,7 @@ impl Sight<'_> {
             organisation: String::new(),
             asset: self.asset.to_string(),
             now: PolicySeconds(self.now.0),
-            requester: String::new(),
+            requesters: BTreeSet::new(),
             destination,
             beneficiary_vasp: String::new(),
             amount: Units(amount.units()),
@@ -100,12 +102,13 @@ impl Sight<'_> {
     /// The facts of a customer withdrawal.
     pub fn of_withdrawal(
         &self,
-        request: &WithdrawalRequest,
+        verified: &VerifiedRequest,
         own_destination: bool,
         clearance: Option<&Passage>,
         approvals: &[&Approval],
         fee: FeeSeen,
     ) -> Result<Facts, Finding> {
+        let request = verified.request();
         let queued = self.brake.is_queued(request.asked_at, None);
         let destination =
             Destination { address: request.destination.clone(), own: own_destination, pinned: false };
@@ -118,7 +121,7 @@ impl Sight<'_> {
         let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
         Ok(Facts {
             organisation: request.organisation.to_string(),
-            requester: request.organisation.to_string(),
+            requesters: self.trust.requesters(&request.organisation, verified.key_id()),
             beneficiary_vasp: request.beneficiary_vasp.to_string(),
             clearance: clearance.map_or(GivenClearance::Pending, |clearance| self.given(clearance)),
             approvals: approvals.iter().map(|a| approval(a)).collect(),

@@ -19,6 +19,7 @@ pub mod desk;
 pub mod facts;
 pub mod finish;
 pub mod ledger;
+pub mod policies;
 pub mod position;
 pub mod recover;
 pub mod refill;

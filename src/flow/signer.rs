@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::clear::Clearing;
 use super::context::Context;
 use super::courier::Courier;
 use super::desk::SignerDesk;
 use super::ledger::journal::{Journal, JournalFault, LogView};
+use super::policies;
 use super::recover::{self, Seen};
 use super::report::{self, Reporter};
 use super::writer::{self, Hands, Writer};
@@ -106,7 +107,7 @@ impl Signer {
         let SignerParts { context, store, secret, log_key, identity, hot_key, cosigner, enclave } = parts;
         let witness = WitnessKey::parse(context.trust.cosigner_log_key())
             .map_err(|_| StartFault::Trust("witness key of the co-signer cannot be read"))?;
-        ask_policy(&context, cosigner.as_ref()).await;
+        policies::ask(&context, cosigner.as_ref()).await;
         let mut seen = Seen::default();
         let mut journal =
             Journal::open(&store, &secret, log_key, identity, &mut |row| seen.visit(row)).await?;
@@ -185,41 +186,32 @@ async fn not_behind(journal: &Journal, cosigner: &dyn CosignDesk) -> Result<(), 
     }
 }
 
-/// Learns the hash of the co-signer's policy, which approvals name.
-async fn ask_policy(context: &Context, cosigner: &dyn CosignDesk) -> bool {
-    let hash = match cosigner.status().await {
-        Ok(status) => data_encoding::HEXLOWER.decode(status.policy_hash.as_bytes()).ok(),
-        Err(fault) => {
-            warn!(code = %fault.code(), "the co-signer does not say its policy yet: {fault}");
-            None
-        }
-    };
-    let hash: Option<[u8; 32]> = hash.and_then(|h| h.try_into().ok());
-    if let Some(hash) = hash {
-        *context.other_policy.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(hash);
-    }
-    hash.is_some()
-}
-
 /// Asks again until it is known, and then now and then: the co-signer may restart with another policy.
 async fn keep_policy(context: Arc<Context>, cosigner: Arc<dyn CosignDesk>) {
     loop {
-        let known = ask_policy(&context, cosigner.as_ref()).await;
+        let known = policies::ask(&context, cosigner.as_ref()).await;
         tokio::time::sleep(if known { Duration::from_secs(30) } else { context.settings.retry }).await;
     }
 }
 
 /// The key of the row that remembers the trust file and the policy in force.
 const IN_FORCE: &str = "in-force";
+/// The key of the row that remembers the policies that were in force.
+const POLICIES: &str = "policies";
 
-/// Writes down which trust file and policy are in force; a trust file that goes back is refused.
+/// Writes down which trust file and policy are in force; a trust file that goes back is refused. Earlier policies are
+/// compared with the one in force, for the approvals that name them.
 pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(), StartFault> {
     let trust = &context.trust;
     let digest = data_encoding::HEXLOWER.encode(trust.digest());
     let in_force = format!("{} {} {}", trust.version(), digest, context.policy_hash());
-    let known = journal.rows(Table::Setting, &[IN_FORCE.to_owned()]).await?;
-    if let Some(row) = known.first() {
-        if row.content() == in_force {
+    let known = journal.rows(Table::Setting, &[IN_FORCE.to_owned(), POLICIES.to_owned()]).await?;
+    let row_of = |key: &str| known.iter().find(|row| row.key() == key);
+    let earlier = row_of(POLICIES).map(|row| policies::read_kept(row.content())).unwrap_or_default();
+    policies::keep(context, &earlier);
+    let is_newest = earlier.first().is_some_and(|newest| newest.hash() == context.policy.hash());
+    if let Some(row) = row_of(IN_FORCE) {
+        if row.content() == in_force && is_newest {
             return Ok(());
         }
         let mut parts = row.content().split(' ');
@@ -239,5 +231,7 @@ pub async fn enter_start(context: &Context, journal: &mut Journal) -> Result<(),
     draft.entry(EntryKind::Policy, &[("policy", &context.policy_hash())]);
     let now = draft.now();
     draft.row(Table::Setting, IN_FORCE.to_owned(), "in-force", now, in_force);
+    let kept = policies::write_kept(&context.policy, &earlier);
+    draft.row(Table::Setting, POLICIES.to_owned(), "policies", now, kept);
     Ok(journal.commit(draft).await?)
 }

@@ -251,10 +251,6 @@ pub fn clear(open: &mut Open, turn: &mut Turn, clearance: Passage) {
         key_id: clearance.key_id(),
         signature: clearance.signature().map(|signature| hex(signature)).unwrap_or_default(),
     });
-    // An approval names how the travel rule was met; met otherwise, it is another text.
-    if open.clearance.as_ref().is_some_and(|old| old.travel_rule() != clearance.travel_rule()) {
-        open.approvals.clear();
-    }
     open.clearance = Some(clearance);
     turn.changed.insert(open.id);
 }
@@ -368,7 +364,7 @@ fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outc
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
     let sight = sight(context, ledger, now);
     let approvals = approve::counting(context, open, now);
-    let outcome = match sight.of_withdrawal(request, own, open.clearance.as_ref(), &approvals, fee) {
+    let outcome = match sight.of_withdrawal(&open.request, own, open.clearance.as_ref(), &approvals, fee) {
         // When it came here is this party's own record, whatever time the request bears.
         Ok(facts) => {
             let queued =

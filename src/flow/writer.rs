@@ -129,14 +129,17 @@ pub struct Writer {
     was_free: (bool, bool),
 }
 
+/// The texts of a withdrawal that may be approved, and who asked for it.
+pub type Approvable = (Vec<crate::evidence::ApprovalText>, Arc<crate::evidence::VerifiedRequest>);
+
 /// What readers ask of the ledger in memory.
 pub enum Question {
     /// How a withdrawal stands, if it is open.
     View(WithdrawalId, oneshot::Sender<Option<WithdrawalView>>),
     /// What waits for operators.
     Pending(oneshot::Sender<Vec<crate::desk::PendingApproval>>),
-    /// The request and text of an open withdrawal, for an operator's signature to be verified.
-    Approvable(WithdrawalId, oneshot::Sender<Option<crate::evidence::ApprovalText>>),
+    /// The request and texts of an open withdrawal, for an operator's signature to be verified.
+    Approvable(WithdrawalId, oneshot::Sender<Option<Approvable>>),
     /// The verified request of an open withdrawal.
     Request(WithdrawalId, oneshot::Sender<Option<Arc<crate::evidence::VerifiedRequest>>>),
     /// The last number of an observer and kind.
@@ -575,8 +578,10 @@ impl Writer {
                 let _ = to.send(approve::pending(&self.context, &self.ledger));
             }
             Question::Approvable(id, to) => {
-                let text = self.ledger.open.get(&id).and_then(|open| approve::text_of(&self.context, open));
-                let _ = to.send(text);
+                let open = self.ledger.open.get(&id);
+                let found = open
+                    .and_then(|open| Some((approve::texts_of(&self.context, open)?, open.request.clone())));
+                let _ = to.send(found);
             }
             Question::Request(id, to) => {
                 let _ = to.send(self.ledger.open.get(&id).map(|open| open.request.clone()));

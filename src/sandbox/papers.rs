@@ -140,6 +140,7 @@ impl Keys {
                 id: REQUEST_KEY.into(),
                 key: public(&self.exchange),
                 not_after: None,
+                people: Vec::new(),
             }],
             statement_keys: vec![StatementKeyEntry {
                 observer: OBSERVER.into(),

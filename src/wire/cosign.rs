@@ -15,8 +15,18 @@ use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, Reser
 
 /// The most approvals or payments that one item may carry.
 const PARTS_MAX: usize = 100;
+/// The most earlier policies that a party may name.
+const POLICIES_KEPT_MAX: usize = 8;
 /// Longest report of a verification, in bytes, as its form allows.
 const REPORT_LEN_MAX: usize = 4096;
+
+fn kept(hashes: Vec<String>) -> Result<Vec<String>, Invalid> {
+    if hashes.len() <= POLICIES_KEPT_MAX {
+        return Ok(hashes);
+    }
+    let problem = format!("has {} items, the limit is {POLICIES_KEPT_MAX}", hashes.len());
+    Err(Invalid::new(Code::FieldTooLong, "policies_kept", problem, "name the newest alone"))
+}
 
 impl From<CosignStatus> for v1::CosignerStatus {
     fn from(status: CosignStatus) -> Self {
@@ -24,6 +34,7 @@ impl From<CosignStatus> for v1::CosignerStatus {
             known_size: status.known_size,
             wallet_fingerprint: status.wallet,
             policy_hash: status.policy_hash,
+            policies_kept: status.policies_kept,
             trust_version: status.trust_version,
             attestation_key_id: status.attestation_key_id,
             attestation_key: status.attestation_key.to_vec(),
@@ -40,6 +51,7 @@ impl TryFrom<v1::CosignerStatus> for CosignStatus {
             known_size: wire.known_size,
             wallet: wire.wallet_fingerprint,
             policy_hash: wire.policy_hash,
+            policies_kept: kept(wire.policies_kept)?,
             trust_version: wire.trust_version,
             attestation_key_id: wire.attestation_key_id,
             attestation_key: hash(&wire.attestation_key, "attestation_key")?,
@@ -99,6 +111,7 @@ impl From<CosignOrder> for v1::CountersignRequest {
             consistency_proof: hashes_to_wire(&order.consistency),
             items: order.items.into_iter().map(Into::into).collect(),
             policy_hash: order.policy,
+            policies_kept: order.policies_kept,
         }
     }
 }
@@ -118,6 +131,7 @@ impl TryFrom<v1::CountersignRequest> for CosignOrder {
             old_size: wire.old_size,
             consistency: hashes(&wire.consistency_proof, "consistency_proof")?,
             policy: wire.policy_hash,
+            policies_kept: kept(wire.policies_kept)?,
             items: wire.items.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
@@ -379,6 +393,7 @@ mod tests {
             old_size: 3,
             consistency: vec![[8; 32]],
             policy: "ab".repeat(32),
+            policies_kept: vec!["cd".repeat(32)],
             items: vec![item(1, vec![payment, exempt, reported, bare]), item(2, Vec::new())],
         };
         assert_eq!(CosignOrder::try_from(v1::CountersignRequest::from(order.clone())), Ok(order));
@@ -436,6 +451,7 @@ mod tests {
             known_size: 1,
             wallet: "w".into(),
             policy_hash: "p".into(),
+            policies_kept: vec!["q".into()],
             trust_version: 2,
             attestation_key_id: "a".into(),
             attestation_key: [5; 32],

@@ -53,6 +53,10 @@ async fn l14_an_approval_counts_for_exactly_the_text_it_signed() {
         ("APPROVAL_INVALID", vec![changed(&|t| t.wallet = cold_wallet().fingerprint())]),
         ("APPROVAL_INVALID", vec![changed(&|t| t.expires_at = t.expires_at.plus(1))]),
         ("APPROVAL_INVALID", vec![changed(&|t| t.travel_rule = TravelRule::AddressOnly)]),
+        // of another payee, another amount, another name of the VASP
+        ("APPROVAL_INVALID", vec![changed(&|t| t.subject.destination = ETHAN.to_owned())]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.subject.amount = Amount::from_sat(LARGE + 1))]),
+        ("APPROVAL_INVALID", vec![changed(&|t| t.beneficiary_vasp_name = "Robot Holdings".to_owned())]),
         // in another namespace, by nobody, by the wrong group, by the same person twice
         (
             "APPROVAL_INVALID",
@@ -75,7 +79,12 @@ async fn l14_an_approval_counts_for_exactly_the_text_it_signed() {
     let good = with(vec![approval(&true_text.render(), KIM)]);
     let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![good.clone()]).await;
     assert_eq!(no(verdict), "APPROVAL_REQUIRED");
-    thief.policy = world.policy_hash();
+    // unless it says that it only tightened that one: its own policy binds nobody but itself
+    thief.policies_kept = vec!["11".repeat(32), "22".repeat(32), world.policy_hash()];
+    let approvals = vec![approval(&text(&world, &other).render(), KIM)];
+    let payment = CosignPayment { approvals, ..thief.payment(&other) };
+    yes(thief.try_to(&world, &thief.plot(1, &[&other]), vec![payment]).await);
+    (thief.policy, thief.policies_kept) = (world.policy_hash(), Vec::new());
     // a good one beside bad ones is as good as alone
     let mut beside = good.approvals.clone();
     beside.insert(0, approval(&text(&world, &other).render(), LEE));
@@ -135,7 +144,9 @@ async fn l14_who_asked_never_approves() {
     let text = text(&world, &request).render();
     let payment = CosignPayment { approvals: vec![approval(&text, KIM)], ..thief.payment(&request) };
     let verdict = thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await;
-    assert_eq!(no(verdict), "REQUESTER_APPROVES");
+    let ItemVerdict::Refused(refusal) = verdict else { panic!("key B signed") };
+    assert_eq!((refusal.finding.code, refusal.is_hold), (Code::ApprovalRequired, true));
+    assert!(refusal.finding.detail.contains("REQUESTER_APPROVES"), "{}", refusal.finding.detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -328,15 +328,16 @@ async fn l15_a_freeze_needs_a_listed_operators_own_words_for_this_party_and_now(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l15_who_asks_for_payments_ends_no_freeze() {
-    let mut plan = Plan::default();
-    plan.trust.operators[1].name = "acme".into();
-    let world = World::new(plan).await;
-    let in_force = freeze(&world, KeyRole::Cosigner, 1).await;
-    let text = resume_text(&world, KeyRole::Cosigner, &in_force, Scope::All);
-    assert_eq!(
-        refusal(&world, KeyRole::Cosigner, signed_by(&text, &[KIM, LEE])).await,
-        "RESUME_QUORUM_SHORT"
-    );
+    let (mut named, mut holding) = (Plan::default(), Plan::default());
+    named.trust.operators[1].name = "acme".into();
+    holding.trust.request_keys[0].people = vec!["lee".into()];
+    for plan in [named, holding] {
+        let world = World::new(plan).await;
+        let in_force = freeze(&world, KeyRole::Cosigner, 1).await;
+        let text = resume_text(&world, KeyRole::Cosigner, &in_force, Scope::All);
+        let signed = signed_by(&text, &[KIM, LEE]);
+        assert_eq!(refusal(&world, KeyRole::Cosigner, signed).await, "RESUME_QUORUM_SHORT");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod freeze;
 mod half_registered;
 mod log;
 mod node;
+mod pages;
 #[path = "../parties/mod.rs"]
 mod parties;
 #[path = "../exchanges/play.rs"]
@@ -25,9 +26,11 @@ mod self_hosted;
 mod server;
 mod share;
 mod story;
+mod terminal;
 mod thief;
 mod transactions;
 mod travel_rule;
 mod verifyvasp;
+mod voids;
 mod wall;
 mod world;

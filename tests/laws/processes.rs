@@ -121,7 +121,7 @@ fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
         cold: Arc::new(cold_wallet()),
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
-        other_policy: RwLock::default(),
+        policies: RwLock::default(),
         brake: brake(folder, party),
         settings: settings(),
         clock: machine_clock(),

@@ -48,6 +48,8 @@ pub struct Thief {
     pub origin: (&'static str, u8),
     /// The hash of the policy it says it has.
     pub policy: String,
+    /// The hashes of earlier policies that it says it tightened.
+    pub policies_kept: Vec<String>,
     pub uuids: u128,
     pub fees: AtomicU64,
 }
@@ -62,6 +64,7 @@ impl Thief {
             coins: Vec::new(),
             origin: (SIGNER_ORIGIN, 0xa),
             policy: world.policy_hash(),
+            policies_kept: Vec::new(),
             uuids: 1,
             fees: AtomicU64::new(1_000),
         };
@@ -158,6 +161,7 @@ impl Thief {
             old_size: self.known,
             consistency: hashes(&consistency.hashes()),
             policy: self.policy.clone(),
+            policies_kept: self.policies_kept.clone(),
             items: loot.iter().map(item).collect(),
         }
     }

@@ -489,7 +489,7 @@ impl World {
             cold: Arc::new(cold_wallet()),
             trust: Arc::new(trust(&self.plan.trust)),
             policy: Arc::new(Policy::load(files, policy.clone(), &Guard::of(policy)).unwrap()),
-            other_policy: RwLock::default(),
+            policies: RwLock::default(),
             settings: self.plan.settings.clone(),
             clock: self.clock_of(who),
         })

@@ -164,6 +164,7 @@ pub fn trust_content() -> TrustContent {
             id: "k1".into(),
             key: public(EXCHANGE),
             not_after: None,
+            people: Vec::new(),
         }],
         statement_keys: vec![StatementKeyEntry {
             observer: "watcher".into(),

@@ -98,7 +98,7 @@ impl Assessment {
         let unsigned_day = facts.amount.plus(spent.unsigned_day);
         let required = rules.required(facts);
         let satisfied =
-            |required: &Requirement| tiers::satisfied(required, &facts.approvals, &facts.requester);
+            |required: &Requirement| tiers::satisfied(required, &facts.approvals, &facts.requesters);
         Self {
             clearance_given,
             clearance_pending: facts.clearance == Clearance::Pending,
@@ -127,7 +127,7 @@ impl Assessment {
             hot_funds_enough: fits(facts.amount.plus(fee.paid), facts.spendable),
             approvals_enough: required.as_ref().is_some_and(satisfied),
             approvers: approvers(facts),
-            requester_approves: facts.approvals.iter().any(|a| a.person == facts.requester),
+            requester_approves: facts.approvals.iter().any(|a| facts.requesters.contains(&a.person)),
             sums_fit: hour.is_some()
                 && day.is_some()
                 && fee_day.is_some()
@@ -182,6 +182,6 @@ fn hot_share_within(facts: &Facts, rules: &AssetRules) -> Option<bool> {
 }
 
 fn approvers(facts: &Facts) -> usize {
-    let people = facts.approvals.iter().map(|a| a.person.as_str()).filter(|p| *p != facts.requester);
-    people.collect::<BTreeSet<&str>>().len()
+    let people = facts.approvals.iter().map(|a| &a.person).filter(|p| !facts.requesters.contains(*p));
+    people.collect::<BTreeSet<&String>>().len()
 }

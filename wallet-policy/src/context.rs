@@ -14,7 +14,7 @@ pub(crate) fn context(case: &Case<'_>) -> Result<Context, String> {
     let groups: BTreeSet<&str> = facts
         .approvals
         .iter()
-        .filter(|a| a.person != facts.requester)
+        .filter(|a| !facts.requesters.contains(&a.person))
         .flat_map(|a| a.groups.iter().map(String::as_str))
         .collect();
     let texts = [

@@ -1,6 +1,8 @@
 //! Owns what the policy is told. Every field is computed, verified and timed by the caller from its own store and clock;
 //! nothing here comes from the other party.
 
+use std::collections::BTreeSet;
+
 use crate::amount::{Krw, Seconds, Units};
 use crate::ratio::{InTotal, Position};
 
@@ -124,8 +126,8 @@ pub struct Facts {
     pub asset: String,
     /// The deciding party's own clock.
     pub now: Seconds,
-    /// The person or system that asked; never counts as an approver.
-    pub requester: String,
+    /// Who asked: the organisation, and the people who hold the key it signed with. None of them counts as an approver.
+    pub requesters: BTreeSet<String>,
     /// Where it goes.
     pub destination: Destination,
     /// The VASP that holds the destination; empty where there is none.

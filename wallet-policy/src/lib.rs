@@ -14,6 +14,7 @@ mod code;
 mod context;
 mod decision;
 pub mod facts;
+mod outline;
 mod policy;
 pub mod price;
 mod rails;
@@ -30,6 +31,7 @@ pub use amount::{Krw, Seconds, Units};
 pub use code::{Effect, PolicyCode};
 pub use decision::{Decision, Finding, Verdict};
 pub use facts::{Facts, Kind};
+pub use outline::Outline;
 pub use policy::{BUILT_IN, Policy, PolicyError};
 pub use settings::{Guard, Settings, SettingsError};
 

@@ -8,6 +8,7 @@ use crate::assess::{Assessment, AssetRules};
 use crate::code::{Effect, PolicyCode};
 use crate::decision::{Decision, Finding};
 use crate::facts::Facts;
+use crate::outline::Outline;
 use crate::rails::{self, Case, RAILS, Rail};
 use crate::rules::{Rules, SCHEMA};
 use crate::settings::{Guard, Settings, SettingsError};
@@ -80,9 +81,7 @@ pub enum PolicyError {
 pub struct Policy {
     rules: Rules,
     assets: BTreeMap<String, AssetRules>,
-    settings: Settings,
-    files_hash: [u8; 32],
-    hash: [u8; 32],
+    outline: Outline,
 }
 
 impl Policy {
@@ -105,9 +104,10 @@ impl Policy {
             let share = settings.share_rule(id);
             assets.insert(id.clone(), AssetRules::new(asset, share, settings.ages, tiers, &settings.freeze));
         }
-        let files_hash = hash_files(&files);
-        let hash = hash_all(&files_hash, &settings);
-        Ok(Self { rules, assets, settings, files_hash, hash })
+        let hash = hash_all(&hash_files(&files), &settings);
+        let schema = data_encoding::HEXLOWER.encode(&Sha256::digest(SCHEMA));
+        let outline = Outline::new(hash, schema, rules.digests(), settings);
+        Ok(Self { rules, assets, outline })
     }
 
     /// The shipped rules with these settings.
@@ -117,34 +117,27 @@ impl Policy {
 
     /// SHA-256 over the schema, the sorted files and the canonical settings: equal policies, equal hash.
     pub const fn hash(&self) -> [u8; 32] {
-        self.hash
+        self.outline.hash()
     }
 
     /// The hash as 64 small hexadecimal digits, as approvals and the log show it.
     pub fn hash_hex(&self) -> String {
-        data_encoding::HEXLOWER.encode(&self.hash)
+        data_encoding::HEXLOWER.encode(&self.hash())
     }
 
     /// The settings it was loaded with.
     pub const fn settings(&self) -> &Settings {
-        &self.settings
+        self.outline.settings()
     }
 
-    /// Whether this policy may let something leave that `old` did not, so that approvals under `old` no longer count
-    /// (L14). Rules are compared by their text: any other text counts as looser.
-    pub fn loosens(&self, old: &Self) -> bool {
-        let lists_looser = self.settings.assets.iter().any(|(id, new)| {
-            let Some(old) = old.settings.assets.get(id) else { return true };
-            let undenied = old.deny.iter().any(|d| !new.deny.iter().any(|n| n.eq_ignore_ascii_case(d)));
-            let allowed_more = match (&new.allow, &old.allow) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(new), Some(old)) => new.iter().any(|n| !old.contains(n)),
-            };
-            undenied || allowed_more
-        });
-        let files_differ = self.files_hash != old.files_hash;
-        files_differ || lists_looser || Guard::of(&old.settings).check(&self.settings).is_err()
+    /// What is kept of it, so that a later policy can be compared with this one.
+    pub const fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// Whether this policy may let something leave that `old` did not, so that approvals under `old` no longer count (L14).
+    pub fn loosens(&self, old: &Outline) -> bool {
+        self.outline.loosens(old)
     }
 
     /// May this leave? Total: every set of facts has an answer, and every doubt is a no.
@@ -161,14 +154,14 @@ impl Policy {
             let (policy, cure) =
                 ("guard/asset".to_owned(), "have the asset added to the settings".to_owned());
             let finding = Finding { code, policy, detail, cure };
-            return Decision::weigh(vec![(Effect::Refuse, finding)], self.hash);
+            return Decision::weigh(vec![(Effect::Refuse, finding)], self.hash());
         };
         let told = Assessment::of(facts, rules);
         let case = Case { facts, rules, told: &told };
         let mut findings = self.rules.evaluate(&case);
         let spoken: Vec<PolicyCode> = findings.iter().map(|(_, f)| f.code).collect();
         findings.extend(rails::broken(laws, &case).filter(|(_, f)| !spoken.contains(&f.code)));
-        Decision::weigh(findings, self.hash)
+        Decision::weigh(findings, self.hash())
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amount::{Krw, Units};
 
 /// The share of an asset that may rest hot, as a fraction below one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Share {
     num: u32,
     den: u32,
@@ -88,6 +88,12 @@ impl TryFrom<String> for Share {
     type Error = ShareError;
     fn try_from(text: String) -> Result<Self, ShareError> {
         Self::parse(&text)
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Cedar by itself *skips* a rule that fails to evaluate, so that a `forbid` which overflows would no longer forbid.
 //! Here any evaluation error refuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{
@@ -11,6 +11,7 @@ use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, Policy as CedarPolicy, PolicyId, PolicySet, Request, Schema,
     ValidationMode, Validator,
 };
+use sha2::{Digest, Sha256};
 
 use crate::code::{Effect, PolicyCode};
 use crate::context::context;
@@ -41,6 +42,7 @@ pub(crate) struct Rules {
     entities: Entities,
     organisation: EntityTypeName,
     resources: BTreeMap<String, (EntityUid, EntityUid)>,
+    digests: (BTreeSet<String>, BTreeSet<String>),
 }
 
 impl Rules {
@@ -64,7 +66,13 @@ impl Rules {
         let resources = resources.collect::<Result<BTreeMap<_, _>, PolicyError>>()?;
         let organisation = EntityTypeName::from_str("Organisation").map_err(fault)?;
         let entities = entities(&resources)?;
-        Ok(Self { authorizer: Authorizer::new(), sets, says, entities, organisation, resources })
+        let digests = digests(&policies)?;
+        Ok(Self { authorizer: Authorizer::new(), sets, says, entities, organisation, resources, digests })
+    }
+
+    /// The hashes of the rules that permit and of those that forbid.
+    pub(crate) fn digests(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        self.digests.clone()
     }
 
     /// What the rules say. Nothing said is a release as far as they go.
@@ -150,6 +158,20 @@ fn read(files: &[(&str, &str)]) -> Result<(Vec<CedarPolicy>, BTreeMap<String, Sa
         }
     }
     Ok((policies, says))
+}
+
+/// Hashes each rule as Cedar understood it, annotations included: neither its file, blanks nor comments count.
+fn digests(policies: &[CedarPolicy]) -> Result<(BTreeSet<String>, BTreeSet<String>), PolicyError> {
+    let (mut permits, mut forbids) = (BTreeSet::new(), BTreeSet::new());
+    for policy in policies {
+        let rule = policy.to_json().map_err(fault)?.to_string();
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(rule));
+        match policy.effect() {
+            CedarEffect::Permit => permits.insert(digest),
+            CedarEffect::Forbid => forbids.insert(digest),
+        };
+    }
+    Ok((permits, forbids))
 }
 
 fn parse_problem(errors: &cedar_policy::ParseErrors) -> String {

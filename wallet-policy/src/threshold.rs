@@ -4,12 +4,12 @@
 //! A transfer is bound by the law of one's own jurisdiction and by that of the counterparty's, where one is named: the
 //! lower threshold counts. Where a jurisdiction has no step yet, or none for this direction, its threshold is zero.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::amount::{Krw, Seconds};
 
 /// Which way a transfer goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// To a customer of another.
@@ -31,13 +31,13 @@ impl Direction {
 }
 
 /// One change of one law.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Whose law: an ISO 3166-1 alpha-2 code.
     pub jurisdiction: String,
     /// From when on (RFC 3339 with the offset of that jurisdiction).
-    #[serde(deserialize_with = "instant")]
+    #[serde(deserialize_with = "instant", serialize_with = "written")]
     pub from: Seconds,
     /// For which direction; both where nothing is said.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub struct Step {
 }
 
 /// The thresholds that bind this exchange.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
     /// The exchange's own jurisdiction.
@@ -175,4 +175,11 @@ fn instant<'de, D: Deserializer<'de>>(de: D) -> Result<Seconds, D::Error> {
     };
     let at: jiff::Timestamp = text.parse().map_err(|_| no())?;
     u64::try_from(at.as_second()).map(Seconds).map_err(|_| no())
+}
+
+/// As [`instant`] reads it back.
+fn written<S: Serializer>(at: &Seconds, to: S) -> Result<S::Ok, S::Error> {
+    let at = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    let at = at.ok_or_else(|| serde::ser::Error::custom("the time has no RFC 3339 spelling"))?;
+    to.collect_str(&at)
 }

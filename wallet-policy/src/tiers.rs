@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amount::Krw;
 use crate::facts::Approval;
 
 /// One step of the tiers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The smallest value it applies to.
@@ -25,7 +25,7 @@ pub struct Tier {
 }
 
 /// How many people of which groups must approve.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Requirement(pub BTreeMap<String, u16>);
 
@@ -159,14 +159,14 @@ impl fmt::Display for Requirement {
 }
 
 /// Whether the approvals fill every place of the requirement: one person fills one place, whoever asked fills none.
-pub fn satisfied(requirement: &Requirement, approvals: &[Approval], requester: &str) -> bool {
+pub fn satisfied(requirement: &Requirement, approvals: &[Approval], requesters: &BTreeSet<String>) -> bool {
     let places: Vec<&str> =
         requirement.0.iter().flat_map(|(g, n)| std::iter::repeat_n(g.as_str(), usize::from(*n))).collect();
     if places.is_empty() {
         return true;
     }
     let mut people: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for approval in approvals.iter().filter(|a| a.person != requester) {
+    for approval in approvals.iter().filter(|a| !requesters.contains(&a.person)) {
         people.entry(&approval.person).or_default().extend(approval.groups.iter().map(String::as_str));
     }
     if people.len() < places.len() {
@@ -222,6 +222,10 @@ mod tests {
         Approval { person: person.to_owned(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
     }
 
+    fn asked(person: &str) -> BTreeSet<String> {
+        BTreeSet::from([person.to_owned()])
+    }
+
     #[test]
     fn the_highest_tier_that_is_reached_counts() {
         let t = Tiers::new(vec![tier(10, &[("a", 1)]), tier(100, &[("a", 2), ("b", 1)])]).unwrap();
@@ -252,25 +256,25 @@ mod tests {
     #[test]
     fn one_person_counts_once() {
         let need = needs(&[("a", 2)]);
-        assert!(!satisfied(&need, &[by("kim", &["a"]), by("kim", &["a"])], "x"));
-        assert!(!satisfied(&needs(&[("a", 1), ("b", 1)]), &[by("kim", &["a", "b"])], "x"));
-        assert!(satisfied(&need, &[by("kim", &["a"]), by("lee", &["a"])], "x"));
+        assert!(!satisfied(&need, &[by("kim", &["a"]), by("kim", &["a"])], &asked("x")));
+        assert!(!satisfied(&needs(&[("a", 1), ("b", 1)]), &[by("kim", &["a", "b"])], &asked("x")));
+        assert!(satisfied(&need, &[by("kim", &["a"]), by("lee", &["a"])], &asked("x")));
     }
 
     #[test]
     fn who_asked_fills_no_place() {
         let need = needs(&[("a", 1)]);
-        assert!(!satisfied(&need, &[by("kim", &["a"])], "kim"));
-        assert!(satisfied(&need, &[by("kim", &["a"])], "lee"));
-        assert!(satisfied(&needs(&[]), &[], "kim"));
+        assert!(!satisfied(&need, &[by("kim", &["a"])], &asked("kim")));
+        assert!(satisfied(&need, &[by("kim", &["a"])], &asked("lee")));
+        assert!(satisfied(&needs(&[]), &[], &asked("kim")));
     }
 
     #[test]
     fn somebody_in_two_groups_takes_the_place_that_is_left() {
         let need = needs(&[("a", 1), ("b", 1)]);
         let people = [by("both", &["a", "b"]), by("one", &["a"])];
-        assert!(satisfied(&need, &people, "x"));
-        assert!(!satisfied(&need, &[by("one", &["a"]), by("two", &["a"])], "x"));
+        assert!(satisfied(&need, &people, &asked("x")));
+        assert!(!satisfied(&need, &[by("one", &["a"]), by("two", &["a"])], &asked("x")));
     }
 
     #[test]
@@ -334,7 +338,7 @@ mod tests {
             let places: Vec<String> =
                 need.iter().flat_map(|(g, n)| std::iter::repeat_n(g.clone(), usize::from(*n))).collect();
             let expected = fits(&places, &merged.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(satisfied(&Requirement(need), &approvals, "k"), expected);
+            prop_assert_eq!(satisfied(&Requirement(need), &approvals, &asked("k")), expected);
         }
 
         #[test]
@@ -344,7 +348,7 @@ mod tests {
             let need = Requirement(need);
             let mut fewer = approvals.clone();
             if gone < fewer.len() { fewer.remove(gone); }
-            prop_assert!(!satisfied(&need, &fewer, "k") || satisfied(&need, &approvals, "k"));
+            prop_assert!(!satisfied(&need, &fewer, &asked("k")) || satisfied(&need, &approvals, &asked("k")));
         }
     }
 }

@@ -1,23 +1,17 @@
-//! What operators do: read what waits for them, say yes or no with an SSH key.
+//! What operators look at: what waits for them, in the words that would be signed.
 
-use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::json;
-use zeroize::Zeroizing;
+use serde_json::{Value, json};
 
 use super::connect::{ConnectArgs, Session};
-use super::view;
-use crate::cli::answer::Answer;
-use crate::cli::keyfile;
+use crate::cli::answer::{Answer, Out, table};
 use crate::cli::problem::{Exit, Problem};
-use crate::desk::{PendingApproval, WithdrawalView};
-use crate::evidence::signature::read_public_key;
-use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, RejectionText, Subject, sign_ssh, verify_void};
-use crate::wire::v1::{self, get_withdrawal_request::Pick};
-use crate::wire::withdrawals as wire;
-use crate::withdrawal::{Code, WithdrawalId};
+use crate::desk::PendingApproval;
+use crate::evidence::ApprovalText;
+use crate::wire::v1;
+use crate::withdrawal::{Amount, Asset, Code};
 
 /// What `approvals` takes.
 #[derive(Debug, Args)]
@@ -25,86 +19,111 @@ pub struct ApprovalsArgs {
     /// How to reach the service.
     #[command(flatten)]
     pub connect: ConnectArgs,
-}
-
-/// What `approve` takes.
-#[derive(Debug, Args)]
-pub struct ApproveArgs {
-    /// How to reach the service.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-    /// The withdrawal, `wd_…`
-    #[arg(value_name = "WITHDRAWAL")]
-    pub withdrawal: String,
-    /// How it is signed.
-    #[command(flatten)]
-    pub how: SignArgs,
-}
-
-/// What `reject` takes.
-#[derive(Debug, Args)]
-pub struct RejectArgs {
-    /// How to reach the service.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-    /// The withdrawal, `wd_…`
-    #[arg(value_name = "WITHDRAWAL")]
-    pub withdrawal: String,
-    /// Why not, in one line of at most 200 characters, without personal data; part of the signed text
+    /// Go on, and print what begins to wait or gets an approval, until interrupted
     #[arg(long)]
-    pub reason: String,
-    /// How it is signed.
-    #[command(flatten)]
-    pub how: SignArgs,
-}
-
-/// How an operator signs.
-#[derive(Debug, Args)]
-pub struct SignArgs {
-    /// Sign with this unencrypted OpenSSH private key (Ed25519 or ECDSA P-256)
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
-    /// Hand in the signature that `ssh-keygen -Y sign` made
-    #[arg(long, value_name = "FILE", conflicts_with = "ssh_key")]
-    pub signature: Option<PathBuf>,
-    /// Write the text into this file, for `ssh-keygen -Y sign`, and hand in nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["ssh_key", "signature"])]
-    pub text_out: Option<PathBuf>,
-    /// Do not ask before signing
-    #[arg(long)]
-    pub yes: bool,
+    pub watch: bool,
 }
 
 /// Lists what waits for operators.
-pub async fn list(args: &ApprovalsArgs) -> Result<Answer, Problem> {
-    let waiting = pending(&args.connect.open()?).await?;
-    let mut text = String::new();
-    for one in &waiting {
-        text.push_str(&format!("{}\n", one.text));
-        for finding in &one.findings {
-            text.push_str(&format!("missing: {} {}\n", finding.code, finding.detail));
-        }
-        for given in &one.given {
-            text.push_str(&format!("given:   {} for {} at {}\n", given.operator, given.group, given.at));
-        }
-        text.push_str(&format!("\n  countersign approve {}\n\n", one.withdrawal));
+pub async fn list(args: &ApprovalsArgs, out: Out) -> Result<Answer, Problem> {
+    let session = args.connect.open()?;
+    if args.watch {
+        return watch(&session, out).await;
     }
-    if waiting.is_empty() {
-        text.push_str("nothing waits for an approval\n");
+    let waiting = pending(&session).await?;
+    let mut text: String = waiting.iter().map(shown).collect();
+    match waiting.as_slice() {
+        [] => text.push_str("nothing waits for an approval\n"),
+        [_] => {}
+        several => text.push_str(&together(several)?),
     }
-    let documents = waiting.iter().map(|one| {
-        json!({
-            "withdrawal": one.withdrawal.to_string(),
-            "text": one.text,
-            "expires_at": one.expires_at.0,
-            "findings": one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail })).collect::<Vec<_>>(),
-            "given": one.given.iter().map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 })).collect::<Vec<_>>(),
-        })
-    });
-    Ok(Answer::ok(json!({ "approvals": documents.collect::<Vec<_>>() }), text))
+    let documents: Vec<Value> = waiting.iter().map(document).collect();
+    Ok(Answer::ok(json!({ "approvals": documents }), text))
 }
 
-async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
+/// Prints what waits, and then each that begins to wait or gets an approval; a change of any withdrawal has it look again.
+async fn watch(session: &Session, out: Out) -> Result<Answer, Problem> {
+    let message = v1::WatchWithdrawalsRequest { from_log_index: None, filter: None };
+    // A stream has no deadline of its own.
+    let mut stream = session.client.withdrawals().watch_withdrawals(message).await?.into_inner();
+    let mut known = BTreeMap::new();
+    loop {
+        let waiting = pending(session).await?;
+        for one in &waiting {
+            let is = (one.text.clone(), one.given.len());
+            if known.insert(one.withdrawal, is.clone()) != Some(is) {
+                out.print(&document(one), &shown(one));
+            }
+        }
+        known.retain(|id, _| waiting.iter().any(|one| one.withdrawal == *id));
+        let next = tokio::select! {
+            next = stream.message() => next,
+            _ = tokio::signal::ctrl_c() => return Ok(Answer::silent(Exit::Ok)),
+        };
+        if next?.is_none() {
+            return Ok(Answer::silent(Exit::Ok));
+        }
+    }
+}
+
+/// One that waits, for people: exactly the text that would be signed, and what is missing.
+fn shown(one: &PendingApproval) -> String {
+    let mut text = format!("{}\n", one.text);
+    for finding in &one.findings {
+        text.push_str(&format!("missing: {} {}\n", finding.code, finding.detail));
+    }
+    for given in &one.given {
+        text.push_str(&format!("given:   {} for {} at {}\n", given.operator, given.group, given.at));
+    }
+    text.push_str(&format!("\n  countersign approve {}\n\n", one.withdrawal));
+    text
+}
+
+/// The same for programs.
+fn document(one: &PendingApproval) -> Value {
+    let findings = one.findings.iter().map(|f| json!({ "code": f.code.as_str(), "detail": f.detail }));
+    let given = one.given.iter().map(|g| json!({ "operator": g.operator, "group": g.group, "at": g.at.0 }));
+    json!({
+        "withdrawal": one.withdrawal.to_string(),
+        "text": one.text,
+        "expires_at": one.expires_at.0,
+        "findings": findings.collect::<Vec<_>>(),
+        "given": given.collect::<Vec<_>>(),
+    })
+}
+
+/// Several at a glance, by the texts that would be signed, with the sum of each asset.
+fn together(several: &[PendingApproval]) -> Result<String, Problem> {
+    let (mut rows, mut sums) = (Vec::new(), BTreeMap::<Asset, Amount>::new());
+    for one in several {
+        let subject = ApprovalText::parse(&one.text)?.subject;
+        let coin = coins(subject.amount, subject.asset);
+        rows.push([one.withdrawal.to_string(), coin, subject.destination, subject.request_id.to_string()]);
+        let sum = sums.entry(subject.asset).or_insert(Amount::ZERO);
+        let too_much = || Problem::of(Code::Internal, "the sum does not fit");
+        *sum = sum.plus(subject.amount).ok_or_else(too_much)?;
+    }
+    let mut text = table(["withdrawal", "amount", "destination", "request id"], &rows);
+    for (asset, sum) in sums {
+        text.push_str(&format!("{} withdrawals, {} in all\n", several.len(), coins(sum, asset)));
+    }
+    let ids: Vec<String> = several.iter().map(|one| one.withdrawal.to_string()).collect();
+    text.push_str(&format!("\n  countersign approve {}\n", ids.join(" ")));
+    Ok(text)
+}
+
+/// What is shown before several are signed: every text in full, then all at a glance.
+pub(super) fn in_full(several: &[PendingApproval]) -> Result<String, Problem> {
+    let texts: Vec<&str> = several.iter().map(|one| one.text.as_str()).collect();
+    Ok(format!("{}\n{}", texts.join("\n"), together(several)?))
+}
+
+fn coins(amount: Amount, asset: Asset) -> String {
+    format!("{} {} ({amount})", amount.in_coin(asset.decimals()), asset.symbol())
+}
+
+/// Everything that waits, page by page.
+pub(super) async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
     let mut client = session.client.approvals();
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -117,190 +136,5 @@ async fn pending(session: &Session) -> Result<Vec<PendingApproval>, Problem> {
         if page_token.is_empty() {
             return Ok(all);
         }
-    }
-}
-
-/// Says yes.
-pub async fn approve(args: &ApproveArgs) -> Result<Answer, Problem> {
-    let id = WithdrawalId::parse(&args.withdrawal)?;
-    let session = args.connect.open()?;
-    let waiting = pending(&session).await?.into_iter().find(|one| one.withdrawal == id);
-    let waiting = waiting.ok_or_else(|| {
-        Problem::of(Code::NotFound, format!("{id} does not wait for an approval"))
-            .cure("see `countersign approvals` and `countersign status`")
-    })?;
-    // What is signed must be an approval of the withdrawal that was named, whatever the service sends.
-    if ApprovalText::parse(&waiting.text)?.withdrawal() != id {
-        return Err(Problem::of(Code::ApprovalInvalid, "the service sent the text of another withdrawal"));
-    }
-    let signature = match sign(&args.how, &session, &waiting.text, &format!("countersign approve {id}"))? {
-        Signing::Signed(signature) => signature,
-        Signing::Told(answer) => return Ok(answer),
-    };
-    let message = v1::ApproveWithdrawalRequest { name: wire::name(id), signature };
-    view::done(session.client.approvals().approve_withdrawal(session.request(message)).await?.into_inner())
-}
-
-/// Says no.
-pub async fn reject(args: &RejectArgs) -> Result<Answer, Problem> {
-    let id = WithdrawalId::parse(&args.withdrawal)?;
-    let session = args.connect.open()?;
-    let message = v1::GetWithdrawalRequest { pick: Some(Pick::Name(wire::name(id))) };
-    let asked = view::read(
-        session.client.withdrawals().get_withdrawal(session.request(message)).await?.into_inner(),
-    )?
-    .request;
-    let text = RejectionText { subject: Subject::of(&asked), reason: args.reason.clone() };
-    if text.withdrawal() != id {
-        return Err(Problem::of(Code::ApprovalInvalid, "the service sent another withdrawal"));
-    }
-    let text = text.render();
-    RejectionText::parse(&text)?;
-    let command = format!("countersign reject {id} --reason '{}'", args.reason);
-    let signature = match sign(&args.how, &session, &text, &command)? {
-        Signing::Signed(signature) => signature,
-        Signing::Told(answer) => return Ok(answer),
-    };
-    let message =
-        v1::RejectWithdrawalRequest { name: wire::name(id), reason: args.reason.clone(), signature };
-    let answer = session.client.approvals().reject_withdrawal(session.request(message)).await?;
-    rejected(view::read(answer.into_inner())?, id, session.profile.attestation_key.as_deref())
-}
-
-/// What a rejection came to. With the co-signer's attestation key in the profile, a yes only with its receipt: the service
-/// alone could say so and pay all the same.
-fn rejected(
-    view: WithdrawalView,
-    id: WithdrawalId,
-    attestation_key: Option<&str>,
-) -> Result<Answer, Problem> {
-    if let Some(key) = attestation_key {
-        let key = read_public_key("attestation_key", key)?;
-        let none = || {
-            Problem::of(Code::EvidenceInvalid, "the service shows no receipt of the co-signer for it")
-                .cure("it may still be paid; find out who altered the answer, and have the co-signer stopped")
-        };
-        let receipt = view.void_receipt.as_ref().ok_or_else(none)?;
-        verify_void(&receipt.text, &receipt.signature, &key, id)?;
-    }
-    Ok(Answer { exit: Exit::Ok, json: view::document(&view), text: view::text(&view) })
-}
-
-enum Signing {
-    Signed(String),
-    Told(Answer),
-}
-
-/// Signs, takes a signature that was made elsewhere, or tells how to make one.
-fn sign(how: &SignArgs, session: &Session, text: &str, command: &str) -> Result<Signing, Problem> {
-    if let Some(path) = &how.signature {
-        let armored =
-            std::fs::read_to_string(path).map_err(|error| Problem::file(path, &error).at("--signature"))?;
-        return Ok(Signing::Signed(armored));
-    }
-    let key = match (&how.text_out, how.ssh_key.as_ref().or(session.profile.ssh_key.as_ref())) {
-        (None, Some(key)) => key,
-        (text_out, _) => return tell(text_out.as_ref(), text, command).map(Signing::Told),
-    };
-    if !how.yes {
-        confirm(text)?;
-    }
-    let private = std::fs::read_to_string(key).map_err(|error| Problem::file(key, &error).at("--ssh-key"))?;
-    Ok(Signing::Signed(sign_ssh(&Zeroizing::new(private), NAMESPACE_APPROVAL, text)?))
-}
-
-fn confirm(text: &str) -> Result<(), Problem> {
-    let cure = "read the text, then give --yes";
-    if !std::io::stdin().is_terminal() {
-        return Err(Problem::config("--yes", "is missing, and there is no terminal to ask on", cure));
-    }
-    let mut terminal = std::io::stderr().lock();
-    let _ = write!(terminal, "{text}\nSign exactly this? Type yes: ");
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    if read.is_ok() && line.trim() == "yes" {
-        return Ok(());
-    }
-    Err(Problem { exit: Exit::No, code: None, ..Problem::config("approval", "nothing was signed", "") })
-}
-
-fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer, Problem> {
-    let file = text_out.map_or_else(|| "text".to_owned(), |path| path.display().to_string());
-    let sign = format!("ssh-keygen -Y sign -n {NAMESPACE_APPROVAL} -f <your key> {file}");
-    let send = format!("{command} --signature {file}.sig");
-    let mut shown = format!("{text}\n");
-    match text_out {
-        Some(path) => keyfile::write_new(path, text)?,
-        None => shown.push_str(
-            "NOTHING WAS SIGNED. Name a key with --ssh-key; to sign with one that this program cannot read, \
-                 repeat with --text-out text, then\n",
-        ),
-    }
-    shown.push_str(&format!("  {sign}\n  {send}\n"));
-    let json = json!({ "text": text, "namespace": NAMESPACE_APPROVAL, "sign": sign, "send": send });
-    // Without a key and without --text-out somebody may believe that this was their word.
-    let exit = if text_out.is_some() { Exit::Ok } else { Exit::No };
-    Ok(Answer { exit, json, text: shown })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::desk::SignedText;
-    use crate::evidence::{VoidCause, WithdrawalVoid, ed25519, sign_void};
-    use crate::withdrawal::*;
-
-    fn view(receipt: Option<SignedText>) -> WithdrawalView {
-        let request = WithdrawalRequest {
-            organisation: Organisation::parse("hanbit").unwrap(),
-            request_id: RequestId::parse("w-1").unwrap(),
-            customer_ref: CustomerRef::parse("c").unwrap(),
-            asset: Asset::Bitcoin(Network::Regtest),
-            destination: "bcrt1q".into(),
-            amount: Amount::from_sat(5),
-            fee_max: Amount::from_sat(5),
-            beneficiary_vasp: VaspId(1),
-            asked_at: Seconds(1),
-        };
-        WithdrawalView {
-            id: request.id(),
-            request,
-            stage: Stage::Cleared,
-            outcome: Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, "kim: no")]),
-            txid: None,
-            raw_transaction: Vec::new(),
-            prevouts: Vec::new(),
-            fee: None,
-            log_index: 1,
-            created_at: Seconds(1),
-            updated_at: Seconds(1),
-            void_receipt: receipt,
-        }
-    }
-
-    #[test]
-    fn a_rejection_is_believed_with_the_cosigners_receipt_where_its_key_is_known() {
-        let signing = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
-        let key = data_encoding::HEXLOWER.encode(signing(5).verifying_key().as_bytes());
-        let request = view(None).request;
-        let void = WithdrawalVoid {
-            organisation: request.organisation,
-            request_id: request.request_id,
-            cause: VoidCause::Rejected,
-            evidence: [1; 32],
-            voided_at: Seconds(1),
-        };
-        let by = |seed: u8| {
-            let signed = sign_void(&void, ed25519(&signing(seed))).unwrap();
-            view(Some(SignedText { text: signed.text, key_id: "b".into(), signature: signed.signature }))
-        };
-        let id = void.withdrawal();
-        assert_eq!(rejected(by(5), id, Some(&key)).unwrap().exit, Exit::Ok);
-        for claimed in [by(6), view(None)] {
-            let no = rejected(claimed, id, Some(&key)).err().unwrap();
-            assert_eq!(no.code, Some(Code::EvidenceInvalid));
-        }
-        rejected(view(None), id, None).unwrap();
     }
 }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::connect::given;
 use super::parties::{self, Parties, PartiesArgs};
+use super::sign::sign;
 use crate::cli::answer::Answer;
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
-use crate::evidence::{Addressee, FreezeText, NAMESPACE_FREEZE, sign_ssh};
+use crate::evidence::{Addressee, FreezeText, NAMESPACE_FREEZE};
 use crate::wire::v1;
 use crate::withdrawal::{Code, FreezeId};
 
@@ -40,7 +40,7 @@ pub struct FreezeArgs {
     /// The operator's name in the trust file
     #[arg(long, value_name = "NAME")]
     pub operator: Option<String>,
-    /// Sign with this unencrypted OpenSSH private key (Ed25519 or ECDSA P-256)
+    /// Sign with this OpenSSH private key (Ed25519 or ECDSA P-256, unencrypted), or, if it is a .pub file, through the agent
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
     /// Write the text into this file, for `ssh-keygen -Y sign`, and hand in nothing
@@ -131,8 +131,7 @@ fn signed(args: &FreezeArgs, parties: &Parties) -> Result<Signing, Problem> {
     let cure = "name your SSH key, or write ssh_key into the profile; with a security key: --text-out";
     let missing = || Problem::config("--ssh-key", "is missing", cure);
     let key = args.ssh_key.as_ref().or(parties.profile.ssh_key.as_ref()).ok_or_else(missing)?;
-    let private = Zeroizing::new(read("--ssh-key", key)?);
-    let signature = sign_ssh(&private, NAMESPACE_FREEZE, &text)?;
+    let signature = sign(key, NAMESPACE_FREEZE, &text)?;
     Ok(Signing::Signed(text, signature))
 }
 

@@ -1,7 +1,9 @@
 //! The client commands: what the exchange, observers, operators and auditors ask of a running service, over the wire only.
 
 pub mod address;
+mod agent;
 pub mod approvals;
+pub mod approve;
 pub mod audit;
 pub mod connect;
 pub mod freeze;
@@ -12,6 +14,7 @@ pub mod position;
 pub mod record;
 pub mod refill;
 pub mod resume;
+mod sign;
 pub mod statement;
 pub mod view;
 pub mod wallet;

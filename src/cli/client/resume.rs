@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
-use zeroize::Zeroizing;
 
 use super::freeze::read;
 use super::parties::{self, Outcomes, Parties, PartiesArgs};
+use super::sign::sign;
 use crate::cli::answer::Answer;
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
-use crate::evidence::{NAMESPACE_RESUME, ResumeText, sign_ssh};
+use crate::evidence::{NAMESPACE_RESUME, ResumeText};
 use crate::wire::v1;
 use crate::withdrawal::{Code, KeyRole, Scope};
 
@@ -73,7 +73,8 @@ pub struct SendArgs {
     /// How to reach the parties.
     #[command(flatten)]
     pub parties: PartiesArgs,
-    /// Sign with this unencrypted OpenSSH private key as well; may be given more than once
+    /// Sign with this unencrypted OpenSSH private key, or with that of a .pub file through the agent, as well; may be given more
+    /// than once
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
     /// The folder that `resume text` wrote
@@ -165,8 +166,7 @@ fn gathered(path: &Path, keys: &[PathBuf]) -> Result<v1::ResumeRequest, Problem>
         signatures.push(read("FOLDER", &beside)?);
     }
     for key in keys {
-        let private = Zeroizing::new(read("--ssh-key", key)?);
-        signatures.push(sign_ssh(&private, NAMESPACE_RESUME, &text)?);
+        signatures.push(sign(key, NAMESPACE_RESUME, &text)?);
     }
     Ok(v1::ResumeRequest { text, signatures })
 }

@@ -78,6 +78,15 @@ pub fn document(view: &WithdrawalView) -> Value {
 
 /// For people.
 pub fn text(view: &WithdrawalView) -> String {
+    text_with(view, "of the co-signer, not checked here; `countersign cancel` checks it")
+}
+
+/// The same where the co-signer's receipt, if there is one, was found to hold.
+pub fn text_checked(view: &WithdrawalView) -> String {
+    text_with(view, "of the co-signer; it holds: it never signs this withdrawal")
+}
+
+fn text_with(view: &WithdrawalView, receipt: &str) -> String {
     let request = &view.request;
     let coin = |amount: crate::withdrawal::Amount| {
         format!("{} {} ({amount})", amount.in_coin(request.asset.decimals()), request.asset.symbol())
@@ -101,12 +110,7 @@ pub fn text(view: &WithdrawalView) -> String {
         .maybe("txid", view.txid.as_ref())
         .maybe("fee", view.fee.map(coin))
         .maybe("transaction", raw)
-        .maybe(
-            "receipt",
-            view.void_receipt
-                .as_ref()
-                .map(|_| "of the co-signer, not checked here; `countersign cancel` checks it"),
-        )
+        .maybe("receipt", view.void_receipt.as_ref().map(|_| receipt))
         .line("log index", view.log_index)
         .line("updated", view.updated_at)
         .text()

@@ -190,7 +190,7 @@ fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), setting
         cold: beliefs.cold,
         trust: beliefs.trust,
         policy: beliefs.policy,
-        other_policy: RwLock::new(None),
+        policies: RwLock::default(),
         brake,
         settings,
         clock: machine_clock(),

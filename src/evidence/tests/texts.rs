@@ -302,6 +302,47 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn approvals()(
+        request in requests(), name in "[!-~가-힣]([ -~가-힣]{0,20}[!-~가-힣])?", wallet in "([0-9a-f]{2}){4,32}",
+        rule in 0..4usize, policies in any::<([u8; 32], [u8; 32])>(), expires_at in 0..=253_370_000_000u64,
+    ) -> ApprovalText {
+        let rules = [TravelRule::Cleared, TravelRule::AddressOnly, TravelRule::Unsigned, TravelRule::Exempt];
+        let travel_rule = rules[rule];
+        let none = travel_rule == TravelRule::Exempt;
+        ApprovalText {
+            subject: Subject::of(&request),
+            beneficiary_vasp: if none { VaspId::SELF_HOSTED } else { VaspId(request.beneficiary_vasp.0.max(1)) },
+            beneficiary_vasp_name: name, travel_rule, fee_max: request.fee_max,
+            signer_policy: policies.0, cosigner_policy: policies.1, wallet, expires_at: Seconds(expires_at),
+        }
+    }
+}
+
+const APPROVAL_FIELDS: usize = 13;
+
+/// `one` with a single field of `other`.
+fn with_field(one: &ApprovalText, other: &ApprovalText, which: usize) -> ApprovalText {
+    let (mut mixed, from) = (one.clone(), other.clone());
+    let subject = &mut mixed.subject;
+    match which {
+        0 => subject.organisation = from.subject.organisation,
+        1 => subject.request_id = from.subject.request_id,
+        2 => subject.customer_ref = from.subject.customer_ref,
+        3 => subject.amount = from.subject.amount,
+        4 => subject.destination = from.subject.destination,
+        5 => subject.asset = from.subject.asset,
+        6 => mixed.beneficiary_vasp_name = from.beneficiary_vasp_name,
+        7 => mixed.fee_max = from.fee_max,
+        8 => mixed.signer_policy = from.signer_policy,
+        9 => mixed.cosigner_policy = from.cosigner_policy,
+        10 => mixed.wallet = from.wallet,
+        11 => mixed.expires_at = from.expires_at,
+        _ => (mixed.beneficiary_vasp, mixed.travel_rule) = (from.beneficiary_vasp, from.travel_rule),
+    }
+    mixed
+}
+
+prop_compose! {
     fn answers()(
         uuid in any::<[u8; 16]>(), account in any::<bool>(), request in requests(), network in 0..4usize,
         commitment in any::<[u8; 32]>(), result in 0..3usize, reason in "[A-NP-Z][A-Z0-9_-]{0,63}",
@@ -384,17 +425,21 @@ proptest! {
     }
 
     #[test]
-    fn approvals_and_texts_are_one_to_one(
-        request in requests(), name in "[!-~가-힣]([ -~가-힣]{0,20}[!-~가-힣])?", wallet in "([0-9a-f]{2}){4,32}",
-        cleared in any::<bool>(), policies in any::<([u8; 32], [u8; 32])>(), expires_at in 0..=253_370_000_000u64,
-    ) {
-        let value = ApprovalText {
-            subject: Subject::of(&request), beneficiary_vasp: request.beneficiary_vasp, beneficiary_vasp_name: name,
-            travel_rule: if cleared { TravelRule::Cleared } else { TravelRule::AddressOnly },
-            fee_max: request.fee_max, signer_policy: policies.0, cosigner_policy: policies.1, wallet,
-            expires_at: Seconds(expires_at),
-        };
-        same(&value, ApprovalText::render, ApprovalText::parse)?;
+    fn approvals_texts_and_digests_are_one_to_one(one in approvals(), other in approvals(), which in 0..APPROVAL_FIELDS) {
+        same(&one, ApprovalText::render, ApprovalText::parse)?;
+        // another in one field only, and another in every field
+        for other in [with_field(&one, &other, which), other] {
+            prop_assert_eq!(one == other, one.render() == other.render());
+            prop_assert_eq!(one == other, one.digest() == other.digest());
+        }
+        let text = one.render();
+        let in_coin = one.subject.amount.in_coin(8);
+        let shown = format!("\namount: {in_coin} BTC\namount_units: {}\n", one.subject.amount);
+        prop_assert!(text.contains(&shown), "{}", text);
+        let shown = format!("\nfee_max: {} BTC\nfee_max_units: {}\n", one.fee_max.in_coin(8), one.fee_max);
+        prop_assert!(text.contains(&shown), "{}", text);
+        prop_assert!(text.contains(&format!("\ndestination: {}\n", one.subject.destination)), "{}", text);
+        prop_assert_eq!(text.lines().count(), 19);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
 use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal, SignedText};
 use crate::evidence::NotProven;
 use crate::evidence::request::{VerifiedRequest, verify_request};
-use crate::evidence::{Approval, PolicyHashes, verify_approval};
+use crate::evidence::{Approval, PolicyHashes};
 use crate::evidence::{Clearance, Passage, TravelRule};
 use crate::flow::approve;
 use crate::flow::context::Context;
@@ -72,7 +72,7 @@ pub(super) fn prove(
     context: &Context,
     state: &State,
     accepted: &Accepted,
-    told: ([u8; 32], &Heard),
+    told: (&[PolicyHashes], &Heard),
     item: &CosignItem,
     now: Seconds,
 ) -> Result<Proven, Refusal> {
@@ -129,7 +129,7 @@ fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Ref
 fn prove_payment(
     context: &Context,
     state: &State,
-    (signer_policy, heard): ([u8; 32], &Heard),
+    (policies, heard): (&[PolicyHashes], &Heard),
     payment: &CosignPayment,
     now: Seconds,
 ) -> Result<ProvenPayment, Refusal> {
@@ -153,14 +153,13 @@ fn prove_payment(
     };
     let clearance = clearance.map_err(|e| refused(id, e))?;
     let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
-    let policies = PolicyHashes { signer: signer_policy, cosigner: context.policy.hash() };
     let wallet = context.wallet.fingerprint();
     let (mut approvals, mut left_out) = (Vec::with_capacity(payment.approvals.len()), Vec::new());
     if !payment.approvals.is_empty() {
-        let text = approve::text(trust, &request, &clearance, policies, &wallet, expires_at)
+        let texts = approve::texts(trust, &request, &clearance, policies, &wallet, expires_at)
             .map_err(|f| no(id, f))?;
         for armored in &payment.approvals {
-            match verify_approval(&text, armored, trust, now) {
+            match approve::verify(&texts, armored, (trust, &request), now) {
                 Ok(approval) => approvals.push(approval),
                 // It makes the good ones beside it no worse; whether they are enough is the policy's word.
                 Err(no) => left_out.push(refused(id, no).finding),
@@ -373,7 +372,7 @@ fn weigh(
     let own = state.scripts.find(destination.script_pubkey()).is_some();
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();
     let mut facts = sight
-        .of_withdrawal(request, own, Some(&payment.clearance), &approvals, fee)
+        .of_withdrawal(&payment.request, own, Some(&payment.clearance), &approvals, fee)
         .map_err(|finding| no(id, finding))?;
     let too_much = || no(id, Finding::new(Code::PolicyFault, "a sum of amounts does not fit 128 bits"));
     facts.spent = before.on_top_of(facts.spent).ok_or_else(too_much)?;

@@ -149,6 +149,7 @@ impl Party {
             known_size: core.state.witnessed.map_or(0, |head| head.size),
             wallet: self.context.wallet.fingerprint(),
             policy_hash: self.context.policy_hash(),
+            policies_kept: self.context.policies_kept(),
             trust_version: self.context.trust.version(),
             attestation_key_id: "attestation".to_owned(),
             attestation_key: self.attestation.public_key(),

@@ -17,6 +17,7 @@ use crate::desk::{CosignItem, CosignOrder, CosignOutcome, DeskError, HeadAnswer,
 use crate::flow::finish::order_items;
 use crate::flow::ledger::journal::{Draft, Journal, JournalFault};
 use crate::flow::ledger::rows::{self, CosignedRow};
+use crate::flow::policies::read_hashes;
 use crate::freeze::Leaving;
 use crate::keys::SigningOrder;
 use crate::store::Table;
@@ -97,11 +98,11 @@ impl Party {
         (order, heard): (&CosignOrder, &Heard),
     ) -> Vec<Option<Result<Proven, Refusal>>> {
         let now = self.context.now();
-        let policy = data_encoding::HEXLOWER.decode(order.policy.as_bytes()).ok();
-        let policy = policy.and_then(|p| p.try_into().ok()).unwrap_or([0; 32]);
+        let signer = read_hashes(std::iter::once(&order.policy).chain(&order.policies_kept));
+        let policies = self.context.approvable_with(&signer);
         let prove = |item: &CosignItem| {
             let fresh = !past.reservations.contains_key(&item.reservation);
-            fresh.then(|| judge::prove(&self.context, state, accepted, (policy, heard), item, now))
+            fresh.then(|| judge::prove(&self.context, state, accepted, (&policies, heard), item, now))
         };
         order.items.par_iter().map(prove).collect()
     }

@@ -47,6 +47,7 @@ fn order(checkpoint: &str) -> CosignOrder {
         old_size: 0,
         consistency: vec![],
         policy: "ab".repeat(32),
+        policies_kept: Vec::new(),
         items: vec![item(1), item(2)],
     }
 }

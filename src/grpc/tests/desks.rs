@@ -189,6 +189,7 @@ impl CosignDesk for Pretend {
             known_size: 9,
             wallet: "w".into(),
             policy_hash: "p".into(),
+            policies_kept: Vec::new(),
             trust_version: 1,
             attestation_key_id: "a".into(),
             attestation_key: [4; 32],

@@ -134,6 +134,7 @@ impl Robbery {
         let (tree, coins) = (stolen_log(&world).await, stolen_coins(&world).await);
         let known = line.status().await.unwrap().known_size;
         let thief = Thief {
+            policies_kept: Vec::new(),
             tree,
             known,
             coins,

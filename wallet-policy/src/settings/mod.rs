@@ -14,7 +14,7 @@ pub use share::{HotShare, Preset, Scope, ShareRule};
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amount::{Krw, Units};
 use crate::ratio::Share;
@@ -22,7 +22,7 @@ use crate::threshold::Thresholds;
 use crate::tiers::{Requirement, Tier};
 
 /// Everything the risk staff set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How old facts may be.
@@ -64,7 +64,7 @@ pub(crate) const fn nothing() -> Units {
 }
 
 /// Who ends a freeze, and after how long (L15). Any one operator begins one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FreezeRules {
     /// How long a resume that its quorum has signed waits before it takes effect, in seconds.
@@ -91,7 +91,7 @@ impl FreezeRules {
 }
 
 /// How old facts may be, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ages {
     /// The travel rule's answer.
@@ -111,7 +111,7 @@ impl Default for Ages {
 }
 
 /// What is set for one asset. Limits have no default: without them nothing starts (L7).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssetSettings {
     /// The share that may rest hot; the preset's where nothing is said, and three tenths where there is none.

@@ -1,6 +1,6 @@
 //! Owns the numbers of refills and of the reserve: how far need is looked ahead, and what may be open at a time.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
 use crate::amount::Krw;
@@ -16,7 +16,7 @@ pub enum Fill {
 }
 
 /// How refills are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefillSettings {
     /// How much is asked for once more is needed than there is.
@@ -38,7 +38,7 @@ impl Default for RefillSettings {
 }
 
 /// The reserve of the User Protection Act (art. 8): a part of what rests hot, and at least a floor.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reserve {
     /// Ten-thousandths of the hot value.

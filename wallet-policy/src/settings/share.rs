@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Settings, SettingsError, asset_field};
 use crate::ratio::Share;
 
 /// A rule that has a name, in place of figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
     /// The guidance of KISA: three tenths of each asset.
     #[serde(rename = "kisa-3-7")]
@@ -46,7 +46,7 @@ impl Preset {
 }
 
 /// What the share is judged over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Each asset by itself, in its own units.
@@ -80,7 +80,7 @@ impl fmt::Display for Scope {
 }
 
 /// What is said about the share for every asset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HotShare {
     /// A name in place of figures.

@@ -45,7 +45,7 @@ fn clearances() -> impl Strategy<Value = Clearance> {
 }
 
 prop_compose! {
-    fn any_facts()(
+    pub(super) fn any_facts()(
         kind in proptest::sample::select(Kind::ALL.to_vec()),
         amount in 1u128..12_000_000, hot in 20_000_000u128..33_000_000, spendable in 500_000u128..20_000_000,
         value in values(), fee in 1u128..60_000,
@@ -78,7 +78,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
         && f.fee.lineage <= s.fee_lineage_max
         && f.fee.request_max.is_none_or(|max| f.fee.paid <= max)
         && f.fee.paid.0 + f.spent.fee_day.0 <= s.fee_budget_daily.0;
-    let asked = f.approvals.iter().any(|a| a.person == f.requester);
+    let asked = f.approvals.iter().any(|a| f.requesters.contains(&a.person));
     if !fees || f.frozen || asked {
         return false;
     }
@@ -180,7 +180,7 @@ proptest! {
             5 => worse.spendable.0 = worse.spendable.0.saturating_sub(more),
             6 => worse.position.hot.0 += more,
             // taking away the requester's own approval is the one that may help
-            _ => if worse.approvals.get(gone).is_some_and(|a| a.person != worse.requester) { worse.approvals.remove(gone); },
+            _ => if worse.approvals.get(gone).is_some_and(|a| !worse.requesters.contains(&a.person)) { worse.approvals.remove(gone); },
         }
         prop_assert!(rank(policy, &worse) >= rank(policy, &f));
     }
@@ -196,7 +196,7 @@ proptest! {
         (f.spent.hour, f.spent.day, f.position.hot, f.position.cold) = (Units(numbers[4]), Units(numbers[5]), Units(numbers[6]), Units(numbers[7]));
         (f.value, f.earmarked) = (Some(Krw(numbers[8])), Units(numbers[0]));
         (f.stated.price, f.stated.tip, f.stated.position) = (Some(Seconds(times[1])), Some(Seconds(times[2])), Some(Seconds(times[3])));
-        (f.organisation, f.destination.address, f.beneficiary_vasp, f.requester) = (text.clone(), text.clone(), text.clone(), text);
+        (f.organisation, f.destination.address, f.beneficiary_vasp, f.requesters) = (text.clone(), text.clone(), text.clone(), [text].into());
         prop_assert!(!BUILT.decide(&f).is_release());
     }
 }

@@ -349,25 +349,6 @@ fn settings_looser_than_the_trust_file_are_not_loaded() {
 }
 
 #[test]
-fn only_a_looser_policy_voids_approvals() {
-    let old = built_in();
-    assert!(!built_in().loosens(&old));
-    let changed = |change: fn(&mut Settings)| {
-        let mut s = settings();
-        change(&mut s);
-        load(BUILT_IN, s).unwrap().loosens(&old)
-    };
-    assert!(changed(|s| asset(s).daily_limit.0 += 1));
-    assert!(changed(|s| asset(s).deny.clear()));
-    assert!(changed(|s| asset(s).allow = None));
-    assert!(changed(|s| asset(s).allow.as_mut().unwrap().push("bc1qnew".into())));
-    assert!(!changed(|s| asset(s).daily_limit.0 -= 1));
-    assert!(!changed(|s| asset(s).deny.push("bc1qother".into())));
-    assert!(!changed(|s| asset(s).allow = Some(vec![])));
-    assert!(load(&[PERMIT_ALL], settings()).unwrap().loosens(&old));
-}
-
-#[test]
 fn the_delay_of_a_self_hosted_wallet_is_never_below_an_hour_nor_below_its_guard() {
     let with = |delay| Settings { self_hosted_delay_s: delay, ..settings() };
     assert_eq!(settings().self_hosted_delay_s, 86_400, "a day where nothing is said");

@@ -3,6 +3,7 @@
 
 mod laws;
 mod load;
+mod loosened;
 mod readme;
 mod share;
 mod table;
@@ -51,6 +52,36 @@ deny = ["bc1qdenied", "BC1QUPPER"]
 allow = ["bc1qpayee", "bc1qupper", "bc1qdenied2", "BC1QDENIED"]
 "#;
 
+/// As [`SETTINGS`] where it matters, with every table that may be left out.
+pub(super) const SHARED: &str = r#"
+self_hosted_delay_s = 90000
+[ages]
+price_s = 300
+[travel_rule]
+own = "JP"
+steps = [{ jurisdiction = "JP", from = "2025-06-01T00:00:00+09:00", direction = "incoming", floor_krw = "5" }]
+[hot_share]
+preset = "user-protection-act-2-8"
+[refill]
+open_max = 2
+[reserve]
+hot_bp = 400
+[assets.x]
+sweep_target = "1/9"
+min_sweep = "1"
+per_tx_limit = "340282366920938463463374607431768211455"
+hourly_limit = "340282366920938463463374607431768211455"
+daily_limit = "340282366920938463463374607431768211455"
+fee_rate_max = "1"
+fee_tx_max = "1"
+fee_lineage_max = "1"
+fee_budget_daily = "1"
+unnamed_total_daily_krw = "1"
+price_move_bp_max = 1
+price_settle_s = 1
+tiers = [{ from_krw = "1", needs = { a = 1 } }]
+"#;
+
 pub(super) fn settings() -> Settings {
     toml::from_str(SETTINGS).unwrap()
 }
@@ -77,7 +108,7 @@ pub(super) fn facts(kind: Kind) -> Facts {
         organisation: "exchange".into(),
         asset: BTC.into(),
         now,
-        requester: "park".into(),
+        requesters: ["acme".to_owned(), "park".to_owned()].into(),
         destination: Destination { address: "bc1qpayee".into(), own, pinned: own },
         beneficiary_vasp: "vasp".into(),
         amount: Units(1_000_000),
