@@ -64,7 +64,7 @@ pub fn verify(
 
 /// Who asked never approves (law L14). The policy says so as well; here nothing is lost by the mistake.
 fn by_another(approval: Approval, trust: &Trust, request: &VerifiedRequest) -> Result<Approval, NotProven> {
-    let asked = trust.requesters(&request.request().organisation, request.key_id());
+    let asked = trust.requesters(&request.request().organisation, request.signed().key_id());
     if asked.contains(approval.person()) {
         let detail = format!("`{}` can sign with the key that asked", approval.person());
         return Err(NotProven::Refused(Finding::new(Code::RequesterApproves, detail)));

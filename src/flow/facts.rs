@@ -121,7 +121,7 @@ impl Sight<'_> {
         let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
         Ok(Facts {
             organisation: request.organisation.to_string(),
-            requesters: self.trust.requesters(&request.organisation, verified.key_id()),
+            requesters: self.trust.requesters(&request.organisation, verified.signed().key_id()),
             beneficiary_vasp: request.beneficiary_vasp.to_string(),
             clearance: clearance.map_or(GivenClearance::Pending, |clearance| self.given(clearance)),
             approvals: approvals.iter().map(|a| approval(a)).collect(),

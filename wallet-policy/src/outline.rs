@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::settings::{AssetSettings, Guard, RefillSettings, Settings};
+use crate::settings::{AssetSettings, Fill, Guard, RefillSettings, Settings};
 
 /// What is kept of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +81,9 @@ fn settings_loosen(new: &Settings, old: &Settings) -> bool {
 }
 
 fn refill_loosens(new: RefillSettings, old: RefillSettings) -> bool {
-    let RefillSettings { horizon_s, inputs_max, open_max, expires_s } = new;
-    horizon_s > old.horizon_s
+    let RefillSettings { fill, horizon_s, inputs_max, open_max, expires_s } = new;
+    (fill == Fill::Target && old.fill == Fill::Need)
+        || horizon_s > old.horizon_s
         || inputs_max > old.inputs_max
         || open_max > old.open_max
         || expires_s > old.expires_s
@@ -97,6 +98,7 @@ fn lists_loosen(new: &AssetSettings, old: &AssetSettings) -> bool {
         unsigned_per_tx_limit: _,
         hourly_limit: _,
         daily_limit: _,
+        unsigned_daily_limit: _,
         fee_rate_max: _,
         fee_tx_max: _,
         fee_lineage_max: _,

@@ -27,6 +27,7 @@ impl Settings {
         if let Some(total) = self.hot_share.total() {
             line(&mut text, "share.total", total);
         }
+        line(&mut text, "refill.fill", self.refill.fill.as_str());
         line(&mut text, "refill.horizon_s", self.refill.horizon_s);
         line(&mut text, "refill.inputs_max", self.refill.inputs_max);
         line(&mut text, "refill.open_max", self.refill.open_max);

@@ -6,13 +6,23 @@ use super::SettingsError;
 use crate::amount::Krw;
 
 /// How much a refill brings. Either way none is made before more is needed than there is, and the share bounds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fill {
     /// What is needed and no more: the least rests hot, and the cold room opens about three times as often.
     Need,
     /// Up to where a sweep goes down to: close to the fewest openings of the cold room that are possible.
     Target,
+}
+
+impl Fill {
+    /// The word in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Need => "need",
+            Self::Target => "target",
+        }
+    }
 }
 
 /// How refills are made.

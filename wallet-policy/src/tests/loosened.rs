@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::laws::any_facts;
 use super::{BTC, PERMIT_ALL, by, load, settings};
 use crate::ratio::Share;
-use crate::settings::{AssetSettings, HotShare, Scope};
+use crate::settings::{AssetSettings, Fill, HotShare, Scope};
 use crate::threshold::Step;
 use crate::tiers::{Requirement, Tier};
 use crate::{BUILT_IN, Krw, Outline, Policy, Seconds, Settings, Units};
@@ -63,6 +63,7 @@ const FIGURES: &[(&str, Change, Change)] = &[
     ("min sweep", |s| asset(s).min_sweep.0 += 1, |s| asset(s).min_sweep.0 -= 1),
     ("per transaction", |s| asset(s).per_tx_limit.0 += 1, |s| asset(s).per_tx_limit.0 -= 1),
     ("unsigned", |s| asset(s).unsigned_per_tx_limit.0 += 1, |s| asset(s).unsigned_per_tx_limit.0 -= 1),
+    ("unsigned daily", |s| asset(s).unsigned_daily_limit.0 += 1, |s| asset(s).unsigned_daily_limit.0 -= 1),
     ("hourly", |s| asset(s).hourly_limit.0 += 1, |s| asset(s).hourly_limit.0 -= 1),
     ("daily", |s| asset(s).daily_limit.0 += 1, |s| asset(s).daily_limit.0 -= 1),
     ("fee rate", |s| asset(s).fee_rate_max.0 += 1, |s| asset(s).fee_rate_max.0 -= 1),
@@ -102,6 +103,14 @@ fn each_figure_loosens_to_one_side_and_tightens_to_the_other() {
         assert!(loosened(loose), "{name}");
         assert!(!loosened(tight), "{name}");
     }
+}
+
+#[test]
+fn filling_up_to_the_target_is_looser_than_to_the_need() {
+    assert!(!loosened(|s| s.refill.fill = Fill::Need));
+    let mut sparing = settings();
+    sparing.refill.fill = Fill::Need;
+    assert!(OLD.loosens(load(BUILT_IN, sparing).unwrap().outline()));
 }
 
 #[test]
