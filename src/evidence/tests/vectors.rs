@@ -71,6 +71,16 @@ fn vectors() -> Vec<(String, Value)> {
         machine("withdrawal-request", EXCHANGE, sign_request(&request(), ed25519(&key(EXCHANGE))).unwrap()),
         machine("withdrawal-cancel", EXCHANGE, sign_cancel(&cancel, ed25519(&key(EXCHANGE))).unwrap()),
         machine("withdrawal-void", ATTESTATION, sign_void(&void(), ed25519(&key(ATTESTATION))).unwrap()),
+        machine(
+            "custody-order",
+            ATTESTATION,
+            Signed::of(custody::render_custody_order(&custody_order()), ed25519(&key(ATTESTATION))),
+        ),
+        machine(
+            "custody-refusal",
+            CUSTODIAN,
+            sign_custody_refusal(&custody_refusal(), ed25519(&key(CUSTODIAN))).unwrap(),
+        ),
         machine("answer-user", ROBOT, sign_answer(&answer(), ed25519(&key(ROBOT))).unwrap()),
         machine("answer-account", ROBOT, sign_answer(&account, ed25519(&key(ROBOT))).unwrap()),
         machine("answer-denied", ROBOT, sign_answer(&denied, ed25519(&key(ROBOT))).unwrap()),
