@@ -25,7 +25,7 @@ use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
 use countersign::evidence::{Body, ChainFact};
 use countersign::flow::context::{Context, PartySettings, machine_clock};
-use countersign::flow::cosign::Cosigner;
+use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
 use countersign::flow::signer::{Signer, SignerParts};
@@ -182,7 +182,7 @@ async fn be_cosigner(folder: &Path) {
         witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
-        hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        hot_key: KeyB::Own(Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap())),
         route: None,
     };
     let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());

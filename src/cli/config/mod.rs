@@ -4,6 +4,7 @@
 //! on, every field checked, every path absolute. [`load`] then opens what the settings name, and [`check`] tells of it.
 
 pub mod check;
+pub mod custodian;
 pub mod environment;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
