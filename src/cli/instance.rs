@@ -54,7 +54,8 @@ impl Instance {
     /// Whether the wallet has no key of this seed: where a custodian holds key B, no other party of the wallet is here.
     pub fn check_no_slot(&self, wallet: &WalletDescriptor) -> Result<(), Problem> {
         let own = self.hot_key.xpub().to_string();
-        let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.of(wallet.keys()).to_string() == own) else {
+        let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.of(wallet.keys()).to_string() == own)
+        else {
             return Ok(());
         };
         let problem = format!("is set, and key {slot:?} of the wallet is the key of this keystore");

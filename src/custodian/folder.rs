@@ -94,8 +94,7 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CustodianFault> {
         return Ok(());
     }
     let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&new)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&new, &place)?;

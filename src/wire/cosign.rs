@@ -489,7 +489,8 @@ mod tests {
 
     #[test]
     fn what_is_still_to_come_is_a_hold_whatever_code_it_has() {
-        let read = |code: &str| pending_of(v1::CosignerPending { code: code.into(), detail: "x".into() }).code;
+        let read =
+            |code: &str| pending_of(v1::CosignerPending { code: code.into(), detail: "x".into() }).code;
         assert_eq!(read("CUSTODIAN_UNREACHABLE"), Code::CustodianUnreachable);
         for other in ["NEW", "", "RESERVATION_DEAD", "INTERNAL"] {
             assert_eq!(read(other), Code::CosignerHolds, "{other}");

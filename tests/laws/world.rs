@@ -22,8 +22,8 @@ use countersign::enclave::{
 use countersign::evidence::trust_file::*;
 use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
-use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
 use countersign::freeze::{Brake, Counter};
 use countersign::keys;

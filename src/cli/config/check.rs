@@ -191,12 +191,7 @@ fn found_custodian(custodian: &CustodianSettings) -> Result<String, Problem> {
     })
 }
 
-fn party(
-    checks: &mut Checks,
-    party: &PartyPlaces,
-    (role, key_role): (Role, KeyRole),
-    has_custodian: bool,
-) {
+fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyRole), has_custodian: bool) {
     checks.add("configuration", Ok(format!("{}, listens on {}", party.network, party.listen)));
     checks.add("certificate", role_certificate(&party.tls, role));
     checks.add("freeze", freeze_folder(party));

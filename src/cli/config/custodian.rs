@@ -14,7 +14,8 @@ use crate::enclave::exchange::auth::header_name;
 
 /// The longest that one call may take, in milliseconds.
 const CALL_MS_MAX: u64 = 30_000;
-const KINDS: &str = "write kind = \"file\" with outbox and inbox, or kind = \"webhook\" with url, ca and token";
+const KINDS: &str =
+    "write kind = \"file\" with outbox and inbox, or kind = \"webhook\" with url, ca and token";
 
 /// Who holds key B, where it is not this party.
 #[derive(Debug, Clone)]
@@ -114,8 +115,7 @@ fn server(table: typed::CustodianTable, base: &Path) -> Result<CustodianServer, 
     }
     if let Some(header) = &table.token_header {
         let cure = "write a header's name such as X-Api-Key, or leave it out for Authorization: Bearer";
-        header_name(header)
-            .map_err(|no| Problem::config("custodian.token_header", no.to_string(), cure))?;
+        header_name(header).map_err(|no| Problem::config("custodian.token_header", no.to_string(), cure))?;
     }
     let call_time_ms = above_zero("custodian.call_time_ms", table.call_time_ms)?;
     if call_time_ms > CALL_MS_MAX {

@@ -40,6 +40,7 @@ fn webhook(server: &CustodianServer) -> Result<Webhook, Problem> {
 }
 
 fn no_folder(fault: CustodianFault) -> Problem {
-    let cure = "make both folders (`countersign init` does), and let the co-signer's user write to the outbox";
+    let cure =
+        "make both folders (`countersign init` does), and let the co-signer's user write to the outbox";
     Problem::config("custodian.outbox or custodian.inbox", fault.to_string(), cure)
 }

@@ -204,12 +204,7 @@ impl Line {
     }
 
     /// Calls a place and reads an answer of any status, within a time and a length.
-    pub async fn call(
-        &self,
-        verb: Verb,
-        place: &Place,
-        bounds: (Duration, usize),
-    ) -> Result<Reply, NoReply> {
+    pub async fn call(&self, verb: Verb, place: &Place, bounds: (Duration, usize)) -> Result<Reply, NoReply> {
         let request = match verb {
             Verb::Get => self.request(Method::GET, place),
             Verb::Post { body, header } => {

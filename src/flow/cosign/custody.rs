@@ -187,7 +187,8 @@ impl Party {
     }
 
     fn errand(&self, custody: &Custody, id: ReservationId, row: &CosignedRow) -> Result<Errand, Finding> {
-        let broken = |what: &str| Finding::new(Code::Internal, format!("{id}: {what} of a booked transaction"));
+        let broken =
+            |what: &str| Finding::new(Code::Internal, format!("{id}: {what} of a booked transaction"));
         let psbt = HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken("the PSBT"))?;
         let order = render_custody_order(&CustodyOrder {
             reservation: id,
@@ -319,9 +320,6 @@ pub(super) const fn leaving_of(row: &CosignedRow) -> Leaving {
 pub(super) fn txid_bytes(row: &CosignedRow) -> Option<[u8; 32]> {
     HEXLOWER.decode(row.txid.as_bytes()).ok()?.try_into().ok()
 }
-
-
-
 
 /// Whether a checked transaction is that of the reservation.
 pub(super) fn is_of(id: ReservationId, checked: &CheckedTransaction) -> bool {

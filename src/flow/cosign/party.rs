@@ -13,8 +13,8 @@ use super::question::Witnessing;
 use super::state::State;
 use crate::audit::{EntryKind, LogKey, WitnessKey};
 use crate::desk::{
-    AttestationOrder, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, ItemVerdict, Recalled, SignedText,
-    StatementReceipt,
+    AttestationOrder, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, ItemVerdict, Recalled,
+    SignedText, StatementReceipt,
 };
 use crate::enclave::verifyvasp::Route;
 use crate::flow::brake;

@@ -196,7 +196,8 @@ impl Party {
                 return Decided::Again(item.reservation, Box::new(row.clone()));
             }
             (Some(row), _) if row.custody.is_some() => {
-                let finding = Finding::new(Code::CustodianRefused, "the custodian signed that it never signs this");
+                let finding =
+                    Finding::new(Code::CustodianRefused, "the custodian signed that it never signs this");
                 return Decided::No(judge::no(None, finding));
             }
             (None, Some(proof)) => proof,
