@@ -275,6 +275,8 @@ fn the_page_names_every_key_of_every_text() {
         &wallet_challenge::OWNERSHIP,
         &wallet_registration::REGISTRATION,
         &wallet_registration::REMOVAL,
+        &custody::CUSTODY_ORDER,
+        &custody::CUSTODY_REFUSAL,
     ] {
         assert!(page.contains(&format!("`{}`", form.heading)), "{}", form.heading);
         for key in form.keys {
@@ -325,6 +327,11 @@ fn the_vector_files_open_the_doors() {
     let (text, sig) = (of(&resumed, "text"), vec![of(&resumed, "signature")]);
     let resumed = verify_resume(&text, &sig, &trust, KeyRole::Signer, NOW).unwrap();
     assert_eq!(resumed.people().keys().collect::<Vec<_>>(), ["kim"]);
+    let refused = load("custody-refusal");
+    let key = key(CUSTODIAN).verifying_key();
+    let named = custody_order();
+    let (text, sig) = (of(&refused, "text"), signature(&refused));
+    assert!(verify_custody_refusal(&text, &sig, Some(&key), named.reservation, &named.txid).is_ok());
     for name in ["coins", "position", "price", "chain"] {
         let vector = load(&format!("statement-{name}"));
         assert!(

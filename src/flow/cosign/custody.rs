@@ -30,6 +30,8 @@ use crate::withdrawal::{Code, Finding, ReservationId};
 const AT_ONCE_MAX: usize = 8;
 /// How many different answers to one transaction raise an alarm; the others are only told on standard error.
 const ALARMS_MAX: usize = 16;
+/// How many of them are remembered; the others are looked at again at each turn.
+const REFUSED_MAX: usize = 256;
 
 /// Where key B signs.
 pub enum KeyB {
@@ -306,7 +308,9 @@ impl Party {
         );
         let mut notes = custody.notes();
         let note = notes.entry(id).or_default();
-        note.refused.insert(digest);
+        if note.refused.len() < REFUSED_MAX {
+            note.refused.insert(digest);
+        }
         note.finding = Some(waits);
     }
 }
