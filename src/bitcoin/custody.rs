@@ -60,6 +60,7 @@ impl CheckedTransaction {
             return Err(AnswerError::Malformed(problem));
         }
         let found = match std::str::from_utf8(answer).map(str::trim) {
+            Ok("") => return Err(malformed("it is empty")),
             Ok(text) if text.starts_with("cHNidP") => {
                 let psbt = Psbt::from_str(text).map_err(malformed)?;
                 self.signatures_in(slot, &psbt_reader::read(&psbt.serialize()).map_err(malformed)?)?

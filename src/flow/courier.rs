@@ -32,7 +32,7 @@ use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 pub const PARCELS_MAX: usize = 64;
 /// How many bytes of statements one call carries, unless one statement alone is longer: well below what the line takes.
 const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How much longer than a retry what is still to come is waited for at most, before it is asked about again.
+/// How many retries long the pause grows at most, before what is still to come is asked about again.
 const PENDING_RETRIES_MAX: u32 = 16;
 /// How many transactions are finished before the writer is told of them.
 const FINISHED_AT_ONCE: usize = 8;

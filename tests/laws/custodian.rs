@@ -244,7 +244,7 @@ async fn l20_a_custodian_signs_over_https_in_every_form_and_the_first_signature_
 const BAD: [(&str, Code); 12] = [
     ("garbage", Code::CustodianAnswerMalformed),
     ("truncated", Code::CustodianAnswerMalformed),
-    ("empty", Code::CustodianAnswerSignatures),
+    ("empty", Code::CustodianAnswerMalformed),
     ("foreign", Code::CustodianAnswerForeign),
     ("wrong_key", Code::CustodianAnswerSignatures),
     ("extra", Code::CustodianAnswerSignatures),

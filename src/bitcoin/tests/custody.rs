@@ -98,8 +98,15 @@ fn what_is_more_less_or_other_is_refused_with_its_code() {
             "{shown:.40}"
         );
     }
-    // nothing, and one line too few
-    assert_eq!(code(checked.answered(KeySlot::B, b"")), Code::CustodianAnswerSignatures);
+    for nothing in [&b""[..], b"\n \n"] {
+        assert_eq!(code(checked.answered(KeySlot::B, nothing)), Code::CustodianAnswerMalformed);
+    }
+    let one = psbt.inputs[0].partial_sigs.values().next().unwrap().to_vec().to_lower_hex_string();
+    assert_eq!(
+        code(checked.answered(KeySlot::B, one.as_bytes())),
+        Code::CustodianAnswerSignatures,
+        "one of three"
+    );
 }
 
 /// The same signature with the other S: valid by the curve, and no network relays it (BIP-0146).

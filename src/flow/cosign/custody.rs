@@ -90,6 +90,21 @@ impl Custody {
         self.note(id, Some(finding));
     }
 
+    /// Whether one more answer that does not hold raises an alarm.
+    pub(super) fn still_alarms(&self, id: ReservationId) -> bool {
+        self.notes().get(&id).is_none_or(|note| note.refused.len() < ALARMS_MAX)
+    }
+
+    /// This answer is not looked at again, and this is what the signer is told.
+    pub(super) fn refuse(&self, id: ReservationId, digest: [u8; 32], waits: Finding) {
+        let mut notes = self.notes();
+        let note = notes.entry(id).or_default();
+        if note.refused.len() < REFUSED_MAX {
+            note.refused.insert(digest);
+        }
+        note.finding = Some(waits);
+    }
+
     /// Whether this answer was looked at before and did not hold.
     fn was_refused(&self, id: ReservationId, digest: &[u8; 32]) -> bool {
         self.notes().get(&id).is_some_and(|note| note.refused.contains(digest))
@@ -277,41 +292,6 @@ impl Party {
         if let Err(fault) = custody.custodian.done(id).await {
             warn!(reservation = %id, "what is done still lies with the custodian's things to do: {fault}");
         }
-    }
-
-    /// An answer that does not hold is an alarm, once; the reservation waits on.
-    async fn keep_alarm(
-        &self,
-        custody: &Custody,
-        (id, digest): (ReservationId, [u8; 32]),
-        finding: Finding,
-        from: &str,
-    ) {
-        error!(code = %finding.code, reservation = %id, from, "the custodian's answer is refused: {}", finding.detail);
-        if custody.notes().entry(id).or_default().refused.len() < ALARMS_MAX {
-            let mut core = self.core.lock().await;
-            let mut draft = core.journal.draft(self.context.now());
-            let detail: String = finding.detail.chars().take(1_000).collect();
-            draft.entry(
-                EntryKind::Alarm,
-                &[("code", &finding.code), ("reservation", &id), ("detail", &detail)],
-            );
-            if let Err(fault) = core.journal.commit(draft).await {
-                error!(code = %fault.code(), "an alarm could not be written down: {fault}");
-                // It is told again at the next turn.
-                return self.reload(&mut core).await;
-            }
-        }
-        let waits = Finding::new(
-            Code::CustodianPending,
-            format!("booked; the last answer is refused: {}: {}", finding.code, finding.detail),
-        );
-        let mut notes = custody.notes();
-        let note = notes.entry(id).or_default();
-        if note.refused.len() < REFUSED_MAX {
-            note.refused.insert(digest);
-        }
-        note.finding = Some(waits);
     }
 }
 

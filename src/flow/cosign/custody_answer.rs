@@ -113,6 +113,36 @@ impl Party {
         }
     }
 
+    /// An answer that does not hold is an alarm, once; the reservation waits on.
+    pub(super) async fn keep_alarm(
+        &self,
+        custody: &Custody,
+        (id, digest): (ReservationId, [u8; 32]),
+        finding: Finding,
+        from: &str,
+    ) {
+        error!(code = %finding.code, reservation = %id, from, "the custodian's answer is refused: {}", finding.detail);
+        if custody.still_alarms(id) {
+            let mut core = self.core.lock().await;
+            let mut draft = core.journal.draft(self.context.now());
+            let detail: String = finding.detail.chars().take(1_000).collect();
+            draft.entry(
+                EntryKind::Alarm,
+                &[("code", &finding.code), ("reservation", &id), ("detail", &detail)],
+            );
+            if let Err(fault) = core.journal.commit(draft).await {
+                error!(code = %fault.code(), "an alarm could not be written down: {fault}");
+                // It is told again at the next turn.
+                return self.reload(&mut core).await;
+            }
+        }
+        let waits = Finding::new(
+            Code::CustodianPending,
+            format!("booked; the last answer is refused: {}: {}", finding.code, finding.detail),
+        );
+        custody.refuse(id, digest, waits);
+    }
+
     async fn end(
         &self,
         core: &mut Core,
