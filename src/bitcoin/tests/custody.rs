@@ -65,7 +65,7 @@ fn what_is_more_less_or_other_is_refused_with_its_code() {
     let change_type = |kind| {
         move |psbt: &mut Psbt| psbt.inputs[0].partial_sigs.values_mut().for_each(|s| s.sighash_type = kind)
     };
-    let bad: [(&str, &dyn Fn(&mut Psbt)); 9] = [
+    let bad: [(&str, Change<'_>); 9] = [
         ("another key's beside it", &|p| assert!(p.inputs[0].partial_sigs.insert(a, of_a).is_none())),
         ("another key's alone", &|p| p.inputs[0].partial_sigs = [(a, of_a)].into()),
         ("none at one input", &|p| p.inputs[1].partial_sigs.clear()),
@@ -108,6 +108,9 @@ fn what_is_more_less_or_other_is_refused_with_its_code() {
         "one of three"
     );
 }
+
+/// Makes something wrong of a good answer.
+type Change<'a> = &'a dyn Fn(&mut Psbt);
 
 /// The same signature with the other S: valid by the curve, and no network relays it (BIP-0146).
 fn high(signature: &Signature) -> Signature {
