@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("address", bitcoin::fuzzing::address, bitcoin::fuzzing::address_seeds),
     target("descriptor", descriptor, bitcoin::fuzzing::descriptor_seeds),
     target("psbt", bitcoin::fuzzing::psbt, bitcoin::fuzzing::psbt_seeds),
+    target("custody", bitcoin::fuzzing::custody, bitcoin::fuzzing::custody_seeds),
     target("transaction", bitcoin::fuzzing::transaction, bitcoin::fuzzing::transaction_seeds),
     target("message", bitcoin::fuzzing::message, bitcoin::fuzzing::message_seeds),
     target("entry", audit::fuzzing::entry, audit::fuzzing::entry_seeds),

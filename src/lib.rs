@@ -19,6 +19,8 @@ pub mod cosigner;
 pub mod enclave;
 pub mod freeze;
 pub mod store;
+// the way to whoever else holds key B
+pub mod custodian;
 // the story
 pub mod flow;
 // faces

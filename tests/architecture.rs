@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["pki"],
     &["wire"],
     &["store", "enclave", "cosigner", "freeze"],
+    &["custodian"],
     &["flow"],
     &["grpc"],
     &["relay"],

@@ -10,8 +10,8 @@ use countersign::cosigner::{RemoteCosigner, RemoteLimits};
 use countersign::desk::Role;
 use countersign::enclave::wall::{Inside, Launch, Outside};
 use countersign::enclave::{self, DataKey, Door, Enclave, NoCustomers, RelayPin};
-use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::signer::{Signer, SignerParts, create_store};
 use countersign::grpc::{Desks, Limits, Server, system_clock};
 use countersign::keys::KeyRole;
@@ -108,7 +108,7 @@ pub async fn cosigner(dir: PathBuf) {
         witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
-        hot_key: Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        hot_key: KeyB::Own(Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap())),
         route: None,
     };
     let desk = Cosigner::start(parts).await.unwrap();

@@ -130,9 +130,13 @@ kinds! {
         ["in_transit" "reserved" "earmarked" "total_share_max" "position_at" "price_krw" "price_at" "hot_krw" "cold_krw" "reserve_krw" "policy"]
 
     // the co-signer
-    Cosigned "cosigned" "The co-signer decided yes and signed."
+    Cosigned "cosigned" "The co-signer decided yes and signed; where a custodian has key B, `custodian_signed` follows."
         ["reservation" "purpose" "asset" "amount" "fee" "txid"]
         ["withdrawal" "withdrawals" "destination" "inputs" "anchor" "replaces" "nonce" "evidence" "policy" "value_krw" "signature" "log_size" "log_root" "log_index"]
+    CustodianSigned "custodian_signed" "The custodian's signature for a decided transaction came and holds; from then on it is the one."
+        ["reservation" "txid" "signature"] ["withdrawals" "detail"]
+    CustodianRefused "custodian_refused" "The custodian signed that it never signs a decided transaction; its coins are free."
+        ["reservation" "txid" "evidence"] ["withdrawals" "inputs" "code" "detail"]
     CosignRefused "cosign_refused" "The co-signer decided no, or not yet; with code RESERVATION_DEAD it never will."
         ["reservation" "code"] ["withdrawal" "withdrawals" "txid" "codes" "policy" "detail"]
     Witnessed "witnessed" "Another party's head was checked against the last one and taken."

@@ -5,7 +5,7 @@
 use std::str::FromStr as _;
 use std::sync::{Arc, OnceLock};
 
-use ::bitcoin::bip32::{DerivationPath, Xpriv, Xpub};
+use ::bitcoin::bip32::{ChildNumber, DerivationPath, Xpriv, Xpub};
 use ::bitcoin::hashes::Hash as _;
 use ::bitcoin::secp256k1::Secp256k1;
 use ::bitcoin::{NetworkKind, OutPoint, Transaction, Txid, consensus};
@@ -62,6 +62,12 @@ pub(crate) fn address_seeds() -> Vec<Vec<u8>> {
     .to_vec();
     all.push(wallet().address(Branch::Deposit, 0).unwrap());
     all.into_iter().map(String::into_bytes).collect()
+}
+
+fn account_xpriv(network: Network, seed: u8) -> Xpriv {
+    let net = if network == Network::Mainnet { NetworkKind::Main } else { NetworkKind::Test };
+    let path = DerivationPath::from_str(&format!("48'/{}'/0'/2'", network.coin_type())).unwrap();
+    Xpriv::new_master(net, &[seed; 32]).unwrap().derive_priv(&Secp256k1::new(), &path).unwrap()
 }
 
 fn account_key(network: Network, seed: u8) -> AccountKey {
@@ -162,18 +168,7 @@ pub(crate) fn psbt(data: &[u8]) {
             assert_eq!(psbt_reader::read(&written).expect("what is written can be read"), psbt);
         }
     }
-    let payees = [payee()];
-    let expect = Expectations {
-        txid: None,
-        receiver: KeySlot::B,
-        signed_by: None,
-        payees: &payees,
-        cold: None,
-        change_index_max: 20,
-        change_ready: None,
-        caps: caps(),
-        tip_height: 800_000,
-    };
+    let (payees, expect) = (&*PAYEES, withdrawal(&PAYEES));
     if let Ok(checked) = check_psbt(data, wallet(), &expect, &coin) {
         assert_eq!(checked.kind(), TransactionKind::Withdrawal);
         let transaction = checked.transaction();
@@ -198,10 +193,67 @@ pub(crate) fn psbt(data: &[u8]) {
     }
 }
 
+/// What a custodian hands back: whatever is taken is what its key signed over our own transaction, and nothing of the rest.
+pub(crate) fn custody(data: &[u8]) {
+    let (ours, expect) = (booked(), withdrawal(&PAYEES));
+    let checked = check_psbt(&ours, wallet(), &expect, &coin).expect("our own PSBT is good");
+    match checked.answered(KeySlot::B, data) {
+        Err(no) => assert!(!no.to_string().is_empty() && !no.code().cure().is_empty()),
+        Ok(taken) => {
+            assert_eq!((taken.slot(), taken.signatures().len()), (KeySlot::B, checked.inputs().len()));
+            let again = checked.psbt_with(&taken).unwrap();
+            let expect = Expectations { signed_by: Some(KeySlot::B), ..withdrawal(&PAYEES) };
+            check_psbt(&again, wallet(), &expect, &coin).expect("what is taken is what the signer takes");
+        }
+    }
+}
+
+pub(crate) fn custody_seeds() -> Vec<Vec<u8>> {
+    let secp = Secp256k1::new();
+    let checked = check_psbt(&booked(), wallet(), &withdrawal(&PAYEES), &coin).unwrap();
+    let sign = |input: &super::CheckedInput| {
+        let script = &input.coin().script;
+        let path = [script.branch().number(), script.index()].map(|index| ChildNumber::Normal { index });
+        let key = account_xpriv(Network::Regtest, 2).derive_priv(&secp, &path).unwrap().private_key;
+        let message = ::bitcoin::secp256k1::Message::from_digest(*input.digest());
+        Ok::<_, super::SignatureError>(secp.sign_ecdsa(&message, &key))
+    };
+    let signed = checked.psbt_with(&checked.sign_with(KeySlot::B, sign).unwrap()).unwrap();
+    let psbt = ::bitcoin::Psbt::deserialize(&signed).unwrap();
+    let lines: Vec<String> = psbt
+        .inputs
+        .iter()
+        .map(|input| HEXLOWER.encode(&input.partial_sigs.values().next().unwrap().to_vec()))
+        .collect();
+    vec![signed, BASE64.encode(&psbt.serialize()).into_bytes(), lines.join("\n").into_bytes()]
+}
+
+static PAYEES: std::sync::LazyLock<[Payee; 1]> = std::sync::LazyLock::new(|| [payee()]);
+
+fn withdrawal(payees: &[Payee; 1]) -> Expectations<'_> {
+    Expectations {
+        txid: None,
+        receiver: KeySlot::B,
+        signed_by: None,
+        payees,
+        cold: None,
+        change_index_max: 20,
+        change_ready: None,
+        caps: caps(),
+        tip_height: 800_000,
+    }
+}
+
 pub(crate) fn psbt_seeds() -> Vec<Vec<u8>> {
     let vectors = include_str!("../../tests/vectors/bitcoin/psbt.txt");
     let hex = vectors.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').nth(2));
     let mut all: Vec<Vec<u8>> = hex.filter_map(|hex| HEXLOWER.decode(hex.as_bytes()).ok()).collect();
+    all.push(booked());
+    all
+}
+
+/// A withdrawal of ours, as it is handed over.
+fn booked() -> Vec<u8> {
     let change = OwnOutput {
         script: Arc::new(wallet().script(Branch::Change, 3).unwrap()),
         amount_sat: COIN - PAID - 5_000,
@@ -215,8 +267,7 @@ pub(crate) fn psbt_seeds() -> Vec<Vec<u8>> {
         tip_height: 800_000,
     };
     let unsigned = Unsigned::build(plan, Chance { order: 1, lock_time: 1 }).unwrap();
-    all.push(unsigned.psbt(KeySlot::B, wallet(), None).unwrap());
-    all
+    unsigned.psbt(KeySlot::B, wallet(), None).unwrap()
 }
 
 /// Raw transactions: what is read is what another library reads, byte for byte, and proves its own outputs and no others.

@@ -14,6 +14,7 @@ pub mod checked;
 pub mod coin;
 pub mod coin_index;
 pub mod consensus;
+pub mod custody;
 pub mod descriptor;
 pub mod fee;
 #[cfg(any(test, fuzzing))]
@@ -36,6 +37,7 @@ pub use checked::{CheckedInput, CheckedTransaction};
 pub use coin::{Coin, OwnCoin, ProofError, ProvenOutput, RawTransaction, prove};
 pub use coin_index::CoinIndex;
 pub use consensus::{ConsensusError, verify_consensus};
+pub use custody::AnswerError;
 pub use descriptor::{KeySlot, WalletDescriptor};
 pub use fee::{FeeCaps, FeeError};
 pub use message::{MessageError, unsigned_message, verify_message};

@@ -137,6 +137,14 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
     let (path, source) = match (&args.config, &args.keystore) {
         (Some(config), _) => {
             let party = party_of(config)?;
+            if config::cosigner(config).is_ok_and(|settings| settings.custodian.is_some()) {
+                let cure = "take key B from the custodian, and give it to `descriptor assemble`";
+                return Err(Problem::config(
+                    "custodian",
+                    "holds key B: this keystore has no key of the wallet",
+                    cure,
+                ));
+            }
             (party.keystore, args.passphrase.source().unwrap_or(party.passphrase))
         }
         (None, Some(keystore)) => (keystore.clone(), args.passphrase.required()?),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Facts};
+use super::config::custodian::CustodianSettings;
 use super::config::secrets::DataKeySource;
 use super::config::verifyvasp::TravelRule;
 use super::config::{self, load};
@@ -205,6 +206,7 @@ struct Plan {
     origin: Option<String>,
     freeze: Option<PathBuf>,
     enclave: Option<EnclavePlan>,
+    custodian: Option<CustodianSettings>,
 }
 
 struct EnclavePlan {
@@ -279,7 +281,10 @@ impl Plan {
                 };
                 Self { enclave: Some(enclave), ..Self::of_config(role, settings.party)? }
             }
-            (Some(path), KeyRole::Cosigner) => Self::of_config(role, config::cosigner(path)?.party)?,
+            (Some(path), KeyRole::Cosigner) => {
+                let settings = config::cosigner(path)?;
+                Self { custodian: settings.custodian, ..Self::of_config(role, settings.party)? }
+            }
             (Some(_), KeyRole::Vault) => {
                 return Err(Problem::config(
                     "--config",
@@ -304,6 +309,7 @@ impl Plan {
             origin: Some(party.origin),
             freeze: Some(party.freeze_folder),
             enclave: None,
+            custodian: None,
         })
     }
 
@@ -339,6 +345,7 @@ impl Plan {
             origin: args.origin.clone().filter(|_| serves),
             freeze: args.freeze_folder.clone().filter(|_| serves),
             enclave,
+            custodian: None,
         })
     }
 
@@ -431,16 +438,17 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
     let (keystore, shown) = keystore(&args, &plan)?;
     let mut facts = Facts::new().line("role", role.as_str()).line("network", plan.network);
     let xpub = keystore.account_xpub()?;
-    facts = facts
-        .line("keystore", plan.keystore.display())
-        .line("key", &xpub)
-        .line("master fingerprint", xpub.fingerprint());
+    facts = facts.line("keystore", plan.keystore.display());
     let mut told = Map::new();
     told.insert("role".into(), json!(role.as_str()));
     told.insert("network".into(), json!(plan.network.as_str()));
     told.insert("keystore".into(), json!(plan.keystore));
-    told.insert("key".into(), json!(xpub.to_string()));
-    told.insert("master_fingerprint".into(), json!(xpub.fingerprint()));
+    // Where a custodian holds key B, the coin key of this seed is nobody's, and must not come into a wallet by mistake.
+    if plan.custodian.is_none() {
+        facts = facts.line("key", &xpub).line("master fingerprint", xpub.fingerprint());
+        told.insert("key".into(), json!(xpub.to_string()));
+        told.insert("master_fingerprint".into(), json!(xpub.fingerprint()));
+    }
     let mut tell = |facts: Facts, key: &str, label: &str, value: String| {
         told.insert(key.to_owned(), Value::String(value.clone()));
         facts.line(label, value)
@@ -453,12 +461,21 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
             facts = tell(facts, "witness_key", "witness key", witnessing.key.to_string());
             let attestation = data_encoding::HEXLOWER.encode(&witnessing.attestation.public_key());
             facts = tell(facts, "attestation_key", "attestation key", attestation);
+            if plan.custodian.is_some() {
+                let key = data_encoding::HEXLOWER.encode(&witnessing.custody.public_key());
+                facts = tell(facts, "custody_order_key", "custody order key", key);
+            }
         }
         super::run::create_store(url, instance, role.as_str(), args.existing).await?;
         facts = tell(facts, "store", "store", url.to_string());
     }
+    for (field, folder) in plan.custodian.iter().flat_map(CustodianSettings::folders) {
+        make_folder(folder, field)?;
+        let label = if field.ends_with("outbox") { "custodian outbox" } else { "custodian inbox" };
+        facts = tell(facts, &label.replace(' ', "_"), label, folder.display().to_string());
+    }
     if let Some(folder) = &plan.freeze {
-        make_folder(folder)?;
+        make_folder(folder, "freeze.folder")?;
         facts = tell(facts, "freeze_folder", "freeze folder", folder.display().to_string());
     }
     if let Some(enclave) = &plan.enclave {
@@ -468,18 +485,24 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
         }
         facts = tell(facts, "enclave_database", "enclave database", enclave.database.display().to_string());
     }
-    let text = format!("{}{shown}{}\n", facts.text(), next(role));
+    let next = if plan.custodian.is_some() { NEXT_CUSTODIAN } else { next(role) };
+    let text = format!("{}{shown}{next}\n", facts.text());
     Ok(Answer::ok(Value::Object(told), text))
 }
 
-/// Makes the folder of the marker, for its owner alone; one that is there is kept, with the marker in it.
-fn make_folder(folder: &Path) -> Result<(), Problem> {
+/// Makes a folder for its owner alone; one that is there is kept, with what is in it.
+fn make_folder(folder: &Path, field: &str) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt;
     match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
         Ok(()) => Ok(()),
-        Err(error) => Err(Problem::file(folder, &error).at("freeze.folder")),
+        Err(error) => Err(Problem::file(folder, &error).at(field)),
     }
 }
+
+const NEXT_CUSTODIAN: &str = "\
+Next: `countersign descriptor assemble` with the custodian's account key as key B; the witness key goes into the trust file's
+log.cosigner, the attestation key into cosigner.attestation_key, the custody order key to the custodian, and the custodian's
+own refusal key into cosigner.custodian_key.";
 
 const fn next(role: KeyRole) -> &'static str {
     match role {

@@ -14,6 +14,7 @@ const STORE: &str = "store";
 const LOG: &str = "log";
 const WITNESS: &str = "witness";
 const ATTESTATION: &str = "attestation";
+const CUSTODY: &str = "custody";
 
 /// What both parties derive.
 pub struct Instance {
@@ -50,6 +51,19 @@ impl Instance {
         Err(Problem::config("keystore.path", problem, cure))
     }
 
+    /// Whether the wallet has no key of this seed: where a custodian holds key B, no other party of the wallet is here.
+    pub fn check_no_slot(&self, wallet: &WalletDescriptor) -> Result<(), Problem> {
+        let own = self.hot_key.xpub().to_string();
+        let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.of(wallet.keys()).to_string() == own)
+        else {
+            return Ok(());
+        };
+        let problem = format!("is set, and key {slot:?} of the wallet is the key of this keystore");
+        let cure = "leave [custodian] out if key B is kept here; where a custodian holds it, make a keystore of its own \
+                    (`countersign init`), whose coin key is used for nothing";
+        Err(Problem::config("custodian", problem, cure))
+    }
+
     /// Whether the trust file names the log of this seed.
     pub fn check_log(&self, trust: &Trust) -> Result<(), Problem> {
         named("log.signer", trust.signer_log_key(), &self.log_key.to_string())
@@ -64,6 +78,8 @@ pub struct Witnessing {
     pub key: WitnessKey,
     /// The identity under its address attestations.
     pub attestation: Arc<IdentityKey>,
+    /// The identity under what it hands over to an outside custodian.
+    pub custody: Arc<IdentityKey>,
 }
 
 impl Witnessing {
@@ -72,7 +88,8 @@ impl Witnessing {
         let identity = keystore.ed25519_identity(WITNESS)?;
         let key = WitnessKey::new(origin, &identity.public_key())?;
         let attestation = Arc::new(keystore.ed25519_identity(ATTESTATION)?);
-        Ok(Self { identity: Arc::new(identity), key, attestation })
+        let custody = Arc::new(keystore.ed25519_identity(CUSTODY)?);
+        Ok(Self { identity: Arc::new(identity), key, attestation, custody })
     }
 
     /// Whether the trust file names the keys of this seed.

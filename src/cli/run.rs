@@ -2,6 +2,7 @@
 
 mod adapter;
 pub(super) mod assemble;
+pub(super) mod custodian;
 pub(super) mod outward;
 mod rekey;
 pub(super) mod room;

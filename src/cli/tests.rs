@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod checking;
+mod custodian;
 mod starting;
 
 use std::path::{Path, PathBuf};

@@ -122,6 +122,8 @@ pub enum ItemVerdict {
     Signed(Vec<u8>),
     /// No, or not yet; nothing was signed.
     Refused(Refusal),
+    /// Decided and booked, and the signature is still to come: nothing may be given up, and the question is asked again.
+    Pending(Finding),
 }
 
 /// The co-signer's answer.
@@ -140,6 +142,8 @@ pub enum Recalled {
     Signed(Vec<u8>),
     /// It has not signed, and has now recorded that it never will.
     Dead,
+    /// It has decided yes, and others may have signed by now: it cannot say never any more.
+    Pending(Finding),
 }
 
 /// The word that takes a withdrawal back.

@@ -29,6 +29,7 @@ pub const ROBOT: u8 = 3;
 pub const ASLEEP: u8 = 4;
 pub const ATTESTATION: u8 = 5;
 pub const OTHER_EXCHANGE: u8 = 6;
+pub const CUSTODIAN: u8 = 7;
 pub const STRANGER: u8 = 9;
 
 pub fn key(seed: u8) -> SigningKey {
@@ -160,7 +161,7 @@ pub fn content() -> TrustContent {
     TrustContent {
         version: 7,
         vasp: OwnVasp { id: "1111".into(), name: "Hanbit Exchange".into() },
-        cosigner: CosignerKeys { attestation_key: public(ATTESTATION) },
+        cosigner: CosignerKeys { attestation_key: public(ATTESTATION), custodian_key: None },
         log: LogKeys {
             signer: "signer.example+1234abcd+AQ==".into(),
             cosigner: "cosigner.example+5678abcd+BA==".into(),
@@ -316,6 +317,24 @@ pub fn void() -> WithdrawalVoid {
         cause: VoidCause::Cancelled,
         evidence: digest(&cancel::render_cancel(&cancel)),
         voided_at: NOW,
+    }
+}
+
+pub fn custody_order() -> CustodyOrder {
+    CustodyOrder {
+        reservation: ReservationId::of_txid(&[0x1d; 32]),
+        txid: [0x1d; 32],
+        wallet: attestation().wallet,
+        psbt_digest: [0x5b; 32],
+    }
+}
+
+pub fn custody_refusal() -> CustodyRefusal {
+    CustodyRefusal {
+        reservation: custody_order().reservation,
+        txid: custody_order().txid,
+        reason: "the destination is not on our list".into(),
+        refused_at: NOW,
     }
 }
 

@@ -8,6 +8,9 @@ use ssh_key::LineEnding;
 use super::answer::{parse_answer, render_answer};
 use super::attestation::{parse_attestation, render_attestation};
 use super::cancel::{parse_cancel, render_cancel};
+use super::custody::{
+    parse_custody_order, parse_custody_refusal, render_custody_order, render_custody_refusal,
+};
 use super::fixture;
 use super::freeze::FreezeText;
 use super::refill_attestation::{parse_refill_attestation, render_refill_attestation};
@@ -54,6 +57,8 @@ pub(crate) fn texts(data: &[u8]) {
         one(text, parse_refill_attestation(text), render_refill_attestation),
         one(text, parse_report(text), render_report),
         one(text, parse_void(text), render_void),
+        one(text, parse_custody_order(text), render_custody_order),
+        one(text, parse_custody_refusal(text), render_custody_refusal),
         one(text, FreezeText::parse(text), FreezeText::render),
         one(text, ResumeText::parse(text), ResumeText::render),
         one(text, ApprovalText::parse(text), ApprovalText::render),
@@ -70,6 +75,8 @@ pub(crate) fn text_seeds() -> Vec<Vec<u8>> {
     all.push(render_attestation(&fixture::attestation()));
     all.push(render_refill_attestation(&fixture::refill()));
     all.push(render_void(&fixture::void()));
+    all.push(render_custody_order(&fixture::custody_order()));
+    all.push(render_custody_refusal(&fixture::custody_refusal()));
     all.push(fixture::freeze().render());
     all.push(fixture::resume().render());
     all.push(fixture::approval().render());

@@ -6,7 +6,7 @@
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
 //! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
 //! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`freeze`] ·
-//! [`resume`] · [`attestation`] · [`possession`].
+//! [`resume`] · [`attestation`] · [`custody`] · [`possession`].
 
 pub mod answer;
 pub mod approval;
@@ -15,6 +15,7 @@ pub mod attestation;
 pub mod cancel;
 pub mod canonical;
 pub mod clearance;
+pub mod custody;
 pub mod directory;
 mod field;
 #[cfg(any(test, fuzzing))]
@@ -55,6 +56,9 @@ pub use approval_text::{ApprovalText, PolicyHashes, TravelRule};
 pub use attestation::{AddressAttestation, VerifiedAttestation, sign_attestation, verify_attestation};
 pub use cancel::{CancelRequest, VerifiedCancel, sign_cancel, verify_cancel};
 pub use clearance::{Clearance, NameMatch};
+pub use custody::{
+    CustodyOrder, CustodyRefusal, VerifiedCustodyRefusal, sign_custody_refusal, verify_custody_refusal,
+};
 pub use directory::Directory;
 pub use freeze::{Addressee, FreezeText, VerifiedFreeze, verify_freeze};
 pub use key_signed::KeySigned;

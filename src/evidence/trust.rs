@@ -65,6 +65,7 @@ pub struct Trust {
     signers: BTreeSet<String>,
     vasp_id: VaspId,
     attestation_key: VerifyingKey,
+    custodian_key: Option<VerifyingKey>,
     wallets: BTreeMap<Network, WalletEntry>,
     request_keys: BTreeMap<String, BTreeMap<String, RequestKey>>,
     statement_keys: BTreeMap<String, Vec<StatementKey>>,
@@ -104,6 +105,10 @@ impl Trust {
         Ok(Self {
             vasp_id,
             attestation_key: keys.read("cosigner.attestation_key", &content.cosigner.attestation_key)?,
+            custodian_key: match &content.cosigner.custodian_key {
+                Some(key) => Some(keys.read("cosigner.custodian_key", key)?),
+                None => None,
+            },
             wallets: read_wallets(&content)?,
             request_keys: read_request_keys(&content, &mut keys)?,
             statement_keys: read_statement_keys(&content, &mut keys)?,
@@ -236,6 +241,11 @@ impl Trust {
     /// The key that signs address attestations.
     pub fn attestation_key(&self) -> &VerifyingKey {
         &self.attestation_key
+    }
+
+    /// The key that signs what an outside custodian of key B refuses, where there is one.
+    pub fn custodian_key(&self) -> Option<&VerifyingKey> {
+        self.custodian_key.as_ref()
     }
 
     /// The verifier key of the signer's log.

@@ -56,6 +56,9 @@ pub struct OwnVasp {
 pub struct CosignerKeys {
     /// Signs address attestations.
     pub attestation_key: String,
+    /// Signs what an outside custodian of key B refuses; without it no word of a custodian ends a reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custodian_key: Option<String>,
 }
 
 /// Verifier keys of the logs.

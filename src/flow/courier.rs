@@ -2,10 +2,12 @@
 //!
 //! What is asked is asked again until it is answered: the same question gives the same bytes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::Command;
@@ -31,6 +33,8 @@ use crate::withdrawal::{Amount, Code, Finding, ReservationId};
 pub const PARCELS_MAX: usize = 64;
 /// How many bytes of statements one call carries, unless one statement alone is longer: well below what the line takes.
 const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How many retries long the pause grows at most, before what is still to come is asked about again.
+const PENDING_RETRIES_MAX: u32 = 16;
 /// How many transactions are finished before the writer is told of them.
 const FINISHED_AT_ONCE: usize = 8;
 
@@ -97,6 +101,8 @@ pub struct Courier {
     /// Why the co-signer could not be asked the last time.
     silent: Option<Code>,
     parcels: VecDeque<Arc<Parcel>>,
+    /// When those are asked about again whose signature is still to come, and how long was waited last.
+    pending: HashMap<ReservationId, (Instant, Duration)>,
     /// The keys of the statements that are to be delivered; each observer's and kind's stand in the order of their numbers.
     statements: BTreeSet<String>,
 }
@@ -128,6 +134,7 @@ impl Courier {
             at_once: PARCELS_MAX,
             silent: None,
             parcels: VecDeque::new(),
+            pending: HashMap::new(),
             statements: BTreeSet::new(),
         }
     }
@@ -137,11 +144,12 @@ impl Courier {
         loop {
             let mut idle = false;
             if self.sendable().next().is_none() && self.statements.is_empty() {
-                match tokio::time::timeout(self.context.settings.witness_every, self.work.recv()).await {
+                let wait = self.next_due().min(self.context.settings.witness_every);
+                match tokio::time::timeout(wait, self.work.recv()).await {
                     Ok(Some(work)) => self.take(work),
                     Ok(None) => return,
                     // Nothing to carry: what was written since is witnessed all the same.
-                    Err(_) => idle = true,
+                    Err(_) => idle = self.sendable().next().is_none(),
                 }
             }
             while let Ok(work) = self.work.try_recv() {
@@ -304,12 +312,32 @@ impl Courier {
 
     /// What may be asked about now: sweeps by themselves and first, since they may go on in a freeze that stops the rest.
     fn sendable(&self) -> impl Iterator<Item = &Arc<Parcel>> {
-        let brake = &self.context.brake;
+        let (brake, now) = (&self.context.brake, Instant::now());
         let (pays, sweeps) = (brake.is_free(Leaving::Payment), brake.is_free(Leaving::Sweep));
+        let is_due = move |parcel: &&Arc<Parcel>| {
+            self.pending.get(&parcel.reservation).is_none_or(|(due, _)| *due <= now)
+        };
         let is = |wanted: Leaving| move |parcel: &&Arc<Parcel>| leaving(&parcel.row) == wanted;
-        let swept = sweeps && self.parcels.iter().any(|parcel| leaving(&parcel.row) == Leaving::Sweep);
+        let mut due = self.parcels.iter().filter(is_due);
+        let swept = sweeps && due.any(|parcel| leaving(&parcel.row) == Leaving::Sweep);
         let wanted = if swept { Leaving::Sweep } else { Leaving::Payment };
-        self.parcels.iter().filter(is(wanted)).filter(move |_| swept || pays)
+        self.parcels.iter().filter(is_due).filter(is(wanted)).filter(move |_| swept || pays)
+    }
+
+    /// How long until something is asked about again whose signature was still to come.
+    fn next_due(&self) -> Duration {
+        let now = Instant::now();
+        let waits = self.pending.values().map(|(due, _)| due.saturating_duration_since(now));
+        // One that a freeze holds back is due and not sent: that must not spin.
+        waits.min().unwrap_or(Duration::MAX).max(self.context.settings.retry)
+    }
+
+    /// Keeps a parcel whose signature is still to come, and asks again: soon, and then less and less often.
+    fn put_off(&mut self, reservation: ReservationId) {
+        let retry = self.context.settings.retry;
+        let last = self.pending.get(&reservation).map(|(_, pause)| *pause);
+        let pause = last.map_or(retry, |pause| pause.saturating_mul(2)).min(retry * PENDING_RETRIES_MAX);
+        self.pending.insert(reservation, (Instant::now() + pause, pause));
     }
 
     async fn order(&self) -> Result<(CosignOrder, Taken), JournalFault> {
@@ -375,8 +403,16 @@ impl Courier {
         let mut signed = Vec::new();
         for (id, verdict) in verdicts {
             let Some(at) = self.parcels.iter().position(|p| p.reservation == id) else { continue };
+            if let ItemVerdict::Pending(finding) = verdict {
+                self.put_off(id);
+                let silent = Command::CosignerSilent { reservation: id, code: finding.code };
+                let _ = self.commands.send(silent).await;
+                continue;
+            }
+            self.pending.remove(&id);
             let Some(parcel) = self.parcels.remove(at) else { continue };
             match verdict {
+                ItemVerdict::Pending(_) => {}
                 ItemVerdict::Signed(psbt) => signed.push((parcel, psbt)),
                 ItemVerdict::Refused(refusal) => {
                     info!(code = %refusal.finding.code, reservation = %id, "the co-signer said no");

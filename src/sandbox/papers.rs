@@ -127,7 +127,7 @@ impl Keys {
         TrustContent {
             version: 1,
             vasp: OwnVasp { id: OWN_VASP.0.into(), name: OWN_VASP.1.into() },
-            cosigner: CosignerKeys { attestation_key: seeds.attestation.clone() },
+            cosigner: CosignerKeys { attestation_key: seeds.attestation.clone(), custodian_key: None },
             log: LogKeys { signer: seeds.signer_log.clone(), cosigner: seeds.witness.clone() },
             guard: BTreeMap::from([("policy".to_owned(), policy::guard())]),
             wallets: vec![WalletEntry {

@@ -11,7 +11,9 @@ use crate::desk::{
     AttestationOrder, ClearanceEvidence, CosignItem, CosignOrder, CosignOutcome, CosignPayment, CosignStatus,
     HeadAnswer, ItemVerdict, Recalled, Refusal, StatementReceipt, VoidOrder, Voided,
 };
-use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, ReservationId, WithdrawalId};
+use crate::withdrawal::{
+    Code, CustomerRef, Finding, Invalid, Kind, Organisation, ReservationId, WithdrawalId,
+};
 
 /// The most approvals or payments that one item may carry.
 const PARTS_MAX: usize = 100;
@@ -232,6 +234,7 @@ impl From<CosignOutcome> for v1::CountersignResponse {
             verdict: Some(match verdict {
                 ItemVerdict::Signed(psbt) => Verdict::SignedPsbt(psbt),
                 ItemVerdict::Refused(refusal) => Verdict::Refusal(refusal.into()),
+                ItemVerdict::Pending(finding) => Verdict::Pending(pending_to_wire(finding)),
             }),
         });
         Self { head: Some(head), results: results.collect() }
@@ -250,10 +253,24 @@ impl TryFrom<v1::CountersignResponse> for CosignOutcome {
             let verdict = match required(result.verdict, "verdict")? {
                 Verdict::SignedPsbt(psbt) => ItemVerdict::Signed(psbt),
                 Verdict::Refusal(refusal) => ItemVerdict::Refused(refusal.try_into()?),
+                Verdict::Pending(pending) => ItemVerdict::Pending(pending_of(pending)),
             };
             Ok((ReservationId::parse(&result.reservation)?, verdict))
         };
         Ok(Self { head, verdicts: wire.results.into_iter().map(read).collect::<Result<_, Invalid>>()? })
+    }
+}
+
+fn pending_to_wire(finding: Finding) -> v1::CosignerPending {
+    v1::CosignerPending { code: finding.code.as_str().to_owned(), detail: finding.detail }
+}
+
+/// What is waited for; a code that is not known, or that is no hold, holds all the same.
+fn pending_of(wire: v1::CosignerPending) -> Finding {
+    let finding = field::finding(&wire.code, wire.detail, Code::CosignerHolds);
+    match finding.code.kind() {
+        Kind::Hold => finding,
+        Kind::Invalid | Kind::Refuse | Kind::Fault => Finding { code: Code::CosignerHolds, ..finding },
     }
 }
 
@@ -335,6 +352,7 @@ pub fn recalled_to_wire(reservation: ReservationId, recalled: Recalled) -> v1::R
     let state = match recalled {
         Recalled::Signed(psbt) => State::SignedPsbt(psbt),
         Recalled::Dead => State::Dead(v1::ReservationDead {}),
+        Recalled::Pending(finding) => State::Pending(pending_to_wire(finding)),
     };
     v1::RecalledReservation { reservation: reservation.to_string(), state: Some(state) }
 }
@@ -344,6 +362,7 @@ pub fn recalled(wire: v1::RecalledReservation) -> Result<(ReservationId, Recalle
     let state = match required(wire.state, "state")? {
         State::SignedPsbt(psbt) => Recalled::Signed(psbt),
         State::Dead(v1::ReservationDead {}) => Recalled::Dead,
+        State::Pending(pending) => Recalled::Pending(pending_of(pending)),
     };
     Ok((ReservationId::parse(&wire.reservation)?, state))
 }
@@ -431,11 +450,13 @@ mod tests {
                     (reservation(1), ItemVerdict::Signed(vec![1])),
                     (reservation(2), refused(Some(id), Code::PriceStale, true)),
                     (reservation(3), refused(None, Code::NotInLog, false)),
+                    (reservation(4), ItemVerdict::Pending(Finding::new(Code::CustodianPending, "late"))),
                 ],
             };
             assert_eq!(CosignOutcome::try_from(v1::CountersignResponse::from(outcome.clone())), Ok(outcome));
         }
-        for state in [Recalled::Signed(vec![1]), Recalled::Dead] {
+        let pending = Recalled::Pending(Finding::new(Code::CustodianPending, "late"));
+        for state in [Recalled::Signed(vec![1]), Recalled::Dead, pending] {
             assert_eq!(
                 recalled(recalled_to_wire(reservation(4), state.clone())),
                 Ok((reservation(4), state))
@@ -480,6 +501,16 @@ mod tests {
         };
         assert_eq!(Refusal::try_from(wire(true)).unwrap().finding.code, Code::CosignerHolds);
         assert_eq!(Refusal::try_from(wire(false)).unwrap().finding.code, Code::CosignerRefused);
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_a_hold_whatever_code_it_has() {
+        let read =
+            |code: &str| pending_of(v1::CosignerPending { code: code.into(), detail: "x".into() }).code;
+        assert_eq!(read("CUSTODIAN_UNREACHABLE"), Code::CustodianUnreachable);
+        for other in ["NEW", "", "RESERVATION_DEAD", "INTERNAL"] {
+            assert_eq!(read(other), Code::CosignerHolds, "{other}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod adapter_process;
 mod approvals;
 mod attacks;
 mod brakes;
+mod custodian;
 mod doors;
 mod facts;
 mod foreign;

@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use super::custodian;
 use super::world::*;
 use bitcoin::Transaction;
 use countersign::audit::{LogKey, WitnessKey};
@@ -25,8 +26,8 @@ use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::enclave::{self, DataKey, Enclave, NoCustomers, RelayPin};
 use countersign::evidence::{Body, ChainFact};
 use countersign::flow::context::{Context, PartySettings, machine_clock};
-use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
 use countersign::flow::signer::{Signer, SignerParts};
 use countersign::freeze::Counter;
@@ -44,7 +45,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use wallet_policy::{Guard, Policy};
 
-const VALID: Validity = Validity { not_before: Seconds(1_000_000_000), not_after: Seconds(4_000_000_000) };
+pub const VALID: Validity =
+    Validity { not_before: Seconds(1_000_000_000), not_after: Seconds(4_000_000_000) };
 const PARTY: &str = "COUNTERSIGN_TEST_PARTY";
 const FOLDER: &str = "COUNTERSIGN_TEST_FOLDER";
 /// Where a party finds the other: `host:port`.
@@ -119,7 +121,7 @@ fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
         asset: ASSET,
         wallet: Arc::new(hot_wallet()),
         cold: Arc::new(cold_wallet()),
-        trust: Arc::new(trust(&trust_content())),
+        trust: Arc::new(trust(&custodian::trust_content_of(folder))),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         policies: RwLock::default(),
         brake: brake(folder, party),
@@ -182,7 +184,9 @@ async fn be_cosigner(folder: &Path) {
         witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
-        hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+        hot_key: custodian::key_b(folder).unwrap_or_else(|| {
+            KeyB::Own(Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()))
+        }),
         route: None,
     };
     let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
@@ -436,9 +440,15 @@ pub struct Cast {
 
 impl Cast {
     pub async fn new() -> Self {
+        Self::prepared(|_, _| ()).await
+    }
+
+    /// A cast whose folder is prepared before anybody starts.
+    pub async fn prepared(prepare: impl FnOnce(&Path, &Authority)) -> Self {
         let world = World::furnished(Plan::default()).await;
         let folder = world.dir.path();
         let authority = Authority::create("test authority", VALID).unwrap();
+        prepare(folder, &authority);
         std::fs::write(folder.join("ca.pem"), authority.certificate_pem()).unwrap();
         for (role, name) in [
             (Role::Signer, "a"),
@@ -652,6 +662,27 @@ impl Cast {
         rows
     }
 
+    /// What stands in a party's log, as its leaves say it.
+    pub async fn log(&self, party: &str, seed: u8) -> Vec<String> {
+        let store = Store::open(&store(self.folder(), party), &store_secret(seed)).await.unwrap();
+        let mut leaves = Vec::new();
+        while let Some(leaf) = store.leaf_for(leaves.len() as u64).await.unwrap() {
+            leaves.push(String::from_utf8_lossy(&leaf).into_owned());
+        }
+        store.close().await;
+        leaves
+    }
+
+    /// The co-signer as the signer reaches it; what it has signed is remembered on the way.
+    pub fn cosigner(&self) -> Arc<dyn CosignDesk> {
+        self.line.clone()
+    }
+
+    /// One request of the exchange's, with that amount.
+    pub fn request(&self, id: &str, amount: u64) -> WithdrawalRequest {
+        self.world.request(id, TAYLOR, amount)
+    }
+
     async fn all<T>(&self, party: &str, seed: u8, table: Table, read: impl Fn(&str, &str) -> T) -> Vec<T> {
         let store = Store::open(&store(self.folder(), party), &store_secret(seed)).await.unwrap();
         let page = store.rows_page(table, None, 1_000).await.unwrap();
@@ -668,7 +699,7 @@ pub fn wire(order: &WithdrawalOrder) -> v1::CreateWithdrawalRequest {
 }
 
 /// The transaction pays what was asked, and the consensus rules take it.
-fn judge(view: &WithdrawalView) -> Transaction {
+pub fn judge(view: &WithdrawalView) -> Transaction {
     let transaction: Transaction = bitcoin::consensus::encode::deserialize(&view.raw_transaction).unwrap();
     assert_eq!(view.txid.as_deref(), Some(transaction.compute_txid().to_string().as_str()));
     let prevout = |p: &Prevout| bitcoin::TxOut {
@@ -682,10 +713,10 @@ fn judge(view: &WithdrawalView) -> Transaction {
 }
 
 /// Numbers that look like chance and are the same in every run.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }

@@ -303,7 +303,7 @@ pub async fn attest(world: &World, customer: &str, branch: u32, index: u32) -> R
 pub fn no(verdict: ItemVerdict) -> &'static str {
     match verdict {
         ItemVerdict::Refused(refusal) => refusal.finding.code.as_str(),
-        ItemVerdict::Signed(_) => panic!("key B signed"),
+        ItemVerdict::Signed(_) | ItemVerdict::Pending(_) => panic!("key B signed"),
     }
 }
 
@@ -313,5 +313,6 @@ pub fn yes(verdict: ItemVerdict) -> Vec<u8> {
     match verdict {
         ItemVerdict::Signed(psbt) => psbt,
         ItemVerdict::Refused(refusal) => panic!("{}: {}", refusal.finding.code, refusal.finding.detail),
+        ItemVerdict::Pending(finding) => panic!("{}: {}", finding.code, finding.detail),
     }
 }

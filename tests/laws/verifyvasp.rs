@@ -33,7 +33,7 @@ async fn verified(server: &Server, address: &str, amount: &str) -> Uuid {
 fn why(verdict: ItemVerdict) -> (&'static str, String) {
     match verdict {
         ItemVerdict::Refused(refusal) => (refusal.finding.code.as_str(), refusal.finding.detail),
-        ItemVerdict::Signed(_) => panic!("key B signed"),
+        ItemVerdict::Signed(_) | ItemVerdict::Pending(_) => panic!("key B signed"),
     }
 }
 

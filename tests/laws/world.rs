@@ -22,8 +22,8 @@ use countersign::enclave::{
 use countersign::evidence::trust_file::*;
 use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
-use countersign::flow::cosign::Cosigner;
 use countersign::flow::cosign::desk::CosignerParts;
+use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
 use countersign::freeze::{Brake, Counter};
 use countersign::keys;
@@ -511,7 +511,7 @@ impl World {
             witness_key: WitnessKey::new(COSIGNER_ORIGIN, &witness.public_key()).unwrap(),
             witness_identity: Arc::new(witness),
             attestation: Arc::new(identity(0xb, "attestation")),
-            hot_key: Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()),
+            hot_key: KeyB::Own(Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap())),
             route: self
                 .plan
                 .server

@@ -151,7 +151,7 @@ pub fn trust_content() -> TrustContent {
     TrustContent {
         version: 1,
         vasp: OwnVasp { id: OWN_VASP.to_string(), name: "Test Exchange".into() },
-        cosigner: CosignerKeys { attestation_key: HEXLOWER.encode(&attestation) },
+        cosigner: CosignerKeys { attestation_key: HEXLOWER.encode(&attestation), custodian_key: None },
         log: LogKeys { signer: log.to_string(), cosigner: witness.to_string() },
         guard: BTreeMap::new(),
         wallets: vec![WalletEntry {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod coins;
+mod custody;
 mod descriptors;
 mod destinations;
 mod end_to_end;

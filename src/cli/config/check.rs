@@ -4,6 +4,7 @@ mod travel_rule;
 
 use serde_json::{Value, json};
 
+use super::custodian::{CustodianSettings, CustodianWay};
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
 use super::travel_rule::StandaloneSettings;
 use super::verifyvasp::{ServerSettings, TravelRule};
@@ -12,7 +13,7 @@ use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
-use crate::cli::run::assemble;
+use crate::cli::run::{assemble, custodian as assemble_custodian};
 use crate::desk::Role;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
@@ -82,7 +83,7 @@ impl Checks {
 /// Checks the signer's settings.
 pub fn signer(settings: &SignerSettings) -> Answer {
     let mut checks = Checks::default();
-    party(&mut checks, &settings.party, (Role::Signer, KeyRole::Signer));
+    party(&mut checks, &settings.party, (Role::Signer, KeyRole::Signer), false);
     checks.add("certificate for the co-signer", role_certificate(&settings.cosigner_tls, Role::Signer));
     let version = load::trust(&settings.party.trust).map(|trust| trust.version()).ok();
     match &settings.travel_rule {
@@ -148,7 +149,15 @@ pub fn enclave(settings: &StandaloneSettings) -> Answer {
 /// Checks the co-signer's settings.
 pub fn cosigner(settings: &CosignerSettings) -> Answer {
     let mut checks = Checks::default();
-    party(&mut checks, &settings.party, (Role::Cosigner, KeyRole::Cosigner));
+    party(&mut checks, &settings.party, (Role::Cosigner, KeyRole::Cosigner), settings.custodian.is_some());
+    if let Some(custodian) = &settings.custodian {
+        checks.add("custodian", found_custodian(custodian));
+        let trust = load::trust(&settings.party.trust);
+        if trust.is_ok_and(|trust| trust.custodian_key().is_none()) {
+            let text = "the trust file has no cosigner.custodian_key: a transaction that was handed over can never be given up";
+            checks.add("notice", Ok(text.to_owned()));
+        }
+    }
     if let Some(route) = &settings.route {
         checks.add("own route to the enclave server", server(route));
     }
@@ -171,7 +180,18 @@ pub fn relay(settings: &RelaySettings) -> Answer {
     checks.answer()
 }
 
-fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyRole)) {
+/// Opens the way to the custodian; nobody is called.
+fn found_custodian(custodian: &CustodianSettings) -> Result<String, Problem> {
+    assemble_custodian::way(custodian)?;
+    Ok(match &custodian.way {
+        CustodianWay::Folders { outbox, inbox } => {
+            format!("key B by files: {} and {}", outbox.display(), inbox.display())
+        }
+        CustodianWay::Server(server) => format!("key B at {} (not called)", server.url),
+    })
+}
+
+fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyRole), has_custodian: bool) {
     checks.add("configuration", Ok(format!("{}, listens on {}", party.network, party.listen)));
     checks.add("certificate", role_certificate(&party.tls, role));
     checks.add("freeze", freeze_folder(party));
@@ -194,14 +214,14 @@ fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyR
     checks.add("wallets", wallets.as_ref().map(fingerprints).map_err(Clone::clone));
     checks.add("policy", load::policy(party, &trust).map(|policy| format!("hash {}", policy.hash_hex())));
     if let (Ok(keystore), Ok((hot, _))) = (keystore, wallets) {
-        checks.add("own keys", own_keys(&keystore, party, key_role, (&hot, &trust)));
+        checks.add("own keys", own_keys(&keystore, party, (key_role, has_custodian), (&hot, &trust)));
     }
 }
 
 fn own_keys(
     keystore: &crate::keys::OpenKeystore,
     party: &PartyPlaces,
-    role: KeyRole,
+    (role, has_custodian): (KeyRole, bool),
     (hot, trust): (&crate::bitcoin::WalletDescriptor, &crate::evidence::Trust),
 ) -> Result<String, Problem> {
     let instance = Instance::of(keystore, &party.origin)?;
@@ -210,11 +230,18 @@ fn own_keys(
         KeyRole::Cosigner => KeySlot::B,
         KeyRole::Vault => KeySlot::C,
     };
-    instance.check_slot(hot, slot)?;
+    if has_custodian {
+        instance.check_no_slot(hot)?;
+    } else {
+        instance.check_slot(hot, slot)?;
+    }
     match role {
         KeyRole::Signer => instance.check_log(trust)?,
         KeyRole::Cosigner => Witnessing::of(keystore, &party.origin)?.check(trust)?,
         KeyRole::Vault => {}
+    }
+    if has_custodian {
+        return Ok("no key of the wallet, which a custodian holds; log and trust file agree".to_owned());
     }
     Ok(format!("key {slot:?} of the wallet; log and trust file agree"))
 }

@@ -5,6 +5,7 @@
 
 mod assets;
 pub mod check;
+pub mod custodian;
 pub mod environment;
 pub mod exchange;
 #[cfg(any(test, fuzzing))]

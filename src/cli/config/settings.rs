@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
+use super::custodian::CustodianSettings;
 use super::typed;
 use super::verifyvasp::{ServerSettings, TravelRule};
 use crate::cli::problem::Problem;
@@ -40,6 +41,8 @@ pub struct CosignerSettings {
     pub party: PartyPlaces,
     /// Its own way to an enclave server, for verifications that no VASP signs.
     pub route: Option<ServerSettings>,
+    /// Who holds key B, where it is not this party.
+    pub custodian: Option<CustodianSettings>,
 }
 
 /// What both parties have.
@@ -204,9 +207,10 @@ impl CosignerSettings {
     pub fn new(file: typed::CosignerFile, base: &Path) -> Result<Self, Problem> {
         let limits = file.limits;
         let route = file.verifyvasp;
+        let custodian = file.custodian.map(|table| CustodianSettings::new(table, base)).transpose()?;
         let party = party!(file, limits, base);
         let route = route.map(|table| ServerSettings::new(table.server, base, party.network));
-        Ok(Self { party, route: route.transpose()? })
+        Ok(Self { party, route: route.transpose()?, custodian })
     }
 }
 

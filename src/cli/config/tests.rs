@@ -247,8 +247,45 @@ fn the_cosigners_route_is_read_from_its_own_file() {
         (route.url.as_str(), route.token_header.as_deref()),
         ("https://enclave.inner.example:21117", Some("X-Api-Key"))
     );
-    let bare = with.replacen("token = {", "# token = {", 1);
+    let bare = with.replacen("\ntoken = {", "\n# token = {", 1);
     assert_eq!(cosigner_of(&bare).unwrap_err().field.as_deref(), Some("verifyvasp.server.token_header"));
+}
+
+#[test]
+fn a_custodian_is_reached_by_folders_or_by_https_and_by_nothing_in_between() {
+    let text = text_of("cosigner.example.toml");
+    assert!(cosigner_of(&text).unwrap().custodian.is_none());
+    let parts: Vec<&str> = text.split("# [custodian]").collect();
+    let [_, files, webhook] = parts.as_slice() else { panic!("two kinds are shown") };
+    let shown = |table: &str| {
+        let lines = table.lines().skip(1).take_while(|line| line.starts_with("#   "));
+        lines.map(|line| format!("{}\n", &line[4..])).collect::<String>()
+    };
+    let (files, webhook) = (shown(files), shown(webhook));
+    let with = |table: &str| cosigner_of(&format!("{text}\n[custodian]\n{table}"));
+    let by_files = with(&files).unwrap().custodian.unwrap();
+    assert_eq!(by_files.every, std::time::Duration::from_secs(1));
+    assert_eq!(by_files.folders().len(), 2);
+    assert!(with(&webhook).unwrap().custodian.unwrap().folders().is_empty());
+    let field = |table: &str| with(table).unwrap_err().field.unwrap_or_default();
+    let cases = [
+        (files.replace("\"file\"", "\"pigeon\""), "custodian.kind"),
+        (format!("{files}token = {{ file = \"t\" }}\n"), "custodian.token"),
+        (files.replace("outbox = ", "#"), "custodian.outbox"),
+        (files.replace("/inbox", "/outbox"), "custodian.inbox"),
+        (files.replace("1000", "0"), "custodian.every_ms"),
+        (format!("{webhook}inbox = \"in\"\n"), "custodian.inbox"),
+        (webhook.replace("https://", "http://"), "custodian.url"),
+        (webhook.replace("/transactions", "?a=b"), "custodian.url"),
+        (webhook.replace("token = ", "#"), "custodian.token"),
+        (webhook.replace("ca = ", "#"), "custodian.ca"),
+        (webhook.replace("X-Api-Key", "Host"), "custodian.token_header"),
+        (webhook.replace("5000", "50000"), "custodian.call_time_ms"),
+        (webhook.replace("192.0.2.17", "somewhere"), "custodian.allow"),
+    ];
+    for (table, wanted) in cases {
+        assert_eq!(field(&table), wanted, "{table}");
+    }
 }
 
 /// A commented-out field shows its default: uncommented, nothing changes.

@@ -66,6 +66,7 @@ tables! {
         trust: TrustTable,
         policy: PolicyTable,
         log: LogTable,
+        custodian: Option<CustodianTable>,
         verifyvasp: Option<RouteTable>,
         #[serde(default)]
         limits: CosignerLimits,
@@ -226,6 +227,22 @@ tables! {
         server: ServerPlaceTable,
     }
 
+    /// Who holds key B, where it is not this party.
+    CustodianTable {
+        kind: String,
+        outbox: Option<PathBuf>,
+        inbox: Option<PathBuf>,
+        url: Option<String>,
+        ca: Option<PathBuf>,
+        token: Option<SecretTable>,
+        token_header: Option<String>,
+        allow: Option<Vec<String>>,
+        #[serde(default = "call_time")]
+        call_time_ms: u64,
+        #[serde(default = "every")]
+        every_ms: u64,
+    }
+
     /// Where an enclave server is, and what it is shown.
     ServerPlaceTable {
         url: String,
@@ -305,6 +322,11 @@ fn per_vasp() -> String {
 /// As long as an enclave server's own calls take.
 const fn call_time() -> u64 {
     5_000
+}
+
+/// Often enough for a custodian who signs by machine.
+const fn every() -> u64 {
+    1_000
 }
 
 const fn locked() -> bool {

@@ -31,6 +31,7 @@ use crate::enclave::{self, DataKey, Door, RelayPin, VaspFacts};
 use crate::evidence::Trust;
 use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
+use crate::flow::cosign::KeyB;
 use crate::flow::cosign::desk::CosignerParts;
 use crate::flow::signer::SignerParts;
 use crate::freeze::Brake;
@@ -96,8 +97,17 @@ pub fn cosigner(
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
     let witnessing = Witnessing::of(&keystore, &party.origin)?;
     drop(keystore);
-    instance.check_slot(&beliefs.hot, KeySlot::B)?;
     witnessing.check(&beliefs.trust)?;
+    let hot_key = match &settings.custodian {
+        None => {
+            instance.check_slot(&beliefs.hot, KeySlot::B)?;
+            KeyB::Own(instance.hot_key)
+        }
+        Some(custodian) => {
+            instance.check_no_slot(&beliefs.hot)?;
+            super::custodian::key_b(custodian, witnessing.custody)?
+        }
+    };
     let own = party_settings(party, &beliefs);
     Ok(CosignerParts {
         store: load::store_url(&party.store)?,
@@ -108,7 +118,7 @@ pub fn cosigner(
         witness_key: witnessing.key,
         witness_identity: witnessing.identity,
         attestation: witnessing.attestation,
-        hot_key: instance.hot_key,
+        hot_key,
         route: route.map(|route| Arc::new(Route::new(route))),
     })
 }

@@ -162,16 +162,29 @@ impl Line {
 }
 
 /// Any answer, with its whole body.
-pub(in crate::enclave) struct Reply {
+pub struct Reply {
     /// The HTTP status.
-    pub(in crate::enclave) status: StatusCode,
+    pub status: StatusCode,
     /// The body, wiped when dropped.
-    pub(in crate::enclave) body: Zeroizing<Vec<u8>>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// What is asked.
+pub enum Verb {
+    /// GET.
+    Get,
+    /// POST with JSON, and with one more header where one is given.
+    Post {
+        /// The JSON.
+        body: Zeroizing<String>,
+        /// The header's name and value.
+        header: Option<(&'static str, String)>,
+    },
 }
 
 /// No whole answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::enclave) enum NoReply {
+pub enum NoReply {
     /// There was no connection: nothing was sent.
     NotSent,
     /// It broke off, was late or too long: what was asked may have happened.
@@ -185,14 +198,29 @@ impl Line {
         method: Method,
         place: &Place,
         body: Option<Zeroizing<String>>,
+        bounds: (Duration, usize),
+    ) -> Result<Reply, NoReply> {
+        self.whole(with_json(self.request(method, place), body), bounds).await
+    }
+
+    /// Calls a place and reads an answer of any status, within a time and a length.
+    pub async fn call(&self, verb: Verb, place: &Place, bounds: (Duration, usize)) -> Result<Reply, NoReply> {
+        let request = match verb {
+            Verb::Get => self.request(Method::GET, place),
+            Verb::Post { body, header } => {
+                let request = with_json(self.request(Method::POST, place), Some(body));
+                header.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+            }
+        };
+        self.whole(request, bounds).await
+    }
+
+    async fn whole(
+        &self,
+        request: reqwest::RequestBuilder,
         (time, len_max): (Duration, usize),
     ) -> Result<Reply, NoReply> {
         let asked = async {
-            let mut request = self.request(method, place);
-            if let Some(mut body) = body {
-                let bytes = Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *body).into_bytes()));
-                request = request.header("content-type", "application/json").body(bytes);
-            }
             let answer = request.send().await.map_err(|broken| match broken.is_connect() {
                 true => NoReply::NotSent,
                 false => NoReply::Unknown(LineFault::Unreachable),
@@ -215,6 +243,12 @@ impl Line {
             None => request,
         }
     }
+}
+
+fn with_json(request: reqwest::RequestBuilder, body: Option<Zeroizing<String>>) -> reqwest::RequestBuilder {
+    let Some(mut body) = body else { return request };
+    let bytes = Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *body).into_bytes()));
+    request.header("content-type", "application/json").body(bytes)
 }
 
 /// Reads into a buffer of full size, which never grows and so leaves no copy behind.

@@ -210,6 +210,34 @@ fn a_receipt_holds_only_under_the_attestation_key_and_for_its_withdrawal() {
 }
 
 #[test]
+fn a_custodians_refusal_holds_only_under_its_key_in_the_trust_file_and_for_its_transaction() {
+    let signed = sign_custody_refusal(&custody_refusal(), ed25519(&key(CUSTODIAN))).unwrap();
+    let (named, other) = (custody_refusal().reservation, ReservationId::of_txid(&[9; 32]));
+    let check = |text: &str, seed: Option<u8>, reservation, txid: [u8; 32]| {
+        let key = seed.map(|seed| key(seed).verifying_key());
+        verify_custody_refusal(text, &signed.signature, key.as_ref(), reservation, &txid)
+            .map_err(|no| no.code())
+    };
+    let good = check(&signed.text, Some(CUSTODIAN), named, [0x1d; 32]).unwrap();
+    assert_eq!((good.refusal(), good.digest()), (&custody_refusal(), &digest(&signed.text)));
+    for (seed, reservation, txid) in [
+        (None, named, [0x1d; 32]),
+        (Some(STRANGER), named, [0x1d; 32]),
+        (Some(ATTESTATION), named, [0x1d; 32]),
+        (Some(CUSTODIAN), other, [0x1d; 32]),
+        (Some(CUSTODIAN), named, [9; 32]),
+    ] {
+        let no = check(&signed.text, seed, reservation, txid).unwrap_err();
+        assert_eq!(no, Code::EvidenceInvalid, "{seed:?}");
+    }
+    let another = signed.text.replace("our list", "your list");
+    assert_eq!(check(&another, Some(CUSTODIAN), named, [0x1d; 32]).unwrap_err(), Code::EvidenceInvalid);
+    let order = custody::render_custody_order(&custody_order());
+    assert_eq!(custody::parse_custody_order(&order).unwrap(), custody_order());
+    assert!(custody::parse_custody_refusal(&order).is_err());
+}
+
+#[test]
 fn an_attestation_holds_only_under_the_attestation_key() {
     let signed = sign_attestation(&attestation(), ed25519(&key(ATTESTATION))).unwrap();
     let door = |text: &str, signature: &[u8], seed| {

@@ -73,6 +73,16 @@ fn vectors() -> Vec<(String, Value)> {
         machine("withdrawal-request", EXCHANGE, sign_request(&request(), ed25519(&key(EXCHANGE))).unwrap()),
         machine("withdrawal-cancel", EXCHANGE, sign_cancel(&cancel, ed25519(&key(EXCHANGE))).unwrap()),
         machine("withdrawal-void", ATTESTATION, sign_void(&void(), ed25519(&key(ATTESTATION))).unwrap()),
+        machine(
+            "custody-order",
+            ATTESTATION,
+            Signed::of(custody::render_custody_order(&custody_order()), ed25519(&key(ATTESTATION))),
+        ),
+        machine(
+            "custody-refusal",
+            CUSTODIAN,
+            sign_custody_refusal(&custody_refusal(), ed25519(&key(CUSTODIAN))).unwrap(),
+        ),
         machine("answer-user", ROBOT, sign_answer(&answer(), ed25519(&key(ROBOT))).unwrap()),
         machine("answer-account", ROBOT, sign_answer(&account, ed25519(&key(ROBOT))).unwrap()),
         machine("answer-denied", ROBOT, sign_answer(&denied, ed25519(&key(ROBOT))).unwrap()),
@@ -272,6 +282,8 @@ fn the_page_names_every_key_of_every_text() {
         &wallet_challenge::OWNERSHIP,
         &wallet_registration::REGISTRATION,
         &wallet_registration::REMOVAL,
+        &custody::CUSTODY_ORDER,
+        &custody::CUSTODY_REFUSAL,
     ] {
         assert!(page.contains(&format!("`{}`", form.heading)), "{}", form.heading);
         for key in form.keys {
@@ -328,6 +340,11 @@ fn the_vector_files_open_the_doors() {
     let (text, sig) = (of(&resumed, "text"), vec![of(&resumed, "signature")]);
     let resumed = verify_resume(&text, &sig, &trust, KeyRole::Signer, NOW).unwrap();
     assert_eq!(resumed.people().keys().collect::<Vec<_>>(), ["kim"]);
+    let refused = load("custody-refusal");
+    let key = key(CUSTODIAN).verifying_key();
+    let named = custody_order();
+    let (text, sig) = (of(&refused, "text"), signature(&refused));
+    assert!(verify_custody_refusal(&text, &sig, Some(&key), named.reservation, &named.txid).is_ok());
     for name in ["coins", "position", "price", "chain"] {
         let vector = load(&format!("statement-{name}"));
         assert!(

@@ -1,5 +1,8 @@
 //! Booking an answer: sums first, then everything that makes a second yes impossible; and what a no leaves behind.
 
+use std::sync::Arc;
+
+use super::custody::KeyB;
 use super::judge::{self, Proven, Yes};
 use super::party::{Core, Party};
 use super::state::{Past, State};
@@ -7,7 +10,7 @@ use crate::audit::EntryKind;
 use crate::bitcoin::TransactionKind;
 use crate::desk::{CosignItem, Refusal};
 use crate::flow::ledger::journal::Draft;
-use crate::flow::ledger::rows::{self, CosignedRow, SeenRequestRow, SpentRow};
+use crate::flow::ledger::rows::{self, CosignedRow, CustodyRow, SeenRequestRow, SpentRow};
 use crate::flow::ledger::treasury::SweepInFlight;
 use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
@@ -51,6 +54,7 @@ impl Party {
             swept: yes.swept,
             at: now.0,
             code: None,
+            custody: matches!(self.key, KeyB::Custodian(_)).then(CustodyRow::default),
         };
         for payment in &proven.payments {
             enter_request(draft, payment, &proven.reservation);
@@ -90,6 +94,9 @@ impl Party {
         }
         draft.row(Table::SignedReservation, proven.reservation.to_string(), "signed", now, rows::write(&row));
         past.reservations.insert(proven.reservation, row.clone());
+        if row.custody.is_some() {
+            state.pending.insert(proven.reservation, Arc::new(row.clone()));
+        }
         self.spend_coins(state, draft, proven, &yes, &row.txid);
         for withdrawal in &withdrawals {
             for (id, refill) in state.treasury.refills.left(withdrawal) {

@@ -1,13 +1,15 @@
 //! The counter of the co-signer: one question at a time, from the witnessed head to the signatures.
 //!
 //! Order: witness → prove each item by itself (on every core) → decide in order → ONE commit → sign. A question asked
-//! twice gives the same bytes, because the same transaction is signed again (RFC 6979).
+//! twice gives the same bytes, because the same transaction is signed again (RFC 6979), or because a custodian's signature
+//! is kept.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tracing::error;
 
+use super::custody::{self, KeyB};
 use super::party::Party;
 use crate::audit::{LogKey, WitnessKey};
 use crate::desk::{
@@ -18,7 +20,7 @@ use crate::desk::{
 use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::LogView;
-use crate::keys::{HotKey, IdentityKey};
+use crate::keys::IdentityKey;
 use crate::store::{StoreSecret, StoreUrl};
 use crate::withdrawal::{Code, Finding, ReservationId};
 
@@ -43,8 +45,8 @@ pub struct CosignerParts {
     pub witness_identity: Arc<IdentityKey>,
     /// The identity it attests addresses with.
     pub attestation: Arc<IdentityKey>,
-    /// Key B.
-    pub hot_key: Arc<HotKey>,
+    /// Key B, or who holds it.
+    pub hot_key: KeyB,
     /// Its own way to an enclave server, for verifications that no VASP signs; without one they clear nothing here.
     pub route: Option<Arc<Route>>,
 }
@@ -60,6 +62,7 @@ impl Cosigner {
     pub async fn start(parts: CosignerParts) -> Result<Self, crate::flow::signer::StartFault> {
         let party = Arc::new(Party::open(parts).await?);
         tokio::spawn(keep_noting(Arc::downgrade(&party)));
+        tokio::spawn(custody::keep_asking(Arc::downgrade(&party)));
         Ok(Self(party))
     }
 

@@ -15,7 +15,7 @@ use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, Registra
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Code, Finding, Krw, Seconds};
+use crate::withdrawal::{Code, Finding, Krw, ReservationId, Seconds};
 
 /// The key of the row that holds the head of the signer's log.
 pub const WITNESSED: &str = "signer";
@@ -29,7 +29,7 @@ pub struct Seen {
     addresses: Vec<(String, AddressRow)>,
     latest: Vec<(StatementRow, Seconds)>,
     accepted: Option<(StatementRow, Seconds)>,
-    signed: Vec<(u64, CosignedRow)>,
+    signed: Vec<(u64, String, CosignedRow)>,
     swept: Vec<String>,
     refills: Vec<(String, RefillRow)>,
     registrations: Vec<(String, RegistrationRow)>,
@@ -64,7 +64,15 @@ impl Seen {
                 self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::SignedReservation, "signed") => {
-                self.signed.push((row.log_index(), rows::read(key, content).map_err(bad)?));
+                let read = rows::read(key, content).map_err(bad)?;
+                self.signed.push((row.log_index(), key.to_owned(), read));
+            }
+            (Table::SignedReservation, _) => {
+                // One that a custodian refused was booked, and its sums stay.
+                let read: CosignedRow = rows::read(key, content).map_err(bad)?;
+                if read.custody.is_some() {
+                    self.signed.push((row.log_index(), key.to_owned(), read));
+                }
             }
             (Table::Registration, _) => {
                 self.registrations.push((key.to_owned(), rows::read(key, content).map_err(bad)?));
@@ -122,9 +130,13 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
         state.treasury.refills.put(id, row);
     }
     let mut signed = seen.signed;
-    signed.sort_by_key(|(log_index, row)| (row.at, *log_index));
-    for (_, row) in signed {
+    signed.sort_by_key(|(log_index, _, row)| (row.at, *log_index));
+    for (_, key, row) in signed {
         remember(context, &mut state, &row, &seen.swept)?;
+        if row.custody.as_ref().is_some_and(|custody| custody.psbt.is_none()) && row.state == "signed" {
+            let id = ReservationId::parse(&key).map_err(|_| JournalFault::Unreadable(key))?;
+            state.pending.insert(id, Arc::new(row));
+        }
     }
     Ok(state)
 }
@@ -141,6 +153,9 @@ fn remember(
     let (fee_sat, unsigned_sat) = (row.fee_sat, row.unsigned_sat);
     let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed, unsigned_sat };
     state.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+    if row.state == "dead" {
+        return Ok(());
+    }
     if let Some(change) = row.change {
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
         state.scripts.put(Arc::new(script));

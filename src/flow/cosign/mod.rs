@@ -2,11 +2,13 @@
 //! and believes nothing that the signer says.
 //!
 //! Read `route` (what its own enclave server says, where no VASP signs), `question` (from the witnessed head to the signatures),
-//! [`judge`] (what one transaction must be), `book` (what a yes and a no leave behind), `void` (what is never signed), then
-//! [`state`].
+//! [`judge`] (what one transaction must be), `book` (what a yes and a no leave behind), `void` (what is never signed),
+//! [`custody`] (where somebody else holds the key), then [`state`].
 
 mod attest;
 mod book;
+pub mod custody;
+mod custody_answer;
 pub mod desk;
 mod hear;
 pub mod judge;
@@ -19,4 +21,5 @@ pub mod state;
 mod void;
 mod wallets;
 
+pub use custody::{Custody, KeyB};
 pub use desk::Cosigner;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tracing::{error, info};
 
+use super::custody::KeyB;
 use super::desk::CosignerParts;
 use super::load::{self, STOPPED, Seen};
 use super::question::Witnessing;
 use super::state::State;
 use crate::audit::{EntryKind, LogKey, WitnessKey};
 use crate::desk::{
-    AttestationOrder, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, Recalled, SignedText,
-    StatementReceipt,
+    AttestationOrder, CosignOrder, CosignOutcome, CosignStatus, DeskError, HeadAnswer, ItemVerdict, Recalled,
+    SignedText, StatementReceipt,
 };
 use crate::enclave::verifyvasp::Route;
 use crate::flow::brake;
@@ -21,7 +22,7 @@ use crate::flow::context::Context;
 use crate::flow::ledger::journal::{Journal, JournalFault, LogView};
 use crate::flow::ledger::rows::{self, CosignedRow};
 use crate::freeze::Leaving;
-use crate::keys::{HotKey, IdentityKey};
+use crate::keys::IdentityKey;
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
 
@@ -36,7 +37,7 @@ pub(super) struct Party {
     pub(super) witness_key: WitnessKey,
     pub(super) witness_identity: Arc<IdentityKey>,
     pub(super) attestation: Arc<IdentityKey>,
-    pub(super) key: Arc<HotKey>,
+    pub(super) key: KeyB,
     pub(super) route: Option<Arc<Route>>,
     pub(super) log: Arc<LogView>,
     pub(super) core: Mutex<Core>,
@@ -229,9 +230,8 @@ impl Party {
         for id in reservations {
             match known.get(&id.to_string()) {
                 Some(row) if row.state == "signed" => {
-                    let psbt = self.sign_again(id, row);
                     let broken = |f: Finding| DeskError::may_have_happened(f.code, f.detail);
-                    answers.push(Recalled::Signed(psbt.map_err(broken)?));
+                    answers.push(self.recalled(id, row).map_err(broken)?);
                 }
                 Some(_) => answers.push(Recalled::Dead),
                 None => {
@@ -258,5 +258,14 @@ impl Party {
             return Err(fault.desk_error());
         }
         Ok(answers)
+    }
+
+    /// What it has of a decided transaction. One that a custodian was given can be signed any time: it is never said dead.
+    fn recalled(&self, id: ReservationId, row: &CosignedRow) -> Result<Recalled, Finding> {
+        Ok(match self.again(id, row)? {
+            ItemVerdict::Signed(psbt) => Recalled::Signed(psbt),
+            ItemVerdict::Pending(finding) => Recalled::Pending(finding),
+            ItemVerdict::Refused(_) => Recalled::Dead,
+        })
     }
 }

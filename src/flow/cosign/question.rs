@@ -3,6 +3,7 @@
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::error;
 
+use super::custody::{KeyB, is_of};
 use super::judge::{self, Proven};
 use super::load::{self, WITNESSED};
 use super::party::{Core, Party};
@@ -31,10 +32,11 @@ impl Party {
         checked: &CheckedTransaction,
     ) -> Result<Vec<u8>, Finding> {
         let broken = |detail: String| Finding::new(Code::Internal, detail);
+        let KeyB::Own(key) = &self.key else { return Err(broken("key B is with a custodian".to_owned())) };
         let order = SigningOrder::danger_vouch_for(reservation, order_items(checked, KeySlot::B)?);
         // Held while the signature is made and no longer: a freeze waits for it.
         let permit = self.context.brake.permit(leaving(checked.kind()))?;
-        let signatures = self.key.sign(&order).map_err(|e| broken(e.to_string()))?;
+        let signatures = key.sign(&order).map_err(|e| broken(e.to_string()))?;
         drop(permit);
         let signatures = signatures.iter().map(|s| *s.signature()).collect();
         let verified = checked.danger_vouch_own(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
@@ -126,12 +128,17 @@ impl Party {
             return Err(self.frozen());
         }
         let mut draft = core.journal.draft(self.context.now());
-        self.enter_witnessed(&mut draft, &accepted);
+        // A head that was witnessed before is not written down again, however often a late custodian is asked after.
+        if core.state.witnessed != Some(*accepted.head()) {
+            self.enter_witnessed(&mut draft, &accepted);
+        }
         let mut decided = Vec::with_capacity(order.items.len());
         for (item, proof) in order.items.iter().zip(proofs) {
             decided.push(self.decide_one(core, &mut draft, &mut past, item, proof));
         }
-        if let Err(fault) = core.journal.commit(draft).await {
+        if !draft.is_empty()
+            && let Err(fault) = core.journal.commit(draft).await
+        {
             self.reload(core).await;
             return Err(fault.desk_error());
         }
@@ -189,6 +196,11 @@ impl Party {
             (Some(row), _) if row.state == "signed" => {
                 return Decided::Again(item.reservation, Box::new(row.clone()));
             }
+            (Some(row), _) if row.custody.is_some() => {
+                let finding =
+                    Finding::new(Code::CustodianRefused, "the custodian signed that it never signs this");
+                return Decided::No(judge::no(None, finding));
+            }
             (None, Some(proof)) => proof,
             (Some(_), _) | (None, None) => {
                 let finding =
@@ -214,16 +226,31 @@ impl Party {
     pub(super) fn answer(&self, decided: &Decided) -> Result<ItemVerdict, DeskError> {
         let (reservation, signed) = match decided {
             Decided::No(refusal) => return Ok(ItemVerdict::Refused(refusal.clone())),
-            Decided::Yes(proven) => (proven.reservation, self.sign(proven.reservation, &proven.checked)),
-            Decided::Again(reservation, row) => (*reservation, self.sign_again(*reservation, row)),
+            Decided::Yes(proven) => (proven.reservation, self.first(proven)),
+            Decided::Again(reservation, row) => (*reservation, self.again(*reservation, row)),
         };
-        signed.map(ItemVerdict::Signed).map_err(|finding| {
+        signed.map_err(|finding| {
             if finding.code == Code::Frozen {
                 return stopped_half_way(finding);
             }
             error!(code = %finding.code, %reservation, "signing failed: {}", finding.detail);
             DeskError::may_have_happened(finding.code, format!("{reservation}: {}", finding.detail))
         })
+    }
+
+    /// What was booked just now is signed here, or handed over to whoever holds the key.
+    fn first(&self, proven: &Proven) -> Result<ItemVerdict, Finding> {
+        if matches!(self.key, KeyB::Custodian(_)) {
+            self.wake_custody();
+            return Ok(ItemVerdict::Pending(self.pending_finding(proven.reservation)));
+        }
+        self.sign(proven.reservation, &proven.checked).map(ItemVerdict::Signed)
+    }
+
+    /// What was booked before is given again: kept, where a custodian signed it, and otherwise made anew.
+    pub(super) fn again(&self, id: ReservationId, row: &CosignedRow) -> Result<ItemVerdict, Finding> {
+        let kept = self.custody_verdict(id, row);
+        kept.unwrap_or_else(|| self.sign_again(id, row).map(ItemVerdict::Signed))
     }
 
     /// Signs the stored transaction again. It was judged once; its own bytes are read anew and give the same signatures.
@@ -236,8 +263,7 @@ impl Party {
         let psbt = data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken("stored PSBT"))?;
         let checked = judge::read_again(&self.context, row, &psbt)
             .ok_or_else(|| broken("the stored PSBT cannot be read"))?;
-        let same = ReservationId::of_txid(&crate::flow::reserve::txid_bytes(&checked.txid())) == reservation;
-        if same {
+        if is_of(reservation, &checked) {
             self.sign(reservation, &checked)
         } else {
             Err(broken("the stored PSBT is of another transaction"))

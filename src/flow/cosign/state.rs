@@ -1,6 +1,6 @@
 //! What the co-signer knows: its own coins, scripts, sums, facts, and the head of the signer's log it has witnessed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
@@ -114,6 +114,8 @@ pub struct State {
     pub stopped: Option<Finding>,
     /// Highest index of the cold wallet's branch 0 that was paid.
     pub cold_highest: u32,
+    /// What was booked and waits for an outside custodian, by reservation.
+    pub pending: BTreeMap<ReservationId, Arc<CosignedRow>>,
 }
 
 impl State {

@@ -483,6 +483,21 @@ pub struct CosignedRow {
     pub at: u64,
     /// Why not, for a dead one.
     pub code: Option<String>,
+    /// What an outside custodian has to do with it; absent where key B is kept here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<CustodyRow>,
+}
+
+/// What an outside custodian said of a transaction: nothing yet, one of the two, never both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodyRow {
+    /// The PSBT with the custodian's signatures, hex: the first that held, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psbt: Option<String>,
+    /// The custodian's signed refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Signed>,
 }
 
 impl CosignedRow {
@@ -505,6 +520,7 @@ impl CosignedRow {
             swept: None,
             at: now.0,
             code: Some(code.to_string()),
+            custody: None,
         }
     }
 }

@@ -1,0 +1,107 @@
+//! Key B at an outside custodian, from `init` to `--check`: the page of the procedure shows these lines.
+
+use super::*;
+
+const TABLE: &str = "[custodian]\nkind = \"file\"\noutbox = \"outbox\"\ninbox = \"inbox\"\n";
+
+/// A co-signer's deployment beside the signer's, whose key B is `b`: somebody else's. Gives its configuration and what `init`
+/// said.
+fn custodied(desk: &Desk) -> (PathBuf, Answer) {
+    let signer = std::fs::read_to_string(deployment(desk)).unwrap();
+    desk.play("pki issue --ca @tls --role cosigner --name b --host localhost --file cosigner").unwrap();
+    let (head, _) = signer.split_once("[enclave]").unwrap();
+    let text: String = head
+        .replace("tls/signer.", "tls/cosigner.")
+        .replace("folder = \"freeze\"", "folder = \"freeze-b\"")
+        .replace("a.db", "ids.db")
+        .replace("path = \"a\"", "path = \"ids\"")
+        .replace("x.example/signer", "x.example/cosigner")
+        .lines()
+        .filter(|line| !line.trim().starts_with("cosigner ="))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let path = desk.write("cosigner.toml", &format!("{text}{TABLE}"));
+    let made = desk.play("init --role cosigner --config @cosigner.toml --words-file @ids.words --cost cheap");
+    let made = made.unwrap();
+    trust_them(desk, &made);
+    (path, made)
+}
+
+/// The quorum signs the new co-signer's keys and the custodian's.
+fn trust_them(desk: &Desk, made: &Answer) {
+    let told = |name: &str| made.json[name].as_str().unwrap().to_owned();
+    let custodian = desk.play("init --role exchange --key-file @custodian.key").unwrap().json;
+    let old = std::fs::read_to_string(desk.path("trust.toml")).unwrap();
+    let replaced = old.lines().map(|line| match line.split(' ').next().unwrap_or_default() {
+        "cosigner" => format!("cosigner = \"{}\"\n", told("witness_key")),
+        "attestation_key" => format!(
+            "attestation_key = \"{}\"\ncustodian_key = \"{}\"\n",
+            told("attestation_key"),
+            custodian["public_key"].as_str().unwrap()
+        ),
+        _ => format!("{line}\n"),
+    });
+    let trust: String = replaced.collect();
+    sign_trust(desk, &trust);
+}
+
+/// Puts another trust file in the place of the one that is there, with its quorum's signatures.
+fn sign_trust(desk: &Desk, trust: &str) {
+    for (seed, name) in (1..).zip(PEOPLE) {
+        let private = ssh_key(seed).to_openssh(ssh_key::LineEnding::LF).unwrap();
+        let signature = sign_ssh(&private, NAMESPACE_TRUST, trust).unwrap();
+        std::fs::write(desk.path(&format!("{name}.sig")), signature).unwrap();
+    }
+    std::fs::write(desk.path("trust.toml"), trust).unwrap();
+}
+
+fn cosigner_checked(path: &Path) -> Answer {
+    config::check::cosigner(&config::cosigner(path).unwrap())
+}
+
+#[test]
+fn a_co_signer_with_a_custodian_is_made_and_checked_and_has_no_key_of_the_wallet() {
+    let desk = Desk::new();
+    let (path, made) = custodied(&desk);
+    assert!(made.json.get("key").is_none() && !made.text.contains("tpub"), "{}", made.text);
+    for line in
+        ["custody order key", "custodian outbox", "custodian inbox", "`countersign descriptor assemble`"]
+    {
+        assert!(made.text.contains(line), "{line}: {}", made.text);
+    }
+    let good = cosigner_checked(&path);
+    assert_eq!((good.exit, failed(&good).len()), (Exit::Ok, 0), "{}", good.text);
+    for line in ["no key of the wallet, which a custodian holds", "key B by files: "] {
+        assert!(good.text.contains(line), "{line}: {}", good.text);
+    }
+    assert!(!good.text.contains("can never be given up"), "{}", good.text);
+    let export = desk.no("descriptor export --config @cosigner.toml");
+    assert_eq!(export.field.as_deref(), Some("custodian"), "{export}");
+
+    // the seed that has key B may not stand beside a custodian, and without one it must
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let changed = desk.path("changed.toml");
+        std::fs::write(&changed, text.replacen(from, to, 1)).unwrap();
+        failed(&cosigner_checked(&changed))
+    };
+    assert_eq!(with("path = \"ids\"", "path = \"b\""), ["custodian"]);
+    assert_eq!(with(TABLE, ""), ["keystore.path"]);
+    assert_eq!(with("\"inbox\"", "\"none\""), ["custodian.outbox or custodian.inbox"]);
+}
+
+#[test]
+fn without_the_custodians_key_in_the_trust_file_a_check_says_what_that_means() {
+    let desk = Desk::new();
+    let (path, _) = custodied(&desk);
+    let trust = std::fs::read_to_string(desk.path("trust.toml")).unwrap();
+    let without: String = trust
+        .lines()
+        .filter(|line| !line.starts_with("custodian_key"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    sign_trust(&desk, &without);
+    let found = cosigner_checked(&path);
+    assert!(found.exit == Exit::Ok && found.text.contains("can never be given up"), "{}", found.text);
+}
