@@ -12,7 +12,9 @@ mod facts;
 mod foreign;
 mod freeze;
 mod half_registered;
+mod happens;
 mod log;
+mod masked;
 mod node;
 mod pages;
 #[path = "../parties/mod.rs"]

@@ -29,5 +29,19 @@ fn three_operators() -> Plan {
 async fn the_page_of_approvals_is_what_its_commands_print() {
     let world = World::funded(three_operators(), 8, 70 * COIN).await;
     let Some(terminal) = Terminal::at(&world).await else { return };
-    page("docs/operations/approvals.md", &world, &terminal).await;
+    page("docs/operations/approvals.md", &world, terminal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_operations_is_what_its_commands_print() {
+    let world = World::funded(Plan::default(), 8, 70 * COIN).await;
+    let Some(terminal) = Terminal::at(&world).await else { return };
+    page("docs/operations.md", &world, terminal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_treasury_is_what_its_commands_print() {
+    let world = World::funded(Plan::default(), 1, 3 * COIN).await;
+    let Some(terminal) = Terminal::at(&world).await else { return };
+    page("docs/operations/treasury.md", &world, terminal).await;
 }

@@ -16,7 +16,7 @@ use super::thief::*;
 use super::world::*;
 
 /// Signs every input of a cold PSBT with the keys of these seeds, as the cold room's devices would.
-fn sign_cold(psbt: &[u8], seeds: &[u8]) -> Vec<u8> {
+pub fn sign_cold(psbt: &[u8], seeds: &[u8]) -> Vec<u8> {
     let mut psbt = Psbt::deserialize(psbt).unwrap();
     let transaction = psbt.unsigned_tx.clone();
     let mut cache = SighashCache::new(&transaction);
@@ -55,7 +55,7 @@ fn operator() -> Caller {
 }
 
 /// A transaction that paid the cold wallet, and its coins.
-fn cold_coins(world: &World, amounts: &[u64]) -> Vec<ColdCoinOrder> {
+pub fn cold_coins(world: &World, amounts: &[u64]) -> Vec<ColdCoinOrder> {
     let script = cold_wallet().script(Branch::Deposit, 7).unwrap().script_pubkey().to_owned();
     let Body::Coins { transactions, coins } = world.deposit(script, amounts) else { unreachable!() };
     let order = |coin: &Coin| ColdCoinOrder {

@@ -2,7 +2,7 @@
 //!
 //! A page under `docs/` is prose with blocks of ```` ```console ````. In such a block each line that begins with `$ ` is a command (a
 //! line that ends with `\` goes on), and what follows is what it printed. A line `<!-- world: … -->` between blocks is no
-//! command: it says what happens in the world meanwhile, see [`happens`]. [`page`] runs the whole page from the top and
+//! command: it says what happens in the world meanwhile, see [`super::happens`]. [`page`] runs the whole page from the top and
 //! compares every answer; with `COUNTERSIGN_WRITE_DOCS=1` it writes them. So a page is written by hand without answers,
 //! and gets a test that makes its world and calls [`page`].
 //!
@@ -22,6 +22,8 @@ use countersign::withdrawal::*;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::happens::happens;
+use super::masked::masked;
 use super::world::*;
 
 const VALID: Validity = Validity { not_before: Seconds(1_000_000_000), not_after: Seconds(4_000_000_000) };
@@ -40,6 +42,7 @@ pub const PEOPLE: [(&str, Role, Option<u8>); 5] = [
 pub struct Terminal {
     folder: tempfile::TempDir,
     names: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
     serving: Vec<JoinHandle<()>>,
     _brakes: Vec<Apart>,
     agent: Child,
@@ -68,8 +71,14 @@ impl Terminal {
             std::io::Write::write_all(&mut std::io::stderr(), loud.as_bytes()).unwrap();
             return None;
         };
-        let mut terminal =
-            Self { folder, names: Vec::new(), serving: Vec::new(), _brakes: Vec::new(), agent };
+        let mut terminal = Self {
+            folder,
+            names: Vec::new(),
+            variables: Vec::new(),
+            serving: Vec::new(),
+            _brakes: Vec::new(),
+            agent,
+        };
         std::fs::create_dir(terminal.path("bin")).unwrap();
         let program = terminal.path("bin/countersign");
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_countersign"), program).unwrap();
@@ -93,13 +102,19 @@ impl Terminal {
         Some(terminal)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A place in the folder where the commands run.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// From now on this text is shown by that name.
     pub fn name(&mut self, text: &str, shown: &str) {
         self.names.push((text.to_owned(), shown.to_owned()));
+    }
+
+    /// From now on the commands find this under that name in their environment.
+    pub fn set(&mut self, name: &str, value: String) {
+        self.variables.push((name.to_owned(), value));
     }
 
     fn certificate(&self, authority: &Authority, role: Role, name: &str) {
@@ -184,6 +199,7 @@ impl Terminal {
         command.arg("-c").arg(format!("exec 2>&1; {line}")).current_dir(self.folder.path());
         command.env("PATH", path).env("SSH_AUTH_SOCK", self.path("agent")).env("LC_ALL", "C");
         command.env("HOME", self.folder.path()).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
         if !output.status.success() {
@@ -199,75 +215,8 @@ impl Terminal {
     }
 }
 
-/// A line without what changes from run to run: times, hashes, keys, transactions, indices of the log.
-fn masked(line: &str) -> String {
-    let mut out = String::new();
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        let word: usize = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let (name, length) = match rest.as_bytes() {
-            bytes if is_time(bytes) => ("<time>", TIME.len()),
-            _ if word >= 64 && rest[..word].bytes().all(|b| b.is_ascii_hexdigit()) => ("<hex>", word),
-            _ if word == 10 && rest.starts_with('1') && rest[..word].bytes().all(|b| b.is_ascii_digit()) => {
-                ("<unix time>", word)
-            }
-            bytes if bytes.starts_with(FINGERPRINT) && bytes.len() >= FINGERPRINT_LEN => {
-                ("<fingerprint>", FINGERPRINT_LEN)
-            }
-            _ if word > 0 => ("", word),
-            _ => ("", first.len_utf8()),
-        };
-        out.push_str(if name.is_empty() { &rest[..length] } else { name });
-        rest = &rest[length..];
-    }
-    let Some((before, after)) = ["log index:", "\"log_index\":"].iter().find_map(|key| out.split_once(key))
-    else {
-        return out;
-    };
-    let key = &out[before.len()..out.len() - after.len()];
-    let digits = after.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-    format!("{before}{key} <index>{digits}")
-}
-
-const FINGERPRINT: &[u8] = b"SHA256:";
-/// As `ssh-keygen -l` prints it: SHA-256 in base64 without padding.
-const FINGERPRINT_LEN: usize = 50;
-const TIME: &[u8] = b"dddd-dd-ddTdd:dd:ddZ";
-
-fn is_time(bytes: &[u8]) -> bool {
-    let fits =
-        |(pattern, byte): (&u8, &u8)| if *pattern == b'd' { byte.is_ascii_digit() } else { pattern == byte };
-    bytes.len() >= TIME.len() && TIME.iter().zip(bytes).all(fits)
-}
-
-/// What may happen in the world between two blocks of a page.
-async fn happens(world: &World, what: &str) {
-    let words: Vec<&str> = what.split_whitespace().collect();
-    let id = |request: &str| {
-        let organisation = Organisation::parse("acme").unwrap();
-        WithdrawalId::of(&organisation, &RequestId::parse(request).unwrap())
-    };
-    match words.as_slice() {
-        // the exchange asks for a withdrawal of that many satoshi
-        ["ask", request, sat] => {
-            world.withdraw(request, sat.parse().unwrap()).await;
-        }
-        // it is waited until the withdrawal is held or refused with that code, or RELEASED
-        ["until", request, code] => {
-            world.until(id(request), |view| codes(view).contains(code)).await;
-        }
-        // time passes, and the observer states its facts anew
-        ["later", seconds] => {
-            world.later(seconds.parse().unwrap());
-            world.state_chain().await;
-            world.state_price(PRICE).await;
-        }
-        _ => panic!("nothing in this world is called `{what}`; add it to `happens`"),
-    }
-}
-
 /// Runs a page from the top: its commands, and what happens between them.
-pub async fn page(name: &str, world: &World, terminal: &Terminal) {
+pub async fn page(name: &str, world: &World, mut terminal: Terminal) {
     let path = Path::new(ROOT).join(name);
     let written = std::fs::read_to_string(&path).unwrap();
     let mut fresh = String::new();
@@ -275,7 +224,7 @@ pub async fn page(name: &str, world: &World, terminal: &Terminal) {
     while let Some(line) = lines.next() {
         fresh.push_str(&format!("{line}\n"));
         if let Some(what) = line.strip_prefix("<!-- world: ").and_then(|rest| rest.strip_suffix(" -->")) {
-            happens(world, what).await;
+            happens(world, &mut terminal, what).await;
         }
         if line != "```console" {
             continue;
@@ -301,25 +250,4 @@ pub async fn page(name: &str, world: &World, terminal: &Terminal) {
         written == fresh,
         "{name} is not what its commands print, first at {differs:?}; COUNTERSIGN_WRITE_DOCS=1 writes it"
     );
-}
-
-#[test]
-fn what_changes_from_run_to_run_is_shown_by_its_name() {
-    let hash = "ab".repeat(32);
-    let cases = [
-        ("updated: 2026-11-22T11:33:23Z.", "updated: <time>."),
-        (&format!("x {hash}, {hash}00"), "x <hex>, <hex>"),
-        ("\"at\":1763811203,\"amount\":\"1000000000000\"", "\"at\":<unix time>,\"amount\":\"1000000000000\""),
-        ("log index:        57", "log index: <index>"),
-        ("{\"log_index\":57,\"a\":1}", "{\"log_index\": <index>,\"a\":1}"),
-        (
-            "wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC",
-            "wd_7ed2f1a5c08e34b14f3f1d9d2ab6dc0e 0.20000000 BTC",
-        ),
-        (&format!("key SHA256:{}.", "A/b".repeat(14) + "+"), "key <fingerprint>."),
-        ("홍길동 2026", "홍길동 2026"),
-    ];
-    for (line, shown) in cases {
-        assert_eq!(masked(line), shown);
-    }
 }
