@@ -65,6 +65,9 @@ pub struct Expectations<'a> {
     pub rotation: Option<(KeyRole, Address)>,
     /// Whether an address is one's own: a hot Safe, the treasury, a deposit address.
     pub is_own: &'a dyn Fn(Address) -> bool,
+    /// Whether there is code at an address, by the party's own chain view; where it has none it says yes. Ether to code
+    /// is never batched: one payee that refuses it would take the whole batch back.
+    pub has_code: &'a dyn Fn(Address) -> bool,
 }
 
 /// Checks a proposal against what the party itself knows.
@@ -165,6 +168,10 @@ fn check_payees(payees: &[Payee], wallet: &SafeWallet, expect: &Expectations<'_>
         }
         if payee.asset.contract() == Some(payee.to) {
             return wrong(PaymentProblem::PayeeIsToken);
+        }
+        let ether = matches!(payee.asset, EvmAsset::Ether(_));
+        if payees.len() > 1 && ether && (expect.has_code)(payee.to) {
+            return wrong(PaymentProblem::CodeInBatch);
         }
         match due.iter().position(|due| *due == payee) {
             Some(found) => drop(due.swap_remove(found)),

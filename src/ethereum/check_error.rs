@@ -17,6 +17,9 @@ pub enum PaymentProblem {
     /// A token would be sent to the token's own contract.
     #[error("sends a token to the token's own contract")]
     PayeeIsToken,
+    /// Ether to a contract together with others.
+    #[error("sends ether to a contract together with other payments")]
+    CodeInBatch,
     /// More than may leave for this purpose.
     #[error("is larger than may leave for this purpose")]
     TooMuch,

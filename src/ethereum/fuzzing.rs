@@ -102,6 +102,7 @@ pub(crate) fn expecting(payees: &[Payee]) -> Expectations<'_> {
         emptying: None,
         rotation: None,
         is_own: &|address| address == stranger(252),
+        has_code: &|address| address == stranger(253),
     }
 }
 

@@ -150,6 +150,7 @@ pub fn expecting(payees: &[Payee]) -> Expectations<'_> {
         emptying: None,
         rotation: None,
         is_own: &|_| false,
+        has_code: &|_| false,
     }
 }
 
@@ -165,6 +166,7 @@ fn copied<'a>(expect: &Expectations<'a>, nonce: u64) -> Expectations<'a> {
         emptying: expect.emptying,
         rotation: expect.rotation,
         is_own: expect.is_own,
+        has_code: expect.has_code,
     }
 }
 

@@ -225,6 +225,19 @@ fn a_payee_that_is_ones_own_or_the_tokens_contract_is_refused() {
 }
 
 #[test]
+fn ether_to_a_contract_goes_alone() {
+    let (contract, other) = (ether_to(253, 5), ether_to(1, 5));
+    assert_eq!(judged(&honest(&[contract]), &[contract]), Ok(TransactionKind::Withdrawal));
+    assert_eq!(judged(&honest(&[contract, other]), &[contract, other]), Err(Code::TransactionMismatch));
+    let token = token_to(253, 5);
+    assert_eq!(
+        judged(&honest(&[token, other]), &[token, other]),
+        Ok(TransactionKind::Withdrawal),
+        "a token may"
+    );
+}
+
+#[test]
 fn a_refund_to_anybody_is_refused() {
     for payees in [&asked()[..], &asked()[..1]] {
         let told = |change: fn(&mut execTransactionCall)| execution_with(payees, change);
