@@ -4,6 +4,8 @@ use super::super::pins::{Pin, V1_5_0};
 use super::*;
 use crate::withdrawal::Code;
 
+type Change = Box<dyn Fn(&mut SafeFacts)>;
+
 #[test]
 fn a_safe_as_pinned_is_trusted_and_anything_else_is_named() {
     use SafeDifference as D;
@@ -15,7 +17,7 @@ fn a_safe_as_pinned_is_trusted_and_anything_else_is_named() {
         judge(&wallet, &facts).unwrap_err().differences().to_vec()
     };
     let hash = B256::repeat_byte(1);
-    let cases: Vec<(Box<dyn Fn(&mut SafeFacts)>, D)> = vec![
+    let cases: Vec<(Change, D)> = vec![
         (Box::new(|f| f.chain = ChainId::new(5).unwrap()), D::Chain),
         (Box::new(|f| f.address = stranger(1)), D::Address),
         (Box::new(move |f| f.proxy_code_hash = hash), D::ProxyCode),
