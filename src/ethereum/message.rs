@@ -5,9 +5,10 @@
 use alloy_primitives::{Address, B256, Bytes, b256, eip191_hash_message};
 use alloy_sol_types::SolCall;
 use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 use super::abi::isValidSignatureCall;
-use super::signature::{SIGNATURE_LEN, recover};
+use super::signature::{SIGNATURE_LEN, recover, recover_compact};
 use crate::withdrawal::Code;
 
 /// The longest contract proof, in bytes.
@@ -60,6 +61,12 @@ pub fn ownership_call(message: &str, proof: &str) -> Result<Vec<u8>, MessageErro
 /// Whether what the contract returned is a yes: that word and nothing else. A revert, no code or no answer is a no.
 pub fn accepts(returned: &[u8]) -> bool {
     returned == ACCEPTED.as_slice()
+}
+
+/// Whether an owner's key signed a possession text; what the text says is the caller's to compare.
+pub fn verify_possession(owner: Address, text: &str, compact: &[u8; 64], recovery_id: u8) -> bool {
+    let digest = B256::from(<[u8; 32]>::from(Sha256::digest(text.as_bytes())));
+    recover_compact(&digest, compact, recovery_id) == Some(owner)
 }
 
 fn read_hex(proof: &str) -> Option<Vec<u8>> {

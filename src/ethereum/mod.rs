@@ -19,6 +19,8 @@ pub mod checked;
 pub mod deposit;
 pub mod execution;
 #[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod message;
 pub mod pins;
@@ -41,7 +43,7 @@ pub use check_error::{CheckError, PaymentProblem};
 pub use checked::{CheckedSafeTx, FinishedSafeTx};
 pub use deposit::Deposits;
 pub use execution::{Execution, ExecutionPlan, GasTerms};
-pub use message::{MessageError, ownership_call, verify_message};
+pub use message::{MessageError, ownership_call, verify_message, verify_possession};
 pub use pins::{Release, Singleton};
 pub use proposal::Proposal;
 pub use reading::{NotAsPinned, SafeDifference, SafeFacts, TrustedSafe, judge};

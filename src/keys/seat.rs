@@ -5,9 +5,11 @@
 
 use k256::ecdsa::{self as second};
 use secp256k1::{Message, Secp256k1, SignOnly};
+use sha2::{Digest, Sha256};
 
 use super::hd::{AccountKey, BranchParent, HdError, Scalar32};
 use super::order::ChildIndex;
+use super::possession::is_possession_text;
 use super::secret::Secret32;
 use super::signer::SignError;
 use crate::withdrawal::ReservationId;
@@ -105,23 +107,39 @@ impl SeatKeys {
     /// Signs the digest of an order.
     pub fn sign(&self, order: &SeatOrder) -> Result<SeatSignature, SignError> {
         let signed = match order.seat {
-            Seat::Owner => self.signed_and_recovered(&self.owner, order),
+            Seat::Owner => self.signed_and_recovered(&self.owner, &order.digest, order.public_key),
             Seat::Executor(index) => {
                 let key = self.executors.child(index)?;
-                self.signed_and_recovered(&key, order)
+                self.signed_and_recovered(&key, &order.digest, order.public_key)
             }
         };
         signed.ok_or(SignError::NotVerified(0))
     }
 
+    /// Proves that this process holds the owner's key: signs SHA-256 of a `countersign key-possession v1` text.
+    ///
+    /// What a wallet signs on chain is a Keccak-256 hash; no text is known whose SHA-256 is one.
+    pub fn prove_possession(&self, text: &str) -> Result<SeatSignature, SignError> {
+        if !is_possession_text(text) {
+            return Err(SignError::NotPossessionText);
+        }
+        let digest = Sha256::digest(text.as_bytes()).into();
+        self.signed_and_recovered(&self.owner, &digest, None).ok_or(SignError::NotVerified(0))
+    }
+
     /// The one place where such a signature comes into being; `None` when it leads k256 to another key than this one.
-    fn signed_and_recovered(&self, key: &Scalar32, order: &SeatOrder) -> Option<SeatSignature> {
-        let message = Message::from_digest(order.digest);
+    fn signed_and_recovered(
+        &self,
+        key: &Scalar32,
+        digest: &[u8; 32],
+        expected: Option<[u8; 33]>,
+    ) -> Option<SeatSignature> {
+        let message = Message::from_digest(*digest);
         let signature = self.curve.sign_ecdsa_recoverable(&message, key.expose());
         let (id, compact) = signature.serialize_compact();
         let recovery_id = u8::try_from(id.to_i32()).ok().filter(|id| *id < 2)?;
-        let public_key = order.public_key.unwrap_or_else(|| key.expose().public_key(&self.curve).serialize());
-        let recovered = recovered_by_k256(&order.digest, &compact, recovery_id)?;
+        let public_key = expected.unwrap_or_else(|| key.expose().public_key(&self.curve).serialize());
+        let recovered = recovered_by_k256(digest, &compact, recovery_id)?;
         (recovered == public_key).then_some(SeatSignature { compact, recovery_id, public_key })
     }
 }

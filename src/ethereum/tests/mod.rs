@@ -8,6 +8,6 @@ mod signing;
 mod vectors;
 mod words;
 
-use super::fuzzing::*;
+use super::fixture::*;
 use super::*;
 use crate::withdrawal::KeyRole;

@@ -3,7 +3,7 @@
 use super::super::mnemonic::Phrase;
 use super::super::order::ChildIndex;
 use super::super::seat::{Seat, SeatKeys, SeatOrder};
-use super::super::{SignError, verify_with_k256, verify_with_libsecp};
+use super::super::{POSSESSION_HEADING, SignError, verify_with_k256, verify_with_libsecp};
 use super::*;
 use crate::withdrawal::ReservationId;
 
@@ -81,4 +81,21 @@ fn seats_share_no_key_with_each_other_or_with_the_hot_key() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 52);
+}
+
+#[test]
+fn an_owner_proves_to_hold_its_key_for_that_text_only() {
+    let (keys, other) = (self::keys(6), self::keys(7));
+    let account =
+        |keys: &SeatKeys| crate::ethereum::address_of(&keys.public_key(Seat::Owner).ok().unwrap()).unwrap();
+    let text = format!("{POSSESSION_HEADING}\nrole: signer\n");
+    let proof = keys.prove_possession(&text).ok().unwrap();
+    let holds = |owner, text: &str| {
+        crate::ethereum::verify_possession(owner, text, proof.compact(), proof.recovery_id())
+    };
+    assert!(holds(account(&keys), &text));
+    assert!(!holds(account(&other), &text) && !holds(account(&keys), &text.replace("signer", "vault")));
+    for text in ["", "anything", "countersign withdrawal-request v1\n", POSSESSION_HEADING] {
+        assert_eq!(keys.prove_possession(text).err(), Some(SignError::NotPossessionText), "{text}");
+    }
 }
