@@ -11,7 +11,7 @@ use crate::enclave::ivms::fuzzing as ivms;
 use crate::enclave::wall::fuzzing as wall;
 use crate::enclave::wire::fuzzing as letters;
 use crate::withdrawal::Network;
-use crate::{audit, bitcoin, enclave, evidence, keys, pki, relay, store, wire, withdrawal};
+use crate::{audit, bitcoin, enclave, ethereum, evidence, keys, pki, relay, store, wire, withdrawal};
 
 /// One reader, or a few that read the same bytes.
 #[derive(Clone, Copy)]
@@ -42,6 +42,13 @@ pub const TARGETS: &[Target] = &[
     target("custody", bitcoin::fuzzing::custody, bitcoin::fuzzing::custody_seeds),
     target("transaction", bitcoin::fuzzing::transaction, bitcoin::fuzzing::transaction_seeds),
     target("message", bitcoin::fuzzing::message, bitcoin::fuzzing::message_seeds),
+    target("evm_words", ethereum::fuzzing::words, ethereum::fuzzing::word_seeds),
+    target("calldata", ethereum::fuzzing::calldata, ethereum::fuzzing::calldata_seeds),
+    target("proposal", ethereum::fuzzing::proposal, ethereum::fuzzing::proposal_seeds),
+    target("evm_transaction", ethereum::fuzzing::transaction, ethereum::fuzzing::transaction_seeds),
+    target("packed", ethereum::fuzzing::packed, ethereum::fuzzing::packed_seeds),
+    target("receipt", ethereum::fuzzing::receipt, ethereum::fuzzing::receipt_seeds),
+    target("typed", ethereum::fuzzing::typed, ethereum::fuzzing::typed_seeds),
     target("entry", audit::fuzzing::entry, audit::fuzzing::entry_seeds),
     target("note", audit::fuzzing::note, audit::fuzzing::note_seeds),
     target("proof", audit::fuzzing::proof, audit::fuzzing::proof_seeds),

@@ -10,6 +10,7 @@ pub mod wire;
 // rules: pure computation
 pub mod audit;
 pub mod bitcoin;
+pub mod ethereum;
 pub mod evidence;
 pub mod keys;
 // certificates and roles

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["withdrawal"],
     &["desk"],
-    &["keys", "evidence", "bitcoin", "audit"],
+    &["keys", "evidence", "bitcoin", "ethereum", "audit"],
     &["pki"],
     &["wire"],
     &["store", "enclave", "cosigner", "freeze"],
@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms that compute and nothing else: no clock, no randomness, no input or output.
-const PURE: &[&str] = &["withdrawal", "desk", "evidence", "bitcoin", "audit"];
+const PURE: &[&str] = &["withdrawal", "desk", "evidence", "bitcoin", "ethereum", "audit"];
 
 /// What a pure room may not name, and why.
 const IMPURE: &[(&str, &str)] = &[
@@ -39,7 +39,7 @@ const IMPURE: &[(&str, &str)] = &[
 
 /// Functions that vouch for something, and the only rooms that may call them.
 const VOUCHING: &[(&str, &[&str])] =
-    &[("danger_vouch_for", &["keys", "flow"]), ("danger_vouch_own", &["bitcoin", "flow"])];
+    &[("danger_vouch_for", &["keys", "flow"]), ("danger_vouch_own", &["bitcoin", "ethereum", "flow"])];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -283,6 +283,8 @@ const ONLY_ONE: &[&str] = &[
     "tonic",
     "sqlx",
     "cedar-policy",
+    "alloy-primitives",
+    "alloy-sol-types",
 ];
 
 #[test]

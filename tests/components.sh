@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings what the tests run against, by name, from Debian and PyPI, into target/components:
-#   bitcoin-knots (a real node), mariadb-server (a real database), grpcio (a client nobody here wrote).
+# Brings what the tests run against, by name, from Debian, PyPI and npm, into target/components:
+#   bitcoin-knots (a real node), mariadb-server (a real database), grpcio (a client nobody here wrote);
+# and from npm: anvil and ganache (chains), the Safe contracts as published, ethers, viem, protocol-kit (and PyPI's safe-eth-py).
 # Prints one line for each; what cannot be had is said loudly and its tests are skipped loudly.
 set -u
 cd "$(dirname "$0")/.."
@@ -51,5 +52,26 @@ keygen() {
   if have ssh-keygen; then say ssh-keygen "$(ssh -V 2>&1)"; else lost ssh-keygen "openssh-client cannot be installed"; fi
 }
 
-node; database; foreign; keygen
+# LGPL contracts and peers: what the tests run against, never a part of the product. Versions are pinned.
+evm() {
+  local evm=$dir/evm venv=$dir/evm/python
+  have npm || { update; apt install --no-install-recommends npm; }
+  have npm || { lost anvil "npm cannot be installed"; return; }
+  mkdir -p "$evm"
+  if [ ! -e "$evm/complete" ]; then
+    printf '{"name": "countersign-evm", "private": true}\n' >"$evm/package.json"
+    npm install --prefix "$evm" --no-audit --no-fund --ignore-scripts --legacy-peer-deps --save-exact \
+      @foundry-rs/anvil@1.7.1 ganache@7.9.2 @safe-global/safe-contracts@1.4.1 @safe-global/safe-smart-account@1.5.0 \
+      @safe-global/protocol-kit@8.0.7 ethers@6.17.0 viem@2.57.20 >>"$dir/npm.log" 2>&1 && touch "$evm/complete"
+  fi
+  if [ -e "$evm/complete" ]; then say anvil "$(ls "$evm"/node_modules/@foundry-rs/*/bin/anvil) and the Safe contracts"
+  else lost anvil "npm could not install it with the Safe contracts, see target/components/npm.log"; return; fi
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv" >>"$dir/pip.log" 2>&1
+  "$venv/bin/python" -c 'import safe_eth' 2>/dev/null ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check safe-eth-py==7.27.0 >>"$dir/pip.log" 2>&1
+  if "$venv/bin/python" -c 'import safe_eth' 2>/dev/null; then say safe-eth-py 7.27.0
+  else lost safe-eth-py "PyPI's safe-eth-py cannot be installed"; fi
+}
+
+node; database; foreign; keygen; evm
 exit 0

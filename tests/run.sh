@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test. Brings what the tests run against (tests/components.sh: a real node, a real database, a foreign client),
+# Every test. Brings what the tests run against (tests/components.sh: a real node, a real database, a foreign client, chains and contracts),
 # says loudly what cannot be had, runs everything, and ends with one line: `N passed, N failed, N skipped`.
 #
 #   tests/run.sh [arguments for cargo test]      e.g. tests/run.sh --test laws node::
@@ -16,6 +16,12 @@ if "$components/bitcoind" -version >/dev/null 2>&1; then
 fi
 if "$components/python/bin/python" -c 'import grpc, grpc_tools, nacl' 2>/dev/null; then
   export COUNTERSIGN_PYTHON=$components/python/bin/python COUNTERSIGN_REQUIRE_PYTHON=1
+fi
+if [ -e "$components/evm/complete" ]; then
+  export COUNTERSIGN_EVM=$components/evm COUNTERSIGN_REQUIRE_EVM=1
+fi
+if "$components/evm/python/bin/python" -c 'import safe_eth' 2>/dev/null; then
+  export COUNTERSIGN_EVM_PYTHON=$components/evm/python/bin/python COUNTERSIGN_REQUIRE_EVM_PYTHON=1
 fi
 if sh tests/mariadb.sh find; then export COUNTERSIGN_REQUIRE_MARIADB=1; fi
 if command -v ssh-keygen >/dev/null 2>&1; then export COUNTERSIGN_REQUIRE_SSH_KEYGEN=1; fi

@@ -123,11 +123,19 @@ pub(super) struct AccountKey {
 impl AccountKey {
     /// Derives `m/48'/coin'/account'/2'` (BIP-0048, script type 2: P2WSH).
     pub(super) fn derive(seed: &Seed, network: Network, account: u32) -> Result<Self, HdError> {
-        let account = ChildNumber::new(account, true).map_err(|_| HdError::AccountOutOfRange(account))?;
-        let hardened = |n| ChildNumber(n | ChildNumber::HARDENED_FLAG);
+        Self::along(seed, &[48, network.coin_type(), account, 2])
+    }
+
+    /// Derives `m/44'/60'/account'` (BIP-0044, SLIP-0044: ether on every chain).
+    pub(super) fn derive_ether(seed: &Seed, account: u32) -> Result<Self, HdError> {
+        Self::along(seed, &[44, 60, account])
+    }
+
+    fn along(seed: &Seed, steps: &[u32]) -> Result<Self, HdError> {
+        let hardened = |n: &u32| ChildNumber::new(*n, true).map_err(|_| HdError::AccountOutOfRange(*n));
+        let path = steps.iter().map(hardened).collect::<Result<Vec<_>, _>>()?;
         let master = Xprv::new(seed.expose()).map_err(|_| HdError::NoKeyHere)?;
         let master_fingerprint = master.public_key().fingerprint();
-        let path = [hardened(48), hardened(network.coin_type()), account, hardened(2)];
         let xprv = path.into_iter().try_fold(master, |key, step| key.derive_child(step));
         Ok(Self { master_fingerprint, xprv: xprv.map_err(|_| HdError::NoKeyHere)? })
     }
@@ -153,7 +161,12 @@ pub(super) struct BranchParent {
 impl BranchParent {
     /// Derives the parent of `account/branch`.
     pub(super) fn derive(account: &AccountKey, branch: Branch) -> Result<Self, HdError> {
-        let xprv = account.xprv.derive_child(ChildNumber(branch.number())).map_err(|_| HdError::NoKeyHere)?;
+        Self::of_number(account, branch.number())
+    }
+
+    /// Derives the parent of `account/number`, for keys that have other names for their branches.
+    pub(super) fn of_number(account: &AccountKey, number: u32) -> Result<Self, HdError> {
+        let xprv = account.xprv.derive_child(ChildNumber(number)).map_err(|_| HdError::NoKeyHere)?;
         let keyed = Hmac::new_from_slice(&xprv.attrs().chain_code).map_err(|_| HdError::NoKeyHere)?;
         let secret = Scalar32(Box::new(*xprv.private_key().secret.expose()));
         Ok(Self { secret, public: xprv.private_key().public.serialize(), keyed: Box::new(keyed) })

@@ -15,6 +15,7 @@ use super::hd::{AccountKey, HdError};
 use super::identity::IdentityKey;
 use super::mnemonic::Seed;
 use super::sealed::{KeystoreTerms, Sealed};
+use super::seat::SeatKeys;
 use super::secret::{Secret, Secret32, SecretBytes};
 use super::signer::HotKey;
 use crate::withdrawal::Code;
@@ -183,6 +184,13 @@ impl OpenKeystore {
         let blinding = self.derived(Domain::Blinding, "ecdsa")?;
         let key = AccountKey::derive(&self.seed, network, account)?;
         Ok(HotKey::of(&key, network, account, &blinding)?)
+    }
+
+    /// The keys of accounts that are found from their signatures (`m/44'/60'/account'`).
+    pub fn seat_keys(&self) -> Result<SeatKeys, KeystoreError> {
+        let blinding = self.derived(Domain::Blinding, "seat")?;
+        let key = AccountKey::derive_ether(&self.seed, self.terms.account)?;
+        Ok(SeatKeys::of(&key, &blinding)?)
     }
 
     /// A secret of this instance for one purpose (HKDF-SHA256, RFC 5869, domain and label as info).

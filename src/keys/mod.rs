@@ -1,7 +1,7 @@
 //! The keys: a signing order in, a signature out. Seeds never leave; no chain is known; no bare hash from outside is signed.
 //!
 //! Reading order: `secret`, `memory` (where secrets lie) → `mnemonic`, `hd`, `account` (from words to keys) → `sealed`,
-//! `keystore`, `file`, `passphrase` (at rest) → `order`, `signer`, `verify`, `possession` (ECDSA) → `identity` (Ed25519).
+//! `keystore`, `file`, `passphrase` (at rest) → `order`, `signer`, `seat`, `verify`, `possession` (ECDSA) → `identity` (Ed25519).
 
 pub mod account;
 pub mod file;
@@ -16,6 +16,7 @@ pub mod order;
 pub mod passphrase;
 pub mod possession;
 mod sealed;
+pub mod seat;
 pub mod secret;
 pub mod signer;
 pub mod verify;
@@ -35,6 +36,7 @@ pub use order::{Branch, ChildIndex, OrderItem, SigningOrder};
 pub use passphrase::{PassphraseError, PassphraseSource};
 pub use possession::{POSSESSION_HEADING, verify_possession};
 pub use sealed::{KeystoreTerms, SealCost};
+pub use seat::{Seat, SeatKeys, SeatOrder, SeatSignature};
 pub use secret::{Secret, Secret32, SecretBytes};
 pub use signer::{EcdsaSignature, HotKey, SignError};
 pub use verify::{verify_with_k256, verify_with_libsecp};

@@ -6,6 +6,7 @@ mod ecdsa;
 mod identity;
 mod keystore;
 mod phrases;
+mod seats;
 mod secrecy;
 mod signing;
 

@@ -1,0 +1,106 @@
+//! What the chain answers: receipts and reasons.
+
+use alloy_primitives::keccak256;
+
+use super::super::receipt::Log;
+use super::*;
+
+fn hash() -> B256 {
+    B256::repeat_byte(3)
+}
+
+fn event(by: Address, name: &str, hash: B256) -> Log {
+    Log { address: by, topics: vec![keccak256(format!("{name}(bytes32,uint256)")), hash], data: vec![0; 32] }
+}
+
+fn moved(token: Address, from: Address, to: Address, units: u64) -> Log {
+    let topics = vec![keccak256("Transfer(address,address,uint256)"), from.into_word(), to.into_word()];
+    Log { address: token, topics, data: U256::from(units).to_be_bytes::<32>().to_vec() }
+}
+
+fn told(logs: Vec<Log>, actions: &[Action]) -> Verdict {
+    judge_receipt(&Receipt { succeeded: true, logs }, wallet(0).address(), hash(), actions)
+}
+
+#[test]
+fn paid_is_the_safes_own_word_for_our_hash() {
+    let safe = wallet(0).address();
+    let pay = [Action::Pay(ether_to(1, 900))];
+    let yes = event(safe, "ExecutionSuccess", hash());
+    let no = event(safe, "ExecutionFailure", hash());
+    assert_eq!(told(vec![yes.clone()], &pay), Verdict::Paid);
+    assert_eq!(told(vec![no.clone()], &pay), Verdict::Reverted);
+    assert_eq!(told(vec![], &pay), Verdict::Absent);
+    assert_eq!(told(vec![event(safe, "ExecutionSuccess", B256::ZERO)], &pay), Verdict::Absent);
+    assert_eq!(
+        told(vec![event(stranger(1), "ExecutionSuccess", hash())], &pay),
+        Verdict::Absent,
+        "another's word"
+    );
+    assert_eq!(told(vec![yes.clone(), no], &pay), Verdict::Contradiction);
+    assert_eq!(told(vec![yes.clone(), yes.clone()], &pay), Verdict::Contradiction);
+    let failed = Receipt { succeeded: false, logs: vec![yes] };
+    assert_eq!(judge_receipt(&failed, safe, hash(), &pay), Verdict::Absent);
+}
+
+#[test]
+fn a_token_is_paid_when_its_contract_moved_exactly_that_much_once_for_each() {
+    let (safe, token) = (wallet(0).address(), token().contract().unwrap());
+    let yes = || event(safe, "ExecutionSuccess", hash());
+    let payee = token_to(2, 800);
+    let pay = [Action::Pay(payee)];
+    assert_eq!(told(vec![moved(token, safe, payee.to, 800), yes()], &pay), Verdict::Paid);
+    let not = Verdict::NotAsAsked(payee);
+    assert_eq!(told(vec![yes()], &pay), not, "a token that returns false");
+    assert_eq!(told(vec![moved(token, safe, payee.to, 799), yes()], &pay), not, "a token that takes a fee");
+    assert_eq!(told(vec![moved(stranger(9), safe, payee.to, 800), yes()], &pay), not, "another token");
+    assert_eq!(told(vec![moved(token, stranger(9), payee.to, 800), yes()], &pay), not, "another's money");
+    assert_eq!(told(vec![moved(token, safe, stranger(9), 800), yes()], &pay), not);
+    let twice = [Action::Pay(payee), Action::Pay(payee)];
+    assert_eq!(told(vec![moved(token, safe, payee.to, 800), yes()], &twice), not, "one log for two payments");
+    let mut dirty = moved(token, safe, payee.to, 800);
+    dirty.data.push(0);
+    assert_eq!(told(vec![dirty, yes()], &pay), not);
+}
+
+#[test]
+fn each_deposit_tells_itself_whether_it_paid() {
+    let (safe, token) = (wallet(0).address(), token().contract().unwrap());
+    let deposits = Deposits::of(&wallet(0));
+    let nested = |index, payee| Action::Nested { safe: deposits.address(index), payee, safe_tx_gas: 1 };
+    let actions = [nested(1, ether_to(9, 5)), nested(1, token_to(9, 6)), nested(2, token_to(9, 7))];
+    let own = |index: u64, name: &str| event(deposits.address(index), name, B256::repeat_byte(index as u8));
+    let all = |second: &str| {
+        vec![
+            own(1, "ExecutionSuccess"),
+            moved(token, deposits.address(1), stranger(9), 6),
+            own(1, second),
+            moved(token, deposits.address(2), stranger(9), 7),
+            own(2, "ExecutionSuccess"),
+            event(safe, "ExecutionSuccess", hash()),
+        ]
+    };
+    assert_eq!(told(all("ExecutionSuccess"), &actions), Verdict::Paid);
+    assert_eq!(told(all("ExecutionFailure"), &actions), Verdict::DepositLeft(deposits.address(1)));
+    let without: Vec<Log> = all("ExecutionSuccess").into_iter().filter(|log| log.address != token).collect();
+    assert_eq!(told(without, &actions), Verdict::NotAsAsked(token_to(9, 6)));
+}
+
+#[test]
+fn a_revert_is_told_in_words() {
+    use alloy_sol_types::{Panic, Revert as Text, SolError};
+    let text = |text: &str| Revert::read(&Text::from(text.to_owned()).abi_encode());
+    assert_eq!(text("GS026").to_string(), "GS026: not an owner, or signatures not in order");
+    assert_eq!(text("GS026").safe_code(), Some("GS026"));
+    assert_eq!(text("GS999").to_string(), "`GS999`");
+    assert_eq!(text("no\nmoney").to_string(), "`no�money`");
+    assert!(text(&"x".repeat(5_000)).to_string().len() < 250);
+    let panic = Panic { code: U256::from(0x11) }.abi_encode();
+    assert_eq!(Revert::read(&panic).to_string(), "panic 0x11: arithmetic overflow");
+    assert_eq!(Revert::read(&[]).to_string(), "no reason was given");
+    assert_eq!(Revert::read(&[1, 2, 3, 4, 5]).to_string(), "an error of its own, 0x01020304");
+    assert_eq!(Revert::read(&[1]), Revert::Silent);
+    let mut cut = Text::from("GS026".to_owned()).abi_encode();
+    cut.truncate(60);
+    assert_eq!(Revert::read(&cut), Revert::Other([0x08, 0xc3, 0x79, 0xa0]));
+}
