@@ -1,0 +1,79 @@
+//! The rows of reservations: one whole unsigned transaction each.
+
+use serde::{Deserialize, Serialize};
+
+/// An output that is spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrevoutRow {
+    /// `txid:vout`.
+    pub outpoint: String,
+    /// Satoshi.
+    pub value_sat: u64,
+    /// Hex.
+    pub script_pubkey: String,
+}
+
+/// What a reservation is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Purpose {
+    /// Pays these withdrawals.
+    Withdrawals(Vec<String>),
+    /// Moves this much to the pinned cold descriptor, at this index of its branch 0.
+    Sweep {
+        /// Satoshi to cold.
+        amount_sat: u64,
+        /// Index on the cold wallet's branch 0.
+        cold_index: u32,
+    },
+}
+
+/// One reservation: an unsigned transaction, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationRow {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The PSBT as the co-signer gets it, hex.
+    pub psbt: String,
+    /// The transaction id, fixed from here on.
+    pub txid: String,
+    /// The inputs, `txid:vout`; the first is the anchor.
+    pub inputs: Vec<String>,
+    /// The fee, in satoshi.
+    pub fee_sat: u64,
+    /// What leaves the hot wallet, fee included, in satoshi.
+    pub outgoing_sat: u64,
+    /// What the rolling limits count, in satoshi: of a sweep only the fee.
+    pub leaving_sat: u64,
+    /// What of it was cleared without a name match, in won.
+    pub unnamed_krw: String,
+    /// What of it was cleared by nobody's signature, in satoshi.
+    #[serde(default)]
+    pub unsigned_sat: u64,
+    /// The change output, if there is one.
+    pub change: Option<ChangeRow>,
+    /// The height it was built on.
+    pub tip_height: u32,
+    /// When it was made.
+    pub reserved_at: u64,
+    /// The index of its log entry.
+    pub log_index: u64,
+    /// `reserved`, `released` or `dead`.
+    pub state: String,
+    /// The finished transaction, hex, once released.
+    pub tx_hex: Option<String>,
+}
+
+/// The change of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRow {
+    /// Which output.
+    pub vout: u32,
+    /// Satoshi.
+    pub amount_sat: u64,
+    /// Index on branch 1.
+    pub index: u32,
+}
