@@ -31,7 +31,6 @@ pub mod treasury;
 pub mod view;
 mod void;
 pub mod wallet;
-mod wallet_desk;
 pub mod withdraw;
 pub mod writer;
 

@@ -1,11 +1,10 @@
 //! Refills from cold (law L13): booked first, attested by the co-signer, signed elsewhere, and recognised when they come.
 //!
-//! Everything here but [`desk`] runs inside the deciding writer. No key of ours signs a refill; what is handed back is
+//! Everything here runs inside the deciding writer. No key of ours signs a refill; what is handed back is
 //! checked and kept.
 
 mod book;
 mod cold;
-mod desk;
 mod need;
 mod steps;
 mod told;

@@ -1,10 +1,10 @@
 //! The signer's counter for refills: coins are proved here, the writer books, the co-signer attests.
 
+use super::{SignerDesk, refused};
 use crate::bitcoin::Branch;
 use crate::bitcoin::refill::ColdCoin;
 use crate::desk::{Caller, ColdCoinOrder, DeskError, RefillDesk, RefillOrder, RefillView, SignedText};
 use crate::evidence::refill_attestation::verify_refill_attestation;
-use crate::flow::desk::{SignerDesk, refused};
 use crate::flow::writer::Question;
 use crate::flow::{Command, RefillStep};
 use crate::withdrawal::{Code, Finding, Invalid, Kind};

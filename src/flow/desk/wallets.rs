@@ -1,14 +1,14 @@
 //! The signer's counter for customers' own wallets: verified here, taken to the co-signer, then written down.
 
-use super::Command;
-use super::desk::{SignerDesk, refused};
-use super::wallet::{self, CHALLENGE_KEY_ID};
-use super::writer::Question;
+use super::{SignerDesk, refused};
 use crate::desk::{
     Caller, ChallengeOrder, ChallengeView, DeskError, Page, PageOrder, Role, SignedText, WalletDesk,
     WalletEvidence, WalletView,
 };
 use crate::evidence::{NotProven, WalletClaim, verify_challenge, verify_removal};
+use crate::flow::Command;
+use crate::flow::wallet::{self, CHALLENGE_KEY_ID};
+use crate::flow::writer::Question;
 use crate::withdrawal::{Code, Finding, Invalid, Organisation};
 
 /// An exchange speaks of its own customers and of nobody else's.
