@@ -18,6 +18,7 @@ pub mod daily;
 pub mod desk;
 pub mod facts;
 pub mod finish;
+pub mod found;
 pub mod ledger;
 pub mod policies;
 pub mod position;
@@ -31,6 +32,7 @@ pub mod treasury;
 pub mod view;
 mod void;
 pub mod wallet;
+pub mod weigh;
 pub mod withdraw;
 pub mod writer;
 

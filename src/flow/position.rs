@@ -7,7 +7,7 @@ use super::context::Context;
 use super::ledger::Ledger;
 use super::refill;
 use super::treasury::{due, held_units};
-use super::withdraw::sight;
+use super::weigh::sight;
 use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
 use crate::withdrawal::{Amount, Krw, Seconds};
 

@@ -4,9 +4,9 @@ use crate::desk::{Prevout, WithdrawalView};
 use crate::evidence::request::parse_request;
 use crate::withdrawal::{Amount, Outcome, Seconds, WithdrawalId, WithdrawalRequest};
 
+use super::found::Found;
 use super::ledger::rows::{ReleasedRow, WithdrawalRow};
 use super::ledger::{Ledger, Open};
-use super::withdraw::Found;
 
 /// The view of a withdrawal in memory.
 pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {

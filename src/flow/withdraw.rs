@@ -3,81 +3,34 @@
 //! Everything here runs inside the deciding writer, on the ledger in memory, and becomes true with the batch's commit.
 //! A hold waits for something named; when it arrives the withdrawal is decided again from the start.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use wallet_policy::Facts;
 
 use super::context::Context;
-use super::facts::{FeeSeen, Sight, judge};
-use super::ledger::journal::{Journal, JournalFault};
+use super::found::Found;
 use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
-use super::reserve::{self, Picked};
+use super::reserve::{self};
+use super::weigh::weigh;
 use super::writer::Turn;
-use super::{Command, Effect, approve, clear, void, wallet};
+use super::{Effect, approve, clear, void, wallet};
 use crate::audit::EntryKind;
-use crate::bitcoin::Destination;
 use crate::desk::DeskError;
 use crate::enclave::Word;
 use crate::evidence::NotProven;
 use crate::evidence::{Passage, VerifiedRequest};
-use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds, Stage, WithdrawalId};
 
 /// How long after a no of the co-signer's a withdrawal is tried again by itself: at first, and at most, in seconds.
 const RETRY_S_MIN: u64 = 2;
+
 const RETRY_S_MAX: u64 = 300;
+
 /// The most withdrawals decided in one turn.
 const DECISIONS_MAX: usize = 512;
-
-/// A withdrawal as the store has it, when memory no longer does.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// Its row.
-    pub row: WithdrawalRow,
-    /// The index of its newest log entry.
-    pub log_index: u64,
-    /// When it last changed.
-    pub updated_at: Seconds,
-}
-
-/// Reads what the batch asks for and memory no longer has: final withdrawals.
-pub async fn prefetch(
-    journal: &Journal,
-    ledger: &Ledger,
-    batch: &[Command],
-) -> Result<HashMap<WithdrawalId, Found>, JournalFault> {
-    let asked = batch.iter().filter_map(|command| match command {
-        Command::Ask { request, .. } => Some(request.id()),
-        Command::Cancel { cancel, .. } => Some(cancel.withdrawal()),
-        Command::Reject { rejection, .. } => Some(rejection.text().withdrawal()),
-        Command::Answered { id, .. } => Some(*id),
-        _ => None,
-    });
-    let keys: Vec<String> =
-        asked.filter(|id| !ledger.open.contains_key(id)).map(|id| id.to_string()).collect();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let found = journal.rows(Table::Withdrawal, &keys).await?;
-    found.into_iter().map(|row| found_of(row.key(), row.content(), row.log_index(), row.at())).collect()
-}
-
-fn found_of(
-    key: &str,
-    content: &str,
-    log_index: u64,
-    updated_at: Seconds,
-) -> Result<(WithdrawalId, Found), JournalFault> {
-    let unreadable = || JournalFault::Unreadable(key.to_owned());
-    let id = WithdrawalId::parse(key).map_err(|_| unreadable())?;
-    let row = rows::read(key, content).map_err(|_| unreadable())?;
-    Ok((id, Found { row, log_index, updated_at }))
-}
 
 /// A request arrives (laws L1, L2): new, repeated, or another one under a used id. Returns the id to answer about.
 pub fn ask(
@@ -332,85 +285,6 @@ fn settle_by_id(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, outcome:
     if let Some(open) = ledger.open.get_mut(&id) {
         settle(open, turn, outcome);
     }
-}
-
-/// What is to be said of a withdrawal now, and the coins that would pay it.
-fn weigh(context: &Context, ledger: &Ledger, open: &Open, now: Seconds) -> (Outcome, Option<Picked>) {
-    let request = open.request.request();
-    let destination = match Destination::parse(&request.destination, context.asset.network()) {
-        Ok(destination) => destination,
-        Err(invalid) => return (refuse(invalid.code, invalid.problem), None),
-    };
-    if request.amount.sat().is_none_or(|sat| sat < destination.dust_sat()) {
-        let detail = format!("the dust limit there is {} base units", destination.dust_sat());
-        return (refuse(Code::AmountDust, detail), None);
-    }
-    if now.since(Seconds(open.row.asked_at)).is_some_and(|age| age > context.settings.hold_s_max) {
-        let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
-        return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
-    }
-    if !context.brake.is_free(Leaving::Payment) {
-        return (Outcome::Held(vec![context.brake.finding()]), None);
-    }
-    let picked = match &open.clearance {
-        Some(_) => reserve::pick(context, ledger, open, &destination),
-        None => Ok(None),
-    };
-    let (picked, unpicked) = match picked {
-        Ok(picked) => (picked, None),
-        Err(finding) => (None, Some(finding)),
-    };
-    let own = ledger.addresses.is_own(destination.script_pubkey());
-    let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
-    let sight = sight(context, ledger, now);
-    let approvals = approve::counting(context, open, now);
-    let outcome = match sight.of_withdrawal(&open.request, own, open.clearance.as_ref(), &approvals, fee) {
-        // When it came here is this party's own record, whatever time the request bears.
-        Ok(facts) => {
-            let queued =
-                facts.queued || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
-            judge(&context.policy, &Facts { queued, ..facts })
-        }
-        Err(finding) => Outcome::Held(vec![finding]),
-    };
-    if let Some(finding) = unpicked {
-        return (without_coins(outcome, finding), None);
-    }
-    if outcome == Outcome::Moving && ledger.sweep_is_pending() {
-        let finding =
-            Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
-        return (Outcome::Held(vec![finding]), None);
-    }
-    (outcome, picked)
-}
-
-/// What is said where no coins can be picked. By a fee rate that is out of date nothing is refused: `judged`, the policy's
-/// word, then says what is missing. What broke on our own side is no reason to refuse either.
-fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
-    let is_stale = |found: &[Finding]| found.iter().any(|f| f.code == Code::FeeRateStale);
-    match judged {
-        Outcome::Held(found) if is_stale(&found) => Outcome::Held(found),
-        _ if matches!(finding.code, Code::HotFundsShort | Code::Internal) => Outcome::Held(vec![finding]),
-        _ => Outcome::Refused(vec![finding]),
-    }
-}
-
-/// What the signer sees of its wallet now.
-pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
-    Sight {
-        asset: context.asset,
-        trust: &context.trust,
-        treasury: &ledger.treasury,
-        hot: ledger.hot(now),
-        brake: &context.brake,
-        transit_s_max: context.settings.transit_s_max,
-        price_s_max: context.policy.settings().ages.price_s,
-        now,
-    }
-}
-
-fn refuse(code: Code, detail: impl Into<String>) -> Outcome {
-    Outcome::Refused(vec![Finding::new(code, detail)])
 }
 
 /// Says an outcome of a withdrawal, and writes it down if it is news.

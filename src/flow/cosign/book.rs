@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::custody::KeyB;
-use super::judge::{self, Proven, Yes};
+use super::judge::Yes;
 use super::party::{Core, Party};
+use super::prove::{Proven, ProvenPayment};
 use super::state::{Past, State};
 use crate::audit::EntryKind;
 use crate::bitcoin::TransactionKind;
@@ -170,7 +171,7 @@ const fn kind_name(kind: TransactionKind) -> &'static str {
     }
 }
 
-fn enter_request(draft: &mut Draft, payment: &judge::ProvenPayment, reservation: &ReservationId) {
+fn enter_request(draft: &mut Draft, payment: &ProvenPayment, reservation: &ReservationId) {
     let request = payment.request.request();
     draft.entry(
         EntryKind::RequestSeen,

@@ -3,201 +3,23 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::route::Heard;
-use super::state::{CHANGE_AHEAD_MAX, Past, State};
-use super::wallets;
-use crate::audit::Accepted;
+use super::prove::{Proven, ProvenPayment, no};
+use super::state::{Past, State};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
 use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
-use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal, SignedText};
-use crate::evidence::NotProven;
-use crate::evidence::request::{VerifiedRequest, verify_request};
-use crate::evidence::{Approval, PolicyHashes};
-use crate::evidence::{Clearance, Passage, TravelRule};
-use crate::flow::approve;
+use crate::desk::Refusal;
+use crate::evidence::Approval;
+use crate::evidence::TravelRule;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, judge};
 use crate::flow::ledger::rows::{ChangeRow, CosignedRow};
 use crate::flow::ledger::treasury::Spend;
-use crate::flow::reserve;
 use crate::flow::statement::OwnScripts;
-use crate::withdrawal::{Amount, Code, Finding, Krw, Outcome, ReservationId, Seconds, WithdrawalId};
-
-/// How far ahead on the cold wallet's branch 0 a sweep may pay.
-const COLD_AHEAD_MAX: u32 = 1_000;
+use crate::withdrawal::{Amount, Code, Finding, Krw, Outcome, Seconds, WithdrawalId};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
-
-/// One payment whose evidence held.
-pub struct ProvenPayment {
-    /// The exchange's request.
-    pub request: VerifiedRequest,
-    /// The travel rule's yes.
-    pub clearance: Passage,
-    /// The operators' yeses.
-    pub approvals: Vec<Approval>,
-    /// Why others that were given do not count.
-    pub left_out: Vec<Finding>,
-}
-
-/// One transaction whose form and evidence hold; what is left depends on what was decided before it.
-pub struct Proven {
-    /// The reservation.
-    pub reservation: ReservationId,
-    /// The transaction, checked.
-    pub checked: CheckedTransaction,
-    /// What it pays.
-    pub payments: Vec<ProvenPayment>,
-}
-
-/// A no with the withdrawal it is about.
-pub fn no(withdrawal: Option<WithdrawalId>, finding: Finding) -> Refusal {
-    let is_hold = finding.code.kind() == crate::withdrawal::Kind::Hold;
-    Refusal { withdrawal, finding, is_hold }
-}
-
-fn refused(withdrawal: Option<WithdrawalId>, not_proven: NotProven) -> Refusal {
-    match not_proven {
-        NotProven::Refused(finding) => no(withdrawal, finding),
-        NotProven::Unreadable(invalid) => {
-            no(withdrawal, Finding::new(Code::EvidenceInvalid, invalid.to_string()))
-        }
-    }
-}
-
-/// Proves one item by itself: its log entry, its evidence, its transaction. Depends on nothing decided in this batch.
-pub(super) fn prove(
-    context: &Context,
-    state: &State,
-    accepted: &Accepted,
-    told: (&[PolicyHashes], &Heard),
-    item: &CosignItem,
-    now: Seconds,
-) -> Result<Proven, Refusal> {
-    let txid = in_log(accepted, item)?;
-    let payments = item
-        .payments
-        .iter()
-        .map(|payment| prove_payment(context, state, told, payment, now))
-        .collect::<Result<Vec<_>, _>>()?;
-    let first = payments.first().map(|p| p.request.id());
-    let payees = payments.iter().map(|p| payee(context, &p.request)).collect::<Result<Vec<_>, _>>()?;
-    let fee_max = payments.iter().try_fold(Amount::ZERO, |sum, p| sum.plus(p.request.request().fee_max));
-    let expect = Expectations {
-        txid: Some(txid),
-        receiver: KeySlot::B,
-        signed_by: None,
-        payees: &payees,
-        cold: Some(Pinned {
-            wallet: &context.cold,
-            index_max: state.cold_highest.saturating_add(COLD_AHEAD_MAX),
-        }),
-        change_index_max: state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX),
-        change_ready: None,
-        caps: reserve::caps(context, fee_max.filter(|_| !payments.is_empty())),
-        tip_height: state.treasury.facts.chain.map_or(0, |c| c.value.height),
-    };
-    let lookup = |outpoint: &::bitcoin::OutPoint| state.own_coin(&context.wallet, outpoint);
-    let checked = check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
-        .map_err(|e| no(first, Finding::new(e.code(), e.to_string())))?;
-    let named = ReservationId::of_txid(&reserve::txid_bytes(&checked.txid()));
-    if named != item.reservation {
-        let detail = format!("the transaction is {named}, not {}", item.reservation);
-        return Err(no(first, Finding::new(Code::TransactionMismatch, detail)));
-    }
-    Ok(Proven { reservation: item.reservation, checked, payments })
-}
-
-/// The reservation must be in the log that was just witnessed (law L21); the entry fixes the transaction.
-fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Refusal> {
-    let no_entry = |detail: String| no(None, Finding::new(Code::NotInLog, detail));
-    let proof =
-        crate::audit::InclusionProof::from_wire(&item.inclusion).map_err(|e| no_entry(e.to_string()))?;
-    let entry =
-        accepted.prove_entry(item.leaf_index, &item.leaf, &proof).map_err(|e| no_entry(e.to_string()))?;
-    let kind = entry.entry().kind().as_str();
-    let names_it = entry.entry().field("reservation") == Some(item.reservation.to_string().as_str());
-    let txid = entry.entry().field("txid").and_then(|txid| txid.parse().ok());
-    if let Some(txid) = txid.filter(|_| names_it && ["reserved", "sweep_reserved"].contains(&kind)) {
-        return Ok(txid);
-    }
-    Err(no_entry(format!("the entry is `{kind}` and does not reserve {}", item.reservation)))
-}
-
-fn prove_payment(
-    context: &Context,
-    state: &State,
-    (policies, heard): (&[PolicyHashes], &Heard),
-    payment: &CosignPayment,
-    now: Seconds,
-) -> Result<ProvenPayment, Refusal> {
-    let settings = &context.settings;
-    let (given, trust) = (&payment.request, &context.trust);
-    let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
-    let request = verify_request(&given.text, &given.key_id, &given.signature, trust, now, age_s_max)
-        .map_err(|e| refused(None, e))?;
-    let id = Some(request.id());
-    if request.request().asset != context.asset {
-        let detail = format!("`{}` is not the asset of this wallet", request.request().asset);
-        return Err(no(id, Finding::new(Code::AssetUnknown, detail)));
-    }
-    let clearance = match &payment.clearance {
-        Some(ClearanceEvidence::Answer(answer)) => answered(context, state, answer, &request, now),
-        Some(ClearanceEvidence::Reported(text)) => heard.passage(context, text, &request, now),
-        Some(ClearanceEvidence::Exempt(registration)) => {
-            wallets::exempt(context, state, registration, &request, now).map(Passage::Exempt)
-        }
-        None => return Err(no(id, Finding::new(Code::NoClearance, "no evidence was given"))),
-    };
-    let clearance = clearance.map_err(|e| refused(id, e))?;
-    let expires_at = request.request().asked_at.plus(settings.approval_age_s_max);
-    let wallet = context.wallet.fingerprint();
-    let (mut approvals, mut left_out) = (Vec::with_capacity(payment.approvals.len()), Vec::new());
-    if !payment.approvals.is_empty() {
-        let texts = approve::texts(trust, &request, &clearance, policies, &wallet, expires_at)
-            .map_err(|f| no(id, f))?;
-        for armored in &payment.approvals {
-            match approve::verify(&texts, armored, (trust, &request), now) {
-                Ok(approval) => approvals.push(approval),
-                // It makes the good ones beside it no worse; whether they are enough is the policy's word.
-                Err(no) => left_out.push(refused(id, no).finding),
-            }
-        }
-    }
-    Ok(ProvenPayment { request, clearance, approvals, left_out })
-}
-
-/// The clearance by a counterparty's answer; the co-signer's own price says whether a name must have matched.
-fn answered(
-    context: &Context,
-    state: &State,
-    answer: &SignedText,
-    request: &VerifiedRequest,
-    now: Seconds,
-) -> Result<Passage, NotProven> {
-    let settings = &context.settings;
-    let asked = request.request();
-    let value = state.treasury.value(asked.amount, context.asset);
-    let name_match = context.needs_name(value, asked.beneficiary_vasp, now);
-    let when = (now, settings.clearance_age_s_max);
-    let (text, signature) = (&answer.text, &answer.signature);
-    Clearance::from_answer(text, signature, &context.trust, request, when.0, when.1, name_match)
-        .map(Passage::Cleared)
-}
-
-fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal> {
-    let id = Some(request.id());
-    let asked = request.request();
-    let destination = Destination::parse(&asked.destination, context.asset.network())
-        .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
-    let amount_sat = asked
-        .amount
-        .sat()
-        .ok_or_else(|| no(id, Finding::new(Code::AmountAboveSupply, asked.amount.to_string())))?;
-    Ok(Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat })
-}
 
 /// What a yes changes.
 pub struct Yes {

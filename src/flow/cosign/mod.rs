@@ -14,6 +14,7 @@ mod hear;
 pub mod judge;
 pub mod load;
 mod party;
+pub mod prove;
 mod question;
 mod refill;
 mod route;

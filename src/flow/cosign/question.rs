@@ -4,9 +4,10 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::error;
 
 use super::custody::{KeyB, is_of};
-use super::judge::{self, Proven};
+use super::judge;
 use super::load::{self, WITNESSED};
 use super::party::{Core, Party};
+use super::prove::{self, Proven, no};
 use super::route::{self, Heard};
 use super::state::{Past, State};
 use crate::audit::{
@@ -104,7 +105,7 @@ impl Party {
         let policies = self.context.approvable_with(&signer);
         let prove = |item: &CosignItem| {
             let fresh = !past.reservations.contains_key(&item.reservation);
-            fresh.then(|| judge::prove(&self.context, state, accepted, (&policies, heard), item, now))
+            fresh.then(|| prove::prove(&self.context, state, accepted, (&policies, heard), item, now))
         };
         order.items.par_iter().map(prove).collect()
     }
@@ -199,13 +200,13 @@ impl Party {
             (Some(row), _) if row.custody.is_some() => {
                 let finding =
                     Finding::new(Code::CustodianRefused, "the custodian signed that it never signs this");
-                return Decided::No(judge::no(None, finding));
+                return Decided::No(no(None, finding));
             }
             (None, Some(proof)) => proof,
             (Some(_), _) | (None, None) => {
                 let finding =
                     Finding::new(Code::ReservationDead, "this reservation was refused before, for ever");
-                return Decided::No(Refusal { is_hold: true, ..judge::no(None, finding) });
+                return Decided::No(Refusal { is_hold: true, ..no(None, finding) });
             }
         };
         let judged = proof.and_then(|proven| {
@@ -215,7 +216,7 @@ impl Party {
         match judged {
             Ok((proven, yes)) => match self.book(core, draft, past, &proven, yes, &item.psbt) {
                 Ok(()) => Decided::Yes(Box::new(proven)),
-                Err(finding) => Decided::No(self.refuse(draft, past, item, judge::no(None, finding))),
+                Err(finding) => Decided::No(self.refuse(draft, past, item, no(None, finding))),
             },
             Err(refusal) => Decided::No(self.refuse(draft, past, item, refusal)),
         }

@@ -22,7 +22,7 @@ use super::context::Context;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
 use super::reserve;
-use super::withdraw::sight;
+use super::weigh::sight;
 use super::writer::Turn;
 use crate::bitcoin::refill::{ColdCoin, Part, plan};
 use crate::bitcoin::{Branch, OwnScript};

@@ -8,7 +8,7 @@ use wallet_policy::settings::Fill;
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
 use crate::flow::ledger::refills::EarmarkRow;
-use crate::flow::withdraw::sight;
+use crate::flow::weigh::sight;
 use crate::withdrawal::{Code, Seconds};
 
 /// A day, the window of the flow that need is forecast from.

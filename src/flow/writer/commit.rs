@@ -7,7 +7,7 @@ use tracing::error;
 use super::turn::Alarm;
 use super::{Turn, Writer};
 use crate::desk::{DeskError, WithdrawalView};
-use crate::flow::withdraw::Found;
+use crate::flow::found::Found;
 use crate::flow::{Reply, view};
 use crate::store::Table;
 use crate::withdrawal::{Outcome, WithdrawalId};

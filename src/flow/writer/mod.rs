@@ -25,7 +25,7 @@ use super::ledger::Ledger;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::{Command, Effect, Reply, brake, clear, daily, refill, report, treasury};
-use super::{statement, withdraw};
+use super::{found, statement, withdraw};
 use crate::desk::{DeskError, Payload, WithdrawalView};
 use crate::freeze::Leaving;
 use crate::store::Table;
@@ -141,7 +141,7 @@ impl Writer {
             }
         };
         let read = async {
-            let found = withdraw::prefetch(&self.journal, &self.ledger, batch).await?;
+            let found = found::prefetch(&self.journal, &self.ledger, batch).await?;
             let spent = prefetch_coins(&self.journal, &self.ledger, batch).await?;
             Ok::<_, JournalFault>((found, spent))
         };

@@ -6,9 +6,9 @@ use ::bitcoin::OutPoint;
 
 use crate::audit::EntryKind;
 use crate::desk::{DeskError, WithdrawalView};
+use crate::flow::found::Found;
 use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::rows::CoinRow;
-use crate::flow::withdraw::Found;
 use crate::flow::{Effect, Reply};
 use crate::withdrawal::{Finding, WithdrawalId};
 

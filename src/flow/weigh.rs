@@ -1,0 +1,96 @@
+//! What is to be said of a withdrawal now: the facts are gathered, and the policy judges them.
+
+use wallet_policy::Facts;
+
+use super::approve;
+use super::context::Context;
+use super::facts::{FeeSeen, Sight, judge};
+use super::ledger::{Ledger, Open};
+use super::reserve::{self, Picked};
+use crate::bitcoin::Destination;
+use crate::freeze::Leaving;
+use crate::withdrawal::{Code, Finding, Outcome, Seconds};
+
+/// What is to be said of a withdrawal now, and the coins that would pay it.
+pub(super) fn weigh(
+    context: &Context,
+    ledger: &Ledger,
+    open: &Open,
+    now: Seconds,
+) -> (Outcome, Option<Picked>) {
+    let request = open.request.request();
+    let destination = match Destination::parse(&request.destination, context.asset.network()) {
+        Ok(destination) => destination,
+        Err(invalid) => return (refuse(invalid.code, invalid.problem), None),
+    };
+    if request.amount.sat().is_none_or(|sat| sat < destination.dust_sat()) {
+        let detail = format!("the dust limit there is {} base units", destination.dust_sat());
+        return (refuse(Code::AmountDust, detail), None);
+    }
+    if now.since(Seconds(open.row.asked_at)).is_some_and(|age| age > context.settings.hold_s_max) {
+        let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
+        return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
+    }
+    if !context.brake.is_free(Leaving::Payment) {
+        return (Outcome::Held(vec![context.brake.finding()]), None);
+    }
+    let picked = match &open.clearance {
+        Some(_) => reserve::pick(context, ledger, open, &destination),
+        None => Ok(None),
+    };
+    let (picked, unpicked) = match picked {
+        Ok(picked) => (picked, None),
+        Err(finding) => (None, Some(finding)),
+    };
+    let own = ledger.addresses.is_own(destination.script_pubkey());
+    let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
+    let sight = sight(context, ledger, now);
+    let approvals = approve::counting(context, open, now);
+    let outcome = match sight.of_withdrawal(&open.request, own, open.clearance.as_ref(), &approvals, fee) {
+        // When it came here is this party's own record, whatever time the request bears.
+        Ok(facts) => {
+            let queued =
+                facts.queued || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
+            judge(&context.policy, &Facts { queued, ..facts })
+        }
+        Err(finding) => Outcome::Held(vec![finding]),
+    };
+    if let Some(finding) = unpicked {
+        return (without_coins(outcome, finding), None);
+    }
+    if outcome == Outcome::Moving && ledger.sweep_is_pending() {
+        let finding =
+            Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
+        return (Outcome::Held(vec![finding]), None);
+    }
+    (outcome, picked)
+}
+
+/// What is said where no coins can be picked. By a fee rate that is out of date nothing is refused: `judged`, the policy's
+/// word, then says what is missing. What broke on our own side is no reason to refuse either.
+fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
+    let is_stale = |found: &[Finding]| found.iter().any(|f| f.code == Code::FeeRateStale);
+    match judged {
+        Outcome::Held(found) if is_stale(&found) => Outcome::Held(found),
+        _ if matches!(finding.code, Code::HotFundsShort | Code::Internal) => Outcome::Held(vec![finding]),
+        _ => Outcome::Refused(vec![finding]),
+    }
+}
+
+/// What the signer sees of its wallet now.
+pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
+    Sight {
+        asset: context.asset,
+        trust: &context.trust,
+        treasury: &ledger.treasury,
+        hot: ledger.hot(now),
+        brake: &context.brake,
+        transit_s_max: context.settings.transit_s_max,
+        price_s_max: context.policy.settings().ages.price_s,
+        now,
+    }
+}
+
+fn refuse(code: Code, detail: impl Into<String>) -> Outcome {
+    Outcome::Refused(vec![Finding::new(code, detail)])
+}
