@@ -2,6 +2,7 @@
 
     custodian.py --words "twelve ... words" --refusal-seed HEX [--order-key HEX]
                  [--outbox FOLDER --inbox FOLDER] [--tls CERT KEY --token TOKEN]
+                 [--calls FILE --calls-ca CA --calls-token TOKEN]
 
 Prints `ready <port>` of its control server (plain http, for the test alone) and serves until its input ends. Its curves are
 its own (BIP-32, BIP-143, BIP-174, RFC 8032 from their texts), and its nonces are random: asked twice, it signs differently.
@@ -10,14 +11,17 @@ its own (BIP-32, BIP-143, BIP-174, RFC 8032 from their texts), and its nonces ar
     POST /control/again {}           it answers everything once more
     GET  /control/seen               what was handed over: how, which, and whether the co-signer's signature holds
     GET  /control/where              [port of the HTTPS server, or 0]
+    POST /control/call {...}         it calls the co-signer once, as `call` says, and gives [status, body]; 0 where it gets no answer
+With --calls it is never asked: it calls each answer in at the address that FILE holds, until it is taken or known to be over.
 Moods: well, base64, raw; late (no answer); garbage, truncated, empty, foreign, wrong_key, extra, fewer, single, high_s, finished,
-refuse, forged_refusal; over HTTPS also broken (500), redirect, silent, lost (404).
+refuse, forged_refusal; quiet (it calls nothing by itself); over HTTPS also broken (500), redirect, silent, lost (404).
 """
 
 import argparse
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import secrets
@@ -39,7 +43,7 @@ HARD = 1 << 31
 ALL, SINGLE = 1, 3
 
 LOCK = threading.RLock()
-STATE = {"mood": "well", "round": 0}
+STATE = {"mood": "well", "round": 0, "given": {}}
 SEEN, POSTED = [], {}
 
 
@@ -283,7 +287,7 @@ def refusal(reservation, raw, forged):
 
 def answer(reservation, raw, mood):
     """What is handed back in this mood, and how its file is called; nothing where it is late."""
-    if mood in ("late", "broken", "redirect", "silent", "lost"):
+    if mood in ("late", "quiet", "broken", "redirect", "silent", "lost"):
         return None
     if mood == "garbage":
         return secrets.token_bytes(64), "psbt"
@@ -348,6 +352,59 @@ def put(reservation, data, ending):
     os.rename(f"{place}.part", place)
 
 
+# -- by its own calls --------------------------------------------------------------------------------------------------
+
+
+def call(told):
+    """One call to the co-signer: {reservation, mood} and whatever is to be otherwise (token, method, path, from, size, half)."""
+    reservation, mood = told["reservation"], told.get("mood", "well")
+    with open(ARGS.calls, encoding="ascii") as file:
+        host, port = file.read().split(":")
+    with LOCK:
+        raw = POSTED.get(reservation)
+    if "size" in told:
+        data = bytes(told["size"])
+    elif "given" in told:
+        data = STATE["given"][reservation, told["given"]][0]
+    else:
+        data = answer(reservation, raw, mood)[0]
+    token = told.get("token", f"Bearer {ARGS.calls_token}")
+    headers = {"Authorization": token} if token else {}
+    if told.get("half"):
+        headers["Content-Length"] = str(len(data) + 1)
+    line = http.client.HTTPSConnection(
+        host, int(port), timeout=15, source_address=(told.get("from", "127.0.0.1"), 0),
+        context=ssl.create_default_context(cafile=ARGS.calls_ca),
+    )
+    try:
+        line.request(told.get("method", "POST"), told.get("path", f"/custody/answers/{reservation}"), data, headers)
+        if told.get("half"):
+            line.sock.close()
+            return [0, "hung up"]
+        said = line.getresponse()
+        return [said.status, said.read().decode()]
+    except OSError as error:
+        return [0, str(error)]
+    finally:
+        line.close()
+
+
+def keep_calling():
+    """Calls each answer in once for each mood and round, until it is taken."""
+    told = {}
+    while True:
+        with LOCK:
+            posted, mood, now = list(POSTED), STATE["mood"], (STATE["mood"], STATE["round"])
+        for reservation in posted:
+            if told.get(reservation) == now or mood == "quiet":
+                continue
+            with LOCK:
+                given = STATE["given"].setdefault((reservation, now), answer(reservation, POSTED[reservation], mood))
+            if not given or call({"reservation": reservation, "given": now})[0] in (202, 404):
+                told[reservation] = now
+        time.sleep(0.01)
+
+
 # -- over HTTPS --------------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +454,10 @@ class Api(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.is_off():
             return
+        if ARGS.calls:
+            with LOCK:
+                SEEN.append({"by": "get", "reservation": self.path, "holds": False, "mood": STATE["mood"]})
+            return self.say(405)
         reservation = self.path.rpartition("/")[2]
         with LOCK:
             raw, mood = POSTED.get(reservation), STATE["mood"]
@@ -412,12 +473,14 @@ class Api(BaseHTTPRequestHandler):
 class Control(Api):
     def do_POST(self):
         told = json.loads(self.body())
+        if self.path == "/control/call":
+            return self.say(200, json.dumps(call(told)).encode())
         with LOCK:
             if self.path == "/control/mood":
                 STATE["mood"] = told["mood"]
             else:
                 STATE["round"] += 1
-        self.say(200, b"[]")
+        return self.say(200, b"[]")
 
     def do_GET(self):
         with LOCK:
@@ -447,6 +510,8 @@ def main():
     port = serve(Control)
     if ARGS.outbox:
         threading.Thread(target=watch, daemon=True).start()
+    if ARGS.calls:
+        threading.Thread(target=keep_calling, daemon=True).start()
     print(f"ready {port}", flush=True)
     sys.stdin.read()
 
@@ -460,6 +525,9 @@ if __name__ == "__main__":
     parser.add_argument("--inbox")
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--token")
+    parser.add_argument("--calls")
+    parser.add_argument("--calls-ca")
+    parser.add_argument("--calls-token")
     ARGS = parser.parse_args()
     ACCOUNT = account(ARGS.words)
     main()
