@@ -14,7 +14,7 @@ its own (BIP-32, BIP-143, BIP-174, RFC 8032 from their texts), and its nonces ar
     POST /control/call {...}         it calls the co-signer once, as `call` says, and gives [status, body]; 0 where it gets no answer
 With --calls it is never asked: it calls each answer in at the address that FILE holds, until it is taken or known to be over.
 Moods: well, base64, raw; late (no answer); garbage, truncated, empty, foreign, wrong_key, extra, fewer, single, high_s, finished,
-refuse, forged_refusal; quiet (it calls nothing by itself); over HTTPS also broken (500), redirect, silent, lost (404).
+refuse, forged_refusal; over HTTPS also broken (500), redirect, silent, lost (404).
 """
 
 import argparse
@@ -45,6 +45,7 @@ ALL, SINGLE = 1, 3
 LOCK = threading.RLock()
 STATE = {"mood": "well", "round": 0, "given": {}}
 SEEN, POSTED = [], {}
+SILENT = ("late", "broken", "redirect", "silent", "lost")
 
 
 # -- secp256k1 ---------------------------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def refusal(reservation, raw, forged):
 
 def answer(reservation, raw, mood):
     """What is handed back in this mood, and how its file is called; nothing where it is late."""
-    if mood in ("late", "quiet", "broken", "redirect", "silent", "lost"):
+    if mood in SILENT:
         return None
     if mood == "garbage":
         return secrets.token_bytes(64), "psbt"
@@ -338,7 +339,10 @@ def watch():
             holds = order_holds(order + "\n", last.removeprefix("signature: "), raw)
             with LOCK:
                 SEEN.append({"by": "file", "reservation": reservation, "holds": holds, "mood": mood})
-            given = answer(reservation, raw, mood)
+            if ARGS.calls:
+                with LOCK:
+                    POSTED[reservation] = raw
+            given = None if ARGS.calls else answer(reservation, raw, mood)
             if given:
                 put(reservation, *given)
             told[reservation] = now
@@ -356,52 +360,49 @@ def put(reservation, data, ending):
 
 
 def call(told):
-    """One call to the co-signer: {reservation, mood} and whatever is to be otherwise (token, method, path, from, size, half)."""
+    """One call to the co-signer: {reservation, mood} and whatever is to be otherwise. `as` names bytes that are sent again."""
     reservation, mood = told["reservation"], told.get("mood", "well")
-    with open(ARGS.calls, encoding="ascii") as file:
-        host, port = file.read().split(":")
+    name = tuple(told["as"]) if "as" in told else secrets.token_hex(8)
     with LOCK:
-        raw = POSTED.get(reservation)
-    if "size" in told:
-        data = bytes(told["size"])
-    elif "given" in told:
-        data = STATE["given"][reservation, told["given"]][0]
-    else:
-        data = answer(reservation, raw, mood)[0]
+        data = STATE["given"].get((reservation, name))
+    if data is None:
+        data = bytes(told["size"]) if "size" in told else answer(reservation, POSTED[reservation], mood)[0]
+        with LOCK:
+            STATE["given"][reservation, name] = data
     token = told.get("token", f"Bearer {ARGS.calls_token}")
     headers = {"Authorization": token} if token else {}
     if told.get("half"):
         headers["Content-Length"] = str(len(data) + 1)
-    line = http.client.HTTPSConnection(
-        host, int(port), timeout=15, source_address=(told.get("from", "127.0.0.1"), 0),
-        context=ssl.create_default_context(cafile=ARGS.calls_ca),
-    )
+    line = None
     try:
+        with open(ARGS.calls, encoding="ascii") as file:
+            host, port = file.read().split(":")
+        line = http.client.HTTPSConnection(
+            host, int(port), timeout=15, source_address=(told.get("from", "127.0.0.1"), 0),
+            context=ssl.create_default_context(cafile=ARGS.calls_ca),
+        )
         line.request(told.get("method", "POST"), told.get("path", f"/custody/answers/{reservation}"), data, headers)
         if told.get("half"):
-            line.sock.close()
             return [0, "hung up"]
         said = line.getresponse()
         return [said.status, said.read().decode()]
     except OSError as error:
         return [0, str(error)]
     finally:
-        line.close()
+        if line:
+            line.close()
 
 
 def keep_calling():
-    """Calls each answer in once for each mood and round, until it is taken."""
+    """Calls each answer in once for each mood and round, until it is taken or known to be over."""
     told = {}
     while True:
         with LOCK:
             posted, mood, now = list(POSTED), STATE["mood"], (STATE["mood"], STATE["round"])
         for reservation in posted:
-            if told.get(reservation) == now or mood == "quiet":
-                continue
-            with LOCK:
-                given = STATE["given"].setdefault((reservation, now), answer(reservation, POSTED[reservation], mood))
-            if not given or call({"reservation": reservation, "given": now})[0] in (202, 404):
-                told[reservation] = now
+            if mood not in SILENT and told.get(reservation) != now:
+                if call({"reservation": reservation, "mood": mood, "as": now})[0] in (202, 404):
+                    told[reservation] = now
         time.sleep(0.01)
 
 
