@@ -153,7 +153,7 @@ pub fn cosigner(settings: &CosignerSettings) -> Answer {
     if let Some(custodian) = &settings.custodian {
         checks.add("custodian", found_custodian(custodian));
         if let Some(inbound) = &custodian.inbound {
-            checks.add("custodian's calls", found_inbound(inbound));
+            checks.add("custodian's calls", found_inbound(inbound, &custodian.way));
         }
         let trust = load::trust(&settings.party.trust);
         if trust.is_ok_and(|trust| trust.custodian_key().is_none()) {
@@ -195,8 +195,8 @@ fn found_custodian(custodian: &CustodianSettings) -> Result<String, Problem> {
 }
 
 /// What the listener for the custodian's calls opens with; it does not listen, and its folder was opened with the way.
-fn found_inbound(inbound: &InboundSettings) -> Result<String, Problem> {
-    assemble_custodian::inbound(inbound)?;
+fn found_inbound(inbound: &InboundSettings, way: &CustodianWay) -> Result<String, Problem> {
+    assemble_custodian::inbound(inbound, way)?;
     Ok(format!("at {}, kept in {}", inbound.listen, inbound.inbox.display()))
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use super::assemble::roots_of;
 use crate::cli::config::custodian::{
     CustodianServer, CustodianSettings, CustodianWay, INBOUND_INBOX, InboundSettings,
 };
-use crate::cli::config::secrets::text_of;
+use crate::cli::config::secrets::{Secret, text_of};
 use crate::cli::problem::Problem;
 use crate::custodian::inbound::{Standing, serve};
 use crate::custodian::{Custodian, CustodianFault, Folder, Inbox, Settings, Way, Webhook};
@@ -20,7 +21,7 @@ use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::{Auth, Line};
 use crate::enclave::wire::tls::{self, Identity};
 use crate::flow::cosign::{Custody, KeyB};
-use crate::keys::IdentityKey;
+use crate::keys::{IdentityKey, PassphraseSource};
 use crate::pki;
 
 /// Key B at this custodian; `identity` signs the orders.
@@ -47,16 +48,32 @@ pub fn way(settings: &CustodianSettings) -> Result<Custodian, Problem> {
 }
 
 /// What the listener for the custodian's calls opens with: its token and its certificate.
-pub fn inbound(settings: &InboundSettings) -> Result<(OwnToken, Arc<ServerConfig>), Problem> {
+pub fn inbound(
+    settings: &InboundSettings,
+    way: &CustodianWay,
+) -> Result<(OwnToken, Arc<ServerConfig>), Problem> {
     let field = "custodian.inbound.token";
     let cure = "write at least 32 random characters, such as 32 bytes in hex";
-    let token = OwnToken::new(&text_of(field, &settings.token)?);
-    let token = token.map_err(|no| Problem::config(field, no.to_string(), cure))?;
+    let text = text_of(field, &settings.token)?;
+    let token = OwnToken::new(&text).map_err(|no| Problem::config(field, no.to_string(), cure))?;
+    if shown(way)?.is_some_and(|other| *other == *text) {
+        let cure = "make a token of its own for each direction";
+        return Err(Problem::config(field, "is the token of custodian.token as well", cure));
+    }
     let identity = pki::read_identity(&settings.certificate, &settings.key)?;
     let tls = tls::server_config(Identity { chain: identity.chain, key: identity.key });
     let cure = "name a certificate and its key";
     let tls = tls.map_err(|error| Problem::config("custodian.inbound.cert", error.to_string(), cure))?;
     Ok((token, tls))
+}
+
+/// The token of our own calls, where it stands in a file. What comes through a descriptor is read once, and not here.
+fn shown(way: &CustodianWay) -> Result<Option<Zeroizing<String>>, Problem> {
+    let CustodianWay::Server(server) = way else { return Ok(None) };
+    match &server.token {
+        Secret::Place(PassphraseSource::Descriptor(_)) => Ok(None),
+        readable => readable.read("custodian.token").map(Some),
+    }
 }
 
 /// The listener at work.
@@ -73,10 +90,9 @@ impl Calls {
         custodian: Option<&CustodianSettings>,
         inbox: Option<Arc<Inbox>>,
     ) -> Result<Option<Self>, Problem> {
-        let Some((settings, inbox)) = custodian.and_then(|all| all.inbound.as_ref()).zip(inbox) else {
-            return Ok(None);
-        };
-        let (token, tls) = inbound(settings)?;
+        let Some((custodian, inbox)) = custodian.zip(inbox) else { return Ok(None) };
+        let Some(settings) = &custodian.inbound else { return Ok(None) };
+        let (token, tls) = inbound(settings, &custodian.way)?;
         let (listener, address) = super::listen("custodian.inbound.listen", settings.listen).await?;
         let stop = CancellationToken::new();
         let standing = Standing { listener, tls, token, allow: settings.allow.clone() };

@@ -154,7 +154,9 @@ async fn l20_called_in_twice_and_otherwise_and_killed_before_it_is_judged_the_fi
         let id = reservation_of(&row);
         // its database hangs: what is called in now is durable and cannot be kept as the answer yet
         let hang = Hang::hold(&scene.cast, Role::Cosigner).await;
-        for (name, mood) in [("one", first), ("one", first), ("two", "well"), ("three", "well"), ("two", "well")] {
+        for (name, mood) in
+            [("one", first), ("one", first), ("two", "well"), ("three", "well"), ("two", "well")]
+        {
             assert_eq!(scene.call(id, json!({ "as": [name], "mood": mood })).await.0, 202, "{name}");
         }
         let lying = scene.lying();
