@@ -106,6 +106,15 @@ pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Custodi
     })
 }
 
+/// Makes a file that is in its place durable there.
+pub(super) fn settle(folder: &Path, place: &Path) -> Result<(), CustodianFault> {
+    let sync = || {
+        File::open(place)?.sync_all()?;
+        File::open(folder)?.sync_all()
+    };
+    sync().map_err(|error: std::io::Error| fault(place, &error.to_string()))
+}
+
 /// A regular file's bytes, bounded; nothing where there is none. No link is followed and no pipe waited for.
 pub(super) fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let file = match std::fs::symlink_metadata(path) {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::folder::{apart, fault, put, read};
+use super::folder::{apart, fault, put, read, settle};
 use super::{Answer, CustodianFault};
 use crate::withdrawal::ReservationId;
 
@@ -90,7 +90,9 @@ impl Inbox {
         }
         let all = all(&self.folder)?;
         let of_it = || all.range((id, 0)..=(id, u64::MAX));
-        if of_it().any(|(_, lying)| read(&lying.path).is_ok_and(|there| there.as_deref() == Some(bytes))) {
+        if let Some((_, same)) = of_it().find(|(_, lying)| holds(lying, bytes)) {
+            // It may be there because an earlier call broke off before it was synced.
+            settle(&self.folder, &same.path)?;
             return Ok(Taken::Durable);
         }
         let held: u64 = all.values().fold(0, |sum, lying| sum.saturating_add(lying.len));
@@ -149,7 +151,7 @@ impl Inbox {
     pub(super) fn refused(&self, id: ReservationId, bytes: &[u8]) -> Result<(), CustodianFault> {
         let _desk = self.desk();
         for lying in all(&self.folder)?.range((id, 0)..=(id, u64::MAX)).map(|(_, lying)| lying) {
-            if read(&lying.path).is_ok_and(|there| there.as_deref() == Some(bytes)) {
+            if holds(lying, bytes) {
                 remove(&lying.path)?;
             }
         }
@@ -202,6 +204,10 @@ fn key_of(entry: &DirEntry) -> Option<(ReservationId, u64)> {
     let name = entry.file_name();
     let (id, number) = name.to_str()?.strip_suffix(ENDING)?.split_once('.')?;
     Some((ReservationId::parse(id).ok()?, number.parse().ok()?))
+}
+
+fn holds(lying: &Lying, bytes: &[u8]) -> bool {
+    read(&lying.path).is_ok_and(|there| there.as_deref() == Some(bytes))
 }
 
 fn remove(path: &Path) -> Result<(), CustodianFault> {
