@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Facts};
-use super::config::custodian::CustodianSettings;
+use super::config::custodian::{CustodianSettings, INBOUND_INBOX};
 use super::config::secrets::DataKeySource;
 use super::config::verifyvasp::TravelRule;
 use super::config::{self, load};
@@ -471,7 +471,11 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
     }
     for (field, folder) in plan.custodian.iter().flat_map(CustodianSettings::folders) {
         make_folder(folder, field)?;
-        let label = if field.ends_with("outbox") { "custodian outbox" } else { "custodian inbox" };
+        let label = match field {
+            "custodian.outbox" => "custodian outbox",
+            INBOUND_INBOX => "custodian calls",
+            _ => "custodian inbox",
+        };
         facts = tell(facts, &label.replace(' ', "_"), label, folder.display().to_string());
     }
     if let Some(folder) = &plan.freeze {

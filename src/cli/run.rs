@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::custodian::Calls;
+
 pub use room::{RoomArgs, enclave_room};
 
 use super::answer::{Answer, Out};
@@ -178,11 +180,19 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
         ..Limits::default()
     };
     let server = server(party, limits)?;
+    let inbox = parts.hot_key.inbox();
+    let calls = Calls::stand(settings.custodian.as_ref(), inbox).await?;
     let cosigner = Cosigner::start(parts).await?;
     let audit = Arc::new(crate::flow::audit::LogDesk::new(cosigner.log()));
     let desks = Desks { cosign: Some(Arc::new(cosigner)), audit: Some(audit), ..Desks::default() };
-    ready(out, "cosigner", &[("grpc", address), ("freeze", freezing.address)]);
-    drained(Server { desks, ..server }.serve(listener, stop_signal()?).await)
+    let mut listeners = vec![("grpc", address), ("freeze", freezing.address)];
+    listeners.extend(calls.as_ref().map(|calls| ("custodian", calls.address)));
+    ready(out, "cosigner", &listeners);
+    let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
+    if let Some(calls) = calls {
+        calls.end().await;
+    }
+    served
 }
 
 /// The brake at work; its listener closes when this is dropped.

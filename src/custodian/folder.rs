@@ -79,7 +79,7 @@ impl Folder {
 }
 
 /// File systems may hang; the runtime must not.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CustodianFault> + Send + 'static,
 ) -> Result<T, CustodianFault> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -87,7 +87,7 @@ async fn apart<T: Send + 'static>(
 }
 
 /// Makes a file durable under its name; one with the same content stays as it is.
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CustodianFault> {
+pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CustodianFault> {
     let (new, place) = (folder.join(format!(".{name}.new")), folder.join(name));
     let same = std::fs::read(&place).is_ok_and(|there| there == bytes);
     if same {
@@ -100,11 +100,23 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CustodianFault> {
         std::fs::rename(&new, &place)?;
         File::open(folder)?.sync_all()
     };
-    write().map_err(|error: std::io::Error| fault(&place, &error.to_string()))
+    write().map_err(|error: std::io::Error| {
+        let _ = std::fs::remove_file(&new);
+        fault(&place, &error.to_string())
+    })
+}
+
+/// Makes a file that is in its place durable there.
+pub(super) fn settle(folder: &Path, place: &Path) -> Result<(), CustodianFault> {
+    let sync = || {
+        File::open(place)?.sync_all()?;
+        File::open(folder)?.sync_all()
+    };
+    sync().map_err(|error: std::io::Error| fault(place, &error.to_string()))
 }
 
 /// A regular file's bytes, bounded; nothing where there is none. No link is followed and no pipe waited for.
-fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+pub(super) fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let file = match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => File::open(path)?,
         Ok(_) => return Ok(None),
@@ -117,7 +129,7 @@ fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-fn fault(path: &Path, problem: &str) -> CustodianFault {
+pub(super) fn fault(path: &Path, problem: &str) -> CustodianFault {
     CustodianFault::Folder { path: path.to_owned(), problem: problem.to_owned() }
 }
 

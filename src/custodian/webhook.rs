@@ -1,12 +1,12 @@
-//! Hand-over by HTTPS: each transaction is posted until it is taken, and its answer is asked for. Whoever calls is always the
-//! co-signer: it opens no listener for a custodian.
+//! Hand-over by HTTPS: each transaction is posted until it is taken, and its answer is asked for, unless the custodian calls it in.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::json;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Answer, CustodianFault, Errand};
@@ -16,6 +16,9 @@ use crate::withdrawal::ReservationId;
 
 /// The header that carries the co-signer's signature over the order.
 pub const SIGNATURE_HEADER: &str = "countersign-signature";
+
+/// How long after it was taken a transaction is posted once more to a server that is not asked: it cannot say that it lost it.
+const AGAIN: Duration = Duration::from_secs(3_600);
 
 /// Where a custodian's server is.
 pub struct Settings {
@@ -31,7 +34,7 @@ pub struct Settings {
 pub struct Webhook {
     settings: Settings,
     /// What it has taken since this process runs; after a start everything is handed over once more.
-    taken: Mutex<HashSet<ReservationId>>,
+    taken: Mutex<HashMap<ReservationId, Instant>>,
 }
 
 impl Webhook {
@@ -40,8 +43,9 @@ impl Webhook {
         Self { settings, taken: Mutex::default() }
     }
 
-    pub(super) async fn hand_over(&self, errand: &Errand) -> Result<(), CustodianFault> {
-        if self.taken().contains(&errand.reservation) {
+    pub(super) async fn hand_over(&self, errand: &Errand, calls_in: bool) -> Result<(), CustodianFault> {
+        let taken = self.taken().get(&errand.reservation).copied();
+        if taken.is_some_and(|at| !calls_in || at.elapsed() < AGAIN) {
             return Ok(());
         }
         let body = json!({
@@ -56,7 +60,7 @@ impl Webhook {
         match status {
             // 409: it has it already, which is as good.
             200 | 201 | 202 | 204 | 409 => {
-                self.taken().insert(errand.reservation);
+                self.taken().insert(errand.reservation, Instant::now());
                 Ok(())
             }
             other => Err(CustodianFault::Status(other)),
@@ -89,7 +93,7 @@ impl Webhook {
         Ok((reply.status.as_u16(), reply.body.to_vec()))
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, HashSet<ReservationId>> {
+    fn taken(&self) -> std::sync::MutexGuard<'_, HashMap<ReservationId, Instant>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -134,6 +134,7 @@ impl Enclave {
         let guests = wire::tls::Guests {
             allow: room.limits.relay_allow.clone(),
             keepalive: room.limits.keepalive.max(wire::tls::QUIET_TIME),
+            connections: wire::tls::CONNECTIONS_MAX,
         };
         let router = answering::inbound::router(room.clone());
         let serve = wire::tls::serve_guests(guests, listener, Some(tls), router, stop.clone());

@@ -2,6 +2,7 @@
 
     custodian.py --words "twelve ... words" --refusal-seed HEX [--order-key HEX]
                  [--outbox FOLDER --inbox FOLDER] [--tls CERT KEY --token TOKEN]
+                 [--calls FILE --calls-ca CA --calls-token TOKEN]
 
 Prints `ready <port>` of its control server (plain http, for the test alone) and serves until its input ends. Its curves are
 its own (BIP-32, BIP-143, BIP-174, RFC 8032 from their texts), and its nonces are random: asked twice, it signs differently.
@@ -10,6 +11,8 @@ its own (BIP-32, BIP-143, BIP-174, RFC 8032 from their texts), and its nonces ar
     POST /control/again {}           it answers everything once more
     GET  /control/seen               what was handed over: how, which, and whether the co-signer's signature holds
     GET  /control/where              [port of the HTTPS server, or 0]
+    POST /control/call {...}         it calls the co-signer once, as `call` says, and gives [status, body]; 0 where it gets no answer
+With --calls it is never asked: it calls each answer in at the address that FILE holds, until it is taken or known to be over.
 Moods: well, base64, raw; late (no answer); garbage, truncated, empty, foreign, wrong_key, extra, fewer, single, high_s, finished,
 refuse, forged_refusal; over HTTPS also broken (500), redirect, silent, lost (404).
 """
@@ -18,6 +21,7 @@ import argparse
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import secrets
@@ -39,8 +43,9 @@ HARD = 1 << 31
 ALL, SINGLE = 1, 3
 
 LOCK = threading.RLock()
-STATE = {"mood": "well", "round": 0}
+STATE = {"mood": "well", "round": 0, "given": {}}
 SEEN, POSTED = [], {}
+SILENT = ("late", "broken", "redirect", "silent", "lost")
 
 
 # -- secp256k1 ---------------------------------------------------------------------------------------------------------
@@ -283,7 +288,7 @@ def refusal(reservation, raw, forged):
 
 def answer(reservation, raw, mood):
     """What is handed back in this mood, and how its file is called; nothing where it is late."""
-    if mood in ("late", "broken", "redirect", "silent", "lost"):
+    if mood in SILENT:
         return None
     if mood == "garbage":
         return secrets.token_bytes(64), "psbt"
@@ -334,7 +339,10 @@ def watch():
             holds = order_holds(order + "\n", last.removeprefix("signature: "), raw)
             with LOCK:
                 SEEN.append({"by": "file", "reservation": reservation, "holds": holds, "mood": mood})
-            given = answer(reservation, raw, mood)
+            if ARGS.calls:
+                with LOCK:
+                    POSTED[reservation] = raw
+            given = None if ARGS.calls else answer(reservation, raw, mood)
             if given:
                 put(reservation, *given)
             told[reservation] = now
@@ -346,6 +354,56 @@ def put(reservation, data, ending):
     with open(f"{place}.part", "wb") as file:
         file.write(data)
     os.rename(f"{place}.part", place)
+
+
+# -- by its own calls --------------------------------------------------------------------------------------------------
+
+
+def call(told):
+    """One call to the co-signer: {reservation, mood} and whatever is to be otherwise. `as` names bytes that are sent again."""
+    reservation, mood = told["reservation"], told.get("mood", "well")
+    name = tuple(told["as"]) if "as" in told else secrets.token_hex(8)
+    with LOCK:
+        data = STATE["given"].get((reservation, name))
+    if data is None:
+        data = bytes(told["size"]) if "size" in told else answer(reservation, POSTED[reservation], mood)[0]
+        with LOCK:
+            STATE["given"][reservation, name] = data
+    token = told.get("token", f"Bearer {ARGS.calls_token}")
+    headers = {"Authorization": token} if token else {}
+    if told.get("half"):
+        headers["Content-Length"] = str(len(data) + 1)
+    line = None
+    try:
+        with open(ARGS.calls, encoding="ascii") as file:
+            host, port = file.read().split(":")
+        line = http.client.HTTPSConnection(
+            host, int(port), timeout=15, source_address=(told.get("from", "127.0.0.1"), 0),
+            context=ssl.create_default_context(cafile=ARGS.calls_ca),
+        )
+        line.request(told.get("method", "POST"), told.get("path", f"/custody/answers/{reservation}"), data, headers)
+        if told.get("half"):
+            return [0, "hung up"]
+        said = line.getresponse()
+        return [said.status, said.read().decode()]
+    except OSError as error:
+        return [0, str(error)]
+    finally:
+        if line:
+            line.close()
+
+
+def keep_calling():
+    """Calls each answer in once for each mood and round, until it is taken or known to be over."""
+    told = {}
+    while True:
+        with LOCK:
+            posted, mood, now = list(POSTED), STATE["mood"], (STATE["mood"], STATE["round"])
+        for reservation in posted:
+            if mood not in SILENT and told.get(reservation) != now:
+                if call({"reservation": reservation, "mood": mood, "as": now})[0] in (202, 404):
+                    told[reservation] = now
+        time.sleep(0.01)
 
 
 # -- over HTTPS --------------------------------------------------------------------------------------------------------
@@ -397,6 +455,10 @@ class Api(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.is_off():
             return
+        if ARGS.calls:
+            with LOCK:
+                SEEN.append({"by": "get", "reservation": self.path, "holds": False, "mood": STATE["mood"]})
+            return self.say(405)
         reservation = self.path.rpartition("/")[2]
         with LOCK:
             raw, mood = POSTED.get(reservation), STATE["mood"]
@@ -412,12 +474,14 @@ class Api(BaseHTTPRequestHandler):
 class Control(Api):
     def do_POST(self):
         told = json.loads(self.body())
+        if self.path == "/control/call":
+            return self.say(200, json.dumps(call(told)).encode())
         with LOCK:
             if self.path == "/control/mood":
                 STATE["mood"] = told["mood"]
             else:
                 STATE["round"] += 1
-        self.say(200, b"[]")
+        return self.say(200, b"[]")
 
     def do_GET(self):
         with LOCK:
@@ -447,6 +511,8 @@ def main():
     port = serve(Control)
     if ARGS.outbox:
         threading.Thread(target=watch, daemon=True).start()
+    if ARGS.calls:
+        threading.Thread(target=keep_calling, daemon=True).start()
     print(f"ready {port}", flush=True)
     sys.stdin.read()
 
@@ -460,6 +526,9 @@ if __name__ == "__main__":
     parser.add_argument("--inbox")
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--token")
+    parser.add_argument("--calls")
+    parser.add_argument("--calls-ca")
+    parser.add_argument("--calls-token")
     ARGS = parser.parse_args()
     ACCOUNT = account(ARGS.words)
     main()

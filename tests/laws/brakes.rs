@@ -15,10 +15,10 @@ use super::processes::*;
 use super::world::*;
 
 /// Holds a party's database as another process would that never lets go.
-struct Hang(sqlx::SqliteConnection);
+pub struct Hang(sqlx::SqliteConnection);
 
 impl Hang {
-    async fn hold(cast: &Cast, party: Role) -> Self {
+    pub async fn hold(cast: &Cast, party: Role) -> Self {
         use sqlx::{Connection, Executor};
         let path = cast.folder().join(format!("{}.db", party.as_str()));
         let url = format!("sqlite:{}", path.display());
@@ -31,7 +31,7 @@ impl Hang {
         }
     }
 
-    async fn let_go(mut self) {
+    pub async fn let_go(mut self) {
         use sqlx::Executor;
         self.0.execute("ROLLBACK").await.unwrap();
     }

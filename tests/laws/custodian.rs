@@ -1,13 +1,15 @@
 //! Key B at an outside custodian (L20, ADR 31): a custodian that shares no line with us, in Python with curves of its own and
 //! random nonces, by files and over HTTPS; signer and co-signer as processes of their own, killed with SIGKILL.
 
+mod calls;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::custodian::{Custodian, Folder, Settings, Webhook};
+use countersign::custodian::{Custodian, Folder, Inbox, Settings, Way as There, Webhook};
 use countersign::desk::*;
 use countersign::enclave::exchange::{Auth, Line};
 use countersign::evidence::trust_file::TrustContent;
@@ -49,13 +51,18 @@ pub fn key_b(folder: &Path) -> Option<KeyB> {
     if !home.is_dir() {
         return None;
     }
-    let custodian = match std::fs::read_to_string(home.join(URL_FILE)) {
-        Ok(url) => Custodian::Webhook(webhook(folder, url)),
-        Err(_) => Custodian::Folder(Folder::open(home.join("outbox"), home.join("inbox")).unwrap()),
+    let there = match std::fs::read_to_string(home.join(URL_FILE)) {
+        Ok(url) => There::Webhook(webhook(folder, url)),
+        Err(_) => There::Folder(Folder::open(home.join("outbox"), home.join("inbox")).unwrap()),
     };
+    let calls = home.join(calls::FOLDER);
+    let inbox = calls.is_dir().then(|| Arc::new(Inbox::open(calls).unwrap()));
+    let custodian = Custodian::new(there, inbox);
     let identity = Arc::new(identity(0xb, "custody"));
     Some(KeyB::Custodian(Arc::new(Custody::new(custodian, identity, Duration::from_millis(20)))))
 }
+
+pub use calls::hear as hear_calls;
 
 fn webhook(folder: &Path, url: String) -> Webhook {
     let mut roots = RootCertStore::empty();
@@ -70,6 +77,20 @@ fn webhook(folder: &Path, url: String) -> Webhook {
 enum Way {
     Files,
     Https,
+    /// Posted to the custodian, which calls its answer in.
+    Calls,
+    /// Out by files, and in by its own calls.
+    FilesAndCalls,
+}
+
+impl Way {
+    fn has_server(self) -> bool {
+        matches!(self, Self::Https | Self::Calls)
+    }
+
+    fn calls(self) -> bool {
+        matches!(self, Self::Calls | Self::FilesAndCalls)
+    }
 }
 
 struct Scene {
@@ -90,9 +111,12 @@ fn hire(home: &Path, way: Way) -> Option<PythonBackend> {
         vec!["--words".to_owned(), words(), "--refusal-seed".into(), HEXLOWER.encode(&[CUSTODIAN; 32])];
     let order_key = HEXLOWER.encode(&identity(0xb, "custody").public_key());
     args.extend(["--order-key".into(), order_key, "--token".into(), TOKEN.into()]);
-    match way {
-        Way::Files => args.extend(["--outbox".into(), path("outbox"), "--inbox".into(), path("inbox")]),
-        Way::Https => args.extend(["--tls".into(), path("server.pem"), path("server.key")]),
+    match way.has_server() {
+        false => args.extend(["--outbox".into(), path("outbox"), "--inbox".into(), path("inbox")]),
+        true => args.extend(["--tls".into(), path("server.pem"), path("server.key")]),
+    }
+    if way.calls() {
+        args.extend(calls::told(home));
     }
     PythonBackend::play("custodian.py", &args.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -114,8 +138,11 @@ impl Scene {
                 validity: VALID,
             };
             PemFiles::in_folder(&home, "server").write(&authority.issue(&order).unwrap()).unwrap();
+            if way.calls() {
+                calls::prepare(&home, authority);
+            }
             python = hire(&home, way);
-            if let (Some(python), Way::Https) = (&python, way) {
+            if let (Some(python), true) = (&python, way.has_server()) {
                 write_url(&home, python);
             }
         };
@@ -240,6 +267,16 @@ async fn l20_a_custodian_signs_over_https_in_every_form_and_the_first_signature_
     pays_in_every_form(Way::Https).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_a_custodian_calls_its_signature_in_in_every_form_and_the_first_signature_is_the_one_for_ever() {
+    pays_in_every_form(Way::Calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_what_went_out_by_files_is_called_in_and_the_first_signature_is_the_one_for_ever() {
+    pays_in_every_form(Way::FilesAndCalls).await;
+}
+
 /// Answers that do not hold, and the code of each.
 const BAD: [(&str, Code); 12] = [
     ("garbage", Code::CustodianAnswerMalformed),
@@ -290,6 +327,11 @@ async fn l20_what_a_custodian_hands_back_wrongly_by_files_is_refused_with_a_code
 async fn l20_what_a_custodian_hands_back_wrongly_over_https_is_refused_with_a_code_and_the_reservation_waits()
 {
     refuses_what_does_not_hold(Way::Https).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_what_a_custodian_calls_in_wrongly_is_refused_with_a_code_and_the_right_answer_after_it_counts() {
+    refuses_what_does_not_hold(Way::Calls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -481,4 +523,9 @@ async fn l20_killed_at_any_step_through_a_custodian_by_files_each_request_is_pai
 async fn l20_killed_at_any_step_through_a_custodian_over_https_each_request_is_paid_once_with_one_signature()
 {
     pays_once_however_it_dies(Way::Https).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_killed_at_any_step_while_a_custodian_calls_in_each_request_is_paid_once_with_one_signature() {
+    pays_once_however_it_dies(Way::Calls).await;
 }

@@ -189,6 +189,7 @@ async fn be_cosigner(folder: &Path) {
         }),
         route: None,
     };
+    custodian::hear_calls(folder, parts.hot_key.inbox()).await;
     let cosigner = Arc::new(Cosigner::start(parts).await.unwrap());
     serve(folder, Role::Cosigner, Desks { cosign: Some(cosigner), ..Desks::default() }).await;
 }

@@ -4,7 +4,7 @@ mod travel_rule;
 
 use serde_json::{Value, json};
 
-use super::custodian::{CustodianSettings, CustodianWay};
+use super::custodian::{CustodianSettings, CustodianWay, InboundSettings};
 use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
 use super::travel_rule::StandaloneSettings;
 use super::verifyvasp::{ServerSettings, TravelRule};
@@ -152,6 +152,9 @@ pub fn cosigner(settings: &CosignerSettings) -> Answer {
     party(&mut checks, &settings.party, (Role::Cosigner, KeyRole::Cosigner), settings.custodian.is_some());
     if let Some(custodian) = &settings.custodian {
         checks.add("custodian", found_custodian(custodian));
+        if let Some(inbound) = &custodian.inbound {
+            checks.add("custodian's calls", found_inbound(inbound, &custodian.way));
+        }
         let trust = load::trust(&settings.party.trust);
         if trust.is_ok_and(|trust| trust.custodian_key().is_none()) {
             let text = "the trust file has no cosigner.custodian_key: a transaction that was handed over can never be given up";
@@ -189,6 +192,12 @@ fn found_custodian(custodian: &CustodianSettings) -> Result<String, Problem> {
         }
         CustodianWay::Server(server) => format!("key B at {} (not called)", server.url),
     })
+}
+
+/// What the listener for the custodian's calls opens with; it does not listen, and its folder was opened with the way.
+fn found_inbound(inbound: &InboundSettings, way: &CustodianWay) -> Result<String, Problem> {
+    assemble_custodian::inbound(inbound, way)?;
+    Ok(format!("at {}, kept in {}", inbound.listen, inbound.inbox.display()))
 }
 
 fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyRole), has_custodian: bool) {

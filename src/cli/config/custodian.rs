@@ -1,19 +1,23 @@
-//! Owns the settings of an outside custodian of key B: by folders, or by the custodian's HTTPS server. Opens no file.
+//! Owns the settings of an outside custodian of key B: by folders, by the custodian's HTTPS server, by its own calls. Opens no file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::secrets::{Given, Secret, given_secret};
-use super::settings::above_zero;
+use super::settings::{above_zero, listener, secret};
 use super::travel_rule::allow;
 use super::typed;
 use crate::cli::problem::Problem;
 use crate::enclave::allow::AllowList;
 use crate::enclave::exchange::Place;
 use crate::enclave::exchange::auth::header_name;
+use crate::keys::PassphraseSource;
 
 /// The longest that one call may take, in milliseconds.
 const CALL_MS_MAX: u64 = 30_000;
+/// The folder of what was called in, as it is typed.
+pub const INBOUND_INBOX: &str = "custodian.inbound.inbox";
 const KINDS: &str =
     "write kind = \"file\" with outbox and inbox, or kind = \"webhook\" with url, ca and token";
 
@@ -24,6 +28,25 @@ pub struct CustodianSettings {
     pub every: Duration,
     /// The way there.
     pub way: CustodianWay,
+    /// Where it calls its answers in, if it does.
+    pub inbound: Option<InboundSettings>,
+}
+
+/// The listener for a custodian's own calls.
+#[derive(Debug, Clone)]
+pub struct InboundSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// The certificate's key.
+    pub key: PathBuf,
+    /// What the custodian must show.
+    pub token: PassphraseSource,
+    /// The folder in which answers wait to be judged.
+    pub inbox: PathBuf,
+    /// The custodian's addresses.
+    pub allow: AllowList,
 }
 
 /// The ways to a custodian.
@@ -59,24 +82,70 @@ pub struct CustodianServer {
 
 impl CustodianSettings {
     /// Checks what was typed; `base` is the folder from which paths count.
-    pub fn new(table: typed::CustodianTable, base: &Path) -> Result<Self, Problem> {
+    pub fn new(mut table: typed::CustodianTable, base: &Path) -> Result<Self, Problem> {
+        let inbound = table.inbound.take().map(|inbound| InboundSettings::new(inbound, base)).transpose()?;
         let every = Duration::from_millis(above_zero("custodian.every_ms", table.every_ms)?);
         let way = match table.kind.as_str() {
             "file" => folders(table, base)?,
             "webhook" => CustodianWay::Server(Box::new(server(table, base)?)),
             other => return Err(Problem::config("custodian.kind", format!("is `{other}`"), KINDS)),
         };
-        Ok(Self { every, way })
+        let settings = Self { every, way, inbound };
+        settings.check_folders()?;
+        Ok(settings)
+    }
+
+    /// Nobody but this party writes into the folder of what was called in.
+    fn check_folders(&self) -> Result<(), Problem> {
+        let (Some(inbound), CustodianWay::Folders { outbox, inbox }) = (&self.inbound, &self.way) else {
+            return Ok(());
+        };
+        if inbound.inbox == *outbox || inbound.inbox == *inbox {
+            let cure = "name a folder of its own, into which only the co-signer writes";
+            return Err(Problem::config(
+                "custodian.inbound.inbox",
+                "is a folder of [custodian] as well",
+                cure,
+            ));
+        }
+        Ok(())
     }
 
     /// What stands on the disk for it and is made by `init`.
     pub fn folders(&self) -> Vec<(&'static str, &Path)> {
-        match &self.way {
+        let mut folders = match &self.way {
             CustodianWay::Folders { outbox, inbox } => {
                 vec![("custodian.outbox", outbox.as_path()), ("custodian.inbox", inbox.as_path())]
             }
             CustodianWay::Server(_) => Vec::new(),
+        };
+        folders.extend(self.inbound.as_ref().map(|inbound| (INBOUND_INBOX, inbound.inbox.as_path())));
+        folders
+    }
+}
+
+impl InboundSettings {
+    fn new(table: typed::InboundTable, base: &Path) -> Result<Self, Problem> {
+        let listed = allow("custodian.inbound.allow", Some(&table.allow))?;
+        let cure = "write the custodian's addresses and networks";
+        let listed = listed.ok_or_else(|| Problem::config("custodian.inbound.allow", "is missing", cure))?;
+        Ok(Self {
+            listen: listener("custodian.inbound.listen", &table.listen)?,
+            certificate: base.join(table.cert),
+            key: base.join(table.key),
+            token: secret("custodian.inbound.token", table.token, base)?,
+            inbox: base.join(table.inbox),
+            allow: listed,
+        })
+    }
+
+    /// Its listener is neither of the others, whose callers are other people.
+    pub fn check_apart(&self, others: [SocketAddr; 2]) -> Result<(), Problem> {
+        if self.listen.port() == 0 || !others.contains(&self.listen) {
+            return Ok(());
         }
+        let problem = "is the address of `listen` or `freeze.listen` as well";
+        Err(Problem::config("custodian.inbound.listen", problem, "choose a port of its own"))
     }
 }
 

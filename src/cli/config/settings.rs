@@ -209,6 +209,9 @@ impl CosignerSettings {
         let route = file.verifyvasp;
         let custodian = file.custodian.map(|table| CustodianSettings::new(table, base)).transpose()?;
         let party = party!(file, limits, base);
+        if let Some(inbound) = custodian.as_ref().and_then(|custodian| custodian.inbound.as_ref()) {
+            inbound.check_apart([party.listen, party.freeze_listen])?;
+        }
         let route = route.map(|table| ServerSettings::new(table.server, base, party.network));
         Ok(Self { party, route: route.transpose()?, custodian })
     }

@@ -288,6 +288,42 @@ fn a_custodian_is_reached_by_folders_or_by_https_and_by_nothing_in_between() {
     }
 }
 
+#[test]
+fn a_custodian_that_calls_has_a_listener_a_folder_a_token_and_addresses_of_its_own() {
+    let text = text_of("cosigner.example.toml");
+    let (_, shown) = text.split_once("# [custodian.inbound]\n").unwrap();
+    let lines = shown.lines().take_while(|line| line.starts_with("#   "));
+    let inbound: String = lines.map(|line| format!("{}\n", &line[4..])).collect();
+    let files = "kind = \"file\"\noutbox = \"/out\"\ninbox = \"/in\"\n";
+    let with = |inbound: &str| {
+        cosigner_of(&format!("{text}\n[custodian]\n{files}[custodian.inbound]\n{inbound}"))
+            .map(|settings| settings.custodian.unwrap())
+    };
+    let good = with(&inbound).unwrap();
+    assert_eq!(good.folders().len(), 3);
+    let calls = good.inbound.unwrap();
+    assert_eq!(calls.listen.port(), 7407);
+    assert!(calls.allow.admits("192.0.2.17".parse().unwrap()));
+    let field = |inbound: &str| with(inbound).unwrap_err().field.unwrap_or_default();
+    let cases = [
+        (inbound.replace("10.30.0.5:7407", "everywhere"), "custodian.inbound.listen"),
+        (inbound.replace(":7407", ":7402"), "custodian.inbound.listen"),
+        (inbound.replace(":7407", ":7406"), "custodian.inbound.listen"),
+        (inbound.replace("{ file", "{ descriptor = 3, file"), "custodian.inbound.token"),
+        (inbound.replace("/var/lib/countersign-cosigner/custodian/calls", "/in"), "custodian.inbound.inbox"),
+        (inbound.replace("/var/lib/countersign-cosigner/custodian/calls", "/out"), "custodian.inbound.inbox"),
+        (inbound.replace("\"192.0.2.17\"", ""), "custodian.inbound.allow"),
+        (inbound.replace("192.0.2.17", "0.0.0.0/0"), "custodian.inbound.allow"),
+        (inbound.replace("192.0.2.17", "custodian.example"), "custodian.inbound.allow"),
+    ];
+    for (inbound, wanted) in cases {
+        assert_eq!(field(&inbound), wanted, "{inbound}");
+    }
+    for left_out in ["listen = ", "cert = ", "key = ", "token = ", "inbox = ", "allow = "] {
+        assert!(with(&inbound.replace(left_out, "# ")).is_err(), "{left_out}");
+    }
+}
+
 /// A commented-out field shows its default: uncommented, nothing changes.
 #[test]
 fn the_defaults_shown_in_the_examples_are_the_defaults() {

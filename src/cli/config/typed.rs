@@ -241,6 +241,17 @@ tables! {
         call_time_ms: u64,
         #[serde(default = "every")]
         every_ms: u64,
+        inbound: Option<InboundTable>,
+    }
+
+    /// The listener for a custodian that calls its answers in.
+    InboundTable {
+        listen: String,
+        cert: PathBuf,
+        key: PathBuf,
+        token: SecretTable,
+        inbox: PathBuf,
+        allow: Vec<String>,
     }
 
     /// Where an enclave server is, and what it is shown.

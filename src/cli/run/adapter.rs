@@ -15,7 +15,7 @@ use crate::cli::problem::Problem;
 use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::{Line, Places};
 use crate::enclave::verifyvasp::{self, Adapter, listener};
-use crate::enclave::wire::tls::Guests;
+use crate::enclave::wire::tls::{CONNECTIONS_MAX, Guests};
 use crate::evidence::Trust;
 use crate::withdrawal::Code;
 
@@ -57,7 +57,7 @@ fn prepare_desk(settings: &AdapterSettings) -> Result<Option<PreparedDesk>, Prob
     let (token, tls) = outward.private(own)?;
     Ok(Some(PreparedDesk {
         listener: listen_now("enclave.exchange.listener.listen", own.listen)?,
-        guests: Guests { allow: own.allow.clone(), keepalive: own.keepalive },
+        guests: Guests { allow: own.allow.clone(), keepalive: own.keepalive, connections: CONNECTIONS_MAX },
         token,
         tls,
         line: outward.line().clone(),

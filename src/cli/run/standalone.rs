@@ -23,7 +23,7 @@ use crate::cli::config::{self, EnclaveSettings, StandaloneSettings, check, load}
 use crate::cli::problem::{Exit, Problem};
 use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::listener;
-use crate::enclave::wire::tls::Guests;
+use crate::enclave::wire::tls::{CONNECTIONS_MAX, Guests};
 use crate::enclave::{self, Backend, Enclave};
 use crate::flow::context::machine_clock;
 use crate::withdrawal::{Code, VaspId};
@@ -159,7 +159,7 @@ fn prepare_desk(
     let Some(own) = &exchange.listener else { return Ok(None) };
     let (token, tls) = outward.private(own)?;
     let listener = listen_now("enclave.exchange.listener.listen", own.listen)?;
-    let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive };
+    let guests = Guests { allow: own.allow.clone(), keepalive: own.keepalive, connections: CONNECTIONS_MAX };
     Ok(Some(PreparedDesk { listener, guests, token, tls, names: known.names }))
 }
 

@@ -1,12 +1,18 @@
 //! Key B at an outside custodian, from `init` to `--check`: the page of the procedure shows these lines.
 
+use super::starting::block_on;
 use super::*;
+use crate::cli::run::custodian::{Calls, way};
 
 const TABLE: &str = "[custodian]\nkind = \"file\"\noutbox = \"outbox\"\ninbox = \"inbox\"\n";
 
 /// A co-signer's deployment beside the signer's, whose key B is `b`: somebody else's. Gives its configuration and what `init`
 /// said.
 fn custodied(desk: &Desk) -> (PathBuf, Answer) {
+    custodied_by(desk, TABLE)
+}
+
+fn custodied_by(desk: &Desk, table: &str) -> (PathBuf, Answer) {
     let signer = std::fs::read_to_string(deployment(desk)).unwrap();
     desk.play("pki issue --ca @tls --role cosigner --name b --host localhost --file cosigner").unwrap();
     let (head, _) = signer.split_once("[enclave]").unwrap();
@@ -20,7 +26,7 @@ fn custodied(desk: &Desk) -> (PathBuf, Answer) {
         .filter(|line| !line.trim().starts_with("cosigner ="))
         .map(|line| format!("{line}\n"))
         .collect();
-    let path = desk.write("cosigner.toml", &format!("{text}{TABLE}"));
+    let path = desk.write("cosigner.toml", &format!("{text}{table}"));
     let made = desk.play("init --role cosigner --config @cosigner.toml --words-file @ids.words --cost cheap");
     let made = made.unwrap();
     trust_them(desk, &made);
@@ -104,4 +110,81 @@ fn without_the_custodians_key_in_the_trust_file_a_check_says_what_that_means() {
     sign_trust(&desk, &without);
     let found = cosigner_checked(&path);
     assert!(found.exit == Exit::Ok && found.text.contains("can never be given up"), "{}", found.text);
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// The way of a deployment whose custodian calls in.
+fn called(desk: &Desk) -> PathBuf {
+    let table = format!(
+        "{TABLE}[custodian.inbound]\nlisten = \"127.0.0.1:0\"\ncert = \"tls/cosigner.pem\"\nkey = \"tls/cosigner.key\"\n\
+         token = {{ file = \"calls.token\" }}\ninbox = \"calls\"\nallow = [\"127.0.0.1\"]\n"
+    );
+    secret_file(desk, "calls.token", SECRET);
+    custodied_by(desk, &table).0
+}
+
+fn secret_file(desk: &Desk, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = desk.write(name, text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_check_reads_certificate_key_token_and_folder_of_the_custodians_calls_and_does_not_listen() {
+    let desk = Desk::new();
+    let path = called(&desk);
+    assert!(desk.path("calls").is_dir(), "`init` makes it");
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with = |from: &str, to: &str| {
+        let (head, tail) = text.split_once("[custodian.inbound]").unwrap();
+        assert!(tail.contains(from), "{from}");
+        let changed = desk.path("changed.toml");
+        let tail = tail.replacen(from, to, 1);
+        std::fs::write(&changed, format!("{head}[custodian.inbound]{tail}")).unwrap();
+        cosigner_checked(&changed)
+    };
+    let taken = with("127.0.0.1:0", &held.local_addr().unwrap().to_string());
+    assert_eq!((taken.exit, failed(&taken).len()), (Exit::Ok, 0), "{}", taken.text);
+    assert!(taken.text.contains("custodian's calls") && !taken.text.contains(SECRET), "{}", taken.text);
+    assert_eq!(failed(&with("inbox = \"calls\"", "inbox = \"none\"")), ["custodian.inbound.inbox"]);
+    secret_file(&desk, "short.token", "short");
+    for (from, to) in [
+        ("calls.token", "no.token"),
+        ("calls.token", "short.token"),
+        ("cosigner.pem", "no.pem"),
+        ("cosigner.key", "no.key"),
+    ] {
+        let found = with(from, to);
+        assert!(found.exit != Exit::Ok && failed(&found).len() == 1, "{from} {to}: {}", found.text);
+    }
+    let server = "kind = \"webhook\"\nurl = \"https://127.0.0.1:1/v1\"\nca = \"tls/ca.pem\"\ntoken = { file = \"calls.token\" }\n";
+    let one = desk.path("one-token.toml");
+    std::fs::write(&one, text.replacen(TABLE, &format!("[custodian]\n{server}"), 1)).unwrap();
+    assert_eq!(failed(&cosigner_checked(&one)), ["custodian.inbound.token"]);
+}
+
+#[test]
+fn the_listener_for_a_custodians_calls_stands_as_configured_and_ends() {
+    let desk = Desk::new();
+    let settings = config::cosigner(&called(&desk)).unwrap().custodian.unwrap();
+    block_on(async {
+        let inbox = way(&settings).unwrap().inbox();
+        let calls = Calls::stand(Some(&settings), inbox).await.unwrap().unwrap();
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(desk.path("tls/ca.pem")).unwrap()).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build().unwrap();
+        let url = format!("https://localhost:{}/custody/answers/rs_{}", calls.address.port(), "0".repeat(32));
+        for (token, status, code) in
+            [("x".repeat(32), 401, "UNAUTHORIZED"), (SECRET.to_owned(), 503, "NOT_READY")]
+        {
+            let said = client.post(&url).bearer_auth(token).body("x").send().await.unwrap();
+            assert_eq!(said.status().as_u16(), status);
+            assert!(said.text().await.unwrap().contains(code), "{code}");
+        }
+        assert_eq!(std::fs::read_dir(desk.path("calls")).unwrap().count(), 0);
+        calls.end().await;
+        assert!(client.post(&url).send().await.is_err());
+    });
 }

@@ -32,9 +32,9 @@ const FIRST_TIME: Duration = Duration::from_secs(10);
 pub const QUIET_TIME: Duration = Duration::from_secs(120);
 /// Longer than any request takes, its body included.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
-const CONNECTIONS_MAX: usize = 1024;
-/// An enclave and a relay need a few each; many enclaves may stand behind one address.
-const PEER_CONNECTIONS_MAX: usize = CONNECTIONS_MAX / 4;
+/// Most connections, and a quarter of them from one address: an enclave and a relay need a few each, and many enclaves may stand
+/// behind one.
+pub const CONNECTIONS_MAX: usize = 1024;
 const STREAMS_MAX: u32 = 256;
 
 /// A server's certificate chain and key.
@@ -82,10 +82,10 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(allow: Option<AllowList>, quiet: Duration) -> Self {
+    fn of(allow: Option<AllowList>, quiet: Duration, connections: usize) -> Self {
         Self {
-            connections: CONNECTIONS_MAX,
-            per_peer: PEER_CONNECTIONS_MAX,
+            connections,
+            per_peer: connections / 4,
             first: FIRST_TIME,
             quiet,
             request: REQUEST_TIME,
@@ -96,7 +96,7 @@ impl Bounds {
 
 /// Serves everybody until told to stop, then lets open requests finish for a while.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, stop: CancellationToken) {
-    serve_within(Bounds::of(None, QUIET_TIME), listener, Some(tls), router, stop).await;
+    serve_within(Bounds::of(None, QUIET_TIME, CONNECTIONS_MAX), listener, Some(tls), router, stop).await;
 }
 
 /// Who may connect, and how long a connection is kept that is not used.
@@ -106,6 +106,8 @@ pub struct Guests {
     pub allow: Option<AllowList>,
     /// How long an unused connection is kept.
     pub keepalive: Duration,
+    /// Most connections; one address may have a quarter of them.
+    pub connections: usize,
 }
 
 /// The same for listed guests; without `tls` it speaks plain http.
@@ -116,7 +118,8 @@ pub async fn serve_guests(
     router: Router,
     stop: CancellationToken,
 ) {
-    serve_within(Bounds::of(guests.allow, guests.keepalive), listener, tls, router, stop).await;
+    serve_within(Bounds::of(guests.allow, guests.keepalive, guests.connections), listener, tls, router, stop)
+        .await;
 }
 
 async fn serve_within(

@@ -1,37 +1,31 @@
 //! Key B where an outside custodian holds it (ADR 31): what was decided and booked is handed over, and what comes back is
 //! judged like a signature of one's own. The first answer that holds and is durable is the one, for ever.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use data_encoding::HEXLOWER;
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::custody_answer::{Judged, judged};
+pub use super::custody_notes::Custody;
 use super::party::{Core, Party};
 use crate::audit::EntryKind;
 use crate::bitcoin::CheckedTransaction;
-use crate::custodian::{Answer, Custodian, CustodianFault, Errand};
+use crate::custodian::{Answer, Errand, Inbox};
 use crate::desk::ItemVerdict;
 use crate::evidence::CustodyOrder;
 use crate::evidence::custody::render_custody_order;
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::ledger::rows::{self, CosignedRow};
 use crate::freeze::Leaving;
-use crate::keys::{HotKey, IdentityKey};
+use crate::keys::HotKey;
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
 
 /// How many transactions the custodian is asked about at the same time.
 const AT_ONCE_MAX: usize = 8;
-/// How many different answers to one transaction raise an alarm; the others are only told on standard error.
-const ALARMS_MAX: usize = 16;
-/// How many of them are remembered; the others are looked at again at each turn.
-const REFUSED_MAX: usize = 256;
 
 /// Where key B signs.
 pub enum KeyB {
@@ -41,73 +35,13 @@ pub enum KeyB {
     Custodian(Arc<Custody>),
 }
 
-/// A custodian, and what this process knows of its answers.
-pub struct Custody {
-    custodian: Custodian,
-    identity: Arc<IdentityKey>,
-    every: Duration,
-    woken: Notify,
-    notes: Mutex<HashMap<ReservationId, Note>>,
-}
-
-/// What is known of one transaction that is waited for.
-#[derive(Default)]
-struct Note {
-    /// What to say of it, where there is more than that it is late.
-    finding: Option<Finding>,
-    /// Digests of answers that did not hold.
-    refused: HashSet<[u8; 32]>,
-}
-
-impl Custody {
-    /// A custodian who is asked `every` so often; `identity` signs the orders.
-    pub fn new(custodian: Custodian, identity: Arc<IdentityKey>, every: Duration) -> Self {
-        Self { custodian, identity, every, woken: Notify::new(), notes: Mutex::default() }
-    }
-
-    fn notes(&self) -> MutexGuard<'_, HashMap<ReservationId, Note>> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, id: ReservationId, finding: Option<Finding>) {
-        self.notes().entry(id).or_default().finding = finding;
-    }
-
-    /// What the signer is told of a transaction that waits.
-    fn finding(&self, id: ReservationId) -> Finding {
-        let known = self.notes().get(&id).and_then(|note| note.finding.clone());
-        known.unwrap_or_else(|| {
-            Finding::new(Code::CustodianPending, "booked; the custodian has not handed back a signature yet")
-        })
-    }
-
-    fn unreachable(&self, id: ReservationId, fault: &CustodianFault) {
-        let finding = Finding::new(Code::CustodianUnreachable, fault.to_string());
-        let said = self.notes().get(&id).is_some_and(|note| note.finding.as_ref() == Some(&finding));
-        if !said {
-            warn!(code = %finding.code, reservation = %id, "{fault}");
+impl KeyB {
+    /// Where a custodian's own calls end, if there is one that calls.
+    pub fn inbox(&self) -> Option<Arc<Inbox>> {
+        match self {
+            Self::Own(_) => None,
+            Self::Custodian(custody) => custody.inbox(),
         }
-        self.note(id, Some(finding));
-    }
-
-    /// Whether one more answer that does not hold raises an alarm.
-    pub(super) fn still_alarms(&self, id: ReservationId) -> bool {
-        self.notes().get(&id).is_none_or(|note| note.refused.len() < ALARMS_MAX)
-    }
-
-    /// This answer is not looked at again, and this is what the signer is told.
-    pub(super) fn refuse(&self, id: ReservationId, digest: [u8; 32], waits: Finding) {
-        let mut notes = self.notes();
-        let note = notes.entry(id).or_default();
-        if note.refused.len() < REFUSED_MAX {
-            note.refused.insert(digest);
-        }
-        note.finding = Some(waits);
-    }
-
-    /// Whether this answer was looked at before and did not hold.
-    fn was_refused(&self, id: ReservationId, digest: &[u8; 32]) -> bool {
-        self.notes().get(&id).is_some_and(|note| note.refused.contains(digest))
     }
 }
 
@@ -118,7 +52,7 @@ pub(super) async fn keep_asking(party: Weak<Party>) {
         let custody = custody.clone();
         strong.ask_custodian(&custody).await;
         drop(strong);
-        let _ = tokio::time::timeout(custody.every, custody.woken.notified()).await;
+        custody.pause().await;
     }
 }
 
@@ -167,7 +101,8 @@ impl Party {
             let core = self.core.lock().await;
             (core.state.pending.clone(), core.state.stopped.is_some())
         };
-        custody.notes().retain(|id, _| pending.contains_key(id));
+        // Before anything is handed over, so that no answer comes for what is not waited for.
+        custody.expect(&pending, !is_stopped).await;
         let ask = |(id, row): (ReservationId, Arc<CosignedRow>)| async move {
             self.ask_about(custody, (id, &row), is_stopped).await;
         };
@@ -181,19 +116,24 @@ impl Party {
         (id, row): (ReservationId, &Arc<CosignedRow>),
         is_stopped: bool,
     ) {
+        let mut unreached = None;
         if !is_stopped && self.context.brake.is_free(leaving_of(row)) {
             let handed = match self.errand(custody, id, row) {
                 Ok(errand) => custody.custodian.hand_over(&errand).await,
                 Err(finding) => return error!(code = %finding.code, reservation = %id, "{}", finding.detail),
             };
-            if let Err(fault) = handed {
-                return custody.unreachable(id, &fault);
+            unreached = handed.err();
+        }
+        if let Some(fault) = &unreached {
+            custody.unreachable(id, fault);
+            if custody.custodian.inbox().is_none() {
+                return;
             }
         }
         match custody.custodian.answers(id).await {
             Err(fault) => custody.unreachable(id, &fault),
             Ok(answers) => {
-                if custody.finding(id).code == Code::CustodianUnreachable {
+                if unreached.is_none() && custody.finding(id).code == Code::CustodianUnreachable {
                     custody.note(id, None);
                 }
                 for answer in answers {
@@ -225,13 +165,17 @@ impl Party {
     ) {
         let digest: [u8; 32] = Sha256::digest(&answer.bytes).into();
         if custody.was_refused(id, &digest) {
-            return;
+            return custody.drop_refused(id, answer).await;
         }
         let judge = || judged(&self.context, id, row, &answer.bytes);
         match tokio::task::block_in_place(judge) {
             Ok(Judged::Signed(psbt)) => self.keep_signature(custody, id, &psbt).await,
             Ok(Judged::Refused(refusal)) => self.keep_refusal(custody, id, *refusal).await,
-            Err(finding) => self.keep_alarm(custody, (id, digest), finding, &answer.from).await,
+            Err(finding) => {
+                if self.keep_alarm(custody, (id, digest), finding, &answer.from).await {
+                    custody.drop_refused(id, answer).await;
+                }
+            }
         }
     }
 

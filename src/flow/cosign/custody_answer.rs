@@ -113,14 +113,14 @@ impl Party {
         }
     }
 
-    /// An answer that does not hold is an alarm, once; the reservation waits on.
+    /// An answer that does not hold is an alarm, once; the reservation waits on. Says whether it need not be looked at again.
     pub(super) async fn keep_alarm(
         &self,
         custody: &Custody,
         (id, digest): (ReservationId, [u8; 32]),
         finding: Finding,
         from: &str,
-    ) {
+    ) -> bool {
         error!(code = %finding.code, reservation = %id, from, "the custodian's answer is refused: {}", finding.detail);
         if custody.still_alarms(id) {
             let mut core = self.core.lock().await;
@@ -133,7 +133,8 @@ impl Party {
             if let Err(fault) = core.journal.commit(draft).await {
                 error!(code = %fault.code(), "an alarm could not be written down: {fault}");
                 // It is told again at the next turn.
-                return self.reload(&mut core).await;
+                self.reload(&mut core).await;
+                return false;
             }
         }
         let waits = Finding::new(
@@ -141,6 +142,7 @@ impl Party {
             format!("booked; the last answer is refused: {}: {}", finding.code, finding.detail),
         );
         custody.refuse(id, digest, waits);
+        true
     }
 
     async fn end(

@@ -3,12 +3,13 @@
 //!
 //! Read `route` (what its own enclave server says, where no VASP signs), `question` (from the witnessed head to the signatures),
 //! [`judge`] (what one transaction must be), `book` (what a yes and a no leave behind), `void` (what is never signed),
-//! [`custody`] (where somebody else holds the key), then [`state`].
+//! [`custody`] (where somebody else holds the key; `custody_notes` and `custody_answer` are its two halves), then [`state`].
 
 mod attest;
 mod book;
 pub mod custody;
 mod custody_answer;
+mod custody_notes;
 pub mod desk;
 mod hear;
 pub mod judge;
