@@ -107,8 +107,8 @@ impl Nodes {
         self.agree("what a call returns", ask).await
     }
 
-    /// How much gas a call takes at a block. Nodes compute it differently: the middle one is taken, so that one that
-    /// lies moves it no further than to what an honest one said.
+    /// How much gas a call takes at a block. Nodes compute it differently, so the middle one is taken: while an honest
+    /// majority answers, one that lies moves it no further than to what an honest one said. The caller's cap holds always.
     pub async fn gas(&self, at: &Agreed<Block>, call: Call) -> Result<Estimate, NotAgreed> {
         let (at, call) = (*at.value(), Arc::new(call));
         let ask = |node: Arc<Endpoint>| {

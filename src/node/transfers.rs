@@ -27,6 +27,8 @@ const TOKENS_MAX: usize = 100;
 const BLOCKS_MAX: u64 = 100_000;
 /// Questions to one node, with all that were split.
 const QUESTIONS_MAX: usize = 4096;
+/// How many times the time of one call all questions to one node may take.
+const CALLS_TIME: u32 = 32;
 /// Logs in all.
 const LOGS_MAX: usize = 100_000;
 
@@ -220,7 +222,11 @@ impl Nodes {
         let parts = parts((first, last.number), step, tokens, accounts).map_err(TransfersFault::Question)?;
         let ask = |node: Arc<Endpoint>| {
             let parts = parts.clone();
-            async move { node.transfers(parts, last).await }
+            async move {
+                let time = node.bounds().time.saturating_mul(CALLS_TIME);
+                let found = tokio::time::timeout(time, node.transfers(parts, last));
+                found.await.unwrap_or(Err(EndpointFault::Late))
+            }
         };
         Ok(self.agree("the transfers of tokens", ask).await?)
     }
