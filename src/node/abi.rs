@@ -18,5 +18,6 @@ sol! {
 
 /// Reads what a call returned, in its one spelling.
 pub(super) fn read_return<C: SolCall>(returned: &[u8]) -> Option<C::Return> {
-    C::abi_decode_returns_validate(returned).ok()
+    // the decoder takes parts in any order, and parts that overlap
+    C::abi_decode_returns_validate(returned).ok().filter(|read| C::abi_encode_returns(read) == returned)
 }

@@ -1,5 +1,7 @@
 //! Blocks: the latest and the final one that enough nodes have, and any by its number.
 
+use std::sync::Arc;
+
 use alloy_primitives::B256;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -134,7 +136,7 @@ impl Nodes {
 
     /// The height that at least the quorum says it has reached.
     async fn height(&self, what: &'static str, finality: Option<Finality>) -> Result<u64, NotAgreed> {
-        let ask = |node: std::sync::Arc<Endpoint>| async move {
+        let ask = |node: Arc<Endpoint>| async move {
             match finality {
                 Some(finality) => node.final_height(finality).await,
                 None => {

@@ -37,7 +37,7 @@ pub(crate) fn answers(data: &[u8]) {
     let result = |name: &str| parsed.as_ref().map(|all| all["result"][name].clone()).unwrap_or_default();
     let ours = |read_at_all: bool| {
         let all = parsed.as_ref();
-        let ours = all.is_some_and(|all| all["jsonrpc"] == "2.0" && all["id"].to_string() == ID.to_string());
+        let ours = all.is_some_and(|all| all["jsonrpc"] == "2.0" && all["id"] == ID);
         assert!(!read_at_all || ours, "another question's answer was taken");
     };
     if let Ok(answer) = read::<Quantity>(data, ID) {

@@ -1,5 +1,7 @@
 //! Receipts: whether a transaction is in the chain, what it did there, and whether that is final.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256};
 use serde::Deserialize;
 use serde_json::json;
@@ -99,7 +101,7 @@ impl Nodes {
         last_final: &Agreed<FinalBlock>,
     ) -> Result<Agreed<Settled>, NotAgreed> {
         let end = *head.value();
-        let ask = |node: std::sync::Arc<Endpoint>| async move { node.inclusion(hash, end).await };
+        let ask = |node: Arc<Endpoint>| async move { node.inclusion(hash, end).await };
         let agreed = self.agree("a receipt", ask).await?;
         let Some(found) = agreed.value() else { return Ok(agreed.map(|_| Settled::Absent)) };
         let (number, block_hash) = (found.block, found.block_hash);

@@ -1,6 +1,6 @@
 //! Reading a Safe at one block, as `ethereum::reading` judges it. Every single answer is agreed on by itself.
 
-use alloy_primitives::{Address, U256, address};
+use alloy_primitives::{Address, B256, U256, address};
 use alloy_sol_types::SolCall;
 use tokio::try_join;
 
@@ -93,7 +93,7 @@ impl Nodes {
         &self,
         at: &Agreed<Block>,
         safe: Address,
-        slot: alloy_primitives::B256,
+        slot: B256,
     ) -> Result<Address, SafeFault> {
         let word = self.storage(at, safe, slot).await?.into_value();
         let (high, low) = word.split_at(12);
@@ -101,12 +101,7 @@ impl Nodes {
         if clean { Ok(Address::from_slice(low)) } else { Err(SafeFault::NoSafe("a slot of an address")) }
     }
 
-    async fn pin_in_slot(
-        &self,
-        at: &Agreed<Block>,
-        safe: Address,
-        slot: alloy_primitives::B256,
-    ) -> Result<Pin, SafeFault> {
+    async fn pin_in_slot(&self, at: &Agreed<Block>, safe: Address, slot: B256) -> Result<Pin, SafeFault> {
         let address = self.address_in_slot(at, safe, slot).await?;
         Ok(self.pin(at, address).await?)
     }

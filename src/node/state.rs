@@ -1,5 +1,7 @@
 //! What stands at a block: code, storage, nonces, ether, tokens.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolCall;
 use serde_json::json;
@@ -7,6 +9,7 @@ use serde_json::json;
 use super::abi::{balanceOfCall, decimalsCall, read_return};
 use super::block::Block;
 use super::call::{Call, Outcome};
+use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Data, Quantity, Word};
 use super::nodes::Nodes;
@@ -18,7 +21,7 @@ impl Nodes {
     /// The wei of an account.
     pub async fn balance(&self, at: &Agreed<Block>, account: Address) -> Result<Agreed<Units>, NotAgreed> {
         let params = json!([account.to_string(), at.value().named()]);
-        let ask = |node: std::sync::Arc<super::endpoint::Endpoint>| {
+        let ask = |node: Arc<Endpoint>| {
             let params = params.clone();
             async move { node.ask::<Quantity>("eth_getBalance", params).await.map(|wei| Units::new(wei.0)) }
         };
@@ -28,7 +31,7 @@ impl Nodes {
     /// The Keccak-256 hash of the code at an address; where there is none, the hash of nothing.
     pub async fn code_hash(&self, at: &Agreed<Block>, address: Address) -> Result<Agreed<B256>, NotAgreed> {
         let params = json!([address.to_string(), at.value().named()]);
-        let ask = |node: std::sync::Arc<super::endpoint::Endpoint>| {
+        let ask = |node: Arc<Endpoint>| {
             let params = params.clone();
             async move { node.ask::<Data>("eth_getCode", params).await.map(|code| keccak256(code.0)) }
         };
@@ -43,7 +46,7 @@ impl Nodes {
         slot: B256,
     ) -> Result<Agreed<B256>, NotAgreed> {
         let params = json!([address.to_string(), slot.to_string(), at.value().named()]);
-        let ask = |node: std::sync::Arc<super::endpoint::Endpoint>| {
+        let ask = |node: Arc<Endpoint>| {
             let params = params.clone();
             async move { node.ask::<Word>("eth_getStorageAt", params).await.map(|word| word.0) }
         };
@@ -53,7 +56,7 @@ impl Nodes {
     /// An account's nonce at a block: how many transactions of its are in the chain.
     pub async fn nonce(&self, at: &Agreed<Block>, account: Address) -> Result<Agreed<u64>, NotAgreed> {
         let params = json!([account.to_string(), at.value().named()]);
-        let ask = |node: std::sync::Arc<super::endpoint::Endpoint>| {
+        let ask = |node: Arc<Endpoint>| {
             let params = params.clone();
             async move { count(node.ask("eth_getTransactionCount", params).await?) }
         };
@@ -63,7 +66,7 @@ impl Nodes {
     /// The nonce behind everything that waits. Each node has a pool of its own, so these are single words and no fact.
     pub async fn pending_nonces(&self, account: Address) -> (Vec<Said<u64>>, Vec<(Name, EndpointFault)>) {
         let params = json!([account.to_string(), "pending"]);
-        let ask = |node: std::sync::Arc<super::endpoint::Endpoint>| {
+        let ask = |node: Arc<Endpoint>| {
             let params = params.clone();
             async move { count(node.ask("eth_getTransactionCount", params).await?) }
         };

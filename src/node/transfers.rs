@@ -1,5 +1,6 @@
 //! Logs of tokens that came in: every `Transfer` to a set of accounts within a range of blocks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, LogData};
@@ -250,7 +251,7 @@ fn parts(
     }
     let tokens: Arc<[Address]> = tokens.into();
     // a question twice would be answered twice
-    let accounts: std::collections::BTreeSet<Address> = accounts.iter().copied().collect();
+    let accounts: BTreeSet<Address> = accounts.iter().copied().collect();
     let accounts: Vec<Address> = accounts.into_iter().collect();
     let mut parts = Vec::new();
     let mut from = Some(first);

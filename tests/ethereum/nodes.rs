@@ -327,6 +327,28 @@ async fn ganache_is_read_as_far_as_it_names_blocks_by_hash_and_not_beyond() {
     assert_eq!(no.code(), Code::NodesNotAgreed, "a block that cannot be named by its hash is not guessed");
 }
 
+#[tokio::test]
+async fn a_token_goes_to_its_own_endpoint_and_neither_it_nor_the_address_is_in_any_message() {
+    let Some(chain) = Chain::start_anvil().await else { return };
+    let (_, proxies) = three(&chain, Manner::Honest).await;
+    proxies[0].behave(Manner::Wants("Bearer open-sesame"));
+    proxies[1].behave(Manner::Wants("Bearer open-sesame"));
+    let asked = async |token: &str| {
+        let place = |at: usize| {
+            let (name, bearer) = (Name::parse(&format!("node-{at}")).unwrap(), token.to_owned().into());
+            Place::new(name, &proxies[at].url, Some(bearer)).unwrap()
+        };
+        let roots = rustls::RootCertStore::empty();
+        let settings =
+            Settings::new(chain.id, (vec![place(0), place(1)], 2), DEPTH, Bounds::default(), roots);
+        Nodes::new(settings.unwrap()).unwrap().latest().await
+    };
+    assert!(asked("open-sesame").await.is_ok());
+    let no = asked("open-barley").await.unwrap_err();
+    let told = format!("{no} {no:?}");
+    assert!(told.contains("no token") && !told.contains("barley") && !told.contains("127.0.0.1"), "{told}");
+}
+
 #[test]
 fn what_asks_nodes_can_wait_on_any_thread() {
     fn any_thread<T: Send>(_: impl FnOnce(&'static Nodes) -> T) {}

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::routing::post;
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub enum Manner {
     Babbles,
     /// Does not know the tags `finalized` and `safe`.
     Tagless,
+    /// Answers nobody without that token.
+    Wants(&'static str),
     /// Takes no question about more than so many blocks of logs.
     Narrow(u64),
 }
@@ -64,7 +67,7 @@ impl Proxy {
     }
 }
 
-async fn answer(State(before): State<Before>, body: String) -> String {
+async fn answer(State(before): State<Before>, headers: HeaderMap, body: String) -> String {
     let question: Value = serde_json::from_str(&body).unwrap();
     let manner = before.manner.lock().unwrap().clone();
     let method = question["method"].as_str().unwrap().to_owned();
@@ -78,6 +81,9 @@ async fn answer(State(before): State<Before>, body: String) -> String {
         Manner::Hangs => std::future::pending().await,
         Manner::Floods => return format!("\"{}\"", "f".repeat(9 * 1024 * 1024)),
         Manner::Babbles => return "<html>".to_owned(),
+        Manner::Wants(token) if headers.get("authorization").is_none_or(|shown| shown != token) => {
+            return error(-32001, "no token");
+        }
         Manner::OtherChain if method == "eth_chainId" => return result(json!("0x1")),
         Manner::Tagless if question["params"][0] == "finalized" => return error(-32602, "unknown block"),
         Manner::Narrow(most) if method == "eth_getLogs" => {

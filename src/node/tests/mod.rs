@@ -115,6 +115,17 @@ fn numbers_and_bytes_have_one_spelling_and_a_bound() {
 }
 
 #[test]
+fn what_a_contract_returns_has_one_spelling() {
+    use super::abi::{getModulesPaginatedCall, getOwnersCall, read_return};
+    let word = |number: u8| B256::with_last_byte(number).to_vec();
+    let owners = [word(32), word(1), word(85)].concat();
+    assert_eq!(read_return::<getOwnersCall>(&owners), Some(vec![Address::with_last_byte(85)]));
+    assert!(read_return::<getOwnersCall>(&[owners.clone(), word(0)].concat()).is_none());
+    // as a page of modules: the list begins within the two words that come first
+    assert!(read_return::<getModulesPaginatedCall>(&owners).is_none());
+}
+
+#[test]
 fn what_nodes_say_to_a_transaction_is_one_of_a_few_words() {
     let word =
         |message: &str| SendWord::of(&RpcError { code: -32000, message: message.to_owned(), data: None });
