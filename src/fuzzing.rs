@@ -11,7 +11,7 @@ use crate::enclave::ivms::fuzzing as ivms;
 use crate::enclave::wall::fuzzing as wall;
 use crate::enclave::wire::fuzzing as letters;
 use crate::withdrawal::Network;
-use crate::{audit, bitcoin, enclave, ethereum, evidence, keys, pki, relay, store, wire, withdrawal};
+use crate::{audit, bitcoin, enclave, ethereum, evidence, keys, node, pki, relay, store, wire, withdrawal};
 
 /// One reader, or a few that read the same bytes.
 #[derive(Clone, Copy)]
@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     target("packed", ethereum::fuzzing::packed, ethereum::fuzzing::packed_seeds),
     target("receipt", ethereum::fuzzing::receipt, ethereum::fuzzing::receipt_seeds),
     target("typed", ethereum::fuzzing::typed, ethereum::fuzzing::typed_seeds),
+    target("rpc", node::fuzzing::answers, node::fuzzing::answer_seeds),
     target("entry", audit::fuzzing::entry, audit::fuzzing::entry_seeds),
     target("note", audit::fuzzing::note, audit::fuzzing::note_seeds),
     target("proof", audit::fuzzing::proof, audit::fuzzing::proof_seeds),

@@ -19,6 +19,7 @@ pub mod pki;
 pub mod cosigner;
 pub mod enclave;
 pub mod freeze;
+pub mod node;
 pub mod store;
 // the way to whoever else holds key B
 pub mod custodian;

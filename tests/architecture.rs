@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["keys", "evidence", "bitcoin", "ethereum", "audit"],
     &["pki"],
     &["wire"],
-    &["store", "enclave", "cosigner", "freeze"],
+    &["store", "enclave", "node", "cosigner", "freeze"],
     &["custodian"],
     &["flow"],
     &["grpc"],

@@ -7,9 +7,11 @@
 
 mod chain;
 mod deposits;
+mod nodes;
 mod paying;
 mod peers;
 mod pins;
+mod proxy;
 mod seats;
 mod token;
 mod world;
