@@ -199,10 +199,15 @@ impl Chain {
     }
 
     async fn receipt(&self, hash: &str) -> Receipt {
+        read_receipt(&self.mined(hash).await)
+    }
+
+    /// The node's own words on a transaction, once it is in a block.
+    pub async fn mined(&self, hash: &str) -> Value {
         for _ in 0..200 {
             let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
             if !receipt.is_null() {
-                return read_receipt(&receipt);
+                return receipt;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

@@ -177,7 +177,7 @@ async fn a_published_token_is_paid() {
         "data": super::world::published(&V1_5_0, "ERC20Token").to_string(),
     });
     let hash = world.chain.ask("eth_sendTransaction", json!([sent])).await;
-    let receipt = world.chain.ask("eth_getTransactionReceipt", json!([hash])).await;
+    let receipt = world.chain.mined(hash.as_str().unwrap()).await;
     let token: Address = receipt["contractAddress"].as_str().unwrap().parse().unwrap();
     let give: Bytes = [
         &keccak256("transfer(address,uint256)")[..4],
