@@ -45,7 +45,7 @@ pub fn run(command: &TrustCommand) -> Result<Answer, Problem> {
         .line("digest", &digest)
         .line("signed by", signers.join(", "))
         .line("own VASP", format!("{} {}", trust.vasp_id(), trust.vasp_name()))
-        .line("networks", list(trust.networks().map(|network| network.to_string()).collect()))
+        .line("networks", list(trust.chains().map(|chain| chain.to_string()).collect()))
         .line("log of the signer", trust.signer_log_key())
         .line("log of the co-signer", trust.cosigner_log_key())
         .line("request keys", list(content.request_keys.iter().map(request_key).collect()))

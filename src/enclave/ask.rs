@@ -202,8 +202,8 @@ impl VerifyAsk {
         }
         let request = parse_request(&self.request_text)?;
         let same = [
-            ("symbol", request.asset.symbol() == self.symbol),
-            ("network", request.asset.network().as_str() == self.network),
+            ("symbol", request.asset.denomination().is_none_or(|own| own.symbol() == self.symbol)),
+            ("network", request.asset.chain().to_string() == self.network),
             ("destination", request.destination == self.destination),
             ("amount", request.amount == self.amount),
             ("beneficiary_vasp", request.beneficiary_vasp == self.beneficiary_vasp),

@@ -5,12 +5,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::bitcoin::Destination;
 use crate::evidence::answer::{asset_name, network_name};
-use crate::withdrawal::{Asset, Network};
-
-/// The most decimals of a coin: more do not fit an amount.
-pub const DECIMALS_MAX: u32 = 30;
-/// The longest ticker, in characters.
-const SYMBOL_LEN_MAX: usize = 20;
+use crate::withdrawal::{Asset, Chain, Denomination, Network};
 
 /// What makes a text an address, and two texts the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,56 +21,48 @@ enum Form {
 /// An asset that may be asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coin {
-    symbol: String,
+    denomination: Denomination,
     network: String,
     asset: String,
-    decimals: u32,
     form: Form,
 }
 
-impl From<Asset> for Coin {
-    /// The signer's own: its addresses were checked by whoever signed the request.
-    fn from(asset: Asset) -> Self {
-        Self {
-            symbol: asset.symbol().to_owned(),
-            network: asset.network().as_str().to_owned(),
-            asset: asset.to_string(),
-            decimals: asset.decimals(),
-            form: Form::Exact,
-        }
-    }
-}
-
 impl Coin {
+    /// One of the signer's own: its addresses were checked by whoever signed the request.
+    pub fn own(asset: Asset, denomination: Denomination) -> Self {
+        Self { denomination, network: asset.chain().to_string(), asset: asset.to_string(), form: Form::Exact }
+    }
+
+    /// The coin of a network of Bitcoin.
+    pub fn bitcoin(network: Network) -> Self {
+        Self::own(Asset::Bitcoin(network), Denomination::bitcoin())
+    }
+
     /// An asset by its names; its form of address follows from the namespace of its CAIP-19 id. `Err` says what cannot be meant.
     pub fn named(symbol: &str, network: &str, asset: &str, decimals: u32) -> Result<Self, &'static str> {
-        let is_ticker = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        if symbol.is_empty() || symbol.len() > SYMBOL_LEN_MAX || !symbol.bytes().all(is_ticker) {
-            return Err("`symbol` is no ticker of up to 20 letters, digits and . _ -");
-        }
+        let denomination = Denomination::new(symbol, decimals)?;
         network_name(network).map_err(|_| "`network` is not 1 to 64 printable characters without blanks")?;
         asset_name(asset).map_err(|_| "`caip19` is no CAIP-19 id such as eip155:1/slip44:60")?;
-        if decimals > DECIMALS_MAX {
-            return Err("`decimals` is above 30");
+        let own = Asset::parse(asset).ok();
+        if own.and_then(Asset::denomination).is_some_and(|own| own.decimals() != decimals) {
+            return Err("`decimals` is not what that asset has");
         }
-        let form = match (asset.split_once(':').map(|(namespace, _)| namespace), Asset::parse(asset)) {
-            (Some("eip155"), _) => Form::Evm,
-            (_, Ok(own)) if own.decimals() != decimals => {
-                return Err("`decimals` is not what that asset has");
-            }
-            (_, Ok(own)) if own.network().as_str() != network => {
+        let form = match own.map(Asset::chain) {
+            Some(Chain::Bitcoin(own)) if own.as_str() != network => {
                 return Err("`network` is not what signers call that asset's network");
             }
-            (_, Ok(own)) => Form::Bitcoin(own.network()),
-            _ => Form::Exact,
+            Some(Chain::Bitcoin(own)) => Form::Bitcoin(own),
+            Some(Chain::Evm(_)) => Form::Evm,
+            None if has_case_aside(asset) => Form::Evm,
+            None => Form::Exact,
         };
-        let (symbol, network, asset) = (symbol.to_owned(), network.to_owned(), asset.to_owned());
-        Ok(Self { symbol, network, asset, decimals, form })
+        let (network, asset) = (network.to_owned(), asset.to_owned());
+        Ok(Self { denomination, network, asset, form })
     }
 
     /// The ticker.
     pub fn symbol(&self) -> &str {
-        &self.symbol
+        self.denomination.symbol()
     }
 
     /// The network's name, as other VASPs are told it.
@@ -88,9 +75,14 @@ impl Coin {
         &self.asset
     }
 
+    /// How amounts of it are said.
+    pub const fn denomination(&self) -> &Denomination {
+        &self.denomination
+    }
+
     /// How many decimals a whole one has.
     pub const fn decimals(&self) -> u32 {
-        self.decimals
+        self.denomination.decimals()
     }
 
     /// Whether a text may be one of its addresses.

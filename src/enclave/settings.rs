@@ -14,7 +14,7 @@ use super::wire::key::KeyType;
 use super::wire::tls::{Identity, QUIET_TIME};
 use super::{Clock, Coin, DataKey, EnclaveFault};
 use crate::enclave::wire::seal::Suite;
-use crate::withdrawal::{Asset, Network, VaspId};
+use crate::withdrawal::{Network, VaspId};
 
 /// Shortest life of a cached key, in seconds, as the network documents it.
 const KEY_TTL_S_MIN: u64 = 600;
@@ -146,7 +146,7 @@ impl Default for Limits {
             keepalive: QUIET_TIME,
             kept_s: None,
             order_time: Duration::from_secs(5),
-            assets: Network::ALL.map(|network| Coin::from(Asset::Bitcoin(network))).to_vec(),
+            assets: Network::ALL.map(Coin::bitcoin).to_vec(),
             tell_pause_s_max: 600,
             tell_s_max: 86_400,
             deposit_s_max: 3_600,

@@ -6,11 +6,11 @@ use alloy_sol_types::SolCall;
 use super::abi::{
     createProxyWithNonceCall, execTransactionCall, multiSendCall, read_call, swapOwnerCall, transferCall,
 };
-use super::address::is_payable;
-use super::asset::EvmAsset;
 use super::safe_tx::{Operation, SafeCall};
 use super::units::Units;
 use super::wallet::SafeWallet;
+use crate::withdrawal::EvmAsset;
+use crate::withdrawal::evm_address::is_payable;
 
 /// The most calls one batch may hold.
 pub const CALLS_MAX: usize = 200;

@@ -5,15 +5,15 @@ use alloy_sol_types::SolCall;
 
 use super::abi::{execTransactionCall, swapOwnerCall};
 use super::action::{CALLS_MAX, OwnerSwap, Payee, multi_send, payment_call, pre_validated};
-use super::address::is_payable;
-use super::asset::EvmAsset;
 use super::deposit::Deposits;
 use super::proposal::Proposal;
 use super::reading::TrustedSafe;
 use super::safe_tx::{HashesDisagree, Operation, SafeCall};
 use super::units::Units;
 use super::wallet::{SENTINEL, SafeWallet};
+use crate::withdrawal::EvmAsset;
 use crate::withdrawal::KeyRole;
+use crate::withdrawal::evm_address::is_payable;
 
 /// One asset of one deposit address, to be taken to the hot Safe as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 use alloy_primitives::{Address, B256, Bytes};
 
 use super::action::{Action, OwnerSwap, Payee, read_actions};
-use super::asset::EvmAsset;
 use super::build::{DepositDue, swap_of};
 use super::check_error::{CheckError, PaymentProblem};
 use super::checked::CheckedSafeTx;
@@ -17,6 +16,7 @@ use super::safe_tx::SafeCall;
 use super::signature::PackedSignatures;
 use super::units::Units;
 use super::wallet::SafeWallet;
+use crate::withdrawal::EvmAsset;
 use crate::withdrawal::KeyRole;
 
 /// What a Safe transaction is, decided from its calls alone (law L9).

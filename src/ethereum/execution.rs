@@ -7,9 +7,9 @@ use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 
-use super::chain::ChainId;
 use super::signature::{SignatureError, recover_compact};
 use super::units::Units;
+use crate::withdrawal::ChainId;
 use crate::withdrawal::{Code, Invalid};
 
 /// The longest transaction that is read, in bytes: what nodes take into their pools.

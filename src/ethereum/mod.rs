@@ -10,9 +10,7 @@
 mod abi;
 pub mod action;
 pub mod address;
-pub mod asset;
 pub mod build;
-pub mod chain;
 pub mod check;
 pub mod check_error;
 pub mod checked;
@@ -30,14 +28,14 @@ pub mod receipt;
 pub mod revert;
 pub mod safe_tx;
 pub mod signature;
+pub mod token;
 pub mod units;
 pub mod wallet;
 
+pub use crate::withdrawal::{ChainId, EvmAsset};
 pub use action::{Action, CallProblem, OwnerSwap, Payee};
 pub use address::Destination;
-pub use asset::{EvmAsset, TokenPin};
 pub use build::{BuildError, DepositDue, Task, Unsigned, UnsignedPlan, swap_of};
-pub use chain::ChainId;
 pub use check::{Executor, Expectations, TransactionKind, check_proposal};
 pub use check_error::{CheckError, PaymentProblem};
 pub use checked::{CheckedSafeTx, FinishedSafeTx};
@@ -51,6 +49,7 @@ pub use receipt::{Receipt, Verdict, judge_receipt};
 pub use revert::Revert;
 pub use safe_tx::{Operation, SafeCall};
 pub use signature::{PackedSignatures, SignatureError, VerifiedSignature, address_of};
+pub use token::TokenPin;
 pub use units::Units;
 pub use wallet::{Blueprint, Make, Owners, SafeWallet};
 

@@ -6,10 +6,10 @@ use alloy_sol_types::{SolType, SolValue};
 use super::abi::{ProposalFields, execTransactionCall, read_call};
 use super::action::{CallProblem, read_gas};
 use super::build::execution;
-use super::chain::ChainId;
 use super::check_error::CheckError;
 use super::safe_tx::{Operation, SafeCall};
 use super::wallet::SafeWallet;
+use crate::withdrawal::ChainId;
 use crate::withdrawal::{Code, Invalid};
 
 /// The longest proposal that is read, in bytes: a batch of the most calls takes some 140,000.

@@ -4,9 +4,9 @@ use std::fmt;
 
 use alloy_primitives::{Address, B256, U256, b256};
 
-use super::chain::ChainId;
 use super::pins::Pin;
 use super::wallet::{SafeWallet, THRESHOLD};
+use crate::withdrawal::ChainId;
 use crate::withdrawal::Code;
 
 /// The slot of the singleton's address, in a proxy.

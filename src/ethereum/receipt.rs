@@ -6,8 +6,8 @@ use alloy_sol_types::SolEvent;
 
 use super::abi::{ExecutionFailure, ExecutionSuccess, Transfer};
 use super::action::{Action, Payee};
-use super::asset::EvmAsset;
 use super::units::Units;
+use crate::withdrawal::EvmAsset;
 
 /// One log of a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 
 use super::abi::SafeTx;
-use super::chain::ChainId;
 use super::wallet::SafeWallet;
+use crate::withdrawal::ChainId;
 
 /// Keccak-256 of `EIP712Domain(uint256 chainId,address verifyingContract)`.
 const DOMAIN_TYPE_HASH: B256 = b256!("0x47e79534a245952e8b16893a336b85a3d9ea9fa8c573f3d803afb92a79469218");

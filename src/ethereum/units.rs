@@ -4,7 +4,7 @@ use std::fmt;
 
 use alloy_primitives::U256;
 
-use super::asset::DECIMALS_MAX;
+use super::token::DECIMALS_MAX;
 use crate::withdrawal::{Amount, Code, Invalid};
 
 /// An amount in base units (wei for ether).

@@ -4,10 +4,10 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 
 use super::abi::{createProxyWithNonceCall, setupCall};
-use super::address::is_payable;
-use super::chain::ChainId;
 use super::pins::{Release, Singleton};
+use crate::withdrawal::ChainId;
 use crate::withdrawal::KeyRole;
+use crate::withdrawal::evm_address::is_payable;
 
 /// How many owners must sign.
 pub const THRESHOLD: usize = 2;

@@ -10,7 +10,7 @@ use uuid::{Uuid, Variant};
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::field;
 use super::signature::Signed;
-use crate::withdrawal::{Amount, Asset, Invalid, Network, Seconds, VaspId};
+use crate::withdrawal::{Amount, Asset, Chain, Invalid, Seconds, VaspId};
 
 /// The form of an answer.
 pub static ANSWER: Form = Form::new(
@@ -79,7 +79,7 @@ impl AnswerResult {
 /// One answer, as the beneficiary VASP signs it. It holds no personal data. What it is about is an asset that this house pays, or, as a
 /// [`NamedAnswer`], any.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerificationAnswer<A = Asset, N = Network> {
+pub struct VerificationAnswer<A = Asset, N = Chain> {
     /// The verification's id, version 4; each is used up once.
     pub uuid: Uuid,
     /// What was verified.
@@ -198,7 +198,7 @@ pub fn network_name(text: &str) -> Result<String, Invalid> {
 pub(super) fn read_lines(reader: &mut Reader<'_>) -> Result<VerificationAnswer, Invalid> {
     read_with(reader, |reader| {
         let asset = field::asset("asset", reader.take("asset")?)?;
-        let network = field::network("network", reader.take("network")?)?;
+        let network = field::chain("network", reader.take("network")?)?;
         let destination = field::destination(reader.take("destination")?)?;
         Ok((asset, network, destination, field::amount("amount", reader.take("amount")?, asset)?))
     })

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::subject::{Subject, agrees, in_words};
 use super::{NotProven, Trust, VerifiedRequest, digest, field};
-use crate::withdrawal::{Amount, Code, Invalid, Seconds, VaspId, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Seconds, VaspId, WithdrawalId};
 
 /// The form of an approval.
 pub static APPROVAL: Form = Form::new(
@@ -97,7 +97,7 @@ impl ApprovalText {
         let asked = request.request();
         let name = vasp_name(asked.beneficiary_vasp, trust)?;
         Ok(Self {
-            subject: Subject::of(asked),
+            subject: Subject::of(asked, trust.denomination(asked.asset)),
             beneficiary_vasp: asked.beneficiary_vasp,
             beneficiary_vasp_name: name.to_owned(),
             travel_rule,
@@ -121,7 +121,7 @@ impl ApprovalText {
             .line("beneficiary_vasp", self.beneficiary_vasp)
             .line("beneficiary_vasp_name", &self.beneficiary_vasp_name)
             .line("travel_rule", self.travel_rule.as_str())
-            .line("fee_max", in_words(self.fee_max, self.subject.asset))
+            .line("fee_max", fee_in_words(self.fee_max, self.subject.asset))
             .line("fee_max_units", self.fee_max)
             .line("signer_policy", HEXLOWER.encode(&self.signer_policy))
             .line("cosigner_policy", HEXLOWER.encode(&self.cosigner_policy))
@@ -159,7 +159,7 @@ impl ApprovalText {
             fee_max: {
                 let in_coin = reader.take("fee_max")?;
                 let fee_max = field::amount("fee_max_units", reader.take("fee_max_units")?, asset)?;
-                agrees("fee_max", in_coin, &in_words(fee_max, asset))?;
+                agrees("fee_max", in_coin, &fee_in_words(fee_max, asset))?;
                 fee_max
             },
             signer_policy: field::hex("signer_policy", reader.take("signer_policy")?)?,
@@ -175,6 +175,11 @@ impl ApprovalText {
         same(text, &approval.render())?;
         Ok(approval)
     }
+}
+
+/// A fee is taken in the coin of the chain, whatever is paid.
+fn fee_in_words(fee: Amount, asset: Asset) -> String {
+    in_words(fee, asset.fee_asset().denomination().as_ref())
 }
 
 fn vasp_name(id: VaspId, trust: &Trust) -> Result<&str, NotProven> {

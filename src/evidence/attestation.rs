@@ -5,7 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::{NotProven, digest, field};
-use crate::withdrawal::{Code, CustomerRef, Invalid, Network, Organisation, Seconds};
+use crate::withdrawal::{Chain, Code, CustomerRef, Invalid, Organisation, Seconds};
 
 /// The form of an attestation.
 pub static ATTESTATION: Form = Form::new(
@@ -26,7 +26,7 @@ pub struct AddressAttestation {
     /// The wallet's fingerprint, 8 to 64 lower-case hex digits.
     pub wallet: String,
     /// Which network the address belongs to.
-    pub network: Network,
+    pub network: Chain,
     /// 0 for deposits, 1 for change.
     pub branch: u32,
     /// The address's index on that branch.
@@ -58,7 +58,7 @@ pub fn parse_attestation(text: &str) -> Result<AddressAttestation, Invalid> {
         organisation: Organisation::parse(reader.take("organisation")?)?,
         customer_ref: CustomerRef::parse(reader.take("customer_ref")?)?,
         wallet: field::wallet(reader.take("wallet")?)?,
-        network: field::network("network", reader.take("network")?)?,
+        network: field::chain("network", reader.take("network")?)?,
         branch: field::number_32("branch", reader.take("branch")?)?,
         index: field::number_32("index", reader.take("index")?)?,
         address: field::graphic("address", reader.take("address")?)?,

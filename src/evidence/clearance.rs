@@ -136,7 +136,7 @@ pub(super) fn check_binding(
         ("originating_vasp", answer.originating_vasp == trust.vasp_id()),
         ("beneficiary_vasp", answer.beneficiary_vasp == request.beneficiary_vasp),
         ("asset", answer.asset == request.asset),
-        ("network", answer.network == request.asset.network()),
+        ("network", answer.network == request.asset.chain()),
         ("destination", answer.destination == request.destination),
         ("amount", answer.amount == request.amount),
         ("request_digest", answer.request_digest == *verified.digest()),

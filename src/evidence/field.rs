@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 
 use super::canonical::malformed;
 use crate::withdrawal::id::ID_LEN_MAX;
-use crate::withdrawal::{Amount, Asset, Code, Invalid, Network, Seconds, VaspId};
+use crate::withdrawal::{Amount, Asset, Chain, Code, Invalid, Network, Seconds, VaspId};
 
 /// Longest destination, in bytes. The longest address of any known network is far below.
 pub const DESTINATION_LEN_MAX: usize = 128;
@@ -60,7 +60,12 @@ pub fn asset(field: &'static str, text: &str) -> Result<Asset, Invalid> {
     Asset::parse(text).map_err(|no| Invalid { field, ..no })
 }
 
-/// A network under the name of its line.
+/// A chain under the name of its line.
+pub fn chain(field: &'static str, text: &str) -> Result<Chain, Invalid> {
+    Chain::parse(text).map_err(|no| Invalid { field, ..no })
+}
+
+/// A network of Bitcoin under the name of its line.
 pub fn network(field: &'static str, text: &str) -> Result<Network, Invalid> {
     Network::parse(text).map_err(|no| Invalid { field, ..no })
 }

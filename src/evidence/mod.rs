@@ -42,6 +42,7 @@ pub mod subject;
 mod tests;
 pub mod trust;
 pub mod trust_file;
+mod trust_wallets;
 pub mod void;
 pub mod wallet_challenge;
 pub mod wallet_registration;

@@ -38,7 +38,13 @@ pub struct RejectionText {
 impl RejectionText {
     /// The text for a verified request.
     pub fn of(request: &VerifiedRequest, reason: &str) -> Self {
-        Self { subject: Subject::of(request.request()), reason: reason.to_owned() }
+        Self {
+            subject: {
+                let asked = request.request();
+                Subject::of(asked, asked.asset.denomination())
+            },
+            reason: reason.to_owned(),
+        }
     }
 
     /// The withdrawal it is about.

@@ -88,7 +88,7 @@ impl Reported {
             originating_vasp: heard.originating_vasp,
             beneficiary_vasp: heard.beneficiary_vasp,
             asset,
-            network: asset.network(),
+            network: asset.chain(),
             destination: heard.destination.clone(),
             amount: heard.amount.ok_or_else(|| not_it("the amount cannot be read"))?,
             commitment: claimed.said.commitment.filter(|_| heard.named),

@@ -102,8 +102,11 @@ impl VerifiedRequest {
     /// The door for a request that was admitted before: form, key and signature, and no age.
     pub fn reverify(text: &str, key_id: &str, signature: &[u8], trust: &Trust) -> Result<Self, NotProven> {
         let request = parse_request(text)?;
-        if !trust.networks().any(|network| network == request.asset.network()) {
-            let problem = format!("`{}` is not enabled: the trust file has no wallet for it", request.asset);
+        if !trust.enables(request.asset) {
+            let problem = format!(
+                "`{}` is not enabled: the trust file has no wallet or no token for it",
+                request.asset
+            );
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, Code::AssetUnknown.cure()).into());
         }
         let signed = (text, key_id, signature);

@@ -3,7 +3,8 @@
 use super::canonical::{Reader, Writer, malformed};
 use super::field;
 use crate::withdrawal::{
-    Amount, Asset, CustomerRef, Invalid, Organisation, RequestId, WithdrawalId, WithdrawalRequest,
+    Amount, Asset, CustomerRef, Denomination, Invalid, Organisation, RequestId, WithdrawalId,
+    WithdrawalRequest,
 };
 
 /// The withdrawal that a text is about.
@@ -19,19 +20,22 @@ pub struct Subject {
     pub asset: Asset,
     /// How much, in base units; the text says it in coin as well.
     pub amount: Amount,
+    /// How the text says it; in base units alone, where nothing is given.
+    pub denomination: Option<Denomination>,
     /// Where to, in full.
     pub destination: String,
 }
 
 impl Subject {
-    /// The withdrawal that a request asks for.
-    pub fn of(asked: &WithdrawalRequest) -> Self {
+    /// The withdrawal that a request asks for, and how its amount is said.
+    pub fn of(asked: &WithdrawalRequest, denomination: Option<Denomination>) -> Self {
         Self {
             organisation: asked.organisation.clone(),
             request_id: asked.request_id.clone(),
             customer_ref: asked.customer_ref.clone(),
             asset: asked.asset,
             amount: asked.amount,
+            denomination,
             destination: asked.destination.clone(),
         }
     }
@@ -49,8 +53,8 @@ impl Subject {
             .line("request_id", &self.request_id)
             .line("customer_ref", &self.customer_ref)
             .line("asset", self.asset)
-            .line("network", self.asset.network())
-            .line("amount", self.amount_in_words())
+            .line("network", self.asset.chain())
+            .line("amount", in_words(self.amount, self.denomination.as_ref()))
             .line("amount_units", self.amount)
             .line("destination", &self.destination)
     }
@@ -64,29 +68,30 @@ impl Subject {
         let asset = field::asset("asset", reader.take("asset")?)?;
         let network = reader.take("network")?;
         let amount_in_words = reader.take("amount")?;
+        let amount = field::amount("amount_units", reader.take("amount_units")?, asset)?;
+        let denomination = Denomination::of_words(amount_in_words, amount);
         let subject = Self {
             organisation,
             request_id,
             customer_ref,
             asset,
-            amount: field::amount("amount_units", reader.take("amount_units")?, asset)?,
+            amount,
+            denomination,
             destination: field::destination(reader.take("destination")?)?,
         };
         agrees("withdrawal", withdrawal, &subject.withdrawal().to_string())?;
-        agrees("network", network, subject.asset.network().as_str())?;
-        agrees("amount", amount_in_words, &subject.amount_in_words())?;
+        agrees("network", network, &subject.asset.chain().to_string())?;
+        agrees("amount", amount_in_words, &in_words(amount, subject.denomination.as_ref()))?;
+        if asset.denomination().is_some_and(|own| subject.denomination != Some(own)) {
+            return Err(malformed("amount", "is in another denomination than the asset's"));
+        }
         Ok(subject)
-    }
-
-    /// The amount as people read it: `0.00150000 BTC`.
-    fn amount_in_words(&self) -> String {
-        in_words(self.amount, self.asset)
     }
 }
 
-/// An amount as people read it, with every decimal.
-pub(super) fn in_words(amount: Amount, asset: Asset) -> String {
-    format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol())
+/// An amount as people read it, with every decimal: `0.00150000 BTC`; in base units, where nothing else is known.
+pub(super) fn in_words(amount: Amount, denomination: Option<&Denomination>) -> String {
+    denomination.map_or_else(|| format!("{amount} base units"), |known| known.words(amount))
 }
 
 /// Refuses a line that contradicts the ones it follows from.

@@ -10,13 +10,16 @@ use ssh_key::public::KeyData;
 use super::canonical::check_value;
 use super::signature::read_public_key;
 use super::trust_file::{self, OperatorEntry, TRUST_SIZE_MAX, TrustContent, VaspEntry, WalletEntry};
+use super::trust_wallets as wallets;
 use super::{NotProven, Quorum, StatementKind, digest, field, sshsig};
-use crate::withdrawal::{Code, Finding, Invalid, Network, Organisation, Seconds, VaspId};
+use crate::withdrawal::{
+    Asset, Chain, Code, Denomination, EvmAsset, Finding, Invalid, Network, Organisation, Seconds, VaspId,
+};
 
 /// The network whose VASPs sign nothing.
 pub const NETWORK_VERIFYVASP: &str = "verifyvasp";
 
-const CURE: &str = "correct the trust file and have its quorum sign it again";
+pub(super) const CURE: &str = "correct the trust file and have its quorum sign it again";
 
 /// A counterparty VASP.
 #[derive(Debug)]
@@ -66,7 +69,8 @@ pub struct Trust {
     vasp_id: VaspId,
     attestation_key: VerifyingKey,
     custodian_key: Option<VerifyingKey>,
-    wallets: BTreeMap<Network, WalletEntry>,
+    wallets: BTreeMap<Chain, WalletEntry>,
+    tokens: BTreeMap<Asset, Denomination>,
     request_keys: BTreeMap<String, BTreeMap<String, RequestKey>>,
     statement_keys: BTreeMap<String, Vec<StatementKey>>,
     operators: Vec<Operator>,
@@ -109,7 +113,8 @@ impl Trust {
                 Some(key) => Some(keys.read("cosigner.custodian_key", key)?),
                 None => None,
             },
-            wallets: read_wallets(&content)?,
+            wallets: wallets::read_wallets(&content)?,
+            tokens: wallets::read_tokens(&content)?,
             request_keys: read_request_keys(&content, &mut keys)?,
             statement_keys: read_statement_keys(&content, &mut keys)?,
             operators,
@@ -160,19 +165,43 @@ impl Trust {
         &self.content.vasp.name
     }
 
-    /// The enabled networks.
-    pub fn networks(&self) -> impl Iterator<Item = Network> {
+    /// The enabled chains.
+    pub fn chains(&self) -> impl Iterator<Item = Chain> {
         self.wallets.keys().copied()
+    }
+
+    /// The wallets of a chain.
+    pub fn wallet(&self, chain: Chain) -> Option<&WalletEntry> {
+        self.wallets.get(&chain)
+    }
+
+    /// Whether an asset is paid here: its chain has a wallet, and a token is pinned.
+    pub fn enables(&self, asset: Asset) -> bool {
+        self.wallets.contains_key(&asset.chain()) && self.denomination(asset).is_some()
+    }
+
+    /// How people read an amount of an asset, by this file alone: no contract is asked.
+    pub fn denomination(&self, asset: Asset) -> Option<Denomination> {
+        asset.denomination().or_else(|| self.tokens.get(&asset).cloned())
+    }
+
+    /// The assets that are paid here: the coin of each chain, and the pinned tokens.
+    pub fn assets(&self) -> impl Iterator<Item = Asset> {
+        let coin = |chain: &Chain| match *chain {
+            Chain::Bitcoin(network) => Asset::Bitcoin(network),
+            Chain::Evm(chain) => Asset::Evm(EvmAsset::Ether(chain)),
+        };
+        self.wallets.keys().map(coin).chain(self.tokens.keys().copied())
     }
 
     /// The hot wallet's descriptor.
     pub fn hot_descriptor(&self, network: Network) -> Option<&str> {
-        self.wallets.get(&network).map(|wallet| wallet.hot.as_str())
+        self.wallet(Chain::Bitcoin(network)).map(|wallet| wallet.hot.as_str())
     }
 
     /// The cold wallet's descriptor; without one the asset is not enabled (law L11).
     pub fn cold_descriptor(&self, network: Network) -> Option<&str> {
-        self.wallets.get(&network).and_then(|wallet| wallet.cold.as_deref())
+        self.wallet(Chain::Bitcoin(network)).and_then(|wallet| wallet.cold.as_deref())
     }
 
     /// A request key, and the last second at which it signs.
@@ -281,19 +310,6 @@ impl MachineKeys {
         }
         Ok(key)
     }
-}
-
-fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Network, WalletEntry>, Invalid> {
-    let mut wallets = BTreeMap::new();
-    for entry in &content.wallets {
-        let network = field::network("wallets.network", &entry.network)?;
-        field::graphic("wallets.hot", &entry.hot)?;
-        entry.cold.as_ref().map_or(Ok(String::new()), |cold| field::graphic("wallets.cold", cold))?;
-        if wallets.insert(network, entry.clone()).is_some() {
-            return Err(twice("wallets.network", "a network"));
-        }
-    }
-    Ok(wallets)
 }
 
 fn read_request_keys(
@@ -410,6 +426,6 @@ fn real_vasp(field: &'static str, text: &str) -> Result<VaspId, Invalid> {
     Ok(id)
 }
 
-fn twice(field: &'static str, what: &str) -> Invalid {
+pub(super) fn twice(field: &'static str, what: &str) -> Invalid {
     Invalid::new(Code::FieldDuplicate, field, format!("names {what} twice"), CURE)
 }

@@ -26,7 +26,7 @@ pub struct TrustContent {
     /// Policy guard values, by name. Their meaning is the policy's; a whole number or a boolean may stand unquoted.
     #[serde(default, deserialize_with = "guard_values")]
     pub guard: BTreeMap<String, String>,
-    /// One wallet a network; a network without one is not enabled.
+    /// One wallet a chain; a chain without one is not enabled.
     pub wallets: Vec<WalletEntry>,
     /// The exchange's request keys.
     pub request_keys: Vec<RequestKeyEntry>,
@@ -71,17 +71,51 @@ pub struct LogKeys {
     pub cosigner: String,
 }
 
-/// The descriptors of one network.
+/// The wallets of one chain: descriptors, or Safes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WalletEntry {
-    /// Its name in configuration.
+    /// Its name in configuration, or the CAIP-2 id of an EVM chain.
     pub network: String,
-    /// The hot wallet.
+    /// The hot wallet: a descriptor, or the address of a Safe.
     pub hot: String,
     /// The cold wallet; without it nothing is released (law L11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<String>,
+    /// What the hot Safe is made of; on EVM chains alone, and there always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe: Option<SafeEntry>,
+    /// The tokens that are paid, on EVM chains alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<TokenEntry>,
+}
+
+/// What a Safe is made of, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SafeEntry {
+    /// The release of its contracts, such as `1.4.1`.
+    pub release: String,
+    /// `l1` or `l2`: which singleton its proxy runs.
+    pub singleton: String,
+    /// The account of key A.
+    pub signer: String,
+    /// The account of key B.
+    pub cosigner: String,
+    /// The account of key C.
+    pub vault: String,
+}
+
+/// A token (ERC-20) that is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenEntry {
+    /// Its contract, with the EIP-55 checksum.
+    pub contract: String,
+    /// Its ticker, as people and the travel-rule network call it.
+    pub symbol: String,
+    /// The decimals of a whole token, as its contract has them.
+    pub decimals: u32,
 }
 
 /// One request key of an organisation.

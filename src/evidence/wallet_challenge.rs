@@ -108,7 +108,7 @@ pub fn ownership_message(claim: &WalletClaim, challenge: &str) -> String {
         .line("organisation", &claim.organisation)
         .line("customer_ref", &claim.customer_ref)
         .line("address", &claim.address)
-        .line("network", claim.asset.network())
+        .line("network", claim.asset.chain())
         .line("challenge", challenge)
         .finish();
     text.pop();

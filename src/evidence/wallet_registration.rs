@@ -78,7 +78,7 @@ pub fn render_registration(registration: &WalletRegistration) -> String {
         .line("organisation", &claim.organisation)
         .line("customer_ref", &claim.customer_ref)
         .line("asset", claim.asset)
-        .line("network", claim.asset.network())
+        .line("network", claim.asset.chain())
         .line("address", &claim.address)
         .line("challenge", HEXLOWER.encode(&registration.challenge))
         .line("proof_kind", registration.proof_kind.as_str())
@@ -93,8 +93,8 @@ pub fn parse_registration(text: &str) -> Result<WalletRegistration, Invalid> {
     let organisation = Organisation::parse(reader.take("organisation")?)?;
     let customer_ref = CustomerRef::parse(reader.take("customer_ref")?)?;
     let asset = field::asset("asset", reader.take("asset")?)?;
-    let network = field::network("network", reader.take("network")?)?;
-    if network != asset.network() {
+    let network = field::chain("network", reader.take("network")?)?;
+    if network != asset.chain() {
         return Err(malformed("network", "contradicts the asset"));
     }
     let address = field::wallet_address(reader.take("address")?)?;

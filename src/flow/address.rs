@@ -53,7 +53,7 @@ fn allocate_one(
         organisation: order.organisation.to_string(),
         customer_ref: order.customer_ref.to_string(),
         index,
-        address: script.address(context.asset.network()),
+        address: script.address(context.wallet.network()),
         script_pubkey: script.script_pubkey().to_hex_string(),
         attestation: None,
     };

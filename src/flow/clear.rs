@@ -66,8 +66,12 @@ impl Clearing {
         VerifyAsk {
             request_text: ask.text.clone(),
             request_digest: ask.digest.clone(),
-            symbol: ask.request.asset.symbol().to_owned(),
-            network: ask.request.asset.network().as_str().to_owned(),
+            symbol: self
+                .context
+                .trust
+                .denomination(ask.request.asset)
+                .map_or_else(String::new, |known| known.symbol().to_owned()),
+            network: ask.request.asset.chain().to_string(),
             destination: ask.request.destination.clone(),
             amount: ask.request.amount,
             value: ask.value,

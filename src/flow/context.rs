@@ -12,7 +12,7 @@ use super::policies::Policies;
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::{NameMatch, Trust};
 use crate::freeze::Brake;
-use crate::withdrawal::{Asset, Krw, Seconds, VaspId};
+use crate::withdrawal::{Asset, Denomination, Krw, Seconds, VaspId};
 
 /// A party's clock. Below the flow, time is an argument.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
@@ -77,6 +77,8 @@ impl Default for PartySettings {
 pub struct Context {
     /// The asset of the wallet.
     pub asset: Asset,
+    /// How amounts of it are said.
+    pub denomination: Denomination,
     /// The hot wallet.
     pub wallet: Arc<WalletDescriptor>,
     /// The cold wallet, watch-only.

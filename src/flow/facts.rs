@@ -18,6 +18,8 @@ use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds};
 pub struct Sight<'a> {
     /// The asset.
     pub asset: Asset,
+    /// How many decimals a whole one has.
+    pub decimals: u32,
     /// Whom it believes.
     pub trust: &'a Trust,
     /// Coins, facts and sums.
@@ -58,7 +60,7 @@ impl Sight<'_> {
     pub fn in_total(&self) -> Option<InTotal> {
         let price = self.treasury.facts.price()?;
         let is_fresh = self.now.since(price.at).is_some_and(|age| age <= self.price_s_max);
-        let decimals = self.asset.decimals();
+        let decimals = self.decimals;
         is_fresh.then_some(InTotal { others: TotalKrw::default(), price: PolicyKrw(price.value.0), decimals })
     }
 
@@ -83,7 +85,7 @@ impl Sight<'_> {
             destination,
             beneficiary_vasp: String::new(),
             amount: Units(amount.units()),
-            value: self.treasury.value(amount, self.asset).map(|v| PolicyKrw(v.0)),
+            value: self.treasury.value(amount, self.decimals).map(|v| PolicyKrw(v.0)),
             clearance: GivenClearance::Absent,
             fee,
             spent,

@@ -44,7 +44,7 @@ fn total(context: &Context, assets: &[AssetPosition]) -> Option<TotalPosition> {
                 cold: Units(asset.cold.units()),
             },
             price: PolicyKrw(asset.price?.0),
-            decimals: asset.asset.decimals(),
+            decimals: context.denomination.decimals(),
         })
     };
     let holdings: Vec<Holding> = assets.iter().map(holding).collect::<Option<_>>()?;
@@ -69,7 +69,7 @@ pub fn asset(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition 
     let spendable = Amount::from_sat(treasury.coins.spendable_sat());
     let price = facts.price();
     let value = |of: fn(Units, PolicyKrw, u32) -> Option<PolicyKrw>, units| {
-        of(units, PolicyKrw(price?.value.0), context.asset.decimals()).map(|krw| Krw(krw.0))
+        of(units, PolicyKrw(price?.value.0), context.denomination.decimals()).map(|krw| Krw(krw.0))
     };
     AssetPosition {
         asset: context.asset,

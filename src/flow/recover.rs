@@ -365,7 +365,7 @@ async fn parcel(
         let open = ledger.open.get(withdrawal).ok_or_else(unreadable)?;
         let request = open.request.request();
         let destination =
-            Destination::parse(&request.destination, context.asset.network()).map_err(|_| unreadable())?;
+            Destination::parse(&request.destination, context.wallet.network()).map_err(|_| unreadable())?;
         payees.push(Payee {
             script_pubkey: destination.script_pubkey().to_owned(),
             amount_sat: request.amount.sat().ok_or_else(unreadable)?,

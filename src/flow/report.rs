@@ -277,7 +277,7 @@ fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, 
 /// A released transaction, with the output that pays the request.
 fn tx(context: &Context, request: &WithdrawalRequest, released: &ReleasedRow) -> Option<Tell> {
     let transaction: Transaction = consensus::encode::deserialize_hex(&released.tx_hex).ok()?;
-    let destination = Destination::parse(&request.destination, context.asset.network()).ok()?;
+    let destination = Destination::parse(&request.destination, context.wallet.network()).ok()?;
     let paid = request.amount.sat()?;
     let vout = transaction.output.iter().position(|output| {
         output.script_pubkey.as_script() == destination.script_pubkey() && output.value.to_sat() == paid

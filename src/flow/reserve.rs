@@ -250,7 +250,7 @@ fn unnamed_value(context: &Context, ledger: &Ledger, id: WithdrawalId) -> Krw {
     let unnamed = ledger.open.get(&id).is_some_and(|open| {
         open.clearance.as_ref().is_none_or(|c| c.travel_rule() == TravelRule::AddressOnly)
     });
-    let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.asset);
+    let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.denomination.decimals());
     if unnamed { value.unwrap_or_default() } else { Krw(0) }
 }
 

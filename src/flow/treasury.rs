@@ -120,7 +120,7 @@ fn plan_sweep(
     let coins =
         ledger.treasury.coins.spendable().shortlist(surplus, chain.value.fee_rate, None, reserve::CANDIDATES);
     let (amount_sat, selection) = select_part(&coins, surplus, &terms)?;
-    let address = script.address(context.asset.network());
+    let address = script.address(context.wallet.network());
     allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
     let parcel =
         reserve::reserve_sweep(context, ledger, turn, &selection, (OwnOutput { script, amount_sat }, index))?;

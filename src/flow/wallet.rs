@@ -21,7 +21,9 @@ pub const CHALLENGE_KEY_ID: &str = "attestation";
 /// Whether the proof in a registration shows that whoever holds its address signed this message.
 fn owns(registration: &WalletRegistration, message: &str) -> Result<(), Finding> {
     let claim = &registration.claim;
-    let address = Destination::parse(&claim.address, claim.asset.network())
+    let network = claim.asset.chain().bitcoin();
+    let network = network.ok_or_else(|| Finding::new(Code::OwnershipNotProven, "is for Bitcoin alone"))?;
+    let address = Destination::parse(&claim.address, network)
         .map_err(|no| Finding::new(Code::OwnershipNotProven, no.to_string()))?;
     // One spelling only, or one wallet could be registered twice.
     if address.as_str() != claim.address {

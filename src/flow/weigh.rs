@@ -19,7 +19,7 @@ pub(super) fn weigh(
     now: Seconds,
 ) -> (Outcome, Option<Picked>) {
     let request = open.request.request();
-    let destination = match Destination::parse(&request.destination, context.asset.network()) {
+    let destination = match Destination::parse(&request.destination, context.wallet.network()) {
         Ok(destination) => destination,
         Err(invalid) => return (refuse(invalid.code, invalid.problem), None),
     };
@@ -81,6 +81,7 @@ fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
 pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
     Sight {
         asset: context.asset,
+        decimals: context.denomination.decimals(),
         trust: &context.trust,
         treasury: &ledger.treasury,
         hot: ledger.hot(now),

@@ -134,6 +134,8 @@ impl Keys {
                 network: NETWORK.as_str().into(),
                 hot: seeds.hot.as_str().into(),
                 cold: Some(seeds.cold.as_str().into()),
+                safe: None,
+                tokens: Vec::new(),
             }],
             request_keys: vec![RequestKeyEntry {
                 organisation: ORGANISATION.into(),

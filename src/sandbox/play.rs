@@ -8,14 +8,14 @@ use super::papers::{OPERATOR, SshKey};
 use super::played::{Played, passes};
 use super::report::{Report, Tone, grouped, money};
 use super::telling::Telling;
-use super::{ASSET, Fault, ROBOT_NAME};
+use super::{Fault, ROBOT_NAME};
 use crate::audit::{Entry, EntryKind};
 use crate::bitcoin::WalletDescriptor;
 use crate::desk::{PendingApproval, PositionView, WithdrawalView};
 use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, Trust, sign_ssh};
 use crate::grpc::{Client, explain};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Code, Krw, Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Code, Denomination, Krw, Outcome, WithdrawalId};
 
 /// What rests hot at the beginning, in satoshi: coins of different sizes, one customer each.
 const FIRST_DEPOSITS: [u64; 5] = [5_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000];
@@ -99,7 +99,8 @@ impl Cast {
 
     fn tell_request(&self, request: &CaseRequest) {
         let amount = Amount::from_sat(request.amount_sat);
-        let value = Krw::of(amount, PRICE, ASSET.decimals()).map_or_else(String::new, |krw| grouped(krw.0));
+        let value = Krw::of(amount, PRICE, Denomination::bitcoin().decimals())
+            .map_or_else(String::new, |krw| grouped(krw.0));
         self.report.fact(
             "request",
             &format!("{} · {} · {value} KRW", request.request_id, money(request.amount_sat)),

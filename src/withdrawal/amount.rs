@@ -73,8 +73,9 @@ impl Amount {
 
     /// The amount in whole coins, as people read it: `0.00150000` for 150,000 base units at 8 decimals.
     pub fn in_coin(self, decimals: u32) -> String {
-        let unit = 10u128.pow(decimals);
-        format!("{}.{:0width$}", self.0 / unit, self.0 % unit, width = decimals as usize)
+        let digits = format!("{:0>width$}", self.0, width = decimals as usize + 1);
+        let (coins, fraction) = digits.split_at(digits.len() - decimals as usize);
+        if fraction.is_empty() { coins.to_owned() } else { format!("{coins}.{fraction}") }
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::{
-    Amount, Asset, Code, CustomerRef, Invalid, KeyRole, Krw, Network, Organisation, RequestId, VaspId,
+    Amount, Asset, Chain, Code, CustomerRef, Invalid, KeyRole, Krw, Network, Organisation, RequestId, VaspId,
     WithdrawalId,
 };
 
@@ -63,9 +63,13 @@ pub(crate) fn words(data: &[u8]) {
         }
     }
     if let Some(asset) = same(text, Asset::parse(text)) {
-        assert!(text.contains(asset.network().caip2_reference()));
+        match asset.chain() {
+            Chain::Bitcoin(network) => assert!(text.contains(network.caip2_reference())),
+            Chain::Evm(chain) => assert!(text.starts_with(&format!("{chain}/"))),
+        }
     }
     same(text, Network::parse(text));
+    same(text, Chain::parse(text));
     same(text, VaspId::parse(text));
     same(text, WithdrawalId::parse(text));
     let organisation = same(text, Organisation::parse(text));

@@ -2,7 +2,11 @@
 
 pub mod amount;
 pub mod asset;
+pub mod chain;
 pub mod code;
+pub mod evm_address;
+mod evm_asset;
+mod evm_chain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod id;
@@ -13,8 +17,11 @@ pub mod stage;
 pub mod time;
 
 pub use amount::{Amount, FeeRate, Krw};
-pub use asset::{Asset, Network};
+pub use asset::{Asset, Denomination};
+pub use chain::{Chain, Network};
 pub use code::{Code, Kind};
+pub use evm_asset::EvmAsset;
+pub use evm_chain::ChainId;
 pub use id::{CustomerRef, FreezeId, Organisation, RequestId, ReservationId, VaspId, WithdrawalId};
 pub use key_role::KeyRole;
 pub use request::WithdrawalRequest;

@@ -120,8 +120,8 @@ impl Stage {
         VerifyAsk {
             request_digest: data_encoding::HEXLOWER.encode(&digest(&text)),
             request_text: text,
-            symbol: request.asset.symbol().to_owned(),
-            network: request.asset.network().as_str().to_owned(),
+            symbol: "BTC".to_owned(),
+            network: request.asset.chain().to_string(),
             destination: destination.to_owned(),
             amount: request.amount,
             value: Some(Krw(1_200_000)),

@@ -206,7 +206,7 @@ impl Thief {
             originating_vasp: OWN_VASP,
             beneficiary_vasp: request.beneficiary_vasp,
             asset: request.asset,
-            network: NETWORK,
+            network: countersign::withdrawal::Chain::Bitcoin(NETWORK),
             destination: request.destination.clone(),
             amount: request.amount,
             commitment: Some([7; 32]),

@@ -25,7 +25,13 @@ async fn l03_a_clearance_for_another_payment_clears_nothing() {
         ("EVIDENCE_INVALID", VerificationAnswer { amount: Amount::from_sat(2_000_001), ..good.clone() }),
         ("EVIDENCE_INVALID", VerificationAnswer { destination: ETHAN.into(), ..good.clone() }),
         ("EVIDENCE_INVALID", VerificationAnswer { originating_vasp: VaspId(7), ..good.clone() }),
-        ("EVIDENCE_INVALID", VerificationAnswer { network: Network::Signet, ..good.clone() }),
+        (
+            "EVIDENCE_INVALID",
+            VerificationAnswer {
+                network: countersign::withdrawal::Chain::Bitcoin(Network::Signet),
+                ..good.clone()
+            },
+        ),
         ("EVIDENCE_INVALID", VerificationAnswer { asset: Asset::Bitcoin(Network::Signet), ..good.clone() }),
         ("EVIDENCE_INVALID", VerificationAnswer { request_digest: [1; 32], ..good.clone() }),
         ("EVIDENCE_INVALID", VerificationAnswer { answered_at: world.now().plus(3_600), ..good.clone() }),

@@ -158,6 +158,8 @@ pub fn trust_content() -> TrustContent {
             network: NETWORK.to_string(),
             hot: hot_wallet().as_str().to_owned(),
             cold: Some(cold_wallet().as_str().to_owned()),
+            safe: None,
+            tokens: Vec::new(),
         }],
         request_keys: vec![RequestKeyEntry {
             organisation: "acme".into(),

@@ -11,7 +11,7 @@ use crate::desk::{AddressOrder, AddressView};
 use crate::evidence::signature::read_public_key;
 use crate::evidence::verify_attestation;
 use crate::wire::{BATCH_LEN_MAX, v1};
-use crate::withdrawal::{Asset, Code, CustomerRef, Organisation};
+use crate::withdrawal::{Asset, Code, CustomerRef, Invalid, Organisation};
 
 /// What `address` takes.
 #[derive(Debug, Args)]
@@ -106,13 +106,21 @@ struct Checker {
     wallet: Option<WalletDescriptor>,
 }
 
+fn read_descriptor(asset: Asset, text: &str) -> Result<WalletDescriptor, Invalid> {
+    let network = asset.chain().bitcoin().ok_or_else(|| {
+        let problem = format!("`{asset}` has no descriptor");
+        Invalid::new(Code::AssetUnknown, "descriptor", problem, "leave the descriptor out for this asset")
+    })?;
+    WalletDescriptor::parse(network, text)
+}
+
 impl Checker {
     fn new(args: &AddressArgs, profile: &Profile, asset: Asset) -> Result<Self, Problem> {
         let key = args.attestation_key.as_ref().or(profile.attestation_key.as_ref());
         let descriptor = args.descriptor.as_ref().or(profile.descriptor.as_ref());
         Ok(Self {
             attestation_key: key.map(|key| read_public_key("attestation_key", key)).transpose()?,
-            wallet: descriptor.map(|text| WalletDescriptor::parse(asset.network(), text)).transpose()?,
+            wallet: descriptor.map(|text| read_descriptor(asset, text)).transpose()?,
         })
     }
 
@@ -135,7 +143,7 @@ impl Checker {
             let same = said.address == view.address
                 && said.index == view.index
                 && said.branch == 0
-                && said.network == view.asset.network()
+                && said.network == view.asset.chain()
                 && said.customer_ref == view.customer_ref
                 && said.organisation == view.organisation;
             if !same {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::connect::{ConnectArgs, Session};
+use super::view;
 use crate::cli::answer::{Answer, Out, table};
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::PendingApproval;
@@ -119,7 +120,7 @@ pub(super) fn in_full(several: &[PendingApproval]) -> Result<String, Problem> {
 }
 
 fn coins(amount: Amount, asset: Asset) -> String {
-    format!("{} {} ({amount})", amount.in_coin(asset.decimals()), asset.symbol())
+    format!("{} ({amount})", view::coin(amount, asset))
 }
 
 /// Everything that waits, page by page.

@@ -188,7 +188,10 @@ pub async fn reject(args: &RejectArgs) -> Result<Answer, Problem> {
         session.client.withdrawals().get_withdrawal(session.request(message)).await?.into_inner(),
     )?
     .request;
-    let text = RejectionText { subject: Subject::of(&asked), reason: args.reason.clone() };
+    let text = RejectionText {
+        subject: Subject::of(&asked, asked.asset.denomination()),
+        reason: args.reason.clone(),
+    };
     if text.withdrawal() != id {
         return Err(Problem::of(Code::ApprovalInvalid, "the service sent another withdrawal"));
     }
@@ -321,7 +324,7 @@ mod tests {
         let request = view(None).request;
         let request_id = RequestId::parse(&format!("w-{number}")).unwrap();
         let text = ApprovalText {
-            subject: Subject::of(&WithdrawalRequest { request_id, ..request }),
+            subject: Subject::of(&WithdrawalRequest { request_id, ..request }, Some(Denomination::bitcoin())),
             beneficiary_vasp: VaspId(1),
             beneficiary_vasp_name: "Robot".into(),
             travel_rule: TravelRule::Cleared,

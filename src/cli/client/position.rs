@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::connect::{self, ConnectArgs};
+use super::view;
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
 use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
@@ -74,14 +75,14 @@ fn age(at: Seconds, now: Seconds) -> u64 {
 
 fn shown(position: &AssetPosition, now: Seconds) -> String {
     let asset = position.asset;
-    let coin = |amount: Amount| format!("{} {}", amount.in_coin(asset.decimals()), asset.symbol());
+    let coin = |amount: Amount| view::coin(amount, asset);
     let nonzero = |amount: Amount| (!amount.is_zero()).then(|| coin(amount));
     let (numerator, denominator) = position.hot_share_max;
     let stated = |at: Option<crate::withdrawal::Seconds>| {
         at.map_or_else(|| "never stated".to_owned(), |at| format!("stated {at} ({} s old)", age(at, now)))
     };
     Facts::new()
-        .line("asset", format!("{} ({asset})", asset.network()))
+        .line("asset", format!("{} ({asset})", asset.chain()))
         .line("hot", format!("{}{}", coin(position.hot), worth(position.hot_value)))
         .line(
             "cold",
@@ -122,10 +123,8 @@ fn shown(position: &AssetPosition, now: Seconds) -> String {
 
 /// The sweeps on their way; their bytes are in the document of `--json`.
 fn sweeps(position: &AssetPosition) -> Option<String> {
-    let one = |sweep: &SweepInTransit| {
-        let asset = position.asset;
-        format!("{} ({} {})", sweep.txid, sweep.amount.in_coin(asset.decimals()), asset.symbol())
-    };
+    let one =
+        |sweep: &SweepInTransit| format!("{} ({})", sweep.txid, view::coin(sweep.amount, position.asset));
     let all: Vec<String> = position.sweeps.iter().map(one).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }

@@ -8,6 +8,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::json;
 
 use super::connect::{self, ConnectArgs};
+use super::view;
 use crate::cli::answer::{Answer, Facts, table};
 use crate::cli::problem::Problem;
 use crate::desk::{ColdCoinOrder, RefillOrder, RefillView};
@@ -240,8 +241,8 @@ fn binary(bytes: Vec<u8>) -> Vec<u8> {
     BASE64.decode(&text).unwrap_or(bytes)
 }
 
-fn coins(view: &RefillView, amount: Amount) -> String {
-    format!("{} {}", amount.in_coin(view.asset.decimals()), view.asset.symbol())
+fn coins(refill: &RefillView, amount: Amount) -> String {
+    view::coin(amount, refill.asset)
 }
 
 fn total(view: &RefillView) -> String {

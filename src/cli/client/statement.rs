@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::connect::ConnectArgs;
+use super::view;
 use crate::audit::{Entry, EntryKind, LeafHash};
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
@@ -104,11 +105,16 @@ impl<'a> Close<'a> {
         self.number(hot)?.checked_add(self.number(cold)?)
     }
 
+    fn kind(&self) -> String {
+        match self.asset.denomination() {
+            Some(known) => format!("{} ({})", known.symbol(), self.asset),
+            None => self.asset.to_string(),
+        }
+    }
+
     fn text(&self) -> String {
-        let coin = |units: Option<u128>| {
-            let amount = Amount::from_units(units.unwrap_or_default());
-            format!("{} {}", amount.in_coin(self.asset.decimals()), self.asset.symbol())
-        };
+        let coin =
+            |units: Option<u128>| view::coin(Amount::from_units(units.unwrap_or_default()), self.asset);
         let won = |krw: Option<u128>| krw.map_or_else(|| "no price".to_owned(), |krw| format!("{krw} KRW"));
         let percent =
             |bp: Option<u128>| bp.map_or_else(String::new, |bp| format!("{}.{:02} %", bp / 100, bp % 100));
@@ -121,7 +127,7 @@ impl<'a> Close<'a> {
         Facts::new()
             .line("day", format!("{} (Korea)", self.field("date")))
             .line("at", self.entry.at())
-            .line("kind", format!("{} ({})", self.asset.symbol(), self.asset))
+            .line("kind", self.kind())
             .line(
                 "quantity",
                 format!("{}, {}", coin(self.total("hot", "cold")), won(self.total("hot_krw", "cold_krw"))),

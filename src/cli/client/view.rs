@@ -7,11 +7,16 @@ use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::WithdrawalView;
 use crate::wire::v1;
-use crate::withdrawal::{Finding, Outcome};
+use crate::withdrawal::{Amount, Asset, Finding, Outcome};
 
 /// Reads a withdrawal as the service sent it.
 pub fn read(wire: v1::Withdrawal) -> Result<WithdrawalView, Problem> {
     Ok(WithdrawalView::try_from(wire)?)
+}
+
+/// An amount as people read it; of a token, whose decimals nobody here knows, in base units.
+pub fn coin(amount: Amount, asset: Asset) -> String {
+    asset.denomination().map_or_else(|| format!("{amount} base units"), |known| known.words(amount))
 }
 
 /// One word for what is said of it.
@@ -88,15 +93,13 @@ pub fn text_checked(view: &WithdrawalView) -> String {
 
 fn text_with(view: &WithdrawalView, receipt: &str) -> String {
     let request = &view.request;
-    let coin = |amount: crate::withdrawal::Amount| {
-        format!("{} {} ({amount})", amount.in_coin(request.asset.decimals()), request.asset.symbol())
-    };
+    let both = |amount: Amount| format!("{} ({amount})", coin(amount, request.asset));
     let mut facts = Facts::new()
         .line("withdrawal", view.id)
         .line("request", format!("{} / {}", request.organisation, request.request_id))
         .line("customer", &request.customer_ref)
-        .line("network", request.asset.network())
-        .line("amount", coin(request.amount))
+        .line("network", request.asset.chain())
+        .line("amount", both(request.amount))
         .line("destination", &request.destination)
         .line("beneficiary VASP", request.beneficiary_vasp)
         .line("stage", view.stage.as_str())
@@ -108,7 +111,7 @@ fn text_with(view: &WithdrawalView, receipt: &str) -> String {
     let raw = (!view.raw_transaction.is_empty()).then(|| HEXLOWER.encode(&view.raw_transaction));
     facts
         .maybe("txid", view.txid.as_ref())
-        .maybe("fee", view.fee.map(coin))
+        .maybe("fee", view.fee.map(|fee| format!("{} ({fee})", coin(fee, request.asset.fee_asset()))))
         .maybe("transaction", raw)
         .maybe("receipt", view.void_receipt.as_ref().map(|_| receipt))
         .line("log index", view.log_index)

@@ -3,7 +3,7 @@
 use super::typed::AssetTable;
 use crate::cli::problem::Problem;
 use crate::enclave::Coin;
-use crate::withdrawal::{Asset, Network};
+use crate::withdrawal::Network;
 
 const FIELD: &str = "enclave.assets";
 const CURE: &str = "write symbol, network, caip19 and decimals, such as \"ETH\", \"Ethereum\", \"eip155:1/slip44:60\" and 18";
@@ -16,7 +16,7 @@ pub(super) fn known(
 ) -> Result<Vec<Coin>, Problem> {
     let is_silent = networks.is_none() && tables.is_empty() && lines.is_empty();
     let own = match networks {
-        None if is_silent => vec![Coin::from(Asset::Bitcoin(Network::Mainnet))],
+        None if is_silent => vec![Coin::bitcoin(Network::Mainnet)],
         None => Vec::new(),
         Some(networks) => of_networks(networks)?,
     };
@@ -28,7 +28,7 @@ fn of_networks(networks: &[String]) -> Result<Vec<Coin>, Problem> {
     if networks.is_empty() {
         return Err(Problem::config(field, "is empty", "name a network, or leave it out for mainnet"));
     }
-    let read = |text: &String| Network::parse(text).map(|network| Coin::from(Asset::Bitcoin(network)));
+    let read = |text: &String| Network::parse(text).map(Coin::bitcoin);
     let coins = networks.iter().map(read).collect::<Result<Vec<_>, _>>();
     coins.map_err(|no| Problem::config(field, no.problem, no.cure))
 }

@@ -15,7 +15,7 @@ use crate::enclave::allow::AllowList;
 use crate::enclave::exchange::{Place, Places};
 use crate::keys::PassphraseSource;
 use crate::pki::PemFiles;
-use crate::withdrawal::{Asset, Network};
+use crate::withdrawal::Network;
 
 /// Five years, two leap days among them: Korean law keeps travel-rule records that long (Act on Specified Financial Information, art. 5-4).
 pub const RETENTION_DAYS_MIN: u32 = 5 * 365 + 2;
@@ -125,7 +125,7 @@ impl EnclaveSettings {
             let cure = "leave it out: the signer's own network is the one";
             return Err(Problem::config("enclave.networks", "is for an enclave that stands alone", cure));
         }
-        let own = Coin::from(Asset::Bitcoin(network));
+        let own = Coin::bitcoin(network);
         let assets = assets::all(vec![own], &table.assets, &table.asset_lines)?;
         let settings = Self::new(table, base, &Given::default())?;
         settings.check_files()?;

@@ -9,7 +9,7 @@ use crate::enclave::ivms::are_required_codes;
 use crate::enclave::room::Room;
 use crate::enclave::wire::letter::Asked;
 use crate::evidence::answer::{NamedAnswer, parse_answer, parse_named_answer, render_answer};
-use crate::withdrawal::{Amount, Asset, VaspId};
+use crate::withdrawal::{Amount, Asset, Chain, VaspId};
 
 /// Whether asset, worth and codes of an order say what the rest of it says. Of an asset that is not known here nobody can say how its
 /// ticker and decimals go; the verdict will be no.
@@ -45,10 +45,10 @@ pub(super) fn draft(room: &Room, from: VaspId, asked: &Asked) -> Option<NamedAns
         request_digest: HEXLOWER.decode(asked.request_digest.as_bytes()).ok()?.try_into().ok()?,
     };
     let text = render_answer(&draft);
-    // An asset that can be paid here has its own network's name, and an amount that there can be.
-    let is_good = match Asset::parse(&draft.asset) {
-        Ok(own) => own.network().as_str() == draft.network && parse_answer(&text).is_ok(),
-        Err(_) => parse_named_answer(&text).is_ok(),
+    // Bitcoin has its own network's name, and an amount that there can be; what others call an EVM chain is theirs to agree on.
+    let is_good = match Asset::parse(&draft.asset).map(Asset::chain) {
+        Ok(Chain::Bitcoin(own)) => own.as_str() == draft.network && parse_answer(&text).is_ok(),
+        Ok(Chain::Evm(_)) | Err(_) => parse_named_answer(&text).is_ok(),
     };
     is_good.then_some(draft)
 }

@@ -8,6 +8,7 @@ use crate::enclave::room::Room;
 use crate::enclave::screen::Screening;
 use crate::enclave::wire::letter::Asked;
 use crate::evidence::answer::NamedAnswer;
+use crate::withdrawal::Denomination;
 use crate::withdrawal::{Asset, Invalid};
 
 /// The verdict that may be signed; `None` if the backend takes longer than it may.
@@ -71,7 +72,8 @@ fn coin_of<'a>(room: &'a Room, asked: &Asked) -> Result<&'a Coin, Verdict> {
     if let Some(coin) = of_asset.iter().find(|coin| coin.network() == asked.network) {
         return Ok(coin);
     }
-    let own = Asset::parse(&asked.asset).map(Asset::symbol).unwrap_or(&asked.asset);
+    let own = Asset::parse(&asked.asset).ok().and_then(Asset::denomination);
+    let own = own.as_ref().map_or(asked.asset.as_str(), Denomination::symbol);
     let symbol = asked.asset_info.as_ref().map_or(own, |info| &info.symbol);
     Err(match room.limits.assets.iter().any(|coin| coin.symbol() == symbol) {
         true => Verdict::denied(Reason::UnknownNetwork).with_message(&asked.network),

@@ -21,7 +21,7 @@ use crate::enclave::ivms::Payload;
 use crate::enclave::room::{CALL_TIME, Room};
 use crate::enclave::screen::Screening;
 use crate::enclave::wire::Endpoint;
-use crate::withdrawal::{Asset, Code, Invalid, Seconds, VaspId};
+use crate::withdrawal::{Asset, Code, Denomination, Invalid, Seconds, VaspId};
 
 pub(in crate::enclave) const CURE: &str = "send the IVMS101 payload of exactly this transfer";
 const TICK: Duration = Duration::from_millis(500);
@@ -163,6 +163,19 @@ fn reply(kept: &Verification, since: Option<Seconds>) -> VerifyReply {
     }
 }
 
+/// How the asset is called and cut: by itself, or, of a token, as the enclave's own configuration names it.
+fn coin_of(room: &Room, asset: Asset) -> Result<Denomination, EnclaveFault> {
+    let named = || {
+        let name = asset.to_string();
+        let coin = room.limits.assets.iter().find(|coin| coin.asset() == name)?;
+        Some(coin.denomination().clone())
+    };
+    asset.denomination().or_else(named).ok_or_else(|| {
+        let problem = format!("`{asset}` is named by no `enclave.assets` here");
+        Invalid::new(Code::AssetUnknown, "asset", problem, "name it with its ticker and its decimals").into()
+    })
+}
+
 /// Checks what is asked and lays it out as a row. An account verification sends and keeps nobody's name.
 fn prepare(
     room: &Room,
@@ -172,6 +185,7 @@ fn prepare(
     now: Seconds,
 ) -> Result<Verification, EnclaveFault> {
     let canonical = check_payload(ask, payload)?;
+    let coin = coin_of(room, asset)?;
     let asked = Zeroizing::new(format!("{}\n{}\n{}", ask.kind.as_str(), ask.request_digest, *canonical));
     let named = payload.filter(|_| ask.kind == Kind::User);
     Ok(Verification {
@@ -184,12 +198,12 @@ fn prepare(
         key_type: room.limits.key_type,
         originating_vasp: room.vasp,
         beneficiary_vasp: ask.beneficiary_vasp,
-        symbol: asset.symbol().to_owned(),
+        symbol: coin.symbol().to_owned(),
         asset: asset.to_string(),
         network: ask.network.clone(),
         destination: ask.destination.clone(),
         amount: ask.amount.to_string(),
-        coins: ask.amount.in_coin(asset.decimals()),
+        coins: ask.amount.in_coin(coin.decimals()),
         asset_info: None,
         required: Vec::new(),
         originator_account: named.map(|p| p.originator_account().to_owned()).unwrap_or_default(),

@@ -9,7 +9,7 @@ use crate::enclave::answer::{Decision, Reason};
 use crate::enclave::ivms::fuzzing::{NOW, numbers};
 use crate::enclave::ivms::{Payload, are_required_codes};
 use crate::enclave::{AssetInfo, Question, Verdict};
-use crate::withdrawal::{Amount, Asset, Network, VaspId};
+use crate::withdrawal::{Amount, Denomination, VaspId};
 
 const UUID: &str = "5f0c2d4e-7c1b-4a8e-9d51-2b6a0d3a9f10";
 
@@ -72,7 +72,7 @@ fn ask(payload: &Payload, info: &AssetInfo, required: &[String]) {
     for text in [answers::user_question(&question), answers::account_question(&question)] {
         let _: serde_json::Value = serde_json::from_str(&text.unwrap()).expect("a question is JSON");
     }
-    if let Ok(amount) = info.amount_of(Asset::Bitcoin(Network::Mainnet).decimals()) {
+    if let Ok(amount) = info.amount_of(Denomination::bitcoin().decimals()) {
         let plain = |text: &str| text.trim_start_matches('0').to_owned();
         let given = match info.amount.split_once('.') {
             Some((whole, fraction)) => format!("{whole}.{:0<8}", fraction.trim_end_matches('0')),

@@ -1,6 +1,6 @@
 //! Owns what the network calls our asset: its ticker, and the name of its chain as the member writes it.
 
-use crate::withdrawal::Asset;
+use crate::withdrawal::{Asset, Denomination};
 
 /// Longest name of a chain, in characters, as the network's tables hold it.
 pub const NETWORK_LEN_MAX: usize = 128;
@@ -9,6 +9,7 @@ pub const NETWORK_LEN_MAX: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     asset: Asset,
+    denomination: Denomination,
     network: String,
 }
 
@@ -17,7 +18,8 @@ impl Names {
     pub fn new(asset: Asset, network: &str) -> Option<Self> {
         let good = !network.is_empty() && network.len() <= NETWORK_LEN_MAX;
         let plain = network.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && network.trim() == network;
-        (good && plain).then(|| Self { asset, network: network.to_owned() })
+        let denomination = asset.denomination().filter(|_| good && plain)?;
+        Some(Self { asset, denomination, network: network.to_owned() })
     }
 
     /// The chain's name.
@@ -27,8 +29,13 @@ impl Names {
 
     /// The asset that ticker and chain name, if it is this one. A chain that is not named could be another.
     pub(super) fn asset(&self, symbol: &str, network: Option<&str>) -> Option<Asset> {
-        let same = symbol == self.asset.symbol() && network == Some(&*self.network);
+        let same = symbol == self.denomination.symbol() && network == Some(&*self.network);
         same.then_some(self.asset)
+    }
+
+    /// How amounts of it are said.
+    pub(super) const fn denomination(&self) -> &Denomination {
+        &self.denomination
     }
 
     /// The asset that is meant.

@@ -34,7 +34,16 @@ const RENEW_AGAIN_S: u64 = 10;
 /// See [`crate::enclave::Door::verify`].
 pub(super) async fn verify(office: &Office, mut ask: VerifyAsk) -> Result<VerifyReply, EnclaveFault> {
     let given = ask.payload.take().map(Zeroizing::new);
-    ask.check()?;
+    if ask.check()? != office.server.names().own() {
+        let cure = "name the asset that this enclave server is for";
+        return Err(Invalid::new(
+            Code::AssetUnknown,
+            "asset",
+            "is another one than the enclave server's",
+            cure,
+        )
+        .into());
+    }
     office.check_vasp(ask.beneficiary_vasp)?;
     let now = (office.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;

@@ -140,7 +140,7 @@ impl Item {
             beneficiary_vasp: vasp(&self.beneficiary_vasp_id)?,
             asset,
             destination: self.beneficiary_account_number.clone(),
-            amount: asset.and_then(|asset| info.amount_of(asset.decimals()).ok()),
+            amount: asset.and_then(|_| info.amount_of(names.denomination().decimals()).ok()),
             result,
             reason,
             verified_at: self.verified_at.as_deref().and_then(seconds),

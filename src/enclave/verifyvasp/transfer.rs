@@ -54,7 +54,7 @@ pub(super) fn report(
         originating_vasp: office.vasp,
         beneficiary_vasp: VaspId(order.vasp),
         asset,
-        network: asset.network(),
+        network: asset.chain(),
         destination: order.destination.clone(),
         amount,
         commitment: Some(commitment(salt, payload.beneficiary_canonical().as_bytes())),
@@ -72,7 +72,7 @@ pub(super) fn body_of(office: &Office, order: &OrderRow) -> Result<Zeroizing<Str
     let unwritable = |_| EnclaveFault::State("the order cannot be written");
     let (_, canonical) = order.personal.split_first_chunk::<SALT_LEN>().ok_or(EnclaveFault::Unknown)?;
     let payload = Payload::parse(canonical, (office.now)())?;
-    let asset = office.server.names().own();
+    let denomination = office.server.names().denomination();
     let is_legal = payload.beneficiaries().first().is_some_and(|person| person.is_legal);
     let required = match is_legal {
         true => "ACCOUNT_NUMBER,LEGAL_PERSON_NAME,CORPORATE_REPRESENTATIVE_NAME",
@@ -82,9 +82,9 @@ pub(super) fn body_of(office: &Office, order: &OrderRow) -> Result<Zeroizing<Str
         "keyType": office.key_type.as_str(),
         "beneficiaryVaspId": order.vasp.to_string(),
         "assetInfo": {
-            "symbol": asset.symbol(),
+            "symbol": denomination.symbol(),
             "network": office.server.names().network(),
-            "amount": Amount::parse("amount", &order.amount)?.in_coin(asset.decimals()),
+            "amount": Amount::parse("amount", &order.amount)?.in_coin(denomination.decimals()),
             "isExceedingThreshold": true,
             "tradePrice": order.krw,
             "tradeCurrency": "KRW",

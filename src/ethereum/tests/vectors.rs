@@ -26,13 +26,19 @@ fn transactions_of_eip_155_2930_and_1559_read_as_others_wrote_them() {
         let [kind, chain, nonce, to, value, gas, fee, tip, data, hash, bytes] = row[..] else { panic!() };
         seen[kind.parse::<usize>().unwrap()] += 1;
         let read = SignedTransaction::read(&unhex(bytes)).unwrap();
-        assert_eq!(address::spell(read.sender), KEY_46);
+        assert_eq!(crate::withdrawal::evm_address::spell(read.sender), KEY_46);
         assert_eq!(read.signing_hash.to_string(), hash);
         assert_eq!(
             (read.chain.number().to_string().as_str(), read.nonce.to_string().as_str()),
             (chain, nonce)
         );
-        assert_eq!((address::spell(read.to.unwrap()).as_str(), read.value.to_string().as_str()), (to, value));
+        assert_eq!(
+            (
+                crate::withdrawal::evm_address::spell(read.to.unwrap()).as_str(),
+                read.value.to_string().as_str()
+            ),
+            (to, value)
+        );
         let gas_terms = [
             read.gas.gas_limit.to_string(),
             read.gas.fee_per_gas_max.to_string(),

@@ -70,7 +70,7 @@ fn an_answer_about_anything_else_clears_nothing() {
         ("amount", VerificationAnswer { amount: Amount::from_sat(150_001), ..answer() }),
         ("destination", VerificationAnswer { destination: "bc1qother".into(), ..answer() }),
         ("asset", VerificationAnswer { asset: Asset::Bitcoin(Network::Testnet4), ..answer() }),
-        ("network", VerificationAnswer { network: Network::Testnet4, ..answer() }),
+        ("network", VerificationAnswer { network: Chain::Bitcoin(Network::Testnet4), ..answer() }),
         ("originating_vasp", VerificationAnswer { originating_vasp: VaspId(1112), ..answer() }),
     ];
     for (field, answer) in cases {

@@ -305,7 +305,11 @@ fn same<T: PartialEq + std::fmt::Debug>(
 }
 
 fn asset() -> impl Strategy<Value = Asset> {
-    (0..4usize).prop_map(|at| Asset::Bitcoin(Network::ALL[at]))
+    (0..6usize).prop_map(|at| match at {
+        0..4 => Asset::Bitcoin(Network::ALL[at]),
+        4 => Asset::parse("eip155:1/slip44:60").unwrap(),
+        _ => Asset::parse("eip155:8453/erc20:0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913").unwrap(),
+    })
 }
 
 fn coins() -> impl Strategy<Value = Amount> {
@@ -329,6 +333,10 @@ prop_compose! {
     }
 }
 
+fn denomination(asset: Asset) -> Option<Denomination> {
+    asset.denomination().or_else(|| Denomination::new("USDC", 6).ok())
+}
+
 prop_compose! {
     fn approvals()(
         request in requests(), name in "[!-~가-힣]([ -~가-힣]{0,20}[!-~가-힣])?", wallet in "([0-9a-f]{2}){4,32}",
@@ -338,7 +346,7 @@ prop_compose! {
         let travel_rule = rules[rule];
         let none = travel_rule == TravelRule::Exempt;
         ApprovalText {
-            subject: Subject::of(&request),
+            subject: Subject::of(&request, denomination(request.asset)),
             beneficiary_vasp: if none { VaspId::SELF_HOSTED } else { VaspId(request.beneficiary_vasp.0.max(1)) },
             beneficiary_vasp_name: name, travel_rule, fee_max: request.fee_max,
             signer_policy: policies.0, cosigner_policy: policies.1, wallet, expires_at: Seconds(expires_at),
@@ -358,7 +366,10 @@ fn with_field(one: &ApprovalText, other: &ApprovalText, which: usize) -> Approva
         2 => subject.customer_ref = from.subject.customer_ref,
         3 => subject.amount = from.subject.amount,
         4 => subject.destination = from.subject.destination,
-        5 => subject.asset = from.subject.asset,
+        5 => {
+            subject.asset = from.subject.asset;
+            subject.denomination = from.subject.denomination;
+        }
         6 => mixed.beneficiary_vasp_name = from.beneficiary_vasp_name,
         7 => mixed.fee_max = from.fee_max,
         8 => mixed.signer_policy = from.signer_policy,
@@ -383,7 +394,7 @@ prop_compose! {
             originating_vasp: VaspId(vasp),
             beneficiary_vasp: request.beneficiary_vasp,
             asset: request.asset,
-            network: Network::ALL[network],
+            network: Chain::Bitcoin(Network::ALL[network]),
             destination: request.destination,
             amount: request.amount,
             commitment: (!account).then_some(commitment),
@@ -447,7 +458,7 @@ proptest! {
     ) {
         let value = AddressAttestation {
             organisation: request.organisation, customer_ref: request.customer_ref, wallet,
-            network: request.asset.network(), branch, index, address: request.destination, attested_at: request.asked_at,
+            network: request.asset.chain(), branch, index, address: request.destination, attested_at: request.asked_at,
         };
         same(&value, attestation::render_attestation, attestation::parse_attestation)?;
     }
@@ -461,10 +472,11 @@ proptest! {
             prop_assert_eq!(one == other, one.digest() == other.digest());
         }
         let text = one.render();
-        let in_coin = one.subject.amount.in_coin(8);
-        let shown = format!("\namount: {in_coin} BTC\namount_units: {}\n", one.subject.amount);
+        let words = one.subject.denomination.as_ref().unwrap().words(one.subject.amount);
+        let shown = format!("\namount: {words}\namount_units: {}\n", one.subject.amount);
         prop_assert!(text.contains(&shown), "{}", text);
-        let shown = format!("\nfee_max: {} BTC\nfee_max_units: {}\n", one.fee_max.in_coin(8), one.fee_max);
+        let fee = one.subject.asset.fee_asset().denomination().unwrap().words(one.fee_max);
+        let shown = format!("\nfee_max: {fee}\nfee_max_units: {}\n", one.fee_max);
         prop_assert!(text.contains(&shown), "{}", text);
         prop_assert!(text.contains(&format!("\ndestination: {}\n", one.subject.destination)), "{}", text);
         prop_assert_eq!(text.lines().count(), 19);
@@ -472,7 +484,7 @@ proptest! {
 
     #[test]
     fn rejections_and_texts_are_one_to_one(request in requests(), reason in "[!-~가-힣]([ -~가-힣]{0,60}[!-~가-힣])?") {
-        let value = RejectionText { subject: Subject::of(&request), reason };
+        let value = RejectionText { subject: Subject::of(&request, request.asset.denomination()), reason };
         same(&value, RejectionText::render, RejectionText::parse)?;
     }
 
@@ -483,7 +495,7 @@ proptest! {
         };
         same(&cancel, cancel::render_cancel, cancel::parse_cancel)?;
         let possession = PossessionText {
-            role: KeyRole::ALL[role], network: request.asset.network(), key: format!("[0011aaff/48'/0'/0'/2']{key}"),
+            role: KeyRole::ALL[role], network: request.asset.chain().bitcoin().unwrap_or(Network::Signet), key: format!("[0011aaff/48'/0'/0'/2']{key}"),
             at: request.asked_at,
         };
         same(&possession, PossessionText::render, PossessionText::parse)?;

@@ -25,7 +25,7 @@ fn a_file_signed_by_the_quorum_says_whom_to_believe() {
     assert_eq!((trust.version(), trust.text(), trust.digest()), (7, text().as_str(), &digest(&text())));
     assert_eq!(trust.signers().collect::<Vec<_>>(), ["bob", "carol"]);
     assert_eq!((trust.vasp_id(), trust.vasp_name()), (VaspId(1111), "Hanbit Exchange"));
-    assert_eq!(trust.networks().collect::<Vec<_>>(), [Network::Mainnet, Network::Testnet4]);
+    assert_eq!(trust.chains().collect::<Vec<_>>(), [Network::Mainnet, Network::Testnet4].map(Chain::Bitcoin));
     assert_eq!(trust.hot_descriptor(Network::Mainnet), Some("wsh(hot)#aaaaaaaa"));
     assert_eq!(trust.cold_descriptor(Network::Testnet4), None);
     assert_eq!(trust.hot_descriptor(Network::Signet), None);

@@ -68,7 +68,7 @@ pub(super) fn removal() -> WalletRemoval {
 }
 
 fn owns(registration: &WalletRegistration, message: &str) -> Result<(), Finding> {
-    let network = registration.claim.asset.network();
+    let network = registration.claim.asset.chain().bitcoin().unwrap();
     let address = Destination::parse(&registration.claim.address, network).unwrap();
     verify_message(&address, message, &registration.proof)
         .map_err(|no| Finding::new(no.code(), no.to_string()))

@@ -38,7 +38,7 @@ impl Party {
             );
             return Err(Finding::new(Code::ChangeNotOwn, detail));
         }
-        let network = self.context.asset.network();
+        let network = self.context.wallet.network();
         let script = core.state.scripts.script(&self.context.wallet, Branch::Deposit, order.index);
         let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
         if core.state.addresses.is_taken(order.index) {
@@ -48,7 +48,7 @@ impl Party {
             organisation: order.organisation.clone(),
             customer_ref: order.customer_ref.clone(),
             wallet: self.context.wallet.fingerprint(),
-            network,
+            network: self.context.asset.chain(),
             branch: 0,
             index: order.index,
             address: script.address(network),

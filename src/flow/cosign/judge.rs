@@ -70,6 +70,7 @@ pub fn decide(
     }
     let sight = Sight {
         asset: context.asset,
+        decimals: context.denomination.decimals(),
         trust: &context.trust,
         treasury: &state.treasury,
         hot: state.hot(now),
@@ -93,7 +94,8 @@ pub fn decide(
                 leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
                 match payment.clearance.travel_rule() {
                     TravelRule::AddressOnly => {
-                        let value = state.treasury.value(amount, context.asset).unwrap_or_default();
+                        let value =
+                            state.treasury.value(amount, context.denomination.decimals()).unwrap_or_default();
                         unnamed = Krw(unnamed.0.saturating_add(value.0));
                     }
                     TravelRule::Unsigned => {
@@ -189,7 +191,7 @@ fn weigh(
 ) -> Result<(), Refusal> {
     let request = payment.request.request();
     let id = Some(payment.request.id());
-    let destination = Destination::parse(&request.destination, context.asset.network())
+    let destination = Destination::parse(&request.destination, context.wallet.network())
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
     let own = state.scripts.find(destination.script_pubkey()).is_some();
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();

@@ -169,7 +169,7 @@ fn answered(
 ) -> Result<Passage, NotProven> {
     let settings = &context.settings;
     let asked = request.request();
-    let value = state.treasury.value(asked.amount, context.asset);
+    let value = state.treasury.value(asked.amount, context.denomination.decimals());
     let name_match = context.needs_name(value, asked.beneficiary_vasp, now);
     let when = (now, settings.clearance_age_s_max);
     let (text, signature) = (&answer.text, &answer.signature);
@@ -180,7 +180,7 @@ fn answered(
 fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal> {
     let id = Some(request.id());
     let asked = request.request();
-    let destination = Destination::parse(&asked.destination, context.asset.network())
+    let destination = Destination::parse(&asked.destination, context.wallet.network())
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
     let amount_sat = asked
         .amount

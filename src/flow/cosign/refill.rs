@@ -102,14 +102,14 @@ impl Party {
         }
         let script = core.state.scripts.script(&self.context.wallet, Branch::Change, order.index);
         let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
-        let address = script.address(self.context.asset.network());
+        let address = script.address(self.context.wallet.network());
         self.allow_refill(core, order, &earmarks, (&address, now))?;
         let row =
             row_of(order, address.clone(), earmarks, now, self.context.policy.settings().refill.expires_s);
         let attestation = RefillAttestation {
             refill: order.refill.clone(),
             wallet: self.context.wallet.fingerprint(),
-            network: self.context.asset.network(),
+            network: self.context.wallet.network(),
             index: order.index,
             address,
             transactions: row.parts.iter().map(line_of).collect(),
@@ -181,6 +181,7 @@ impl Party {
         }
         let sight = Sight {
             asset: context.asset,
+            decimals: context.denomination.decimals(),
             trust: &context.trust,
             treasury,
             hot: Amount::from_sat(treasury.coins.hot_sat()),

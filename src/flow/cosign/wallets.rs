@@ -24,8 +24,8 @@ impl Party {
             let cure = "send the asset of this wallet";
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
         }
-        let spelled =
-            Destination::parse(&address, asset.network()).map_err(|no| Invalid { field: "address", ..no })?;
+        let spelled = Destination::parse(&address, self.context.wallet.network())
+            .map_err(|no| Invalid { field: "address", ..no })?;
         if spelled.as_str() != address {
             let problem = format!("is not in its normal spelling `{}`", spelled.as_str());
             let cure = "send the address in lower case";

@@ -63,7 +63,7 @@ impl SignerDesk {
                 crate::withdrawal::Invalid::new(Code::AmountAboveSupply, "amount", problem, cure).into()
             );
         }
-        let destination = Destination::parse(&asked.destination, asked.asset.network())?;
+        let destination = Destination::parse(&asked.destination, self.context.wallet.network())?;
         if destination.as_str() != asked.destination {
             let problem = format!("is not in its normal spelling `{}`", destination.as_str());
             let cure = "sign the address in lower case";

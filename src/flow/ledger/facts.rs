@@ -64,8 +64,9 @@ impl Facts {
             Body::Chain(chains) => {
                 let is_news = self.chain.is_none_or(|known| at >= known.at);
                 // A rate that nobody believes is no fact: the one before stands until it is out of date.
-                let is_fact =
-                    |c: &&ChainFact| c.network == asset.network() && c.fee_rate <= RATE_BELIEVED_MAX;
+                let is_fact = |c: &&ChainFact| {
+                    Some(c.network) == asset.chain().bitcoin() && c.fee_rate <= RATE_BELIEVED_MAX
+                };
                 if let Some(chain) = chains.iter().find(is_fact).filter(|_| is_news) {
                     // Below its floor a network relays nothing, however empty its blocks are.
                     let fee_rate = chain.fee_rate.max(RATE_FLOOR);

@@ -11,7 +11,7 @@ use super::facts::Facts;
 use super::refills::Refills;
 use crate::evidence::Trust;
 use crate::evidence::statement::StatementKind;
-use crate::withdrawal::{Amount, Asset, Krw, Seconds};
+use crate::withdrawal::{Amount, Krw, Seconds};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Treasury {
     }
 
     /// The value of an amount at the price that stands, rounded up.
-    pub fn value(&self, amount: Amount, asset: Asset) -> Option<Krw> {
-        Krw::of(amount, self.facts.price()?.value, asset.decimals())
+    pub fn value(&self, amount: Amount, decimals: u32) -> Option<Krw> {
+        Krw::of(amount, self.facts.price()?.value, decimals)
     }
 }

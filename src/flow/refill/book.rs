@@ -33,7 +33,7 @@ pub(super) fn book(
     }
     let row = RefillRow {
         index,
-        address: hot.address(context.asset.network()),
+        address: hot.address(context.wallet.network()),
         parts: built,
         earmarks,
         state: RefillState::Requested.as_str().to_owned(),

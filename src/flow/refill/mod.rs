@@ -69,7 +69,7 @@ pub fn request(
     cold::remember(context, ledger, turn, &coins);
     let parts = parts(context, ledger, amount_sat)?;
     let (hot, index) = hot_script(context, ledger)?;
-    let address = hot.address(context.asset.network());
+    let address = hot.address(context.wallet.network());
     allow(context, ledger, now, (position, &address, &parts, earmarked))?;
     let places = (hot.clone(), index);
     book::book(context, ledger, turn, by, (places, parts, earmarks), settings.expires_s)

@@ -66,7 +66,7 @@ impl Writer {
                 let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
             }
             Question::Value(amount, to) => {
-                let _ = to.send(self.ledger.treasury.value(amount, self.context.asset));
+                let _ = to.send(self.ledger.treasury.value(amount, self.context.denomination.decimals()));
             }
             Question::Wallet(name, to) => {
                 let found = self.ledger.registrations.named(&name);

@@ -28,7 +28,7 @@ fn the_owners_key_is_the_first_account_that_every_wallet_derives() {
     let keys = opened(&seed, Network::Mainnet).seat_keys().ok().unwrap();
     let public = keys.public_key(Seat::Owner).ok().unwrap();
     let account = crate::ethereum::address_of(&public).unwrap();
-    assert_eq!(crate::ethereum::address::spell(account), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+    assert_eq!(crate::withdrawal::evm_address::spell(account), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 }
 
 #[test]

@@ -25,7 +25,13 @@ pub(super) fn trust() -> Trust {
         jurisdiction: None,
         active: true,
     }];
-    let wallet = WalletEntry { network: "regtest".into(), hot: "wsh(regtest)#dddddddd".into(), cold: None };
+    let wallet = WalletEntry {
+        network: "regtest".into(),
+        hot: "wsh(regtest)#dddddddd".into(),
+        cold: None,
+        safe: None,
+        tokens: Vec::new(),
+    };
     content.wallets.push(wallet);
     fixture::open(&content).unwrap()
 }

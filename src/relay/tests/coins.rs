@@ -12,7 +12,7 @@ use crate::enclave::{
     Reason, Record, UserOrder,
 };
 use crate::evidence::answer::{parse_answer, parse_named_answer};
-use crate::withdrawal::{Asset, Code, Network};
+use crate::withdrawal::{Code, Network};
 
 const ETH: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 const XRP: &str = "rLHzPsX6oXkzU2qL12kHCH8G8cnZv1rBJh:12345";
@@ -21,7 +21,7 @@ const USDT_ASSET: &str = "eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831
 fn coins(with_usdt: bool) -> Vec<Coin> {
     let coin = |symbol, network, asset, decimals| Coin::named(symbol, network, asset, decimals).unwrap();
     let mut coins = vec![
-        Coin::from(Asset::Bitcoin(Network::Regtest)),
+        Coin::bitcoin(Network::Regtest),
         coin("ETH", "Ethereum", "eip155:1/slip44:60", 18),
         coin("XRP", "Ripple", "xrpl:0/slip44:144", 6),
         coin("USDT", "Tron", "tron:0x2b6653dc/trc20:TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", 6),
@@ -104,7 +104,8 @@ async fn ether_and_ripple_are_verified_and_arrive_and_the_signature_clears_nothi
     for text in &text {
         let answer = parse_named_answer(text).unwrap();
         assert!(["eip155:1/slip44:60", "xrpl:0/slip44:144"].contains(&answer.asset.as_str()));
-        assert_eq!(parse_answer(text).unwrap_err().code, Code::AssetUnknown);
+        let no = parse_answer(text).unwrap_err();
+        assert!(["asset", "network"].contains(&no.field), "{no}");
     }
 
     // The coins arrive at the address in another case, which on this network is the same one.

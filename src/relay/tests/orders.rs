@@ -9,7 +9,7 @@ use crate::enclave::{
     AccountOrder, Action, AssetInfo, CallbackKind, EnclaveFault, KeyType, Outcome, Reason, Search, UserOrder,
     VaspHealth, VaspListed,
 };
-use crate::withdrawal::{Asset, Code, Network};
+use crate::withdrawal::{Code, Network};
 
 #[tokio::test]
 async fn an_ordered_verification_has_one_uuid_and_two_records_and_its_orderer_is_called_back() {
@@ -143,7 +143,7 @@ async fn an_asset_we_do_not_know_is_denied_before_anything_leaves() {
     assert_eq!(search.count, 0);
     // Where the ticker names one asset alone, its network is known.
     let mut settings = world.settings(EXCHANGE, free().await);
-    settings.limits.assets = vec![Asset::Bitcoin(Network::Regtest).into()];
+    settings.limits.assets = vec![crate::enclave::Coin::bitcoin(Network::Regtest)];
     two.exchange.stop().await;
     let exchange = world.start(settings, Arc::new(NoCustomers), free().await).await;
     let uuid = exchange.order_user(with(AssetInfo { network: None, ..info })).await.unwrap().uuid;

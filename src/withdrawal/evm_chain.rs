@@ -1,8 +1,8 @@
-//! Chains: an EVM chain by its id (EIP-155), written as CAIP-2.
+//! EVM chains by their ids (EIP-155), written as CAIP-2.
 
 use std::fmt;
 
-use crate::withdrawal::{Code, Invalid};
+use super::{Code, Invalid};
 
 /// The largest chain id whose EIP-155 `v` still fits into 64 bits (EIP-2294).
 const CHAIN_ID_MAX: u64 = u64::MAX / 2 - 36;

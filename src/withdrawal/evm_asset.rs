@@ -1,18 +1,12 @@
-//! Assets of an EVM chain by their CAIP-19 names: its own coin, and tokens (ERC-20) with pinned decimals.
+//! Assets of an EVM chain by their CAIP-19 names: its own coin, and tokens (ERC-20).
 
 use std::fmt;
 
 use alloy_primitives::Address;
 
-use super::address::{self, is_payable};
-use super::chain::ChainId;
-use crate::withdrawal::{Code, Invalid};
-
-/// The decimals of ether.
-pub const ETHER_DECIMALS: u8 = 18;
-
-/// The most decimals a token may have: ten to this power still fits into 256 bits.
-pub const DECIMALS_MAX: u8 = 77;
+use super::evm_address::{self, is_payable};
+use super::evm_chain::ChainId;
+use super::{Code, Invalid};
 
 /// What can be paid on an EVM chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +34,7 @@ impl EvmAsset {
         match asset.split_once(':')? {
             ("slip44", "60") => Some(Self::Ether(chain)),
             ("erc20", contract) => {
-                let contract = address::read(contract).ok().filter(|at| is_payable(*at))?;
+                let contract = evm_address::read(contract).ok().filter(|at| is_payable(*at))?;
                 Some(Self::Token(chain, contract))
             }
             _ => None,
@@ -67,40 +61,7 @@ impl fmt::Display for EvmAsset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ether(chain) => write!(f, "{chain}/slip44:60"),
-            Self::Token(chain, contract) => write!(f, "{chain}/erc20:{}", address::spell(*contract)),
+            Self::Token(chain, contract) => write!(f, "{chain}/erc20:{}", evm_address::spell(*contract)),
         }
-    }
-}
-
-/// A token as a party's own configuration pins it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenPin {
-    asset: EvmAsset,
-    decimals: u8,
-}
-
-impl TokenPin {
-    /// Pins a token's decimals; `None` for ether, and for more decimals than 256 bits hold.
-    pub fn new(asset: EvmAsset, decimals: u8) -> Option<Self> {
-        (asset.contract().is_some() && decimals <= DECIMALS_MAX).then_some(Self { asset, decimals })
-    }
-
-    /// The token.
-    pub const fn asset(&self) -> EvmAsset {
-        self.asset
-    }
-
-    /// The decimals of a whole token.
-    pub const fn decimals(&self) -> u8 {
-        self.decimals
-    }
-
-    /// Whether the contract's own answer to `decimals()` is the pinned one: one word, and nothing after it.
-    pub fn agrees_with(&self, returned: &[u8]) -> bool {
-        let (last, rest) = match returned.split_last() {
-            Some(parts) => parts,
-            None => return false,
-        };
-        returned.len() == 32 && *last == self.decimals && rest.iter().all(|byte| *byte == 0)
     }
 }
