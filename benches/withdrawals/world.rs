@@ -40,7 +40,6 @@ pub fn context(dir: &Path, party: countersign::withdrawal::KeyRole) -> Arc<Conte
     let settings =
         PartySettings { depth_min: 1, create_wait: Duration::from_secs(20), ..PartySettings::default() };
     Arc::new(Context {
-        denomination: countersign::withdrawal::Denomination::bitcoin(),
         asset: ASSET,
         wallet: Arc::new(hot_wallet()),
         cold: Arc::new(cold_wallet()),

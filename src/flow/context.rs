@@ -12,7 +12,7 @@ use super::policies::Policies;
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::{NameMatch, Trust};
 use crate::freeze::Brake;
-use crate::withdrawal::{Asset, Denomination, Krw, Seconds, VaspId};
+use crate::withdrawal::{Asset, Krw, Seconds, VaspId};
 
 /// A party's clock. Below the flow, time is an argument.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
@@ -75,10 +75,8 @@ impl Default for PartySettings {
 
 /// What a party decides with.
 pub struct Context {
-    /// The asset of the wallet.
+    /// The asset of the Bitcoin wallet.
     pub asset: Asset,
-    /// How amounts of it are said.
-    pub denomination: Denomination,
     /// The hot wallet.
     pub wallet: Arc<WalletDescriptor>,
     /// The cold wallet, watch-only.
@@ -120,20 +118,31 @@ impl Context {
         }
     }
 
-    /// What the party's policy sets for its asset.
-    pub fn limits(&self) -> Option<&AssetSettings> {
-        self.policy.settings().assets.get(&self.asset.to_string())
+    /// The assets that this party pays, each with its decimals.
+    pub fn assets(&self) -> impl Iterator<Item = (Asset, u32)> {
+        let paid = self.trust.assets().filter(|asset| self.pays(*asset));
+        paid.filter_map(|asset| Some((asset, self.trust.denomination(asset)?.decimals())))
     }
 
-    /// The figures of the share in force for the party's asset.
-    pub fn share_rule(&self) -> ShareRule {
-        self.policy.settings().share_rule(&self.asset.to_string())
+    /// Whether an asset is one of this party's wallets.
+    pub fn pays(&self, asset: Asset) -> bool {
+        asset == self.asset
     }
 
-    /// How a price may move.
-    pub fn band(&self) -> Band {
+    /// What the party's policy sets for an asset.
+    pub fn limits(&self, asset: Asset) -> Option<&AssetSettings> {
+        self.policy.settings().assets.get(&asset.to_string())
+    }
+
+    /// The figures of the share in force for an asset.
+    pub fn share_rule(&self, asset: Asset) -> ShareRule {
+        self.policy.settings().share_rule(&asset.to_string())
+    }
+
+    /// How the price of an asset may move.
+    pub fn band(&self, asset: Asset) -> Band {
         // Without limits nothing is released; a price that may not move at all is then the strictest band.
-        self.limits().map_or(Band { move_bp_max: 0, settle_s: u64::MAX }, |l| Band {
+        self.limits(asset).map_or(Band { move_bp_max: 0, settle_s: u64::MAX }, |l| Band {
             move_bp_max: l.price_move_bp_max,
             settle_s: l.price_settle_s,
         })

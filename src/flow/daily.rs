@@ -12,13 +12,18 @@ use super::writer::Turn;
 use crate::audit::EntryKind;
 use crate::desk::{AssetPosition, DailyStatement, DeskError};
 use crate::store::Table;
-use crate::withdrawal::{Code, Krw, Seconds};
+use crate::withdrawal::{Asset, Code, Krw, Seconds};
 
 /// Korea's time is nine hours ahead of UTC, in summer and winter.
 const KST_S: u64 = 32_400;
 const DAY_S: u64 = 86_400;
 /// The key of the row that names the last day that was closed.
 pub const LAST: &str = "daily/last";
+
+/// The key of the row that stands with the close of an asset's day.
+fn key(date: &str, asset: Asset) -> String {
+    format!("daily/{date}/{asset}")
+}
 
 /// The number of the Korean day that it is, days since 1970-01-01.
 const fn day_of(now: Seconds) -> u64 {
@@ -43,29 +48,32 @@ pub fn close_day(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
         None => {}
         Some(_) => {
             let Some(date) = date_of(ended) else { return };
-            enter(context, ledger, turn, &date);
-            turn.draft.row(Table::Setting, format!("daily/{date}"), "daily", now, "{}".to_owned());
+            let assets: Vec<Asset> = ledger.treasury.accounts().map(|(asset, _)| asset).collect();
+            for asset in assets {
+                enter(context, ledger, turn, (asset, &date));
+                turn.draft.row(Table::Setting, key(&date, asset), "daily", now, "{}".to_owned());
+            }
         }
     }
     ledger.day_closed = Some(ended);
     turn.draft.row(Table::Setting, LAST.to_owned(), "daily", now, ended.to_string());
 }
 
-fn enter(context: &Context, ledger: &Ledger, turn: &mut Turn, date: &str) {
+fn enter(context: &Context, ledger: &Ledger, turn: &mut Turn, (asset, date): (Asset, &str)) {
     let now = turn.draft.now();
-    let seen = position::asset(context, ledger, now);
-    let AssetPosition { asset, hot, cold, .. } = &seen;
+    let seen = position::asset(context, ledger, asset, now);
+    let AssetPosition { hot, cold, .. } = &seen;
     let (numerator, denominator) = seen.hot_share_max;
     let shown = |value: Option<String>| value.unwrap_or_default();
     let seconds = |at: Option<Seconds>| shown(at.map(|at| at.0.to_string()));
     let won = |krw: Option<Krw>| shown(krw.map(|krw| krw.to_string()));
     let reserve = seen.hot_value.and_then(|hot| context.policy.settings().reserve.of(PolicyKrw(hot.0)));
-    let total_max = context.share_rule().total.map(|share| share.to_string());
+    let total_max = context.share_rule(asset).total.map(|share| share.to_string());
     turn.draft.entry(
         EntryKind::DailyPosition,
         &[
             ("date", &date),
-            ("asset", asset),
+            ("asset", &asset),
             ("hot", hot),
             ("cold", cold),
             ("in_transit", &seen.cold_in_transit),
@@ -84,9 +92,9 @@ fn enter(context: &Context, ledger: &Ledger, turn: &mut Turn, date: &str) {
     );
 }
 
-/// The close of a day, with the head of the log as it was right after it.
+/// The close of a day of the Bitcoin wallet, with the head of the log as it was right after it.
 pub async fn statement(desk: &SignerDesk, log: &LogView, date: &str) -> Result<DailyStatement, DeskError> {
-    let row = desk.store.row(Table::Setting, &format!("daily/{date}")).await;
+    let row = desk.store.row(Table::Setting, &key(date, desk.context.asset)).await;
     let row = row.map_err(|fault| JournalFault::from(fault).desk_error())?;
     let absent = || DeskError::not_found(format!("no day {date} was closed here"));
     let log_index = row.filter(|row| row.key() != LAST).ok_or_else(absent)?.log_index();

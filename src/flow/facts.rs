@@ -5,27 +5,39 @@ use std::collections::BTreeSet;
 use wallet_policy::facts::{
     Approval as GivenApproval, Clearance as GivenClearance, Destination, Facts, Fee, Kind,
 };
-use wallet_policy::ratio::{InTotal, Position, TotalKrw};
+use wallet_policy::ratio::{Holding, InTotal, Position, TotalKrw};
 use wallet_policy::{Krw as PolicyKrw, Policy, Seconds as PolicySeconds, Units, Verdict};
 
+use super::context::Context;
 use super::ledger::Treasury;
 use crate::evidence::approval::Approval;
 use crate::evidence::{Passage, TravelRule, Trust, VerifiedRequest};
 use crate::freeze::{Brake, Leaving};
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, Seconds};
 
+/// How an asset rests.
+#[derive(Debug, Clone, Copy)]
+pub struct Resting {
+    /// Which.
+    pub asset: Asset,
+    /// Hot and cold, as the share is judged.
+    pub position: Position,
+}
+
 /// What a party sees of its own wallet at one moment.
 pub struct Sight<'a> {
     /// The asset.
     pub asset: Asset,
-    /// How many decimals a whole one has.
-    pub decimals: u32,
     /// Whom it believes.
     pub trust: &'a Trust,
     /// Coins, facts and sums.
     pub treasury: &'a Treasury,
     /// What rests hot.
     pub hot: Amount,
+    /// What of it can be spent now.
+    pub spendable: Amount,
+    /// How the party's other assets rest.
+    pub others: Vec<Resting>,
     /// Whether it may sign.
     pub brake: &'a Brake,
     /// How long a sweep may be on its way.
@@ -39,29 +51,77 @@ pub struct Sight<'a> {
 /// The fee of a transaction; nothing is known of it where no fee rate was ever stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FeeSeen {
-    /// Satoshi per 1,000 virtual bytes.
-    pub rate_sat: u64,
-    /// Satoshi.
-    pub paid_sat: u64,
-    /// Satoshi committed by all transactions for the same withdrawal, this one included.
-    pub lineage_sat: u64,
+    /// Base units per 1,000 virtual bytes, or units of gas.
+    pub rate: u128,
+    /// Base units.
+    pub paid: u128,
+    /// Base units committed by all transactions for the same withdrawal, this one included.
+    pub lineage: u128,
+}
+
+impl FeeSeen {
+    /// The fee of one Bitcoin transaction of that size.
+    pub fn of_bytes(fee_sat: u64, vbytes: u64) -> Self {
+        let paid = u128::from(fee_sat);
+        let rate = paid.saturating_mul(1_000).checked_div(u128::from(vbytes)).unwrap_or(u128::MAX);
+        Self { rate, paid, lineage: paid }
+    }
+}
+
+impl<'a> Sight<'a> {
+    /// What a party sees of one of its assets; `hot` says what rests hot of each.
+    pub fn new(
+        context: &'a Context,
+        treasury: &'a Treasury,
+        asset: Asset,
+        hot: &dyn Fn(Asset) -> Amount,
+        now: Seconds,
+    ) -> Self {
+        let sight = |asset| Self {
+            asset,
+            trust: &context.trust,
+            treasury,
+            hot: hot(asset),
+            spendable: treasury.spendable(asset),
+            others: Vec::new(),
+            brake: &context.brake,
+            transit_s_max: context.settings.transit_s_max,
+            price_s_max: context.policy.settings().ages.price_s,
+            now,
+        };
+        let others = treasury.accounts().map(|(other, _)| other).filter(|other| *other != asset);
+        let others =
+            others.map(|other| Resting { asset: other, position: sight(other).position() }).collect();
+        Self { others, ..sight(asset) }
+    }
 }
 
 impl Sight<'_> {
     /// Hot and cold as the share is judged.
     pub fn position(&self) -> Position {
-        let cold = self.treasury.cold(self.now, self.transit_s_max);
-        let stuck = self.treasury.stuck(self.now, self.transit_s_max);
+        let cold = self.treasury.cold(self.asset, self.now, self.transit_s_max);
+        let stuck = self.treasury.of(self.asset).stuck(self.now, self.transit_s_max);
         let hot = self.hot.units().saturating_add(stuck.units());
         Position { hot: Units(hot), cold: Units(cold.units()) }
     }
 
-    /// The asset as a part of the total in won; nothing, where its price is missing or too old. There is no other asset.
+    /// The asset as a part of the total in won; nothing, where the price of any asset is missing or too old.
     pub fn in_total(&self) -> Option<InTotal> {
-        let price = self.treasury.facts.price()?;
+        let own = self.priced(self.asset)?;
+        let others = self.others.iter().map(|other| {
+            let (price, decimals) = self.priced(other.asset)?;
+            Some(Holding { position: other.position, price, decimals })
+        });
+        let others = TotalKrw::of(&others.collect::<Option<Vec<_>>>()?)?;
+        Some(InTotal { others, price: own.0, decimals: own.1 })
+    }
+
+    /// The price of an asset that is fresh enough to judge the total by, and its decimals.
+    fn priced(&self, asset: Asset) -> Option<(PolicyKrw, u32)> {
+        let account = self.treasury.of(asset);
+        let price = account.facts.price()?;
         let is_fresh = self.now.since(price.at).is_some_and(|age| age <= self.price_s_max);
-        let decimals = self.decimals;
-        is_fresh.then_some(InTotal { others: TotalKrw::default(), price: PolicyKrw(price.value.0), decimals })
+        is_fresh.then_some((PolicyKrw(price.value.0), account.decimals))
     }
 
     fn facts(
@@ -73,6 +133,7 @@ impl Sight<'_> {
     ) -> Result<Facts, Finding> {
         let spent = self
             .treasury
+            .of(self.asset)
             .sums
             .spent(self.now)
             .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
@@ -85,16 +146,16 @@ impl Sight<'_> {
             destination,
             beneficiary_vasp: String::new(),
             amount: Units(amount.units()),
-            value: self.treasury.value(amount, self.decimals).map(|v| PolicyKrw(v.0)),
+            value: self.treasury.of(self.asset).value(amount).map(|v| PolicyKrw(v.0)),
             clearance: GivenClearance::Absent,
             fee,
             spent,
-            stated: self.treasury.stated(self.trust),
-            price_moved: self.treasury.facts.price.is_moved(),
+            stated: self.treasury.stated(self.asset, self.trust),
+            price_moved: self.treasury.of(self.asset).facts.price.is_moved(),
             position: self.position(),
             in_total: self.in_total(),
             earmarked: Units(0),
-            spendable: Units(u128::from(self.treasury.coins.spendable_sat())),
+            spendable: Units(self.spendable.units()),
             approvals: Vec::new(),
             frozen: !self.brake.is_free(if kind == Kind::Sweep { Leaving::Sweep } else { Leaving::Payment }),
             queued: false,
@@ -115,9 +176,9 @@ impl Sight<'_> {
         let destination =
             Destination { address: request.destination.clone(), own: own_destination, pinned: false };
         let fee = Fee {
-            rate: Units(u128::from(fee.rate_sat)),
-            paid: Units(u128::from(fee.paid_sat)),
-            lineage: Units(u128::from(fee.lineage_sat)),
+            rate: Units(fee.rate),
+            paid: Units(fee.paid),
+            lineage: Units(fee.lineage),
             request_max: Some(Units(request.fee_max.units())),
         };
         let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
@@ -150,12 +211,8 @@ impl Sight<'_> {
         fee: FeeSeen,
         (position, earmarked_sat): (Position, u64),
     ) -> Result<Facts, Finding> {
-        let fee = Fee {
-            rate: Units(u128::from(fee.rate_sat)),
-            paid: Units(u128::from(fee.paid_sat)),
-            lineage: Units(u128::from(fee.paid_sat)),
-            request_max: None,
-        };
+        let fee =
+            Fee { rate: Units(fee.rate), paid: Units(fee.paid), lineage: Units(fee.paid), request_max: None };
         let destination = Destination { address, own: true, pinned: true };
         let facts = self.facts(Kind::Refill, amount, destination, fee)?;
         Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
@@ -163,12 +220,8 @@ impl Sight<'_> {
 
     /// The facts of a sweep to the pinned cold descriptor.
     pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
-        let fee = Fee {
-            rate: Units(u128::from(fee.rate_sat)),
-            paid: Units(u128::from(fee.paid_sat)),
-            lineage: Units(u128::from(fee.paid_sat)),
-            request_max: None,
-        };
+        let fee =
+            Fee { rate: Units(fee.rate), paid: Units(fee.paid), lineage: Units(fee.paid), request_max: None };
         self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)
     }
 }

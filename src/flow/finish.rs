@@ -36,7 +36,7 @@ pub fn finish(
     Ok(ReleasedRow {
         txid: finished.txid().to_string(),
         tx_hex: finished.bytes().to_lower_hex_string(),
-        fee_sat: checked.fee_sat(),
+        fee: u128::from(checked.fee_sat()),
         prevouts: checked
             .inputs()
             .iter()

@@ -4,29 +4,30 @@ use wallet_policy::ratio::{Holding, TotalKrw};
 use wallet_policy::{Krw as PolicyKrw, Units};
 
 use super::context::Context;
-use super::ledger::Ledger;
+use super::ledger::refills::Refills;
+use super::ledger::{Account, Ledger};
 use super::refill;
 use super::treasury::{due, held_units};
 use super::weigh::sight;
 use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
-use crate::withdrawal::{Amount, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, Krw, Seconds};
 
 /// Where everything stands, by the party's own clock.
 pub fn view(context: &Context, ledger: &Ledger, now: Seconds) -> PositionView {
-    let assets = vec![asset(context, ledger, now)];
-    let total = total(context, &assets);
+    let assets: Vec<AssetPosition> =
+        ledger.treasury.accounts().map(|(one, _)| asset(context, ledger, one, now)).collect();
+    let total = total(context, ledger, &assets);
     PositionView { assets, total, frozen: false, at: now }
 }
 
-fn sweeps(ledger: &Ledger) -> Vec<SweepInTransit> {
+fn sweeps(account: &Account) -> Vec<SweepInTransit> {
     let hex = |text: &String| data_encoding::HEXLOWER.decode(text.as_bytes()).ok();
-    let mut sweeps: Vec<SweepInTransit> = ledger
-        .treasury
+    let mut sweeps: Vec<SweepInTransit> = account
         .sweeps
         .iter()
         .map(|(txid, sweep)| SweepInTransit {
             txid: txid.clone(),
-            amount: Amount::from_sat(sweep.amount_sat),
+            amount: Amount::from_units(sweep.amount),
             raw_transaction: sweep.tx_hex.as_ref().and_then(hex).unwrap_or_default(),
             signed_at: sweep.since,
         })
@@ -36,7 +37,7 @@ fn sweeps(ledger: &Ledger) -> Vec<SweepInTransit> {
 }
 
 /// The total in won; nothing, where the price of an asset was never stated.
-fn total(context: &Context, assets: &[AssetPosition]) -> Option<TotalPosition> {
+fn total(context: &Context, ledger: &Ledger, assets: &[AssetPosition]) -> Option<TotalPosition> {
     let holding = |asset: &AssetPosition| {
         Some(Holding {
             position: wallet_policy::ratio::Position {
@@ -44,12 +45,12 @@ fn total(context: &Context, assets: &[AssetPosition]) -> Option<TotalPosition> {
                 cold: Units(asset.cold.units()),
             },
             price: PolicyKrw(asset.price?.0),
-            decimals: context.denomination.decimals(),
+            decimals: ledger.treasury.of(asset.asset).decimals,
         })
     };
     let holdings: Vec<Holding> = assets.iter().map(holding).collect::<Option<_>>()?;
     let sum = TotalKrw::of(&holdings)?;
-    let share = context.share_rule().total;
+    let share = context.share_rule(context.asset).total;
     Some(TotalPosition {
         hot: Krw(sum.hot.0),
         cold: Krw(sum.cold.0),
@@ -59,40 +60,41 @@ fn total(context: &Context, assets: &[AssetPosition]) -> Option<TotalPosition> {
     })
 }
 
-/// Where the party's asset stands.
-pub fn asset(context: &Context, ledger: &Ledger, now: Seconds) -> AssetPosition {
-    let (treasury, facts) = (&ledger.treasury, &ledger.treasury.facts);
-    let held = ledger.open.values().filter(|o| o.row.reservation.is_none() && !o.row.is_final());
-    let seen = sight(context, ledger, now).position();
-    let rule = context.share_rule();
-    let held_sum = held_units(ledger);
-    let spendable = Amount::from_sat(treasury.coins.spendable_sat());
+/// Where one of the party's assets stands.
+pub fn asset(context: &Context, ledger: &Ledger, asset: Asset, now: Seconds) -> AssetPosition {
+    let (treasury, account) = (&ledger.treasury, ledger.treasury.of(asset));
+    let facts = &account.facts;
+    let held = ledger.waiting().filter(|open| open.request.request().asset == asset);
+    let seen = sight(context, ledger, asset, now).position();
+    let rule = context.share_rule(asset);
+    let refills = asset.chain().bitcoin().map(|_| &treasury.refills);
     let price = facts.price();
     let value = |of: fn(Units, PolicyKrw, u32) -> Option<PolicyKrw>, units| {
-        of(units, PolicyKrw(price?.value.0), context.denomination.decimals()).map(|krw| Krw(krw.0))
+        of(units, PolicyKrw(price?.value.0), account.decimals).map(|krw| Krw(krw.0))
     };
     AssetPosition {
-        asset: context.asset,
+        asset,
         hot: Amount::from_units(seen.hot.0),
         cold: Amount::from_units(seen.cold.0),
-        cold_in_transit: treasury.in_transit(now, context.settings.transit_s_max),
-        refill_in_flight: Amount::from_sat(treasury.refills.in_flight_sat()),
-        spendable,
-        reserved: Amount::from_sat(ledger.outgoing_sat()),
-        earmarked: Amount::from_sat(ledger.earmarked_sat(now)),
-        held: Amount::from_units(held_sum),
+        cold_in_transit: account.in_transit(now, context.settings.transit_s_max),
+        refill_in_flight: Amount::from_sat(refills.map_or(0, Refills::in_flight_sat)),
+        spendable: treasury.spendable(asset),
+        reserved: ledger.outgoing(asset),
+        earmarked: ledger.earmarked(asset, now),
+        held: Amount::from_units(held_units(ledger, asset)),
         held_count: u64::try_from(held.count()).unwrap_or(u64::MAX),
-        surplus: Amount::from_units(due(context, ledger, now).forced.0),
-        refill_wanted: Amount::from_units(refill::wanted(context, ledger, now).0),
+        surplus: Amount::from_units(due(context, ledger, asset, now).forced.0),
+        refill_wanted: refills
+            .map_or(Amount::ZERO, |_| Amount::from_units(refill::wanted(context, ledger, now).0)),
         hot_share_max: (rule.limit().num(), rule.limit().den()),
         hot_value: value(PolicyKrw::of_rounded_up, seen.hot),
         cold_value: value(PolicyKrw::of_rounded_down, seen.cold),
         price: price.map(|p| p.value),
         price_at: price.map(|p| p.at),
-        position_at: treasury.position_at(&context.trust),
+        position_at: treasury.position_at(asset, &context.trust),
         fee_rate: facts.chain.map(|c| c.value.fee_rate),
         tip_height: facts.chain.map(|c| c.value.height),
         chain_at: facts.chain.map(|c| c.at),
-        sweeps: sweeps(ledger),
+        sweeps: sweeps(account),
     }
 }

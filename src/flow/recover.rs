@@ -8,7 +8,7 @@ use ::bitcoin::{OutPoint, ScriptBuf};
 
 use super::context::Context;
 use super::courier::Parcel;
-use super::ledger::coins::{CoinState, Coins};
+use super::ledger::coins::CoinState;
 use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::refills::{ColdCoinRow, RefillRow};
@@ -18,7 +18,7 @@ use super::ledger::rows::{
 };
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
-use super::statement::ACCEPTED_PRICE;
+
 use super::{Effect, approve, clear, refill, reserve};
 use crate::bitcoin::build::Payee;
 use crate::bitcoin::coin::OwnCoin;
@@ -27,7 +27,7 @@ use crate::evidence::NameMatch;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Amount, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// What is kept of the rows while they pass by: everything that is not final.
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub struct Seen {
     coins: Vec<(String, CoinRow)>,
     addresses: Vec<AddressRow>,
     latest: Vec<(StatementRow, Seconds)>,
-    accepted: Option<(StatementRow, Seconds)>,
+    accepted: Vec<(StatementRow, Seconds)>,
     undelivered: BTreeSet<String>,
     approvals: HashMap<String, Vec<ApprovalRow>>,
     registrations: Vec<(String, RegistrationRow)>,
@@ -78,7 +78,7 @@ impl Seen {
                 self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::Statement, "accepted") => {
-                self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
+                self.accepted.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::Statement, "undelivered") => {
                 self.undelivered.insert(key.to_owned());
@@ -106,7 +106,6 @@ impl Seen {
             (Table::Setting, "frozen" | "resumed") => self.noted.visit(row)?,
             _ => {}
         }
-        debug_assert!(key != ACCEPTED_PRICE || row.state() == "accepted");
         Ok(())
     }
 }
@@ -130,14 +129,14 @@ pub async fn load(
     let mut ledger = Ledger::default();
     ledger.noted = seen.noted;
     ledger.day_closed = seen.day_closed;
-    ledger.treasury.coins = Coins::new(context.settings.depth_min);
+    ledger.treasury = Treasury::new(context.settings.depth_min, context.assets());
     let mut effects = Vec::new();
     load_addresses(&mut ledger, seen.addresses)?;
     load_coins(&mut ledger, &seen.coins)?;
     for (name, row) in seen.registrations {
         ledger.registrations.take_back(&context.trust, name, row)?;
     }
-    load_facts(context, &mut ledger.treasury, seen.accepted.as_ref(), &seen.latest);
+    load_facts(context, &mut ledger.treasury, &seen.accepted, &seen.latest);
     ledger.undelivered = seen.undelivered.len();
     effects.extend(seen.undelivered.into_iter().map(Effect::Deliver));
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
@@ -210,16 +209,19 @@ fn load_refills(
 pub fn load_facts(
     context: &Context,
     treasury: &mut Treasury,
-    accepted: Option<&(StatementRow, Seconds)>,
+    accepted: &[(StatementRow, Seconds)],
     latest: &[(StatementRow, Seconds)],
 ) {
-    let band = context.band();
-    for (row, received) in accepted.into_iter().chain(latest) {
+    for (row, received) in accepted.iter().chain(latest) {
         let Some(signed) = row.signed.signed_text() else { continue };
         match VerifiedStatement::reverify(&signed.text, &signed.signature, &context.trust) {
             Ok(verified) => {
                 let said = verified.statement();
-                treasury.facts.take(said, heard_at(said.at, *received), context.asset, band);
+                let at = heard_at(said.at, *received);
+                treasury.heard.take(said, at);
+                for (asset, account) in treasury.accounts_mut() {
+                    account.facts.take(&said.body, at, asset, context.band(asset));
+                }
             }
             Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
         }
@@ -285,18 +287,18 @@ fn load_reservations(
         let at = Seconds(row.reserved_at);
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         // An attempt that was charged before stands there with nothing (ADR 16).
-        let fee_sat = if row.leaving_sat > 0 { row.fee_sat } else { 0 };
-        let unsigned_sat = row.unsigned_sat;
-        let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed, unsigned_sat };
-        ledger.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
-        if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving_sat > 0) {
+        let fee = if row.leaving > 0 { row.fee } else { 0 };
+        let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
+        let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned };
+        ledger.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
+        if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving > 0) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
                 if let Some(open) = ledger.open.get_mut(&withdrawal) {
                     open.charged_at = Some(at);
                 }
             }
         }
-        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.leaving_sat > 0) {
+        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.leaving > 0) {
             ledger.sweep_retry.charged_at = Some(at).filter(|_| row.state != "released");
         }
         if row.state == "dead" {
@@ -304,7 +306,7 @@ fn load_reservations(
             unused.extend(row.change.map(|c| c.index));
             continue;
         }
-        if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+        if let Purpose::Sweep { amount, cold_index } = row.purpose {
             ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
             let coin = row.tx_hex.as_deref().and_then(|hex| refill::swept_coin(context, hex, cold_index));
             if let Some((coin, outpoint)) = coin.and_then(|c| c.outpoint.parse().ok().map(|o| (c, o))) {
@@ -312,8 +314,10 @@ fn load_reservations(
             }
             if row.state == "released" && !swept.contains(&row.txid) {
                 let tx_hex = row.tx_hex.clone();
-                let sweep = SweepInFlight { amount_sat, since: at, tx_hex, is_told: false };
-                ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
+                let sweep = SweepInFlight { amount, since: at, tx_hex, is_told: false };
+                if let Some(account) = ledger.treasury.of_mut(asset) {
+                    account.sweeps.insert(row.txid.clone(), sweep);
+                }
             }
         }
         if let Some(change) = row.change {
@@ -328,7 +332,7 @@ fn load_reservations(
                 Purpose::Sweep { .. } => Vec::new(),
             };
             let is_owned = withdrawals.iter().all(|w: &WithdrawalId| ledger.open.contains_key(w));
-            ledger.reserve(id, OpenReservation { row: Arc::new(row), inputs, withdrawals });
+            ledger.reserve(id, OpenReservation { row: Arc::new(row), asset, inputs, withdrawals });
             if is_owned {
                 under_way.push(id);
             }

@@ -25,7 +25,7 @@ use crate::desk::{ClearanceEvidence, CosignPayment};
 use crate::enclave::Word;
 use crate::evidence::TravelRule;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Code, FeeRate, Finding, Krw, ReservationId, WithdrawalId};
 
 /// Coins that would pay, and what it would cost.
 pub struct Picked {
@@ -37,17 +37,15 @@ pub struct Picked {
 impl Picked {
     /// The fee as the policy sees it.
     pub fn fee(&self) -> FeeSeen {
-        let paid_sat = self.selection.fee_sat;
         // The rate that counts is the one really paid, not the one intended.
-        let rate = u128::from(paid_sat).saturating_mul(1_000).checked_div(u128::from(self.selection.vbytes));
-        let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX).max(self.rate.0);
-        FeeSeen { rate_sat, paid_sat, lineage_sat: paid_sat }
+        let fee = FeeSeen::of_bytes(self.selection.fee_sat, self.selection.vbytes);
+        FeeSeen { rate: fee.rate.max(u128::from(self.rate.0)), ..fee }
     }
 }
 
 /// The caps on fees that the party's policy sets for its asset; without any, no fee is right.
 pub fn caps(context: &Context, asked: Option<Amount>) -> FeeCaps {
-    let limits = context.limits();
+    let limits = context.limits(context.asset);
     FeeCaps {
         rate_max: FeeRate(limits.map_or(0, |l| sat(l.fee_rate_max.0))),
         transaction_sat_max: limits.map_or(0, |l| sat(l.fee_tx_max.0)),
@@ -69,7 +67,7 @@ pub fn pick(
     open: &Open,
     destination: &Destination,
 ) -> Result<Option<Picked>, Finding> {
-    let Some(chain) = ledger.treasury.facts.chain else { return Ok(None) };
+    let Some(chain) = ledger.treasury.of(context.asset).facts.chain else { return Ok(None) };
     let request = open.request.request();
     let amount_sat = request.amount.sat().unwrap_or(u64::MAX);
     let terms = FeeTerms {
@@ -126,7 +124,7 @@ fn build(
             Some(OwnOutput { script, amount_sat })
         }
     };
-    let tip_height = ledger.treasury.facts.chain.map_or(0, |c| c.value.height);
+    let tip_height = ledger.treasury.of(context.asset).facts.chain.map_or(0, |c| c.value.height);
     let change_script = change.as_ref().map(|c| c.script.clone());
     let change_sat = selection.change_sat;
     let plan = UnsignedPlan { inputs, payees, cold, change, tip_height };
@@ -174,18 +172,18 @@ pub fn reserve_withdrawal(
     let spend = match charged.and_then(|at| now.since(at)) {
         Some(ago) if ago < CHARGED_S => Spend::default(),
         _ => {
-            let amount_sat = picked.payee.amount_sat;
-            let unsigned_sat = if is_unsigned(ledger, id) { amount_sat } else { 0 };
-            Spend { leaving_sat: amount_sat.saturating_add(fee_sat), fee_sat, unnamed, unsigned_sat }
+            let (amount, fee) = (u128::from(picked.payee.amount_sat), u128::from(fee_sat));
+            let unsigned = if is_unsigned(ledger, id) { amount } else { 0 };
+            Spend { leaving: amount.saturating_add(fee), fee, unnamed, unsigned }
         }
     };
     let built = build(context, ledger, &picked.selection, vec![picked.payee.clone()], None)?;
-    spend_sums(ledger, turn, spend)?;
+    spend_sums(ledger, turn, context.asset, spend)?;
     let purpose = Purpose::Withdrawals(vec![id.to_string()]);
     let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: vec![id], spend });
     parcel.payees = vec![picked.payee];
     if let Some(open) = ledger.open.get_mut(&id) {
-        if spend.leaving_sat > 0 {
+        if spend.leaving > 0 {
             open.charged_at = Some(now);
         }
         parcel.fee_max = Some(open.request.request().fee_max);
@@ -224,33 +222,33 @@ pub fn reserve_sweep(
 ) -> Result<Box<Parcel>, Finding> {
     let amount_sat = cold.amount_sat;
     let built = build(context, ledger, selection, Vec::new(), Some(cold))?;
-    let fee_sat = built.unsigned.fee_sat();
+    let fee = u128::from(built.unsigned.fee_sat());
     let now = turn.draft.now();
     // As for a withdrawal: an attempt that the co-signer refuses is not counted each time, nor given back.
     let spend = match ledger.sweep_retry.charged_at.and_then(|at| now.since(at)) {
         Some(ago) if ago < CHARGED_S => Spend::default(),
-        _ => Spend { leaving_sat: fee_sat, fee_sat, ..Spend::default() },
+        _ => Spend { leaving: fee, fee, ..Spend::default() },
     };
-    spend_sums(ledger, turn, spend)?;
-    if spend.leaving_sat > 0 {
+    spend_sums(ledger, turn, context.asset, spend)?;
+    if spend.leaving > 0 {
         ledger.sweep_retry.charged_at = Some(now);
     }
-    let purpose = Purpose::Sweep { amount_sat, cold_index };
+    let purpose = Purpose::Sweep { amount: u128::from(amount_sat), cold_index };
     let mut parcel = book(context, ledger, turn, built, Booking { purpose, withdrawals: Vec::new(), spend });
     parcel.cold_index = Some(cold_index);
     Ok(parcel)
 }
 
-fn spend_sums(ledger: &mut Ledger, turn: &Turn, spend: Spend) -> Result<(), Finding> {
-    let sums = &mut ledger.treasury.sums;
-    sums.spend(turn.draft.now(), spend).map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))
+fn spend_sums(ledger: &mut Ledger, turn: &Turn, asset: Asset, spend: Spend) -> Result<(), Finding> {
+    let done = ledger.treasury.spend(asset, turn.draft.now(), spend);
+    done.map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))
 }
 
 fn unnamed_value(context: &Context, ledger: &Ledger, id: WithdrawalId) -> Krw {
     let unnamed = ledger.open.get(&id).is_some_and(|open| {
         open.clearance.as_ref().is_none_or(|c| c.travel_rule() == TravelRule::AddressOnly)
     });
-    let value = ledger.treasury.value(withdraw::amount_of(ledger, &id), context.denomination.decimals());
+    let value = ledger.treasury.of(context.asset).value(withdraw::amount_of(ledger, &id));
     if unnamed { value.unwrap_or_default() } else { Krw(0) }
 }
 
@@ -286,11 +284,12 @@ fn book(
         psbt: HEXLOWER.encode(&built.psbt),
         txid: txid.to_string(),
         inputs: inputs_text,
-        fee_sat,
-        outgoing_sat,
-        leaving_sat: booking.spend.leaving_sat,
+        asset: context.asset.to_string(),
+        fee: u128::from(fee_sat),
+        outgoing: u128::from(outgoing_sat),
+        leaving: booking.spend.leaving,
         unnamed_krw: booking.spend.unnamed.to_string(),
-        unsigned_sat: booking.spend.unsigned_sat,
+        unsigned: booking.spend.unsigned,
         change: built.change,
         tip_height: built.tip_height,
         reserved_at: turn.draft.now().0,
@@ -303,7 +302,10 @@ fn book(
         ledger.addresses.put_change(script);
     }
     let row = Arc::new(row);
-    ledger.reserve(id, OpenReservation { row: row.clone(), inputs, withdrawals: booking.withdrawals });
+    ledger.reserve(
+        id,
+        OpenReservation { row: row.clone(), asset: context.asset, inputs, withdrawals: booking.withdrawals },
+    );
     Box::new(Parcel {
         reservation: id,
         row,

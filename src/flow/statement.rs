@@ -34,8 +34,10 @@ pub fn latest_key(statement: &Statement) -> String {
     format!("latest/{}/{}", statement.observer, statement.body.kind().as_str())
 }
 
-/// The key of the row that holds the statement whose price stands.
-pub const ACCEPTED_PRICE: &str = "accepted/price";
+/// The key of the row that holds the statement whose price of an asset stands.
+pub fn accepted_key(asset: Asset) -> String {
+    format!("accepted/price/{asset}")
+}
 
 /// The coins whose rows a party must read before it takes a statement, so that what was spent is never taken for new:
 /// those it does not have in memory, and those it has reserved, which may be spent by the time the statement is taken.
@@ -56,10 +58,10 @@ fn outpoints(statement: &Statement) -> Vec<OutPoint> {
 
 /// What stays the same for every statement a party takes.
 pub struct Taking<'a> {
-    /// The asset of the wallet.
+    /// The asset of the Bitcoin wallet.
     pub asset: Asset,
-    /// How a price may move.
-    pub band: Band,
+    /// How the price of an asset may move.
+    pub band: &'a (dyn Fn(Asset) -> Band + Sync),
     /// The party's own scripts.
     pub scripts: &'a (dyn OwnScripts + Sync),
     /// Rows of the coins that [`unsure`] names, as many as there are, by outpoint.
@@ -95,16 +97,18 @@ pub fn take(
     };
     let content = rows::write(&StatementRow { signed });
     let at = heard_at(statement.at, draft.now());
-    let accepted = treasury.facts.take(statement, at, taking.asset, taking.band);
-    if accepted {
-        draft.row(Table::Statement, ACCEPTED_PRICE.to_owned(), "accepted", at, content.clone());
+    treasury.heard.take(statement, at);
+    for (asset, account) in treasury.accounts_mut() {
+        if account.facts.take(&statement.body, at, asset, (taking.band)(asset)) {
+            draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
+        }
     }
     draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
     draft.row(Table::Statement, key(statement), taking.state, at, content);
     if let Body::Position { swept, .. } = &statement.body {
         for txid in swept {
             let txid = Txid::from_byte_array(*txid).to_string();
-            if treasury.sweeps.remove(&txid).is_some() {
+            if treasury.accounts_mut().any(|(_, account)| account.sweeps.remove(&txid).is_some()) {
                 draft.row(Table::Setting, format!("swept/{txid}"), "counted", statement.at, "{}".to_owned());
             }
             if let Some((id, refill)) = treasury.refills.counted(&txid) {
@@ -155,7 +159,9 @@ fn welcome(treasury: &mut Treasury, draft: &mut Draft, taking: &Taking<'_>, coin
     if !coin.is_change() {
         let at = wallet_policy::Seconds(draft.now().0);
         // The window only forecasts need: a clock that went back is told of where it is decided.
-        let _ = treasury.sums.came.spend(at, wallet_policy::Units(u128::from(coin.amount_sat)));
+        if let Some(account) = treasury.of_mut(taking.asset) {
+            let _ = account.sums.came.spend(at, wallet_policy::Units(u128::from(coin.amount_sat)));
+        }
     }
     let Some((id, refill)) = treasury.refills.came(&coin.outpoint) else { return };
     draft.entry(
@@ -268,8 +274,8 @@ mod tests {
         // the command before it in the same batch brings both signatures
         treasury.coins.set_state(&reserved.outpoint, CoinState::Spent(by));
         let asset = Asset::Bitcoin(Network::Regtest);
-        let band = Band { move_bp_max: 0, settle_s: 0 };
-        let taking = Taking { asset, band, scripts: &Nobody, stored: &stored, state: "undelivered" };
+        let band = |_| Band { move_bp_max: 0, settle_s: 0 };
+        let taking = Taking { asset, band: &band, scripts: &Nobody, stored: &stored, state: "undelivered" };
         let proved = prove(&treasury, &taking, &stated(&[reserved, free])).unwrap();
         assert_eq!(proved.iter().map(|coin| coin.outpoint).collect::<Vec<_>>(), [free.outpoint]);
         assert_eq!(prove(&treasury, &taking, &statement).unwrap_err().code, Code::CoinProofInvalid);

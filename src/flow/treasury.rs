@@ -26,14 +26,14 @@ use crate::bitcoin::build::OwnOutput;
 use crate::bitcoin::{Coin as Candidate, FeeTerms, OutputNeed, SelectError, Selection};
 use crate::freeze::Leaving;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Code, Finding, Outcome, ReservationId, Seconds};
+use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, ReservationId, Seconds};
 
 /// What is to be swept now: what the limits force, and how much goes in fact. Nothing, where no cold balance was stated.
-pub fn due(context: &Context, ledger: &Ledger, now: Seconds) -> Due {
-    let (Some(limits), Some(_)) = (context.limits(), ledger.treasury.facts.cold) else {
+pub fn due(context: &Context, ledger: &Ledger, asset: Asset, now: Seconds) -> Due {
+    let (Some(limits), Some(_)) = (context.limits(asset), ledger.treasury.of(asset).facts.cold) else {
         return Due::default();
     };
-    let (rule, seen) = (context.share_rule(), sight(context, ledger, now));
+    let (rule, seen) = (context.share_rule(asset), sight(context, ledger, asset, now));
     let (position, in_total) = (seen.position(), seen.in_total());
     let allotted = match (rule.total, in_total) {
         (Some(share), Some(part))
@@ -46,20 +46,22 @@ pub fn due(context: &Context, ledger: &Ledger, now: Seconds) -> Due {
     };
     // A sweep needs no price: without one the total's share is held by the asset alone.
     let share = rule.asset.or(rule.total.filter(|_| in_total.is_none()));
-    let needed = Units(held_units(ledger));
+    let needed = Units(held_units(ledger, asset));
     sweep::due(position, (share, rule.target), limits.min_sweep, allotted, needed).unwrap_or_default()
 }
 
-/// What the withdrawals ask for that wait without a reservation, in satoshi.
-pub fn held_units(ledger: &Ledger) -> u128 {
-    let waiting = ledger.open.values().filter(|o| o.row.reservation.is_none() && !o.row.is_final());
-    waiting.map(|o| o.request.request().amount.units()).sum()
+/// What the withdrawals of an asset ask for that wait without a reservation, in base units.
+pub fn held_units(ledger: &Ledger, asset: Asset) -> u128 {
+    let requests = ledger.waiting().map(|open| open.request.request());
+    let amounts = requests.filter(|request| request.asset == asset).map(|request| request.amount.units());
+    amounts.fold(0, u128::saturating_add)
 }
 
 /// Tells people, once, of a sweep that is on its way for too long: it counts as hot again (law L11).
 fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     let now = turn.draft.now();
-    for (txid, sweep) in &mut ledger.treasury.sweeps {
+    let sweeps = ledger.treasury.accounts_mut().flat_map(|(_, account)| &mut account.sweeps);
+    for (txid, sweep) in sweeps {
         if sweep.is_told || !sweep.is_stuck(now, context.settings.transit_s_max) {
             continue;
         }
@@ -78,12 +80,12 @@ fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     tell_stuck(context, ledger, turn);
     if !context.brake.is_free(Leaving::Sweep)
-        || ledger.sweep_is_pending()
+        || ledger.sweep_is_pending(context.asset)
         || turn.draft.now() < ledger.sweep_retry.not_before
     {
         return;
     }
-    let Units(amount) = due(context, ledger, turn.draft.now()).amount;
+    let Units(amount) = due(context, ledger, context.asset, turn.draft.now()).amount;
     let surplus = u64::try_from(amount).unwrap_or(u64::MAX);
     if surplus == 0 {
         return;
@@ -111,7 +113,7 @@ fn plan_sweep(
     surplus: u64,
 ) -> Result<Box<Parcel>, Finding> {
     let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
-    let chain = ledger.treasury.facts.chain.ok_or_else(stale)?;
+    let chain = ledger.treasury.of(context.asset).facts.chain.ok_or_else(stale)?;
     let index = ledger.next_cold;
     let broken = |e: crate::withdrawal::Invalid| Finding::new(Code::Internal, e.to_string());
     let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
@@ -155,10 +157,8 @@ fn allow(
     (amount, address): (Amount, String),
     selection: &Selection,
 ) -> Result<(), Finding> {
-    let rate = u128::from(selection.fee_sat).saturating_mul(1_000).checked_div(u128::from(selection.vbytes));
-    let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX);
-    let fee = FeeSeen { rate_sat, paid_sat: selection.fee_sat, lineage_sat: selection.fee_sat };
-    let facts = sight(context, ledger, turn.draft.now()).of_sweep(amount, address, fee)?;
+    let fee = FeeSeen::of_bytes(selection.fee_sat, selection.vbytes);
+    let facts = sight(context, ledger, context.asset, turn.draft.now()).of_sweep(amount, address, fee)?;
     match judge(&context.policy, &facts) {
         Outcome::Moving => Ok(()),
         Outcome::Held(findings) | Outcome::Refused(findings) => {
@@ -186,7 +186,7 @@ pub fn finished(
             ("reservation", &id),
             ("txid", &row.txid),
             ("withdrawals", &withdrawals.join(" ")),
-            ("fee", &row.fee_sat),
+            ("fee", &row.fee),
         ],
     );
     let released = ReleasedRow { log_index, ..released };
@@ -198,7 +198,7 @@ pub fn finished(
     row.state = "released".to_owned();
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
-    if let Purpose::Sweep { amount_sat, cold_index } = row.purpose {
+    if let Purpose::Sweep { amount, cold_index } = row.purpose {
         ledger.sweep_retry = SweepRetry::default();
         if let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
             && let Ok(outpoint) = coin.outpoint.parse()
@@ -206,8 +206,10 @@ pub fn finished(
             ledger.cold_coins.insert(outpoint, coin);
         }
         let tx_hex = Some(released.tx_hex.clone());
-        let sweep = SweepInFlight { amount_sat, since: turn.draft.now(), tx_hex, is_told: false };
-        ledger.treasury.sweeps.insert(row.txid.clone(), sweep);
+        let sweep = SweepInFlight { amount, since: turn.draft.now(), tx_hex, is_told: false };
+        if let Some(account) = ledger.treasury.of_mut(reservation.asset) {
+            account.sweeps.insert(row.txid.clone(), sweep);
+        }
         ledger.ripen_all();
     }
     for withdrawal in &reservation.withdrawals {

@@ -15,7 +15,7 @@ pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
         of_row(open.id, (&open.row, open.request.request().clone()), open.log_index, open.updated_at);
     if let Some(reserved) = reserved {
         view.txid = Some(reserved.row.txid.clone());
-        view.fee = Some(Amount::from_sat(reserved.row.fee_sat));
+        view.fee = Some(Amount::from_units(reserved.row.fee));
     }
     Some(view)
 }
@@ -41,7 +41,7 @@ fn of_row(
         txid: released.map(|r| r.txid.clone()),
         raw_transaction: released.and_then(|r| bytes(&r.tx_hex)).unwrap_or_default(),
         prevouts: released.map(prevouts).unwrap_or_default(),
-        fee: released.map(|r| Amount::from_sat(r.fee_sat)),
+        fee: released.map(|r| Amount::from_units(r.fee)),
         log_index,
         created_at: Seconds(row.asked_at),
         updated_at,

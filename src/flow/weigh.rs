@@ -9,7 +9,7 @@ use super::ledger::{Ledger, Open};
 use super::reserve::{self, Picked};
 use crate::bitcoin::Destination;
 use crate::freeze::Leaving;
-use crate::withdrawal::{Code, Finding, Outcome, Seconds};
+use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds};
 
 /// What is to be said of a withdrawal now, and the coins that would pay it.
 pub(super) fn weigh(
@@ -44,7 +44,7 @@ pub(super) fn weigh(
     };
     let own = ledger.addresses.is_own(destination.script_pubkey());
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
-    let sight = sight(context, ledger, now);
+    let sight = sight(context, ledger, request.asset, now);
     let approvals = approve::counting(context, open, now);
     let outcome = match sight.of_withdrawal(&open.request, own, open.clearance.as_ref(), &approvals, fee) {
         // When it came here is this party's own record, whatever time the request bears.
@@ -58,7 +58,7 @@ pub(super) fn weigh(
     if let Some(finding) = unpicked {
         return (without_coins(outcome, finding), None);
     }
-    if outcome == Outcome::Moving && ledger.sweep_is_pending() {
+    if outcome == Outcome::Moving && ledger.sweep_is_pending(request.asset) {
         let finding =
             Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
         return (Outcome::Held(vec![finding]), None);
@@ -77,19 +77,9 @@ fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
     }
 }
 
-/// What the signer sees of its wallet now.
-pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, now: Seconds) -> Sight<'a> {
-    Sight {
-        asset: context.asset,
-        decimals: context.denomination.decimals(),
-        trust: &context.trust,
-        treasury: &ledger.treasury,
-        hot: ledger.hot(now),
-        brake: &context.brake,
-        transit_s_max: context.settings.transit_s_max,
-        price_s_max: context.policy.settings().ages.price_s,
-        now,
-    }
+/// What the signer sees of one of its assets now.
+pub fn sight<'a>(context: &'a Context, ledger: &'a Ledger, asset: Asset, now: Seconds) -> Sight<'a> {
+    Sight::new(context, &ledger.treasury, asset, &|asset| ledger.hot(asset, now), now)
 }
 
 fn refuse(code: Code, detail: impl Into<String>) -> Outcome {

@@ -151,10 +151,10 @@ fn admit(turn: &mut Turn, request: VerifiedRequest, payload: String) -> Open {
 
 /// The counterparty has answered: a clearance, a no, or nothing that proves anything (laws L3, L4).
 pub fn answered(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, word: &Word) {
-    let value = ledger
-        .open
-        .get(&id)
-        .and_then(|o| ledger.treasury.value(o.request.request().amount, context.denomination.decimals()));
+    let value = ledger.open.get(&id).and_then(|open| {
+        let request = open.request.request();
+        ledger.treasury.of(request.asset).value(request.amount)
+    });
     let Some(open) = ledger.open.get_mut(&id).filter(|o| o.row.reservation.is_none()) else {
         // It ended while the question was out, and the counterparty may have verified what will not happen.
         if turn.found.get(&id).is_some_and(|found| matches!(found.row.outcome(), Outcome::Refused(_))) {

@@ -374,13 +374,14 @@ async fn the_node_mines_the_sweep_first_and_then_the_withdrawal_that_waited_for_
     world.state_cold(COIN, &[]).await;
 
     let (sweep, row) = signed_sweep(&world).await;
-    let Purpose::Sweep { amount_sat, .. } = row.purpose else { panic!("no sweep") };
+    let Purpose::Sweep { amount, .. } = row.purpose else { panic!("no sweep") };
+    let amount_sat = u64::try_from(amount).unwrap();
     let cold = own_outputs(&sweep, &cold_wallet(), Branch::Deposit);
     assert_eq!(cold.iter().map(|(_, sat)| *sat).collect::<Vec<_>>(), [amount_sat]);
     assert!(amount_sat >= 18 * COIN / 10, "{amount_sat} are swept");
     let change = own_outputs(&sweep, &hot_wallet(), Branch::Change);
     assert_eq!(change.len() + 1, sweep.output.len(), "the sweep pays somebody else");
-    node_agrees(&chain, &sweep, row.fee_sat);
+    node_agrees(&chain, &sweep, u64::try_from(row.fee).unwrap());
     chain.send_and_mine(&sweep);
 
     let view = world.withdraw("after", 2_000_000).await;

@@ -118,7 +118,6 @@ fn settings() -> PartySettings {
 fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
     let policy = policy_settings();
     Arc::new(Context {
-        denomination: Denomination::bitcoin(),
         asset: ASSET,
         wallet: Arc::new(hot_wallet()),
         cold: Arc::new(cold_wallet()),

@@ -483,7 +483,6 @@ impl World {
         let brake = brake(self.dir.path(), party);
         self.brakes.lock().unwrap().insert(party, brake.clone());
         Arc::new(Context {
-            denomination: Denomination::bitcoin(),
             brake,
             asset: ASSET,
             wallet: Arc::new(hot_wallet()),

@@ -38,7 +38,7 @@ use crate::freeze::Brake;
 use crate::keys::KeyRole;
 use crate::pki::{self, PemFiles};
 use crate::wire::channel::ChannelOrder;
-use crate::withdrawal::{Asset, Denomination, VaspId};
+use crate::withdrawal::{Asset, VaspId};
 
 /// How much longer than the line itself the enclave waits for it.
 const LINE_GRACE: Duration = Duration::from_millis(500);
@@ -196,7 +196,6 @@ fn party_settings(party: &PartyPlaces, beliefs: &Beliefs) -> PartySettings {
 fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), settings: PartySettings) -> Context {
     Context {
         asset: Asset::Bitcoin(party.network),
-        denomination: Denomination::bitcoin(),
         wallet: beliefs.hot,
         cold: beliefs.cold,
         trust: beliefs.trust,

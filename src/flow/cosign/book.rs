@@ -32,8 +32,7 @@ impl Party {
         let state = &mut core.state;
         state
             .treasury
-            .sums
-            .spend(now, yes.spend)
+            .spend(self.context.asset, now, yes.spend)
             .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
         let inputs: Vec<String> =
             proven.checked.inputs().iter().map(|i| i.coin().outpoint.to_string()).collect();
@@ -46,11 +45,12 @@ impl Party {
             coins: proven.checked.inputs().iter().map(|i| SpentRow::of(i.coin())).collect(),
             withdrawals: withdrawals.clone(),
             kind: kind_name(proven.checked.kind()).to_owned(),
-            outgoing_sat: yes.outgoing_sat,
-            leaving_sat: yes.spend.leaving_sat,
-            fee_sat: yes.spend.fee_sat,
+            asset: self.context.asset.to_string(),
+            outgoing: yes.outgoing,
+            leaving: yes.spend.leaving,
+            fee: yes.spend.fee,
             unnamed_krw: yes.spend.unnamed.to_string(),
-            unsigned_sat: yes.spend.unsigned_sat,
+            unsigned: yes.spend.unsigned,
             change: yes.change.as_ref().map(|(row, _)| *row),
             swept: yes.swept,
             at: now.0,
@@ -66,8 +66,8 @@ impl Party {
                 ("reservation", &proven.reservation),
                 ("purpose", &row.kind),
                 ("asset", &self.context.asset),
-                ("amount", &yes.outgoing_sat.saturating_sub(yes.spend.fee_sat)),
-                ("fee", &yes.spend.fee_sat),
+                ("amount", &yes.outgoing.saturating_sub(yes.spend.fee)),
+                ("fee", &yes.spend.fee),
                 ("txid", &row.txid),
                 ("withdrawals", &withdrawals.join(" ")),
                 ("inputs", &inputs.join(" ")),
@@ -122,12 +122,12 @@ impl Party {
             put_change(coins, draft, proven.checked.txid(), *change, depth);
             state.scripts.put(script.clone());
         }
-        if let Some((amount_sat, index)) = yes.swept {
+        if let Some((amount, index)) = yes.swept {
             state.cold_highest = state.cold_highest.max(index);
-            state.treasury.sweeps.insert(
-                txid.to_owned(),
-                SweepInFlight { amount_sat, since: draft.now(), tx_hex: None, is_told: false },
-            );
+            let sweep = SweepInFlight { amount, since: draft.now(), tx_hex: None, is_told: false };
+            if let Some(account) = state.treasury.of_mut(self.context.asset) {
+                account.sweeps.insert(txid.to_owned(), sweep);
+            }
         }
     }
 

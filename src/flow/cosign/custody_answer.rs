@@ -169,7 +169,9 @@ impl Party {
         free_inputs(core, &mut draft, id, &row).await?;
         drop_change(core, &mut draft, id, &row);
         unbind_requests(core, &mut draft, id, &row).await?;
-        core.state.treasury.sweeps.remove(&row.txid);
+        if let Some(account) = core.state.treasury.of_mut(self.context.asset) {
+            account.sweeps.remove(&row.txid);
+        }
         warn!(code = %Code::CustodianRefused, reservation = %id, "the custodian never signs it: {reason}");
         row.state = "dead".to_owned();
         row.code = Some(Code::CustodianRefused.to_string());

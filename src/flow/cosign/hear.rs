@@ -26,13 +26,8 @@ impl Party {
         let unsure = statement::unsure(&core.state.treasury.coins, verified.statement());
         let stored = read_coins(&core.journal, unsure).await?;
         let mut draft = core.journal.draft(self.context.now());
-        let taking = Taking {
-            asset: self.context.asset,
-            band: self.context.band(),
-            scripts: &core.state.scripts,
-            stored: &stored,
-            state: "taken",
-        };
+        let taking =
+            Taking { context: &self.context, scripts: &core.state.scripts, stored: &stored, state: "taken" };
         let log_index = match statement::take(&mut core.state.treasury, &mut draft, &taking, &verified) {
             Ok(log_index) => log_index,
             Err(finding) => return Ok(Err(finding)),
@@ -46,7 +41,7 @@ impl Party {
 
     fn hear(&self, core: &Core, given: &SignedText) -> Result<VerifiedStatement, NotProven> {
         let said = parse_statement(&given.text)?;
-        let last = core.state.treasury.facts.last_number(&said.observer, said.body.kind());
+        let last = core.state.treasury.heard.last_number(&said.observer, said.body.kind());
         // It may have waited at the signer for as long as the connection was down, and those after it need it.
         let age_s_max = None;
         let (trust, now) = (&self.context.trust, self.context.now());

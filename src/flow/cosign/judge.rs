@@ -16,7 +16,7 @@ use crate::flow::facts::{FeeSeen, Sight, judge};
 use crate::flow::ledger::rows::{ChangeRow, CosignedRow};
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::statement::OwnScripts;
-use crate::withdrawal::{Amount, Code, Finding, Krw, Outcome, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Code, Finding, Outcome, Seconds, WithdrawalId};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -25,12 +25,12 @@ const LEFT_OUT_SHOWN: usize = 4;
 pub struct Yes {
     /// What it adds to the sums.
     pub spend: Spend,
-    /// What leaves the hot wallet, fee included, in satoshi.
-    pub outgoing_sat: u64,
+    /// What leaves the hot wallet, in base units, with the fee where the wallet pays it.
+    pub outgoing: u128,
     /// What comes back.
     pub change: Option<(ChangeRow, Arc<OwnScript>)>,
-    /// What goes to the cold wallet, in satoshi, and at which index.
-    pub swept: Option<(u64, u32)>,
+    /// What goes to the cold wallet, in base units, and at which index.
+    pub swept: Option<(u128, u32)>,
 }
 
 /// Decides on a proven item, after everything decided before it: once only (L1, L4), the anchor (L17), sums and share.
@@ -54,9 +54,8 @@ pub fn decide(
         (row, found.script().clone())
     });
     let spent: u64 = checked.inputs().iter().map(|i| i.coin().amount_sat).sum();
-    let outgoing_sat = spent.saturating_sub(change.as_ref().map_or(0, |(row, _)| row.amount_sat));
-    let fee_sat = checked.fee_sat();
-    let swept = checked.cold().map(|found| (found.amount_sat(), found.script().index()));
+    let outgoing = u128::from(spent.saturating_sub(change.as_ref().map_or(0, |(row, _)| row.amount_sat)));
+    let swept = checked.cold().map(|found| (u128::from(found.amount_sat()), found.script().index()));
     let kind = checked.kind();
     let labelled_right = match kind {
         TransactionKind::Withdrawal => !proven.payments.is_empty(),
@@ -68,41 +67,15 @@ pub fn decide(
             Finding::new(Code::KindNotAllowed, "its outputs are not what it was asked for"),
         ));
     }
-    let sight = Sight {
-        asset: context.asset,
-        decimals: context.denomination.decimals(),
-        trust: &context.trust,
-        treasury: &state.treasury,
-        hot: state.hot(now),
-        brake: &context.brake,
-        transit_s_max: context.settings.transit_s_max,
-        price_s_max: context.policy.settings().ages.price_s,
-        now,
-    };
-    let rate = u128::from(fee_sat).saturating_mul(1_000).checked_div(u128::from(checked.vbytes()));
-    let rate_sat = rate.and_then(|r| u64::try_from(r).ok()).unwrap_or(u64::MAX);
-    let fee = FeeSeen { rate_sat, paid_sat: fee_sat, lineage_sat: fee_sat };
-    let mut leaving_sat = fee_sat;
-    let (mut unnamed, mut unsigned_sat) = (Krw(0), 0u64);
+    let hot = |asset| state.hot(asset, now);
+    let sight = Sight::new(context, &state.treasury, context.asset, &hot, now);
+    let fee = FeeSeen::of_bytes(checked.fee_sat(), checked.vbytes());
+    let mut spend = Spend { leaving: 0, fee: 0, ..Spend::default() };
     match kind {
         TransactionKind::Withdrawal => {
             for payment in &proven.payments {
-                let so_far = leaving_sat.saturating_sub(fee_sat);
-                let before = Spend { leaving_sat: so_far, fee_sat: 0, unnamed, unsigned_sat };
-                weigh(context, state, &sight, payment, (fee, before))?;
-                let amount = payment.request.request().amount;
-                leaving_sat = leaving_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
-                match payment.clearance.travel_rule() {
-                    TravelRule::AddressOnly => {
-                        let value =
-                            state.treasury.value(amount, context.denomination.decimals()).unwrap_or_default();
-                        unnamed = Krw(unnamed.0.saturating_add(value.0));
-                    }
-                    TravelRule::Unsigned => {
-                        unsigned_sat = unsigned_sat.saturating_add(amount.sat().unwrap_or(u64::MAX));
-                    }
-                    TravelRule::Cleared | TravelRule::Exempt => {}
-                }
+                weigh(context, state, &sight, payment, (fee, spend))?;
+                spend = spend.plus(&payment_of(state, payment));
             }
         }
         TransactionKind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
@@ -110,7 +83,23 @@ pub fn decide(
             return Err(no(None, Finding::new(Code::KindNotAllowed, "consolidation is not enabled")));
         }
     }
-    Ok(Yes { spend: Spend { leaving_sat, fee_sat, unnamed, unsigned_sat }, outgoing_sat, change, swept })
+    let spend = Spend { leaving: spend.leaving.saturating_add(fee.paid), fee: fee.paid, ..spend };
+    Ok(Yes { spend, outgoing, change, swept })
+}
+
+/// What one payment adds to the sums, without the fee.
+fn payment_of(state: &State, payment: &ProvenPayment) -> Spend {
+    let request = payment.request.request();
+    let leaving = request.amount.units();
+    let spend = Spend { leaving, ..Spend::default() };
+    match payment.clearance.travel_rule() {
+        TravelRule::AddressOnly => {
+            let value = state.treasury.of(request.asset).value(request.amount);
+            Spend { unnamed: value.unwrap_or_default(), ..spend }
+        }
+        TravelRule::Unsigned => Spend { unsigned: leaving, ..spend },
+        TravelRule::Cleared | TravelRule::Exempt => spend,
+    }
 }
 
 /// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now. One that
@@ -217,20 +206,20 @@ fn name_left_out(mut refusal: Refusal, left_out: &[Finding]) -> Refusal {
 fn weigh_sweep(
     context: &Context,
     sight: &Sight<'_>,
-    swept: Option<(u64, u32)>,
+    swept: Option<(u128, u32)>,
     fee: FeeSeen,
 ) -> Result<(), Refusal> {
-    let (amount_sat, index) =
+    let (amount, index) =
         swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
     // The honest signer sweeps nothing smaller; many small ones would burn the fee budget of all.
-    let smallest = context.limits().map_or(0, |limits| limits.min_sweep.0);
-    if u128::from(amount_sat) < smallest {
-        let detail = format!("{amount_sat} satoshi to cold are below the smallest sweep, {smallest}");
+    let smallest = context.limits(context.asset).map_or(0, |limits| limits.min_sweep.0);
+    if amount < smallest {
+        let detail = format!("{amount} base units to cold are below the smallest sweep, {smallest}");
         return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
     }
     let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
     let address = address.map_err(|e| no(None, Finding::new(Code::Internal, e.to_string())))?;
-    let facts = sight.of_sweep(Amount::from_sat(amount_sat), address, fee).map_err(|f| no(None, f))?;
+    let facts = sight.of_sweep(Amount::from_units(amount), address, fee).map_err(|f| no(None, f))?;
     answer(None, judge(&context.policy, &facts))
 }
 
@@ -272,7 +261,7 @@ pub fn read_again(context: &Context, row: &CosignedRow, psbt: &[u8]) -> Option<C
         change_ready: None,
         caps: FeeCaps {
             rate_max: crate::bitcoin::fee::RATE_BELIEVED_MAX,
-            transaction_sat_max: row.fee_sat,
+            transaction_sat_max: u64::try_from(row.fee).unwrap_or(u64::MAX),
             asked_sat_max: None,
         },
         tip_height: unsigned.lock_time.to_consensus_u32(),

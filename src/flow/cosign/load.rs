@@ -8,14 +8,14 @@ use super::state::State;
 use crate::audit::{Head, NodeHash};
 use crate::bitcoin::Branch;
 use crate::flow::context::Context;
-use crate::flow::ledger::coins::Coins;
+use crate::flow::ledger::Treasury;
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Code, Finding, Krw, ReservationId, Seconds};
+use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, Seconds};
 
 /// The key of the row that holds the head of the signer's log.
 pub const WITNESSED: &str = "signer";
@@ -28,7 +28,7 @@ pub struct Seen {
     coins: Vec<(String, CoinRow)>,
     addresses: Vec<(String, AddressRow)>,
     latest: Vec<(StatementRow, Seconds)>,
-    accepted: Option<(StatementRow, Seconds)>,
+    accepted: Vec<(StatementRow, Seconds)>,
     signed: Vec<(u64, String, CosignedRow)>,
     swept: Vec<String>,
     refills: Vec<(String, RefillRow)>,
@@ -61,7 +61,7 @@ impl Seen {
                 self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::Statement, "accepted") => {
-                self.accepted = Some((rows::read(key, content).map_err(bad)?, row.at()));
+                self.accepted.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::SignedReservation, "signed") => {
                 let read = rows::read(key, content).map_err(bad)?;
@@ -110,7 +110,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     }
     let mut state =
         State { witnessed: seen.witnessed, stopped: seen.stopped, noted: seen.noted, ..State::default() };
-    state.treasury.coins = Coins::new(context.settings.depth_min);
+    state.treasury = Treasury::new(context.settings.depth_min, context.assets());
     for (key, row) in seen.addresses {
         let script =
             ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
@@ -120,7 +120,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     for (key, row) in &seen.coins {
         state.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
     }
-    load_facts(context, &mut state.treasury, seen.accepted.as_ref(), &seen.latest);
+    load_facts(context, &mut state.treasury, &seen.accepted, &seen.latest);
     for (name, row) in seen.registrations {
         state.registrations.take_back(&context.trust, name, row)?;
     }
@@ -150,9 +150,9 @@ fn remember(
     let unreadable = || JournalFault::Unreadable(row.txid.clone());
     let at = Seconds(row.at);
     let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
-    let (fee_sat, unsigned_sat) = (row.fee_sat, row.unsigned_sat);
-    let spend = Spend { leaving_sat: row.leaving_sat, fee_sat, unnamed, unsigned_sat };
-    state.treasury.sums.spend(at, spend).map_err(|_| unreadable())?;
+    let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
+    let spend = Spend { leaving: row.leaving, fee: row.fee, unnamed, unsigned: row.unsigned };
+    state.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
     if row.state == "dead" {
         return Ok(());
     }
@@ -160,11 +160,13 @@ fn remember(
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
         state.scripts.put(Arc::new(script));
     }
-    if let Some((amount_sat, index)) = row.swept {
+    if let Some((amount, index)) = row.swept {
         state.cold_highest = state.cold_highest.max(index);
         if !swept.contains(&row.txid) {
-            let sweep = SweepInFlight { amount_sat, since: at, tx_hex: None, is_told: false };
-            state.treasury.sweeps.insert(row.txid.clone(), sweep);
+            let sweep = SweepInFlight { amount, since: at, tx_hex: None, is_told: false };
+            if let Some(account) = state.treasury.of_mut(asset) {
+                account.sweeps.insert(row.txid.clone(), sweep);
+            }
         }
     }
     Ok(())

@@ -87,7 +87,7 @@ pub(super) fn prove(
         change_index_max: state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX),
         change_ready: None,
         caps: reserve::caps(context, fee_max.filter(|_| !payments.is_empty())),
-        tip_height: state.treasury.facts.chain.map_or(0, |c| c.value.height),
+        tip_height: state.treasury.of(context.asset).facts.chain.map_or(0, |c| c.value.height),
     };
     let lookup = |outpoint: &::bitcoin::OutPoint| state.own_coin(&context.wallet, outpoint);
     let checked = check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
@@ -169,7 +169,7 @@ fn answered(
 ) -> Result<Passage, NotProven> {
     let settings = &context.settings;
     let asked = request.request();
-    let value = state.treasury.value(asked.amount, context.denomination.decimals());
+    let value = state.treasury.of(asked.asset).value(asked.amount);
     let name_match = context.needs_name(value, asked.beneficiary_vasp, now);
     let when = (now, settings.clearance_age_s_max);
     let (text, signature) = (&answer.text, &answer.signature);

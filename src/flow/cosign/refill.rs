@@ -179,17 +179,8 @@ impl Party {
             let detail = format!("{} refills are open, which is the co-signer's bound", waiting.len());
             return Err(Finding::new(Code::RefillsOpen, detail));
         }
-        let sight = Sight {
-            asset: context.asset,
-            decimals: context.denomination.decimals(),
-            trust: &context.trust,
-            treasury,
-            hot: Amount::from_sat(treasury.coins.hot_sat()),
-            brake: &context.brake,
-            transit_s_max: context.settings.transit_s_max,
-            price_s_max: context.policy.settings().ages.price_s,
-            now,
-        };
+        let hot = |asset| treasury.credited(asset);
+        let sight = Sight::new(context, treasury, context.asset, &hot, now);
         let coming: u128 = waiting.iter().map(|row| u128::from(row.coming_sat())).sum();
         let seen = sight.position();
         let position = Position {
@@ -200,7 +191,8 @@ impl Party {
         let asked: u64 = earmarks.iter().map(|e| e.amount_sat).fold(promised, u64::saturating_add);
         let amount: u64 = order.parts.iter().map(|p| p.amount_sat).fold(0, u64::saturating_add);
         let paid_sat = order.parts.iter().map(|p| p.fee_sat).max().unwrap_or_default();
-        let fee = FeeSeen { rate_sat: 0, paid_sat, lineage_sat: paid_sat };
+        let paid = u128::from(paid_sat);
+        let fee = FeeSeen { rate: 0, paid, lineage: paid };
         let facts =
             sight.of_refill((Amount::from_sat(amount), address.to_owned()), fee, (position, asked))?;
         match judge(&context.policy, &facts) {

@@ -11,7 +11,7 @@ use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::flow::ledger::rows::{AddressRow, CosignedRow, SeenRequestRow};
 use crate::flow::ledger::{Registrations, Treasury};
 use crate::flow::statement::OwnScripts;
-use crate::withdrawal::{Amount, Finding, Invalid, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Finding, Invalid, ReservationId, Seconds, WithdrawalId};
 
 /// How far above the highest change index it has seen the co-signer accepts another (law L16).
 pub const CHANGE_AHEAD_MAX: u32 = 1_000;
@@ -121,9 +121,10 @@ pub struct State {
 impl State {
     /// What rests hot, as the co-signer counts it: everything it has not signed away, less what came for withdrawals that
     /// it has not signed yet (laws L11, L13).
-    pub fn hot(&self, now: Seconds) -> Amount {
-        let earmarked = self.treasury.refills.earmarked_sat(now, &|_| true);
-        Amount::from_sat(self.treasury.coins.hot_sat().saturating_sub(earmarked))
+    pub fn hot(&self, asset: Asset, now: Seconds) -> Amount {
+        let refills = asset.chain().bitcoin().map(|_| &self.treasury.refills);
+        let earmarked = refills.map_or(0, |refills| refills.earmarked_sat(now, &|_| true));
+        Amount::from_units(self.treasury.credited(asset).units().saturating_sub(u128::from(earmarked)))
     }
 
     /// The last head witnessed of the log with that origin.

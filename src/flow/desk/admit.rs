@@ -95,7 +95,7 @@ impl SignerDesk {
         order: &WithdrawalOrder,
     ) -> Result<ClearAsk, DeskError> {
         let asked = request.request();
-        let value = self.question(|to| Question::Value(asked.amount, to)).await?;
+        let value = self.question(|to| Question::Value(asked.asset, asked.amount, to)).await?;
         Ok(ClearAsk {
             id: request.id(),
             text: request.signed().text().to_owned(),

@@ -24,11 +24,40 @@ pub struct Dated<T> {
     pub at: Seconds,
 }
 
-/// What a party was told, for the one asset of its wallet.
+/// Who spoke of what, and when.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub struct Heard {
     numbers: HashMap<(String, StatementKind), u64>,
     coins: HashMap<String, Seconds>,
+}
+
+impl Heard {
+    /// The number of the last statement of this observer and kind.
+    pub fn last_number(&self, observer: &str, kind: StatementKind) -> Option<u64> {
+        self.numbers.get(&(observer.to_owned(), kind)).copied()
+    }
+
+    /// Takes note of a verified statement. `at` is what [`heard_at`] says.
+    pub fn take(&mut self, statement: &Statement, at: Seconds) {
+        let key = (statement.observer.clone(), statement.body.kind());
+        let last = self.numbers.entry(key).or_insert(0);
+        *last = (*last).max(statement.number);
+        if matches!(statement.body, Body::Coins { .. }) {
+            let known = self.coins.entry(statement.observer.clone()).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+
+    /// When the coins were last stated by whoever is longest silent of these observers; nothing, if one never spoke.
+    pub fn coins_at<'a>(&self, observers: impl Iterator<Item = &'a str>) -> Option<Seconds> {
+        let each = observers.map(|observer| self.coins.get(observer).copied());
+        each.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+}
+
+/// What a party was told of one asset.
+#[derive(Debug, Default)]
+pub struct Facts {
     /// What rests cold.
     pub cold: Option<Dated<Amount>>,
     /// The price of a whole coin.
@@ -38,22 +67,11 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The number of the last statement of this observer and kind.
-    pub fn last_number(&self, observer: &str, kind: StatementKind) -> Option<u64> {
-        self.numbers.get(&(observer.to_owned(), kind)).copied()
-    }
-
-    /// Takes a verified statement's number and facts. Coins are the caller's to record. `at` is what [`heard_at`] says.
+    /// Takes what a verified statement says of the asset. Coins are the caller's to record. `at` is what [`heard_at`] says.
     /// Returns whether a price was accepted as the price that stands.
-    pub fn take(&mut self, statement: &Statement, at: Seconds, asset: Asset, band: Band) -> bool {
-        let key = (statement.observer.clone(), statement.body.kind());
-        let last = self.numbers.entry(key).or_insert(0);
-        *last = (*last).max(statement.number);
-        match &statement.body {
-            Body::Coins { .. } => {
-                let known = self.coins.entry(statement.observer.clone()).or_insert(at);
-                *known = at.max(*known);
-            }
+    pub fn take(&mut self, body: &Body, at: Seconds, asset: Asset, band: Band) -> bool {
+        match body {
+            Body::Coins { .. } => {}
             Body::Position { cold, .. } => {
                 // Another observer's word on an earlier moment is no news, however late it comes.
                 let is_news = self.cold.is_none_or(|known| at >= known.at);
@@ -82,12 +100,6 @@ impl Facts {
             }
         }
         false
-    }
-
-    /// When the hot side was last stated by whoever is longest silent of these observers; nothing, if one never spoke.
-    pub fn coins_at<'a>(&self, observers: impl Iterator<Item = &'a str>) -> Option<Seconds> {
-        let each = observers.map(|observer| self.coins.get(observer).copied());
-        each.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// The price that stands.

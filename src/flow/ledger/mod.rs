@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ::bitcoin::{OutPoint, Script, ScriptBuf};
 
 pub use self::registrations::Registrations;
-pub use self::treasury::{Sums, SweepInFlight, Treasury};
+pub use self::treasury::{Account, Sums, SweepInFlight, Treasury};
 
 use self::coins::CoinState;
 use self::refills::ColdCoinRow;
@@ -24,7 +24,7 @@ use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
-use crate::withdrawal::{Amount, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// A withdrawal that is not final.
 pub struct Open {
@@ -59,6 +59,8 @@ pub struct Open {
 pub struct OpenReservation {
     /// As it stands in the store.
     pub row: Arc<ReservationRow>,
+    /// What leaves with it.
+    pub asset: Asset,
     /// Its inputs.
     pub inputs: Vec<OutPoint>,
     /// The withdrawals it pays.
@@ -266,21 +268,31 @@ impl Ledger {
         self.ripe.extend(self.open.values().filter(due).map(|open| open.place));
     }
 
-    /// What leaves with the reservations that are not finished, in satoshi.
-    pub fn outgoing_sat(&self) -> u64 {
-        self.reservations.values().map(|r| r.row.outgoing_sat).sum()
+    /// What of an asset leaves with the reservations that are not finished.
+    pub fn outgoing(&self, asset: Asset) -> Amount {
+        let of_asset = self.reservations.values().filter(|r| r.asset == asset);
+        Amount::from_units(of_asset.fold(0u128, |sum, r| sum.saturating_add(r.row.outgoing)))
     }
 
-    /// What rests hot: credited coins and own change, less what is reserved to leave and what came for held withdrawals
-    /// (law L11).
-    pub fn hot(&self, now: Seconds) -> Amount {
-        let there = self.treasury.coins.hot_sat().saturating_sub(self.outgoing_sat());
-        Amount::from_sat(there.saturating_sub(self.earmarked_sat(now)))
+    /// What rests hot: what is credited, less what is reserved to leave and what came for held withdrawals (law L11).
+    pub fn hot(&self, asset: Asset, now: Seconds) -> Amount {
+        let there = self.treasury.credited(asset).units().saturating_sub(self.outgoing(asset).units());
+        Amount::from_units(there.saturating_sub(self.earmarked(asset, now).units()))
+    }
+
+    /// What came from cold for withdrawals of an asset that are still held (law L13). There are refills of Bitcoin alone.
+    pub fn earmarked(&self, asset: Asset, now: Seconds) -> Amount {
+        asset.chain().bitcoin().map_or(Amount::ZERO, |_| Amount::from_sat(self.earmarked_sat(now)))
     }
 
     /// What came from cold for withdrawals that are still held, in satoshi (law L13).
     pub fn earmarked_sat(&self, now: Seconds) -> u64 {
         self.treasury.refills.earmarked_sat(now, &|withdrawal| self.is_held(withdrawal))
+    }
+
+    /// The withdrawals that wait without a reservation.
+    pub fn waiting(&self) -> impl Iterator<Item = &Open> {
+        self.open.values().filter(|open| open.row.reservation.is_none() && !open.row.is_final())
     }
 
     /// Whether a withdrawal waits without a reservation.
@@ -289,9 +301,10 @@ impl Ledger {
         id.and_then(|id| self.open.get(&id)).is_some_and(|o| o.row.reservation.is_none() && !o.row.is_final())
     }
 
-    /// Whether a sweep is reserved that does not carry both signatures yet.
-    pub fn sweep_is_pending(&self) -> bool {
-        self.reservations.values().any(|r| matches!(r.row.purpose, Purpose::Sweep { .. }))
+    /// Whether a sweep of an asset is reserved that does not carry both signatures yet.
+    pub fn sweep_is_pending(&self, asset: Asset) -> bool {
+        let mut of_asset = self.reservations.values().filter(|r| r.asset == asset);
+        of_asset.any(|r| matches!(r.row.purpose, Purpose::Sweep { .. }))
     }
 
     /// Claims the inputs of a reservation.

@@ -1,32 +1,33 @@
 //! What a party knows about money: coins, facts, rolling sums, sweeps on their way. Signer and co-signer each have one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use wallet_policy::facts::{Spent, Stated};
 use wallet_policy::window::{RollingSum, WindowError};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
-use super::facts::Facts;
+use super::facts::{Facts, Heard};
 use super::refills::Refills;
 use crate::evidence::Trust;
 use crate::evidence::statement::StatementKind;
-use crate::withdrawal::{Amount, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, Krw, Seconds};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
 pub struct Sums {
-    /// What left within an hour, in satoshi, fees included.
+    /// What left within an hour, in base units, with fees where they are taken in the asset.
     pub hour: RollingSum,
-    /// What left within a day, in satoshi, fees included.
+    /// The same within a day.
     pub day: RollingSum,
-    /// Fees within a day, in satoshi.
+    /// Fees within a day, in base units of the asset in which they are taken.
     pub fees: RollingSum,
     /// What was cleared without a name match within a day, in won.
     pub unnamed: RollingSum,
-    /// What left on clearances that no VASP signed within a day, in satoshi, without fees.
+    /// What left on clearances that no VASP signed within a day, in base units, without fees.
     pub unsigned: RollingSum,
-    /// What customers paid in within a day, in satoshi, as far as it was heard since the start.
+    /// What customers paid in within a day, in base units, as far as it was heard since the start.
     pub came: RollingSum,
 }
 
@@ -47,26 +48,36 @@ impl Default for Sums {
 /// What one transaction adds to the sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spend {
-    /// What leaves to others, fee included, in satoshi; of a sweep only the fee.
-    pub leaving_sat: u64,
-    /// The fee, in satoshi.
-    pub fee_sat: u64,
+    /// What leaves to others, in base units, with the fee where it is taken in the asset; of a sweep only the fee.
+    pub leaving: u128,
+    /// The fee, in base units of the asset in which it is taken.
+    pub fee: u128,
     /// The part cleared without a name match, in won.
     pub unnamed: Krw,
-    /// The part cleared by nobody's signature, in satoshi.
-    pub unsigned_sat: u64,
+    /// The part cleared by nobody's signature, in base units.
+    pub unsigned: u128,
 }
 
 impl Spend {
+    /// Both together.
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            leaving: self.leaving.saturating_add(other.leaving),
+            fee: self.fee.saturating_add(other.fee),
+            unnamed: Krw(self.unnamed.0.saturating_add(other.unnamed.0)),
+            unsigned: self.unsigned.saturating_add(other.unsigned),
+        }
+    }
+
     /// The sums as they would be with this on top, if they fit.
     pub fn on_top_of(&self, spent: Spent) -> Option<Spent> {
-        let leaving = Units(u128::from(self.leaving_sat));
+        let leaving = Units(self.leaving);
         Some(Spent {
             hour: spent.hour.plus(leaving)?,
             day: spent.day.plus(leaving)?,
-            fee_day: spent.fee_day.plus(Units(u128::from(self.fee_sat)))?,
+            fee_day: spent.fee_day.plus(Units(self.fee))?,
             unnamed_day: spent.unnamed_day.plus(PolicyKrw(self.unnamed.0))?,
-            unsigned_day: spent.unsigned_day.plus(Units(u128::from(self.unsigned_sat)))?,
+            unsigned_day: spent.unsigned_day.plus(Units(self.unsigned))?,
         })
     }
 }
@@ -75,10 +86,10 @@ impl Sums {
     /// Adds a transaction.
     pub fn spend(&mut self, at: Seconds, spend: Spend) -> Result<(), WindowError> {
         let at = PolicySeconds(at.0);
-        self.hour.spend(at, Units(u128::from(spend.leaving_sat)))?;
-        self.day.spend(at, Units(u128::from(spend.leaving_sat)))?;
-        self.fees.spend(at, Units(u128::from(spend.fee_sat)))?;
-        self.unsigned.spend(at, Units(u128::from(spend.unsigned_sat)))?;
+        self.hour.spend(at, Units(spend.leaving))?;
+        self.day.spend(at, Units(spend.leaving))?;
+        self.fees.spend(at, Units(spend.fee))?;
+        self.unsigned.spend(at, Units(spend.unsigned))?;
         self.unnamed.spend(at, Units(spend.unnamed.0))
     }
 
@@ -98,8 +109,8 @@ impl Sums {
 /// A sweep that carries both signatures and that no position statement has counted yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepInFlight {
-    /// How much, in satoshi.
-    pub amount_sat: u64,
+    /// How much, in base units.
+    pub amount: u128,
     /// Since when.
     pub since: Seconds,
     /// The finished transaction, hex; the co-signer never has it.
@@ -115,63 +126,130 @@ impl SweepInFlight {
     }
 }
 
-/// What a party knows about money.
+/// What a party knows of one asset.
 #[derive(Debug, Default)]
-pub struct Treasury {
-    /// The coins.
-    pub coins: Coins,
-    /// The facts.
+pub struct Account {
+    /// How many decimals a whole one has.
+    pub decimals: u32,
+    /// What observers stated.
     pub facts: Facts,
-    /// The sums.
+    /// The sums. Fees are counted in the asset in which its chain takes them.
     pub sums: Sums,
-    /// Sweeps that no position statement has counted yet, by txid.
+    /// Sweeps that no position statement has counted yet, by transaction.
     pub sweeps: HashMap<String, SweepInFlight>,
-    /// Refills from cold.
-    pub refills: Refills,
 }
 
-impl Treasury {
+impl Account {
     /// What of the cold side is still on its way, for at most `transit_s_max` (law L11).
     pub fn in_transit(&self, now: Seconds, transit_s_max: u64) -> Amount {
-        let counted = |s: &&SweepInFlight| !s.is_stuck(now, transit_s_max);
-        Amount::from_sat(self.sweeps.values().filter(counted).map(|s| s.amount_sat).sum())
+        self.swept(|sweep| !sweep.is_stuck(now, transit_s_max))
     }
 
     /// What is on its way for longer than that, and counts as hot again (law L11).
     pub fn stuck(&self, now: Seconds, transit_s_max: u64) -> Amount {
-        let stuck = |s: &&SweepInFlight| s.is_stuck(now, transit_s_max);
-        Amount::from_sat(self.sweeps.values().filter(stuck).map(|s| s.amount_sat).sum())
+        self.swept(|sweep| sweep.is_stuck(now, transit_s_max))
+    }
+
+    fn swept(&self, counts: impl Fn(&SweepInFlight) -> bool) -> Amount {
+        let amounts = self.sweeps.values().filter(|sweep| counts(sweep)).map(|sweep| sweep.amount);
+        Amount::from_units(amounts.fold(0, u128::saturating_add))
+    }
+
+    /// The value of an amount at the price that stands, rounded up.
+    pub fn value(&self, amount: Amount) -> Option<Krw> {
+        Krw::of(amount, self.facts.price()?.value, self.decimals)
+    }
+}
+
+/// What a party knows about money.
+#[derive(Debug, Default)]
+pub struct Treasury {
+    /// The coins of its Bitcoin wallet.
+    pub coins: Coins,
+    /// Refills of it from cold.
+    pub refills: Refills,
+    /// Who spoke of what, and when.
+    pub heard: Heard,
+    accounts: BTreeMap<Asset, Account>,
+}
+
+/// What is known of an asset that is none of ours: nothing, so that whatever is asked of it is missing.
+static UNKNOWN: LazyLock<Account> = LazyLock::new(Account::default);
+
+impl Treasury {
+    /// Of these assets, with their decimals; coins are credited at `depth_min` confirmations.
+    pub fn new(depth_min: u32, assets: impl Iterator<Item = (Asset, u32)>) -> Self {
+        let account = |(asset, decimals)| (asset, Account { decimals, ..Account::default() });
+        Self { coins: Coins::new(depth_min), accounts: assets.map(account).collect(), ..Self::default() }
+    }
+
+    /// What is known of an asset.
+    pub fn of(&self, asset: Asset) -> &Account {
+        self.accounts.get(&asset).unwrap_or(&UNKNOWN)
+    }
+
+    /// The same, to be changed; nothing for an asset that is none of ours.
+    pub fn of_mut(&mut self, asset: Asset) -> Option<&mut Account> {
+        self.accounts.get_mut(&asset)
+    }
+
+    /// Adds a transaction to the sums of an asset; of one that is none of ours there are none.
+    pub fn spend(&mut self, asset: Asset, at: Seconds, spend: Spend) -> Result<(), WindowError> {
+        self.of_mut(asset).map_or(Ok(()), |account| account.sums.spend(at, spend))
+    }
+
+    /// What can be spent now.
+    pub fn spendable(&self, asset: Asset) -> Amount {
+        match asset.chain() {
+            Chain::Bitcoin(_) => Amount::from_sat(self.coins.spendable_sat()),
+            Chain::Evm(_) => Amount::ZERO,
+        }
+    }
+
+    /// What is credited and not signed away; what is reserved is still among it.
+    pub fn credited(&self, asset: Asset) -> Amount {
+        match asset.chain() {
+            Chain::Bitcoin(_) => Amount::from_sat(self.coins.hot_sat()),
+            Chain::Evm(_) => Amount::ZERO,
+        }
+    }
+
+    /// Each asset with what is known of it.
+    pub fn accounts(&self) -> impl Iterator<Item = (Asset, &Account)> {
+        self.accounts.iter().map(|(asset, account)| (*asset, account))
+    }
+
+    /// The same, to be changed.
+    pub fn accounts_mut(&mut self) -> impl Iterator<Item = (Asset, &mut Account)> {
+        self.accounts.iter_mut().map(|(asset, account)| (*asset, account))
     }
 
     /// What counts as cold; nothing, where no balance was ever stated.
-    pub fn cold(&self, now: Seconds, transit_s_max: u64) -> Amount {
-        let observed = self.facts.cold.map_or(Amount::ZERO, |fact| fact.value);
-        let all = observed.plus(self.in_transit(now, transit_s_max)).unwrap_or(observed);
+    pub fn cold(&self, asset: Asset, now: Seconds, transit_s_max: u64) -> Amount {
+        let account = self.of(asset);
+        let observed = account.facts.cold.map_or(Amount::ZERO, |fact| fact.value);
+        let all = observed.plus(account.in_transit(now, transit_s_max)).unwrap_or(observed);
         // What has come is hot, whether the stated balance is without it already or not.
-        let came = u128::from(self.refills.uncounted_sat());
+        let came = asset.chain().bitcoin().map_or(0, |_| u128::from(self.refills.uncounted_sat()));
         Amount::from_units(all.units().saturating_sub(came))
     }
 
     /// When the position was stated: as old as the older of its halves. Every observer of coins must have spoken lately,
     /// or coins may lie hot that were kept from this party (laws L10, L11).
-    pub fn position_at(&self, trust: &Trust) -> Option<Seconds> {
-        let hot = self.facts.coins_at(trust.observers(StatementKind::Coins))?;
-        self.facts.cold.map(|cold| cold.at.min(hot))
+    pub fn position_at(&self, asset: Asset, trust: &Trust) -> Option<Seconds> {
+        let hot = self.heard.coins_at(trust.observers(StatementKind::Coins))?;
+        self.of(asset).facts.cold.map(|cold| cold.at.min(hot))
     }
 
     /// When each fact was stated.
-    pub fn stated(&self, trust: &Trust) -> Stated {
-        let chain = self.facts.chain.map(|c| PolicySeconds(c.at.0));
+    pub fn stated(&self, asset: Asset, trust: &Trust) -> Stated {
+        let facts = &self.of(asset).facts;
+        let chain = facts.chain.map(|c| PolicySeconds(c.at.0));
         Stated {
-            position: self.position_at(trust).map(|at| PolicySeconds(at.0)),
-            price: self.facts.price().map(|p| PolicySeconds(p.at.0)),
+            position: self.position_at(asset, trust).map(|at| PolicySeconds(at.0)),
+            price: facts.price().map(|p| PolicySeconds(p.at.0)),
             fee_rate: chain,
             tip: chain,
         }
-    }
-
-    /// The value of an amount at the price that stands, rounded up.
-    pub fn value(&self, amount: Amount, decimals: u32) -> Option<Krw> {
-        Krw::of(amount, self.facts.price()?.value, decimals)
     }
 }

@@ -57,7 +57,7 @@ fn build_part(
 ) -> Result<PartRow, DeskError> {
     let index = ledger.next_cold_change;
     let change = Arc::new(context.cold.script(Branch::Change, index).map_err(DeskError::Invalid)?);
-    let tip_height = ledger.treasury.facts.chain.map_or(0, |chain| chain.value.height);
+    let tip_height = ledger.treasury.of(context.asset).facts.chain.map_or(0, |chain| chain.value.height);
     let places = Places { hot: hot.clone(), change, tip_height };
     let chance = Chance { order: context.random_u64(), lock_time: context.random_u64() };
     let broken = |error: String| DeskError::nothing_happened(Code::Internal, error);

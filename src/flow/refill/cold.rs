@@ -92,7 +92,7 @@ pub(super) fn cold_coins(context: &Context, ledger: &Ledger) -> Vec<ColdCoin> {
         .filter(|row| !is_used(&row.outpoint))
         .filter(|row| {
             let txid = row.outpoint.split(':').next().unwrap_or_default();
-            !ledger.treasury.sweeps.contains_key(txid)
+            !ledger.treasury.of(context.asset).sweeps.contains_key(txid)
         })
         .filter_map(|row| cold_coin(context, &row))
         .collect()

@@ -82,7 +82,7 @@ fn hot_script(context: &Context, ledger: &mut Ledger) -> Result<(Arc<OwnScript>,
 }
 
 fn parts(context: &Context, ledger: &Ledger, amount_sat: u64) -> Result<Vec<Part>, DeskError> {
-    let chain = ledger.treasury.facts.chain;
+    let chain = ledger.treasury.of(context.asset).facts.chain;
     let chain = chain.ok_or_else(|| refused(Code::FeeRateStale, "no fee rate was ever stated"))?;
     let inputs_max = usize::try_from(context.policy.settings().refill.inputs_max).unwrap_or(1);
     let caps = reserve::caps(context, None);
@@ -99,10 +99,11 @@ fn allow(
 ) -> Result<(), DeskError> {
     let amount: u64 = parts.iter().map(|part| part.amount_sat).sum();
     let paid_sat = parts.iter().map(|part| part.fee_sat).max().unwrap_or_default();
-    let rate_sat = ledger.treasury.facts.chain.map_or(0, |chain| chain.value.fee_rate.0);
-    let fee = FeeSeen { rate_sat, paid_sat, lineage_sat: paid_sat };
+    let chain = ledger.treasury.of(context.asset).facts.chain;
+    let (rate, paid) = (chain.map_or(0, |chain| u128::from(chain.value.fee_rate.0)), u128::from(paid_sat));
+    let fee = FeeSeen { rate, paid, lineage: paid };
     let asked = (Amount::from_sat(amount), address.to_owned());
-    let facts = sight(context, ledger, now).of_refill(asked, fee, (position, earmarked));
+    let facts = sight(context, ledger, context.asset, now).of_refill(asked, fee, (position, earmarked));
     match judge(&context.policy, &facts.map_err(DeskError::Refused)?) {
         Outcome::Held(findings) | Outcome::Refused(findings) => {
             let first = findings.into_iter().next();

@@ -19,9 +19,10 @@ pub fn wanted(context: &Context, ledger: &Ledger, now: Seconds) -> Units {
     let waiting = ledger.open.values().filter(|o| o.row.reservation.is_none() && !o.row.is_final());
     let held: u128 = waiting
         .map(|o| o.request.request())
+        .filter(|request| request.asset == context.asset)
         .map(|request| request.amount.units().saturating_add(request.fee_max.units()))
         .sum();
-    let sums = &ledger.treasury.sums;
+    let sums = &ledger.treasury.of(context.asset).sums;
     let at = wallet_policy::Seconds(now.0);
     // A clock that went back has no windows; then only what is held is needed.
     let of = |window: &wallet_policy::window::RollingSum| window.sum(at).unwrap_or_default();
@@ -35,7 +36,7 @@ pub fn wanted(context: &Context, ledger: &Ledger, now: Seconds) -> Units {
 
 /// The position as a refill is judged: nothing earmarked deducted, and what is on its way counted as come.
 pub(super) fn before(context: &Context, ledger: &Ledger, now: Seconds) -> Position {
-    let seen = sight(context, ledger, now).position();
+    let seen = sight(context, ledger, context.asset, now).position();
     let earmarked = u128::from(ledger.earmarked_sat(now));
     let coming: u64 = ledger.treasury.refills.open().map(|(_, row)| row.coming_sat()).sum();
     let coming = u128::from(coming);
@@ -51,7 +52,8 @@ pub(super) fn earmarks(context: &Context, ledger: &Ledger, mut room_sat: u64) ->
     for open in ledger.queue.values().filter_map(|id| ledger.open.get(id)) {
         let waits = open.row.findings.iter().any(|f| f.code == Code::HotFundsShort.as_str());
         let id = open.id.to_string();
-        if open.row.reservation.is_some() || !waits || ledger.treasury.refills.is_for(&id) {
+        let is_ours = open.request.request().asset == context.asset;
+        if !is_ours || open.row.reservation.is_some() || !waits || ledger.treasury.refills.is_for(&id) {
             continue;
         }
         let amount_sat = open.request.request().amount.sat().unwrap_or(u64::MAX);
@@ -75,7 +77,7 @@ pub(super) fn most_wanted(
     let all = earmarks(context, ledger, u64::MAX);
     let all_sat: u64 = all.iter().map(|e| e.amount_sat).fold(promised_sat, u64::saturating_add);
     let earmarked = Units(u128::from(all_sat));
-    let rule = context.share_rule();
+    let rule = context.share_rule(context.asset);
     let fill_to = (context.policy.settings().refill.fill == Fill::Target).then_some(rule.target);
     let asked = refill::ask(short, position, earmarked, fill_to).unwrap_or(short);
     asked.min(refill::most(position, earmarked, rule.limit()).unwrap_or_default()).0

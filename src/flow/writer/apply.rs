@@ -136,7 +136,7 @@ impl Writer {
         turn: &mut Turn,
     ) -> Result<StatementReceipt, DeskError> {
         let said = verified.statement();
-        let last = self.ledger.treasury.facts.last_number(&said.observer, said.body.kind());
+        let last = self.ledger.treasury.heard.last_number(&said.observer, said.body.kind());
         if last.is_some_and(|last| said.number <= last) {
             let finding = Finding::new(
                 crate::withdrawal::Code::StatementOutOfOrder,
@@ -150,7 +150,7 @@ impl Writer {
         }
         let taking = Taking {
             asset: self.context.asset,
-            band: self.context.band(),
+            band: &|asset| self.context.band(asset),
             scripts: &self.ledger.addresses,
             stored: &turn.spent,
             state: "undelivered",

@@ -226,7 +226,7 @@ impl Writer {
             id,
             text: open.request.signed().text().to_owned(),
             digest: open.row.digest.clone(),
-            value: self.ledger.treasury.value(request.amount, self.context.denomination.decimals()),
+            value: self.ledger.treasury.of(request.asset).value(request.amount),
             named: open.row.payload != "-",
             request,
             payload: self.payloads.remove(&id).map(Payload::into_bytes),

@@ -9,7 +9,7 @@ use super::Writer;
 use crate::desk::{WalletView, WithdrawalView};
 use crate::evidence::{ApprovalText, VerifiedRequest};
 use crate::flow::{approve, position, refill, wallet};
-use crate::withdrawal::{Amount, Krw, Organisation, Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Krw, Organisation, Outcome, WithdrawalId};
 
 /// The texts of a withdrawal that may be approved, and who asked for it.
 pub type Approvable = (Vec<ApprovalText>, Arc<VerifiedRequest>);
@@ -27,7 +27,7 @@ pub enum Question {
     /// The last number of an observer and kind.
     LastNumber(String, crate::evidence::statement::StatementKind, oneshot::Sender<Option<u64>>),
     /// What an amount is worth at the price that stands.
-    Value(Amount, oneshot::Sender<Option<Krw>>),
+    Value(Asset, Amount, oneshot::Sender<Option<Krw>>),
     /// A registration of a customer's own wallet, by its name.
     Wallet(String, oneshot::Sender<Option<WalletView>>),
     /// The registrations, all or those of one organisation.
@@ -63,10 +63,10 @@ impl Writer {
                 let _ = to.send(self.ledger.open.get(&id).map(|open| open.request.clone()));
             }
             Question::LastNumber(observer, kind, to) => {
-                let _ = to.send(self.ledger.treasury.facts.last_number(&observer, kind));
+                let _ = to.send(self.ledger.treasury.heard.last_number(&observer, kind));
             }
-            Question::Value(amount, to) => {
-                let _ = to.send(self.ledger.treasury.value(amount, self.context.denomination.decimals()));
+            Question::Value(asset, amount, to) => {
+                let _ = to.send(self.ledger.treasury.of(asset).value(amount));
             }
             Question::Wallet(name, to) => {
                 let found = self.ledger.registrations.named(&name);

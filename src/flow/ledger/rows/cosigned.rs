@@ -63,21 +63,22 @@ pub struct CosignedRow {
     pub withdrawals: Vec<String>,
     /// `withdrawal`, `sweep` or `consolidation`, from its outputs.
     pub kind: String,
-    /// What leaves the hot wallet, fee included, in satoshi.
-    pub outgoing_sat: u64,
-    /// What the rolling limits count, in satoshi.
-    pub leaving_sat: u64,
-    /// The fee, in satoshi.
-    pub fee_sat: u64,
+    /// The asset that leaves; empty where nothing does.
+    pub asset: String,
+    /// What leaves the hot wallet, in base units, with the fee where the wallet pays it.
+    pub outgoing: u128,
+    /// What the rolling limits count, in base units.
+    pub leaving: u128,
+    /// The fee, in base units of the asset in which it is taken.
+    pub fee: u128,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
-    /// What of it was cleared by nobody's signature, in satoshi.
-    #[serde(default)]
-    pub unsigned_sat: u64,
+    /// What of it was cleared by nobody's signature, in base units.
+    pub unsigned: u128,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
-    /// What goes to the cold wallet, in satoshi, and its index there.
-    pub swept: Option<(u64, u32)>,
+    /// What goes to the cold wallet, in base units, and its index there.
+    pub swept: Option<(u128, u32)>,
     /// When it was decided.
     pub at: u64,
     /// Why not, for a dead one.
@@ -110,11 +111,12 @@ impl CosignedRow {
             coins: Vec::new(),
             withdrawals: Vec::new(),
             kind: String::new(),
-            outgoing_sat: 0,
-            leaving_sat: 0,
-            fee_sat: 0,
+            asset: String::new(),
+            outgoing: 0,
+            leaving: 0,
+            fee: 0,
             unnamed_krw: "0".to_owned(),
-            unsigned_sat: 0,
+            unsigned: 0,
             change: None,
             swept: None,
             at: now.0,

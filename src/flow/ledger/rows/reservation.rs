@@ -22,8 +22,8 @@ pub enum Purpose {
     Withdrawals(Vec<String>),
     /// Moves this much to the pinned cold descriptor, at this index of its branch 0.
     Sweep {
-        /// Satoshi to cold.
-        amount_sat: u64,
+        /// Base units to cold.
+        amount: u128,
         /// Index on the cold wallet's branch 0.
         cold_index: u32,
     },
@@ -41,17 +41,18 @@ pub struct ReservationRow {
     pub txid: String,
     /// The inputs, `txid:vout`; the first is the anchor.
     pub inputs: Vec<String>,
-    /// The fee, in satoshi.
-    pub fee_sat: u64,
-    /// What leaves the hot wallet, fee included, in satoshi.
-    pub outgoing_sat: u64,
-    /// What the rolling limits count, in satoshi: of a sweep only the fee.
-    pub leaving_sat: u64,
+    /// The asset that leaves.
+    pub asset: String,
+    /// The fee, in base units of the asset in which it is taken.
+    pub fee: u128,
+    /// What leaves the hot wallet, in base units, with the fee where the wallet pays it.
+    pub outgoing: u128,
+    /// What the rolling limits count, in base units: of a sweep only the fee.
+    pub leaving: u128,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
-    /// What of it was cleared by nobody's signature, in satoshi.
-    #[serde(default)]
-    pub unsigned_sat: u64,
+    /// What of it was cleared by nobody's signature, in base units.
+    pub unsigned: u128,
     /// The change output, if there is one.
     pub change: Option<ChangeRow>,
     /// The height it was built on.

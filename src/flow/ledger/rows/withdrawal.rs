@@ -76,8 +76,8 @@ pub struct ReleasedRow {
     pub txid: String,
     /// The raw transaction, hex.
     pub tx_hex: String,
-    /// The fee, in satoshi.
-    pub fee_sat: u64,
+    /// The fee, in base units of the asset in which it is taken.
+    pub fee: u128,
     /// What its inputs spend.
     pub prevouts: Vec<PrevoutRow>,
     /// The index of the log entry that released it.
