@@ -269,6 +269,29 @@ async fn l13_a_refill_above_the_share_is_refused_and_several_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l13_a_run_on_the_hot_wallet_is_refilled_for_a_hundred_withdrawals_at_a_time() {
+    let world = World::new(Plan::default()).await;
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(3 * COIN, &[]).await;
+    // nothing is hot, and more are held than one entry of the log can name
+    let mut held = Vec::new();
+    for n in 0..150 {
+        held.push(world.withdraw(&format!("r{n}"), 100_000).await.id);
+    }
+    for id in &held {
+        world.until(*id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
+    }
+    let named = |view: &RefillView| view.earmarks.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    let first = ask(&world, None, &cold_coins(&world, &[COIN; 3])).await.unwrap();
+    assert_eq!(named(&first), held[..100]);
+    assert_eq!(export(&world, &first.id).await.state, RefillState::Exported);
+    let second = ask(&world, Some(1_000_000), &[]).await.unwrap();
+    assert_eq!(named(&second), held[100..]);
+    assert_eq!(export(&world, &second.id).await.state, RefillState::Exported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l13_without_the_cosigners_word_nothing_is_exported() {
     let world = World::funded(Plan::default(), 1, 9 * COIN).await;
     let coins = cold_coins(&world, &[COIN]);
@@ -306,11 +329,14 @@ async fn l13_a_stolen_signer_gets_no_refill_attested_that_the_cosigner_would_not
     let mut forged = sign(&request);
     forged.signature[0] ^= 1;
     let with = |requests| RefillAttestOrder { requests, ..order("rf_1", 2 * COIN + 1_000_000) };
-    assert_eq!(code(cosigner.attest_refill(with(vec![forged])).await), Code::RequestSignatureInvalid);
+    assert_eq!(code(cosigner.attest_refill(with(vec![forged.clone()])).await), Code::RequestSignatureInvalid);
     assert_eq!(
         code(cosigner.attest_refill(with(vec![sign(&request), sign(&request)])).await),
         Code::EvidenceInvalid
     );
+    // more than one refill may be made for are not looked at
+    let many = cosigner.attest_refill(with(vec![forged; 101])).await.unwrap_err();
+    assert_eq!(many.code(), Code::FieldTooLong);
     // what was paid already earmarks nothing more
     let payment = thief.payment(&request);
     yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await);

@@ -79,6 +79,9 @@ pub struct ColdCoinRow {
     pub raw: String,
 }
 
+/// The most held withdrawals that one refill is made for: their ids stand in one field of its log entry.
+pub const EARMARKS_MAX: usize = 100;
+
 /// A held withdrawal that a refill was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
