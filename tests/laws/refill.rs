@@ -337,12 +337,16 @@ async fn l13_a_stolen_signer_gets_no_refill_attested_that_the_cosigner_would_not
     // more than one refill may be made for are not looked at
     let many = cosigner.attest_refill(with(vec![forged; 101])).await.unwrap_err();
     assert_eq!(many.code(), Code::FieldTooLong);
-    // what was paid already earmarks nothing more
+    // what was paid already earmarks nothing more, and is in nobody's way
     let payment = thief.payment(&request);
     yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await);
-    assert_eq!(code(cosigner.attest_refill(with(vec![sign(&request)])).await), Code::EvidenceUsed);
+    let for_paid = |id, amount_sat| RefillAttestOrder { requests: vec![sign(&request)], ..order(id, amount_sat) };
+    let room = 2 * COIN + 2_000_000;
+    assert_eq!(code(cosigner.attest_refill(for_paid("rf_0", room)).await), Code::HotShareAboveLimit);
+    cosigner.attest_refill(for_paid("rf_0", COIN)).await.unwrap();
+    let ended = vec!["rf_0".into()];
     // one id is one refill, and each counts against the share until it ends
-    let word = cosigner.attest_refill(order("rf_1", COIN)).await.unwrap();
+    let word = cosigner.attest_refill(RefillAttestOrder { ended, ..order("rf_1", COIN) }).await.unwrap();
     assert_eq!(cosigner.attest_refill(order("rf_1", COIN)).await.unwrap(), word);
     assert_eq!(code(cosigner.attest_refill(order("rf_1", COIN + 1)).await), Code::EvidenceInvalid);
     assert_eq!(code(cosigner.attest_refill(order("rf_2", 2 * COIN)).await), Code::HotShareAboveLimit);

@@ -31,8 +31,7 @@ impl Party {
         if let Some(known) = core.state.treasury.refills.named(&order.refill) {
             return known_word(known, &order);
         }
-        let earmarks = earmarks?;
-        refuse_ended(&core, &earmarks).await?;
+        let earmarks = still_waiting(&core, earmarks?).await?;
         let mut draft = core.journal.draft(self.context.now());
         match self.attest_one_refill(&mut core, &mut draft, &order, earmarks) {
             Ok(word) => match core.journal.commit(draft).await {
@@ -209,19 +208,18 @@ impl Party {
     }
 }
 
-/// Refuses what was signed for, or taken back, already.
-async fn refuse_ended(core: &Core, earmarks: &[EarmarkRow]) -> Result<(), DeskError> {
+/// Without what was signed for, or taken back, already: it needs nothing more. Fewer earmarks only make the share stricter.
+async fn still_waiting(core: &Core, mut earmarks: Vec<EarmarkRow>) -> Result<Vec<EarmarkRow>, DeskError> {
     let keys: Vec<String> = earmarks.iter().map(|e| e.withdrawal.clone()).collect();
     let found = core.journal.rows(Table::SeenRequest, &keys).await.map_err(|f| f.desk_error())?;
     for row in found {
         let seen: Result<SeenRequestRow, _> = rows::read(row.key(), row.content());
         let seen = seen.map_err(|_| JournalFault::Unreadable(row.key().to_owned()).desk_error())?;
         if seen.reservation.is_some() || seen.void.is_some() {
-            let detail = format!("{} was signed for, or taken back, already", row.key());
-            return Err(DeskError::Refused(Finding::new(Code::EvidenceUsed, detail)));
+            earmarks.retain(|earmark| earmark.withdrawal != row.key());
         }
     }
-    Ok(())
+    Ok(earmarks)
 }
 
 fn refused(no: NotProven) -> DeskError {
