@@ -353,3 +353,25 @@ async fn l13_a_stolen_signer_gets_no_refill_attested_that_the_cosigner_would_not
     let after = RefillAttestOrder { ended: vec!["rf_1".into()], ..order("rf_2", 2 * COIN) };
     cosigner.attest_refill(after).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_what_is_taken_back_earmarks_nothing_any_more() {
+    let (mut world, _thief) = Thief::with(Plan::default(), 1, 9 * COIN).await;
+    let request = world.request("r1", TAYLOR, 2_000_000);
+    let attest = async |world: &World, id: &str, amount_sat, requests| {
+        let part = RefillAttestPart { txid: "ab".repeat(32), vout: 0, amount_sat, fee_sat: 500 };
+        let order =
+            RefillAttestOrder { refill: id.into(), index: 5, parts: vec![part], requests, ended: Vec::new() };
+        world.cosigner().attest_refill(order).await
+    };
+    // as much as may rest hot, and what is held on top of it
+    attest(&world, "rf_1", 2 * COIN + 1_000_000, vec![sign(&request)]).await.unwrap();
+    attest(&world, "rf_2", 100_000, Vec::new()).await.unwrap();
+    let voided = world.cosigner().void(VoidOrder::Cancellation(cancel_of(&request, EXCHANGE))).await.unwrap();
+    assert!(matches!(voided, Voided::Receipt(_)), "{voided:?}");
+    for _ in 0..2 {
+        let no = attest(&world, "rf_3", 100_000, Vec::new()).await.unwrap_err();
+        assert_eq!(no.code(), Code::HotShareAboveLimit);
+        world.restart_cosigner().await;
+    }
+}
