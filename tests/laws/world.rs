@@ -113,6 +113,8 @@ pub struct Tap {
     pub hold_orders: AtomicBool,
     /// A stolen co-signer's answer to what is taken back; the true one is not asked.
     pub forge_receipt: Mutex<Option<SignedText>>,
+    /// What a stolen co-signer says in every no of its.
+    pub forge_detail: Mutex<Option<String>>,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
     /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
@@ -192,6 +194,13 @@ impl CosignDesk for Tap {
             (self.forge_heads.load(Ordering::Relaxed), &mut outcome.head)
         {
             *line = forged(line);
+        }
+        if let Some(said) = &*self.forge_detail.lock().unwrap() {
+            for (_, verdict) in &mut outcome.verdicts {
+                if let ItemVerdict::Refused(refusal) = verdict {
+                    refusal.finding.detail.clone_from(said);
+                }
+            }
         }
         if let Some(corrupt) = &*self.corrupt.lock().unwrap() {
             for (_, verdict) in &mut outcome.verdicts {
