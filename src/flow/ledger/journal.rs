@@ -325,9 +325,14 @@ impl Journal {
         }
     }
 
+    /// Whether there is a row with this key. The store is not asked.
+    pub fn has(&self, table: Table, key: &str) -> bool {
+        self.tags.contains_key(&(table, key.to_owned()))
+    }
+
     /// The rows with these keys. Only keys that have a row are asked for: the tags in memory are those of all rows.
     pub async fn rows(&self, table: Table, keys: &[String]) -> Result<Vec<Row>, JournalFault> {
-        let there = keys.iter().filter(|key| self.tags.contains_key(&(table, (*key).clone())));
+        let there = keys.iter().filter(|key| self.has(table, key));
         let keys: Vec<&str> = there.map(String::as_str).collect();
         if keys.is_empty() {
             return Ok(Vec::new());
