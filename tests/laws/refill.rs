@@ -340,7 +340,8 @@ async fn l13_a_stolen_signer_gets_no_refill_attested_that_the_cosigner_would_not
     // what was paid already earmarks nothing more, and is in nobody's way
     let payment = thief.payment(&request);
     yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await);
-    let for_paid = |id, amount_sat| RefillAttestOrder { requests: vec![sign(&request)], ..order(id, amount_sat) };
+    let for_paid =
+        |id, amount_sat| RefillAttestOrder { requests: vec![sign(&request)], ..order(id, amount_sat) };
     let room = 2 * COIN + 2_000_000;
     assert_eq!(code(cosigner.attest_refill(for_paid("rf_0", room)).await), Code::HotShareAboveLimit);
     cosigner.attest_refill(for_paid("rf_0", COIN)).await.unwrap();
@@ -374,4 +375,31 @@ async fn l13_what_is_taken_back_earmarks_nothing_any_more() {
         assert_eq!(no.code(), Code::HotShareAboveLimit);
         world.restart_cosigner().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_a_refill_whose_attestation_was_lost_is_told_as_ended_and_its_address_is_not_given_again() {
+    let world = World::funded(Plan::default(), 1, 9 * COIN).await;
+    world.tap.lose_answers(true);
+    let lost = ask(&world, Some(2 * COIN), &cold_coins(&world, &[COIN; 9])).await.unwrap();
+    assert_eq!((lost.state, lost.attestation), (RefillState::Requested, None));
+    world.desk().take_back(&operator(), &lost.id, "its word never came").await.unwrap();
+    world.tap.lose_answers(false);
+    // the co-signer has attested as much as may rest hot, and counts it no longer
+    let next = ask(&world, Some(2 * COIN), &[]).await.unwrap();
+    assert!(next.attestation.is_some(), "{next:?}");
+    assert_ne!(next.index, lost.index);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_the_address_of_a_refill_that_the_cosigner_refuses_is_free_for_the_next() {
+    let mut plan = Plan::default();
+    plan.cosigner_policy.refill.open_max = 1;
+    let world = World::funded(plan, 1, 9 * COIN).await;
+    let first = ask(&world, Some(COIN / 2), &cold_coins(&world, &[COIN; 9])).await.unwrap();
+    assert_eq!(ask(&world, Some(COIN / 2), &[]).await.unwrap_err().code(), Code::RefillsOpen);
+    let refused = world.desk().refills(&operator()).await.unwrap().pop().unwrap();
+    assert_eq!(refused.state, RefillState::Cancelled);
+    world.desk().take_back(&operator(), &first.id, "another amount").await.unwrap();
+    assert_eq!(ask(&world, Some(COIN / 4), &[]).await.unwrap().index, refused.index);
 }

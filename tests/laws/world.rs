@@ -125,7 +125,7 @@ pub struct Tap {
 type Corrupt = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send>;
 
 impl Tap {
-    /// From now on what the co-signer answers to an order is lost on the way.
+    /// From now on what the co-signer answers to an order or about a refill is lost on the way.
     pub fn lose_answers(&self, lose: bool) {
         self.lose.store(lose, Ordering::Relaxed);
     }
@@ -160,7 +160,11 @@ impl CosignDesk for Tap {
         self.there()?.attest_addresses(orders).await
     }
     async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
-        self.there()?.attest_refill(order).await
+        let word = self.there()?.attest_refill(order).await?;
+        if self.lose.load(Ordering::Relaxed) {
+            return Err(DeskError::may_have_happened(Code::CosignerUnreachable, "the answer was lost"));
+        }
+        Ok(word)
     }
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
         self.there()?.challenge(order).await

@@ -59,7 +59,8 @@ impl Party {
             return Heard::default();
         }
         let core = self.core.lock().await;
-        let is_new = |item: &CosignItem| !core.journal.has(Table::SignedReservation, &item.reservation.to_string());
+        let is_new =
+            |item: &CosignItem| !core.journal.has(Table::SignedReservation, &item.reservation.to_string());
         items.retain(|(item, _)| is_new(item));
         drop(core);
         let uuids: HashSet<Uuid> = items.into_iter().flat_map(|(_, uuids)| uuids).collect();

@@ -10,15 +10,19 @@ use crate::flow::ledger::refills::PartRow;
 use crate::flow::ledger::rows::Signed;
 use crate::withdrawal::{Amount, Seconds, WithdrawalId};
 
-/// What the co-signer is told of a refill.
-pub fn attest_order(ledger: &Ledger, id: &str) -> Option<RefillAttestOrder> {
+/// How long after its time the co-signer is told of a refill that ended, in seconds: by then it counts it no more.
+const TOLD_S: u64 = 86_400;
+
+/// What the co-signer is told of a refill, and of those that ended: it may have attested one whose word never came.
+pub fn attest_order(ledger: &Ledger, id: &str, now: Seconds) -> Option<RefillAttestOrder> {
     let row = ledger.treasury.refills.named(id)?;
     let requests = row.earmarks.iter().filter_map(|earmark| {
         let open = ledger.open.get(&WithdrawalId::parse(&earmark.withdrawal).ok()?)?;
         Some(handed_on(open.request.signed()))
     });
     let ended = ledger.treasury.refills.iter().filter(|(_, row)| {
-        matches!(row.state(), RefillState::Cancelled | RefillState::Expired) && row.attestation.is_some()
+        let has_ended = matches!(row.state(), RefillState::Cancelled | RefillState::Expired);
+        has_ended && now.0 <= row.expires_at.saturating_add(TOLD_S)
     });
     Some(RefillAttestOrder {
         refill: id.to_owned(),

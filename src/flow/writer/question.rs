@@ -87,7 +87,7 @@ impl Writer {
                 let _ = to.send(views.collect());
             }
             Question::RefillOrder(id, to) => {
-                let _ = to.send(refill::attest_order(&self.ledger, &id));
+                let _ = to.send(refill::attest_order(&self.ledger, &id, self.context.now()));
             }
             Question::Position(to) => {
                 let _ = to.send(position::view(&self.context, &self.ledger, self.context.now()));
