@@ -115,6 +115,8 @@ pub struct Tap {
     pub forge_receipt: Mutex<Option<SignedText>>,
     /// What a stolen co-signer says in every no of its.
     pub forge_detail: Mutex<Option<String>>,
+    /// How often the co-signer was asked how it stands.
+    pub statuses: AtomicUsize,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
     /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
@@ -144,6 +146,7 @@ impl Tap {
 #[tonic::async_trait]
 impl CosignDesk for Tap {
     async fn status(&self) -> Result<CosignStatus, DeskError> {
+        self.statuses.fetch_add(1, Ordering::Relaxed);
         self.there()?.status().await
     }
     async fn submit_statements(
