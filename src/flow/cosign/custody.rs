@@ -126,9 +126,6 @@ impl Party {
         }
         if let Some(fault) = &unreached {
             custody.unreachable(id, fault);
-            if custody.custodian.inbox().is_none() {
-                return;
-            }
         }
         match custody.custodian.answers(id).await {
             Err(fault) => custody.unreachable(id, &fault),
