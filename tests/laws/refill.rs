@@ -403,3 +403,27 @@ async fn l13_the_address_of_a_refill_that_the_cosigner_refuses_is_free_for_the_n
     world.desk().take_back(&operator(), &first.id, "another amount").await.unwrap();
     assert_eq!(ask(&world, Some(COIN / 4), &[]).await.unwrap().index, refused.index);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_an_ordinary_no_leaves_everything_as_it_was_and_reads_nothing_back() {
+    let (world, _thief) = Thief::with(Plan::default(), 1, 9 * COIN).await;
+    let order = |id: &str, index, amount_sat| RefillAttestOrder {
+        refill: id.into(),
+        index,
+        parts: vec![RefillAttestPart { txid: "ab".repeat(32), vout: 0, amount_sat, fee_sat: 500 }],
+        requests: Vec::new(),
+        ended: Vec::new(),
+    };
+    let cosigner = world.cosigner();
+    cosigner.attest_refill(order("rf_1", 5, COIN)).await.unwrap();
+    // whoever read the store back now would never come to an end
+    assert_ne!(world.sql("cosigner", "UPDATE row_coin SET state = 'other'").await, 0);
+    let refused = async |order| {
+        let asked = tokio::time::timeout(Duration::from_secs(20), cosigner.attest_refill(order));
+        asked.await.expect("an answer").unwrap_err().code()
+    };
+    let ended = RefillAttestOrder { ended: vec!["rf_1".into()], ..order("rf_2", 1_000, 2 * COIN + 1) };
+    assert_eq!(refused(ended).await, Code::HotShareAboveLimit);
+    assert_eq!(refused(order("rf_2", 5, 2 * COIN)).await, Code::HotShareAboveLimit, "rf_1 has not ended");
+    assert_eq!(refused(order("rf_2", 1_006, 1_000)).await, Code::ChangeNotOwn, "no index was moved on");
+}

@@ -1,6 +1,8 @@
 //! Refills at the co-signer: it derives the hot address itself, judges the share by its own facts, and earmarks only what
 //! the exchange has asked for (laws L9, L13, L16).
 
+use std::sync::Arc;
+
 use wallet_policy::Units;
 use wallet_policy::ratio::Position;
 
@@ -33,6 +35,7 @@ impl Party {
         }
         let earmarks = still_waiting(&core, earmarks?).await?;
         let mut draft = core.journal.draft(self.context.now());
+        let before = core.state.treasury.refills.clone();
         match self.attest_one_refill(&mut core, &mut draft, &order, earmarks) {
             Ok(word) => match core.journal.commit(draft).await {
                 Ok(()) => Ok(word),
@@ -42,7 +45,8 @@ impl Party {
                 }
             },
             Err(finding) => {
-                self.reload(&mut core).await;
+                // Nothing else was touched for a no: the store need not be read back.
+                core.state.treasury.refills = before;
                 Err(DeskError::Refused(finding))
             }
         }
@@ -96,8 +100,8 @@ impl Party {
             let detail = format!("index {} is too far ahead, or it has no or too many parts", order.index);
             return Err(Finding::new(Code::ChangeNotOwn, detail));
         }
-        let script = core.state.scripts.script(&self.context.wallet, Branch::Change, order.index);
-        let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
+        let script = self.context.wallet.script(Branch::Change, order.index);
+        let script = Arc::new(script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?);
         let address = script.address(self.context.asset.network());
         self.allow_refill(core, order, &earmarks, (&address, now))?;
         let row =
@@ -112,6 +116,8 @@ impl Party {
             attested_at: now,
         };
         let word = self.write_refill(core, draft, &order.refill, (row, &attestation))?;
+        // Only now: the highest index is what the next may be ahead of.
+        core.state.scripts.put(script);
         for (id, _) in &changed {
             if let Some(row) = core.state.treasury.refills.named(id) {
                 write(draft, id, row);

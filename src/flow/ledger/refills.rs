@@ -127,7 +127,7 @@ impl RefillRow {
 }
 
 /// Every refill a party knows of, by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Refills {
     all: BTreeMap<String, RefillRow>,
     /// Those that people were told of because their coins do not come.
