@@ -164,7 +164,13 @@ async fn l13_what_comes_from_cold_is_kept_for_the_withdrawals_it_was_made_for() 
     let left = 3 * COIN - 50_020_000 - u64::try_from(signed.parts[0].fee.units()).unwrap();
     assert_eq!(position(&world).await.cold, Amount::from_sat(left));
     world.state_cold(left, &[txid]).await;
-    assert_eq!(refill(&world, &asked.id).await.state, RefillState::Settled);
+    let settled = refill(&world, &asked.id).await;
+    assert_eq!(settled.state, RefillState::Settled);
+    // shown with all others it comes without its transactions
+    let listed = world.desk().refills(&operator()).await.unwrap().remove(0);
+    assert!(!settled.parts[0].psbt.is_empty() && !settled.parts[0].raw_transaction.is_empty());
+    assert!(listed.parts[0].psbt.is_empty() && listed.parts[0].raw_transaction.is_empty());
+    assert_eq!((listed.state, &listed.parts[0].txid), (settled.state, &settled.parts[0].txid));
     assert_eq!(position(&world).await.cold, Amount::from_sat(left));
     assert_eq!(position(&world).await.earmarked, Amount::ZERO);
 }

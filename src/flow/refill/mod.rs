@@ -16,7 +16,7 @@ use wallet_policy::ratio::Position;
 pub use self::cold::{COLD_COIN, swept_coin};
 pub use self::need::wanted;
 pub use self::steps::{attested, cancel, denied, expire, exported, import, tell_unseen};
-pub use self::told::{attest_order, view};
+pub use self::told::{attest_order, view, views};
 
 use super::context::Context;
 use super::facts::{FeeSeen, judge};

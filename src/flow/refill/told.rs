@@ -42,6 +42,18 @@ pub fn attest_order(ledger: &Ledger, id: &str, now: Seconds) -> Option<RefillAtt
     })
 }
 
+/// Every refill as people are shown them all: those that have ended without their transactions.
+pub fn views(context: &Context, ledger: &Ledger) -> Vec<RefillView> {
+    let ids = ledger.treasury.refills.iter().map(|(id, _)| id);
+    let mut views: Vec<RefillView> = ids.filter_map(|id| view(context, ledger, id)).collect();
+    for view in views.iter_mut().filter(|view| !view.state.is_open()) {
+        for part in &mut view.parts {
+            (part.psbt, part.raw_transaction) = Default::default();
+        }
+    }
+    views
+}
+
 /// A refill as people are shown it.
 pub fn view(context: &Context, ledger: &Ledger, id: &str) -> Option<RefillView> {
     let row = ledger.treasury.refills.named(id)?;
