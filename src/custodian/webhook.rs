@@ -105,7 +105,7 @@ impl Webhook {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use rustls::RootCertStore;
 
     use super::*;

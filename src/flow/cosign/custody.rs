@@ -165,12 +165,12 @@ impl Party {
             return custody.drop_refused(id, answer).await;
         }
         let (context, booked, bytes) = (self.context.clone(), row.clone(), answer.bytes.clone());
-        match apart(move || judged(&context, id, &booked, &bytes)).await {
-            // The process ends; the answer is judged after the next start.
-            None => {}
-            Some(Ok(Judged::Signed(psbt))) => self.keep_signature(custody, id, &psbt).await,
-            Some(Ok(Judged::Refused(refusal))) => self.keep_refusal(custody, id, *refusal).await,
-            Some(Err(finding)) => {
+        // Where the process ends, the answer is judged after the next start.
+        let Some(judged) = apart(move || judged(&context, id, &booked, &bytes)).await else { return };
+        match judged {
+            Ok(Judged::Signed(psbt)) => self.keep_signature(custody, id, &psbt).await,
+            Ok(Judged::Refused(refusal)) => self.keep_refusal(custody, id, *refusal).await,
+            Err(finding) => {
                 if self.keep_alarm(custody, (id, digest), finding, &answer.from).await {
                     custody.drop_refused(id, answer).await;
                 }
