@@ -136,7 +136,10 @@ impl Custodian {
         }
         match &self.way {
             Way::Folder(folder) => folder.done(reservation).await,
-            Way::Webhook(_) => Ok(()),
+            Way::Webhook(webhook) => {
+                webhook.done(reservation);
+                Ok(())
+            }
         }
     }
 

@@ -82,6 +82,11 @@ impl Webhook {
         }
     }
 
+    /// It is over: that it was taken need not be known any longer.
+    pub(super) fn done(&self, reservation: ReservationId) {
+        self.taken().remove(&reservation);
+    }
+
     async fn call(&self, url: &str, call: Verb) -> Result<(u16, Vec<u8>), CustodianFault> {
         let silent = |why: &str| CustodianFault::Silent(why.to_owned());
         let place = Place::parse(url, None).map_err(|_| silent("its address cannot be called"))?;
@@ -95,5 +100,28 @@ impl Webhook {
 
     fn taken(&self) -> std::sync::MutexGuard<'_, HashMap<ReservationId, Instant>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use rustls::RootCertStore;
+
+    use super::*;
+    use crate::custodian::{Custodian, Way};
+
+    #[tokio::test]
+    async fn what_is_done_is_not_remembered_as_taken() {
+        let line = Line::new(RootCertStore::empty(), None, None).unwrap();
+        let settings =
+            Settings { url: "https://127.0.0.1:1/v1".to_owned(), line, time: Duration::from_secs(1) };
+        let webhook = Webhook::new(settings);
+        let [one, two] = [1, 2].map(|n| ReservationId::of_txid(&[n; 32]));
+        webhook.taken().extend([one, two].map(|id| (id, Instant::now())));
+        let custodian = Custodian::new(Way::Webhook(webhook), None);
+        custodian.done(one).await.unwrap();
+        let Way::Webhook(webhook) = &custodian.way else { panic!("another way") };
+        assert_eq!(webhook.taken().keys().collect::<Vec<_>>(), [&two]);
     }
 }

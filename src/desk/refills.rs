@@ -162,7 +162,7 @@ pub trait RefillDesk: Send + Sync + 'static {
     /// Books a refill and has the co-signer attest it.
     async fn request(&self, caller: &Caller, order: RefillOrder) -> Result<RefillView, DeskError>;
 
-    /// Every refill, oldest first.
+    /// Every refill, oldest first; those that have ended without their transactions.
     async fn refills(&self, caller: &Caller) -> Result<Vec<RefillView>, DeskError>;
 
     /// One refill.

@@ -400,6 +400,11 @@ impl Courier {
     }
 
     async fn settle(&mut self, verdicts: Vec<(ReservationId, ItemVerdict)>) {
+        let wants_approval = |(_, verdict): &(ReservationId, ItemVerdict)| matches!(verdict, ItemVerdict::Refused(no) if no.finding.code == Code::ApprovalRequired);
+        if verdicts.iter().any(wants_approval) {
+            // Its policy may be another by now, and then operators are to see the text that names it.
+            policies::ask(&self.context, self.cosigner.as_ref()).await;
+        }
         let mut signed = Vec::new();
         for (id, verdict) in verdicts {
             let Some(at) = self.parcels.iter().position(|p| p.reservation == id) else { continue };
@@ -416,10 +421,6 @@ impl Courier {
                 ItemVerdict::Signed(psbt) => signed.push((parcel, psbt)),
                 ItemVerdict::Refused(refusal) => {
                     info!(code = %refusal.finding.code, reservation = %id, "the co-signer said no");
-                    if refusal.finding.code == Code::ApprovalRequired {
-                        // Its policy may be another by now, and then operators are to see the text that names it.
-                        policies::ask(&self.context, self.cosigner.as_ref()).await;
-                    }
                     let refused = Command::CosignerRefused {
                         reservation: id,
                         finding: refusal.finding,

@@ -299,6 +299,8 @@ pub enum RefillStep {
     Import(Vec<u8>),
     /// It is taken back, for this reason.
     Cancel(String),
+    /// The co-signer never attests it.
+    Denied(Code),
 }
 
 /// An address that has its index.

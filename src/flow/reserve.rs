@@ -10,6 +10,7 @@ use super::courier::Parcel;
 use super::facts::FeeSeen;
 use super::handed_on;
 use super::ledger::coins::CoinState;
+use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, Purpose, ReservationRow, Signed};
 use super::ledger::treasury::Spend;
 use super::ledger::{Ledger, Open, OpenReservation};
@@ -393,7 +394,7 @@ pub fn release(
             ("reservation", &id),
             ("code", &finding.code),
             ("txid", &reservation.row.txid),
-            ("detail", &finding.detail),
+            ("detail", &Draft::spelled(&finding.detail)),
         ],
     );
     let mut row = (*reservation.row).clone();

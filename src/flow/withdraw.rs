@@ -10,6 +10,7 @@ use data_encoding::HEXLOWER;
 
 use super::context::Context;
 use super::found::Found;
+use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
 use super::reserve::{self};
@@ -307,7 +308,7 @@ fn enter(turn: &mut Turn, id: WithdrawalId, kind: EntryKind, findings: &[Finding
     let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
     let first = codes.first().copied().unwrap_or(Code::Internal.as_str());
     let details: Vec<&str> = findings.iter().map(|f| f.detail.as_str()).collect();
-    let detail: String = details.join("; ").chars().take(1_000).collect();
+    let detail = Draft::spelled(&details.join("; "));
     let codes = codes.join(" ");
     let fields: [(&str, &dyn Display); 5] = [
         ("subject", &"withdrawal"),

@@ -160,8 +160,12 @@ impl From<Finding> for v1::Finding {
     }
 }
 
-/// Reads a finding. A code this version does not know becomes `unknown`, and keeps its own name in the detail.
+/// The longest detail of another party's finding, in characters.
+const DETAIL_LEN_MAX: usize = 1_000;
+
+/// Reads a finding; a detail that is too long is cut. A code this version does not know becomes `unknown`, and keeps its own name in the detail.
 pub fn finding(code: &str, detail: String, unknown: Code) -> Finding {
+    let detail: String = detail.chars().take(DETAIL_LEN_MAX).collect();
     match Code::parse(code) {
         Some(code) => Finding { code, detail },
         None => Finding::new(unknown, format!("`{}`: {detail}", code.chars().take(64).collect::<String>())),
@@ -205,5 +209,7 @@ mod tests {
     fn an_unknown_code_stays_a_no_and_keeps_its_name() {
         let read = finding("NEW_ONE", "x".into(), Code::CosignerRefused);
         assert_eq!(read, Finding::new(Code::CosignerRefused, "`NEW_ONE`: x"));
+        let long = finding("COSIGNER_HOLDS", "원".repeat(5_000), Code::CosignerRefused);
+        assert_eq!(long, Finding::new(Code::CosignerHolds, "원".repeat(1_000)));
     }
 }

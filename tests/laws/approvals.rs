@@ -1,5 +1,8 @@
 //! L14: an approval is a signature over a text that each party rebuilds by itself.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use countersign::desk::*;
 use countersign::evidence::rejection::RejectionText;
 use countersign::evidence::trust_file::{OperatorEntry, TrustContent};
@@ -275,4 +278,29 @@ async fn l14_an_approval_that_only_the_cosigner_does_not_accept_is_waited_for_an
     world.plan.trust = TrustContent { version: trusted.version + 2, ..trusted };
     world.restart_cosigner().await;
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_a_cosigner_that_wants_approvals_of_many_is_asked_for_its_policy_once() {
+    let mut plan = Plan::default();
+    plan.cosigner_policy.tiers[0].from_krw = wallet_policy::Krw(0);
+    plan.settings.create_wait = Duration::from_millis(50);
+    let world = World::funded(plan, 5, 70 * COIN).await;
+    world.tap.hold_orders.store(true, Ordering::Relaxed);
+    let mut asked = Vec::new();
+    for n in 0..5 {
+        let view = world.withdraw(&format!("r{n}"), 1_000_000).await;
+        world.until(view.id, |v| v.stage == Stage::Reserved).await;
+        asked.push(view.id);
+    }
+    let before = world.tap.statuses.load(Ordering::Relaxed);
+    world.tap.hold_orders.store(false, Ordering::Relaxed);
+    for id in asked {
+        world.until(id, |v| codes(v).contains(&"COSIGNER_HOLDS")).await;
+    }
+    let statuses = world.tap.statuses.load(Ordering::Relaxed) - before;
+    let orders: Vec<usize> = world.tap.orders.lock().unwrap().iter().map(|order| order.items.len()).collect();
+    assert_eq!(orders[0], 5, "all at once");
+    // once an order, and now and then by itself
+    assert!(statuses <= orders.len() + 1, "{statuses} for {orders:?}");
 }

@@ -529,3 +529,29 @@ async fn l20_killed_at_any_step_through_a_custodian_over_https_each_request_is_p
 async fn l20_killed_at_any_step_while_a_custodian_calls_in_each_request_is_paid_once_with_one_signature() {
     pays_once_however_it_dies(Way::Calls).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_an_answer_counts_though_nothing_can_be_handed_over_any_more() {
+    let Some(mut scene) = Scene::new(Way::Files).await else { return };
+    scene.mood("late").await;
+    let order = scene.order(0);
+    scene.held(&order, Code::CustodianPending).await;
+    let id = reservation_of(&scene.booked(&order).await);
+    scene.cast.kill(Victim::Cosigner);
+    scene.mood("well").await;
+    let home = scene.cast.folder().join("custodian");
+    let answer = home.join("inbox").join(format!("{id}.psbt"));
+    for _ in 0..600 {
+        if answer.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(answer.exists());
+    // the place of the order is taken by something else
+    let place = home.join("outbox").join(format!("{id}.order"));
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir_all(place.join("in-the-way")).unwrap();
+    scene.cast.start_what_is_down().await;
+    judge(&scene.cast.ask_until_released(&order).await);
+}

@@ -164,7 +164,13 @@ async fn l13_what_comes_from_cold_is_kept_for_the_withdrawals_it_was_made_for() 
     let left = 3 * COIN - 50_020_000 - u64::try_from(signed.parts[0].fee.units()).unwrap();
     assert_eq!(position(&world).await.cold, Amount::from_sat(left));
     world.state_cold(left, &[txid]).await;
-    assert_eq!(refill(&world, &asked.id).await.state, RefillState::Settled);
+    let settled = refill(&world, &asked.id).await;
+    assert_eq!(settled.state, RefillState::Settled);
+    // shown with all others it comes without its transactions
+    let listed = world.desk().refills(&operator()).await.unwrap().remove(0);
+    assert!(!settled.parts[0].psbt.is_empty() && !settled.parts[0].raw_transaction.is_empty());
+    assert!(listed.parts[0].psbt.is_empty() && listed.parts[0].raw_transaction.is_empty());
+    assert_eq!((listed.state, &listed.parts[0].txid), (settled.state, &settled.parts[0].txid));
     assert_eq!(position(&world).await.cold, Amount::from_sat(left));
     assert_eq!(position(&world).await.earmarked, Amount::ZERO);
 }
@@ -269,6 +275,29 @@ async fn l13_a_refill_above_the_share_is_refused_and_several_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l13_a_run_on_the_hot_wallet_is_refilled_for_a_hundred_withdrawals_at_a_time() {
+    let world = World::new(Plan::default()).await;
+    world.state_chain().await;
+    world.state_price(PRICE).await;
+    world.state_cold(3 * COIN, &[]).await;
+    // nothing is hot, and more are held than one entry of the log can name
+    let mut held = Vec::new();
+    for n in 0..150 {
+        held.push(world.withdraw(&format!("r{n}"), 100_000).await.id);
+    }
+    for id in &held {
+        world.until(*id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
+    }
+    let named = |view: &RefillView| view.earmarks.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    let first = ask(&world, None, &cold_coins(&world, &[COIN; 3])).await.unwrap();
+    assert_eq!(named(&first), held[..100]);
+    assert_eq!(export(&world, &first.id).await.state, RefillState::Exported);
+    let second = ask(&world, Some(1_000_000), &[]).await.unwrap();
+    assert_eq!(named(&second), held[100..]);
+    assert_eq!(export(&world, &second.id).await.state, RefillState::Exported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l13_without_the_cosigners_word_nothing_is_exported() {
     let world = World::funded(Plan::default(), 1, 9 * COIN).await;
     let coins = cold_coins(&world, &[COIN]);
@@ -306,20 +335,101 @@ async fn l13_a_stolen_signer_gets_no_refill_attested_that_the_cosigner_would_not
     let mut forged = sign(&request);
     forged.signature[0] ^= 1;
     let with = |requests| RefillAttestOrder { requests, ..order("rf_1", 2 * COIN + 1_000_000) };
-    assert_eq!(code(cosigner.attest_refill(with(vec![forged])).await), Code::RequestSignatureInvalid);
+    assert_eq!(code(cosigner.attest_refill(with(vec![forged.clone()])).await), Code::RequestSignatureInvalid);
     assert_eq!(
         code(cosigner.attest_refill(with(vec![sign(&request), sign(&request)])).await),
         Code::EvidenceInvalid
     );
-    // what was paid already earmarks nothing more
+    // more than one refill may be made for are not looked at
+    let many = cosigner.attest_refill(with(vec![forged; 101])).await.unwrap_err();
+    assert_eq!(many.code(), Code::FieldTooLong);
+    // what was paid already earmarks nothing more, and is in nobody's way
     let payment = thief.payment(&request);
     yes(thief.try_to(&world, &thief.plot(0, &[&request]), vec![payment]).await);
-    assert_eq!(code(cosigner.attest_refill(with(vec![sign(&request)])).await), Code::EvidenceUsed);
+    let for_paid =
+        |id, amount_sat| RefillAttestOrder { requests: vec![sign(&request)], ..order(id, amount_sat) };
+    let room = 2 * COIN + 2_000_000;
+    assert_eq!(code(cosigner.attest_refill(for_paid("rf_0", room)).await), Code::HotShareAboveLimit);
+    cosigner.attest_refill(for_paid("rf_0", COIN)).await.unwrap();
+    let ended = vec!["rf_0".into()];
     // one id is one refill, and each counts against the share until it ends
-    let word = cosigner.attest_refill(order("rf_1", COIN)).await.unwrap();
+    let word = cosigner.attest_refill(RefillAttestOrder { ended, ..order("rf_1", COIN) }).await.unwrap();
     assert_eq!(cosigner.attest_refill(order("rf_1", COIN)).await.unwrap(), word);
     assert_eq!(code(cosigner.attest_refill(order("rf_1", COIN + 1)).await), Code::EvidenceInvalid);
     assert_eq!(code(cosigner.attest_refill(order("rf_2", 2 * COIN)).await), Code::HotShareAboveLimit);
     let after = RefillAttestOrder { ended: vec!["rf_1".into()], ..order("rf_2", 2 * COIN) };
     cosigner.attest_refill(after).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_what_is_taken_back_earmarks_nothing_any_more() {
+    let (mut world, _thief) = Thief::with(Plan::default(), 1, 9 * COIN).await;
+    let request = world.request("r1", TAYLOR, 2_000_000);
+    let attest = async |world: &World, id: &str, amount_sat, requests| {
+        let part = RefillAttestPart { txid: "ab".repeat(32), vout: 0, amount_sat, fee_sat: 500 };
+        let order =
+            RefillAttestOrder { refill: id.into(), index: 5, parts: vec![part], requests, ended: Vec::new() };
+        world.cosigner().attest_refill(order).await
+    };
+    // as much as may rest hot, and what is held on top of it
+    attest(&world, "rf_1", 2 * COIN + 1_000_000, vec![sign(&request)]).await.unwrap();
+    attest(&world, "rf_2", 100_000, Vec::new()).await.unwrap();
+    let voided = world.cosigner().void(VoidOrder::Cancellation(cancel_of(&request, EXCHANGE))).await.unwrap();
+    assert!(matches!(voided, Voided::Receipt(_)), "{voided:?}");
+    for _ in 0..2 {
+        let no = attest(&world, "rf_3", 100_000, Vec::new()).await.unwrap_err();
+        assert_eq!(no.code(), Code::HotShareAboveLimit);
+        world.restart_cosigner().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_a_refill_whose_attestation_was_lost_is_told_as_ended_and_its_address_is_not_given_again() {
+    let world = World::funded(Plan::default(), 1, 9 * COIN).await;
+    world.tap.lose_answers(true);
+    let lost = ask(&world, Some(2 * COIN), &cold_coins(&world, &[COIN; 9])).await.unwrap();
+    assert_eq!((lost.state, lost.attestation), (RefillState::Requested, None));
+    world.desk().take_back(&operator(), &lost.id, "its word never came").await.unwrap();
+    world.tap.lose_answers(false);
+    // the co-signer has attested as much as may rest hot, and counts it no longer
+    let next = ask(&world, Some(2 * COIN), &[]).await.unwrap();
+    assert!(next.attestation.is_some(), "{next:?}");
+    assert_ne!(next.index, lost.index);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_the_address_of_a_refill_that_the_cosigner_refuses_is_free_for_the_next() {
+    let mut plan = Plan::default();
+    plan.cosigner_policy.refill.open_max = 1;
+    let world = World::funded(plan, 1, 9 * COIN).await;
+    let first = ask(&world, Some(COIN / 2), &cold_coins(&world, &[COIN; 9])).await.unwrap();
+    assert_eq!(ask(&world, Some(COIN / 2), &[]).await.unwrap_err().code(), Code::RefillsOpen);
+    let refused = world.desk().refills(&operator()).await.unwrap().pop().unwrap();
+    assert_eq!(refused.state, RefillState::Cancelled);
+    world.desk().take_back(&operator(), &first.id, "another amount").await.unwrap();
+    assert_eq!(ask(&world, Some(COIN / 4), &[]).await.unwrap().index, refused.index);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_an_ordinary_no_leaves_everything_as_it_was_and_reads_nothing_back() {
+    let (world, _thief) = Thief::with(Plan::default(), 1, 9 * COIN).await;
+    let order = |id: &str, index, amount_sat| RefillAttestOrder {
+        refill: id.into(),
+        index,
+        parts: vec![RefillAttestPart { txid: "ab".repeat(32), vout: 0, amount_sat, fee_sat: 500 }],
+        requests: Vec::new(),
+        ended: Vec::new(),
+    };
+    let cosigner = world.cosigner();
+    cosigner.attest_refill(order("rf_1", 5, COIN)).await.unwrap();
+    // whoever read the store back now would never come to an end
+    assert_ne!(world.sql("cosigner", "UPDATE row_coin SET state = 'other'").await, 0);
+    let refused = async |order| {
+        let asked = tokio::time::timeout(Duration::from_secs(20), cosigner.attest_refill(order));
+        asked.await.expect("an answer").unwrap_err().code()
+    };
+    let ended = RefillAttestOrder { ended: vec!["rf_1".into()], ..order("rf_2", 1_000, 2 * COIN + 1) };
+    assert_eq!(refused(ended).await, Code::HotShareAboveLimit);
+    assert_eq!(refused(order("rf_2", 5, 2 * COIN)).await, Code::HotShareAboveLimit, "rf_1 has not ended");
+    assert_eq!(refused(order("rf_2", 1_006, 1_000)).await, Code::ChangeNotOwn, "no index was moved on");
 }

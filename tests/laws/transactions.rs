@@ -431,6 +431,21 @@ async fn l20_after_the_cosigners_no_the_withdrawal_is_decided_again() {
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn l20_a_no_that_the_log_cannot_spell_is_a_no_and_stops_nothing() {
+    let mut plan = Plan::default();
+    let set = plan.cosigner_policy.assets.get_mut(&ASSET.to_string()).unwrap();
+    set.hourly_limit = wallet_policy::Units(3_000_000);
+    set.per_tx_limit = set.hourly_limit;
+    let world = World::funded(plan, 3, 70 * COIN).await;
+    assert_eq!(codes(&world.withdraw("r1", 2_000_000).await), ["RELEASED"]);
+    for (id, said) in [("r2", "two\nlines\u{7}".to_owned()), ("r3", "x".repeat(5_000))] {
+        *world.tap.forge_detail.lock().unwrap() = Some(said);
+        let view = world.withdraw(id, 2_000_000).await;
+        world.until(view.id, |v| codes(v) == ["COSIGNER_HOLDS"]).await;
+    }
+}
+
 fn change_index(item: &CosignItem) -> u32 {
     let psbt = Psbt::deserialize(&item.psbt).unwrap();
     let change = psbt.outputs.iter().find_map(|o| o.bip32_derivation.values().next()).unwrap();

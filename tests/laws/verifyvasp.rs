@@ -119,7 +119,12 @@ async fn l04_a_stolen_signer_gets_no_signature_for_what_the_enclave_server_does_
     // and the true one clears
     let good = verified(&server, TAYLOR, COINS).await;
     let payment = report(&mut thief, &asked, good);
-    yes(thief.try_to(&world, &thief.plot(0, &[&asked]), vec![payment]).await);
+    let loot = thief.book(&thief.plot(0, &[&asked]), vec![payment]);
+    let signed = yes(thief.ask_one(&world, &loot).await);
+    // what was decided is answered as it was, and nobody is asked about it again
+    let calls = server.calls("item", COSIGNER_TOKEN).await;
+    assert_eq!(yes(thief.ask_one(&world, &loot).await), signed);
+    assert_eq!(server.calls("item", COSIGNER_TOKEN).await, calls);
     // once: another withdrawal of the very same payee and amount needs its own
     let twin = world.request("r2", TAYLOR, SAT);
     let payment = report(&mut thief, &twin, good);

@@ -113,6 +113,10 @@ pub struct Tap {
     pub hold_orders: AtomicBool,
     /// A stolen co-signer's answer to what is taken back; the true one is not asked.
     pub forge_receipt: Mutex<Option<SignedText>>,
+    /// What a stolen co-signer says in every no of its.
+    pub forge_detail: Mutex<Option<String>>,
+    /// How often the co-signer was asked how it stands.
+    pub statuses: AtomicUsize,
     lose: AtomicBool,
     corrupt: Mutex<Option<Corrupt>>,
     /// Whether the co-signer is a stolen one whose cosignatures of the head are not its own.
@@ -123,7 +127,7 @@ pub struct Tap {
 type Corrupt = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send>;
 
 impl Tap {
-    /// From now on what the co-signer answers to an order is lost on the way.
+    /// From now on what the co-signer answers to an order or about a refill is lost on the way.
     pub fn lose_answers(&self, lose: bool) {
         self.lose.store(lose, Ordering::Relaxed);
     }
@@ -142,6 +146,7 @@ impl Tap {
 #[tonic::async_trait]
 impl CosignDesk for Tap {
     async fn status(&self) -> Result<CosignStatus, DeskError> {
+        self.statuses.fetch_add(1, Ordering::Relaxed);
         self.there()?.status().await
     }
     async fn submit_statements(
@@ -158,7 +163,11 @@ impl CosignDesk for Tap {
         self.there()?.attest_addresses(orders).await
     }
     async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
-        self.there()?.attest_refill(order).await
+        let word = self.there()?.attest_refill(order).await?;
+        if self.lose.load(Ordering::Relaxed) {
+            return Err(DeskError::may_have_happened(Code::CosignerUnreachable, "the answer was lost"));
+        }
+        Ok(word)
     }
     async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
         self.there()?.challenge(order).await
@@ -192,6 +201,13 @@ impl CosignDesk for Tap {
             (self.forge_heads.load(Ordering::Relaxed), &mut outcome.head)
         {
             *line = forged(line);
+        }
+        if let Some(said) = &*self.forge_detail.lock().unwrap() {
+            for (_, verdict) in &mut outcome.verdicts {
+                if let ItemVerdict::Refused(refusal) = verdict {
+                    refusal.finding.detail.clone_from(said);
+                }
+            }
         }
         if let Some(corrupt) = &*self.corrupt.lock().unwrap() {
             for (_, verdict) in &mut outcome.verdicts {

@@ -140,7 +140,7 @@ impl Party {
         refusal: Refusal,
     ) -> Refusal {
         let withdrawal = refusal.withdrawal.map(|w| w.to_string()).unwrap_or_default();
-        let detail: String = refusal.finding.detail.chars().take(1_000).collect();
+        let detail = Draft::spelled(&refusal.finding.detail);
         draft.entry(
             EntryKind::CosignRefused,
             &[

@@ -126,9 +126,6 @@ impl Party {
         }
         if let Some(fault) = &unreached {
             custody.unreachable(id, fault);
-            if custody.custodian.inbox().is_none() {
-                return;
-            }
         }
         match custody.custodian.answers(id).await {
             Err(fault) => custody.unreachable(id, &fault),
@@ -167,8 +164,10 @@ impl Party {
         if custody.was_refused(id, &digest) {
             return custody.drop_refused(id, answer).await;
         }
-        let judge = || judged(&self.context, id, row, &answer.bytes);
-        match tokio::task::block_in_place(judge) {
+        let (context, booked, bytes) = (self.context.clone(), row.clone(), answer.bytes.clone());
+        // Where the process ends, the answer is judged after the next start.
+        let Some(judged) = apart(move || judged(&context, id, &booked, &bytes)).await else { return };
+        match judged {
             Ok(Judged::Signed(psbt)) => self.keep_signature(custody, id, &psbt).await,
             Ok(Judged::Refused(refusal)) => self.keep_refusal(custody, id, *refusal).await,
             Err(finding) => {
@@ -239,6 +238,20 @@ impl Party {
     }
 }
 
+/// Judges apart from the task that asks, which goes on whatever came: an answer that breaks its judgement is none. Nothing,
+/// where the judgement did not come to its end.
+async fn apart<T: Send + 'static>(
+    judge: impl FnOnce() -> Result<T, Finding> + Send + 'static,
+) -> Option<Result<T, Finding>> {
+    match tokio::task::spawn_blocking(judge).await {
+        Ok(judged) => Some(judged),
+        Err(broken) if broken.is_panic() => {
+            Some(Err(Finding::new(Code::CustodianAnswerMalformed, "its judgement broke off")))
+        }
+        Err(_) => None,
+    }
+}
+
 /// What leaves with the transaction of a row.
 pub(super) const fn leaving_of(row: &CosignedRow) -> Leaving {
     if row.swept.is_some() { Leaving::Sweep } else { Leaving::Payment }
@@ -252,4 +265,18 @@ pub(super) fn txid_bytes(row: &CosignedRow) -> Option<[u8; 32]> {
 /// Whether a checked transaction is that of the reservation.
 pub(super) fn is_of(id: ReservationId, checked: &CheckedTransaction) -> bool {
     ReservationId::of_txid(&crate::flow::reserve::txid_bytes(&checked.txid())) == id
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_its_judgement_is_no_answer() {
+        assert_eq!(apart(|| Ok(7)).await, Some(Ok(7)));
+        let broken = apart::<()>(|| panic!("whatever came")).await;
+        let code = broken.map(|judged| judged.map_err(|finding| finding.code));
+        assert_eq!(code, Some(Err(Code::CustodianAnswerMalformed)));
+    }
 }

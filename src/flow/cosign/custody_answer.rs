@@ -125,7 +125,7 @@ impl Party {
         if custody.still_alarms(id) {
             let mut core = self.core.lock().await;
             let mut draft = core.journal.draft(self.context.now());
-            let detail: String = finding.detail.chars().take(1_000).collect();
+            let detail = Draft::spelled(&finding.detail);
             draft.entry(
                 EntryKind::Alarm,
                 &[("code", &finding.code), ("reservation", &id), ("detail", &detail)],

@@ -27,7 +27,7 @@ impl Party {
         let stored = read_coins(&core.journal, unsure).await?;
         let mut draft = core.journal.draft(self.context.now());
         let taking =
-            Taking { context: &self.context, scripts: &core.state.scripts, stored: &stored, state: "taken" };
+            Taking { asset: self.context.asset, band: &|asset| self.context.band(asset), scripts: &core.state.scripts, stored: &stored, state: "taken" };
         let log_index = match statement::take(&mut core.state.treasury, &mut draft, &taking, &verified) {
             Ok(log_index) => log_index,
             Err(finding) => return Ok(Err(finding)),

@@ -1,6 +1,8 @@
 //! Refills at the co-signer: it derives the hot address itself, judges the share by its own facts, and earmarks only what
 //! the exchange has asked for (laws L9, L13, L16).
 
+use std::sync::Arc;
+
 use wallet_policy::Units;
 use wallet_policy::ratio::Position;
 
@@ -16,22 +18,24 @@ use crate::evidence::refill_attestation::{
 use crate::evidence::{NotProven, digest, verify_request};
 use crate::flow::facts::{FeeSeen, Sight, judge};
 use crate::flow::ledger::journal::{Draft, JournalFault};
-use crate::flow::ledger::refills::{EarmarkRow, PartRow, RefillRow};
+use crate::flow::ledger::refills::{EARMARKS_MAX, EarmarkRow, PartRow, RefillRow};
 use crate::flow::ledger::rows::{self, SeenRequestRow, Signed};
 use crate::freeze::Leaving;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Code, Finding, Outcome, Seconds};
+use crate::withdrawal::{Amount, Code, Finding, Invalid, Outcome, Seconds};
 
 impl Party {
     /// Attests a refill, or says why not. The same one again is answered as before.
     pub(super) async fn attest_refill(&self, order: RefillAttestOrder) -> Result<SignedText, DeskError> {
+        let earmarks = self.earmarks(&order);
         let mut core = self.core.lock().await;
         refuse_if_stopped(&core)?;
         if let Some(known) = core.state.treasury.refills.named(&order.refill) {
             return known_word(known, &order);
         }
-        let earmarks = self.earmarks(&core, &order).await?;
+        let earmarks = still_waiting(&core, earmarks?).await?;
         let mut draft = core.journal.draft(self.context.now());
+        let before = core.state.treasury.refills.clone();
         match self.attest_one_refill(&mut core, &mut draft, &order, earmarks) {
             Ok(word) => match core.journal.commit(draft).await {
                 Ok(()) => Ok(word),
@@ -41,14 +45,20 @@ impl Party {
                 }
             },
             Err(finding) => {
-                self.reload(&mut core).await;
+                // Nothing else was touched for a no: the store need not be read back.
+                core.state.treasury.refills = before;
                 Err(DeskError::Refused(finding))
             }
         }
     }
 
-    /// The requests that the refill is said to be made for: signed by the exchange, and not paid yet.
-    async fn earmarks(&self, core: &Core, order: &RefillAttestOrder) -> Result<Vec<EarmarkRow>, DeskError> {
+    /// The requests that the refill is said to be made for, each signed by the exchange. Nothing is locked meanwhile.
+    fn earmarks(&self, order: &RefillAttestOrder) -> Result<Vec<EarmarkRow>, DeskError> {
+        if order.requests.len() > EARMARKS_MAX {
+            let problem = format!("has {} items, the limit is {EARMARKS_MAX}", order.requests.len());
+            let cure = "make the refill for fewer withdrawals, and another one for the rest";
+            return Err(Invalid::new(Code::FieldTooLong, "requests", problem, cure).into());
+        }
         let (settings, now) = (&self.context.settings, self.context.now());
         let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
         let mut earmarks: Vec<EarmarkRow> = Vec::with_capacity(order.requests.len());
@@ -68,16 +78,6 @@ impl Party {
                 amount_sat: asked.amount.sat().unwrap_or(u64::MAX),
                 until: asked.asked_at.plus(age_s_max).0,
             });
-        }
-        let keys: Vec<String> = earmarks.iter().map(|e| e.withdrawal.clone()).collect();
-        let found = core.journal.rows(Table::SeenRequest, &keys).await.map_err(|f| f.desk_error())?;
-        for row in found {
-            let seen: Result<SeenRequestRow, _> = rows::read(row.key(), row.content());
-            let seen = seen.map_err(|_| JournalFault::Unreadable(row.key().to_owned()).desk_error())?;
-            if seen.reservation.is_some() || seen.void.is_some() {
-                let detail = format!("{} was signed for, or taken back, already", row.key());
-                return Err(DeskError::Refused(Finding::new(Code::EvidenceUsed, detail)));
-            }
         }
         Ok(earmarks)
     }
@@ -100,8 +100,8 @@ impl Party {
             let detail = format!("index {} is too far ahead, or it has no or too many parts", order.index);
             return Err(Finding::new(Code::ChangeNotOwn, detail));
         }
-        let script = core.state.scripts.script(&self.context.wallet, Branch::Change, order.index);
-        let script = script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?;
+        let script = self.context.wallet.script(Branch::Change, order.index);
+        let script = Arc::new(script.map_err(|e| Finding::new(Code::Internal, e.to_string()))?);
         let address = script.address(self.context.wallet.network());
         self.allow_refill(core, order, &earmarks, (&address, now))?;
         let row =
@@ -116,6 +116,8 @@ impl Party {
             attested_at: now,
         };
         let word = self.write_refill(core, draft, &order.refill, (row, &attestation))?;
+        // Only now: the highest index is what the next may be ahead of.
+        core.state.scripts.put(script);
         for (id, _) in &changed {
             if let Some(row) = core.state.treasury.refills.named(id) {
                 write(draft, id, row);
@@ -203,6 +205,20 @@ impl Party {
             Outcome::Moving | Outcome::Released => Ok(()),
         }
     }
+}
+
+/// Without what was signed for, or taken back, already: it needs nothing more. Fewer earmarks only make the share stricter.
+async fn still_waiting(core: &Core, mut earmarks: Vec<EarmarkRow>) -> Result<Vec<EarmarkRow>, DeskError> {
+    let keys: Vec<String> = earmarks.iter().map(|e| e.withdrawal.clone()).collect();
+    let found = core.journal.rows(Table::SeenRequest, &keys).await.map_err(|f| f.desk_error())?;
+    for row in found {
+        let seen: Result<SeenRequestRow, _> = rows::read(row.key(), row.content());
+        let seen = seen.map_err(|_| JournalFault::Unreadable(row.key().to_owned()).desk_error())?;
+        if seen.reservation.is_some() || seen.void.is_some() {
+            earmarks.retain(|earmark| earmark.withdrawal != row.key());
+        }
+    }
+    Ok(earmarks)
 }
 
 fn refused(no: NotProven) -> DeskError {

@@ -7,13 +7,14 @@ use futures_util::stream::{self, StreamExt};
 use uuid::Uuid;
 
 use super::party::Party;
-use crate::desk::{ClearanceEvidence, CosignOrder, CosignPayment};
+use crate::desk::{ClearanceEvidence, CosignItem, CosignOrder, CosignPayment};
 use crate::enclave::verifyvasp::Route;
 use crate::evidence::reported::check_speaker;
 use crate::evidence::{
     NotProven, Passage, Reported, RouteAnswer, Trust, VerificationReport, VerifiedRequest, parse_report,
 };
 use crate::flow::context::Context;
+use crate::store::Table;
 use crate::withdrawal::{Code, Finding, Seconds};
 
 /// How many verifications are asked about at the same time.
@@ -48,12 +49,21 @@ impl Heard {
 }
 
 impl Party {
-    /// Asks the own route about every report of an order, each once. Nothing is believed of the reports but whom to ask about.
+    /// Asks the own route about every report of an order, each once, but for what was decided before: that is answered as it
+    /// was. Nothing is believed of the reports but whom to ask about.
     pub(super) async fn ask_route(&self, order: &CosignOrder) -> Heard {
-        let uuids = reported(&self.context.trust, order);
-        if uuids.is_empty() {
+        let trust = &self.context.trust;
+        let mut items: Vec<_> = order.items.iter().map(|item| (item, reported(trust, item))).collect();
+        items.retain(|(_, uuids)| !uuids.is_empty());
+        if items.is_empty() {
             return Heard::default();
         }
+        let core = self.core.lock().await;
+        let is_new =
+            |item: &CosignItem| !core.journal.has(Table::SignedReservation, &item.reservation.to_string());
+        items.retain(|(item, _)| is_new(item));
+        drop(core);
+        let uuids: HashSet<Uuid> = items.into_iter().flat_map(|(_, uuids)| uuids).collect();
         let Some(route) = &self.route else {
             let none = |uuid| (uuid, Err(unconfirmed(uuid, "no route is configured; set [verifyvasp]")));
             return Heard(uuids.into_iter().map(none).collect());
@@ -79,13 +89,12 @@ async fn ask(route: &Route, uuid: Uuid) -> (Uuid, Result<RouteAnswer, Finding>) 
     (uuid, heard)
 }
 
-/// The verifications an order reports, of VASPs that sign nothing by the own trust file: about others nobody is asked.
-fn reported(trust: &Trust, order: &CosignOrder) -> HashSet<Uuid> {
-    let payments = order.items.iter().flat_map(|item| &item.payments);
+/// The verifications an item reports, of VASPs that sign nothing by the own trust file: about others nobody is asked.
+fn reported(trust: &Trust, item: &CosignItem) -> HashSet<Uuid> {
     let unsigned = |report: &VerificationReport| {
         trust.vasp(report.said.beneficiary_vasp).is_some_and(|vasp| vasp.identity_key.is_none())
     };
-    payments.filter_map(report_of).filter(unsigned).map(|report| report.said.uuid).collect()
+    item.payments.iter().filter_map(report_of).filter(unsigned).map(|report| report.said.uuid).collect()
 }
 
 fn report_of(payment: &CosignPayment) -> Option<VerificationReport> {

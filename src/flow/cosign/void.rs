@@ -44,6 +44,9 @@ impl Party {
             VoidRow { cause: word.cause().to_string(), receipt: Signed::of(&receipt), ..proof(&order) };
         let row = SeenRequestRow::void(void);
         draft.row(Table::SeenRequest, id.to_string(), "void", now, rows::write(&row));
+        for (refill, row) in core.state.treasury.refills.left(&id.to_string()) {
+            draft.row(Table::Refill, refill, "changed", now, rows::write(&row));
+        }
         if let Err(fault) = core.journal.commit(draft).await {
             self.reload(&mut core).await;
             return Err(fault.desk_error());

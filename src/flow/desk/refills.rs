@@ -39,7 +39,7 @@ impl SignerDesk {
             }
             // What it only lacks now it may have when it is asked again.
             Err(DeskError::Refused(finding)) if is_final(&finding) => {
-                self.step(id, RefillStep::Cancel(finding.code.as_str().to_owned())).await?;
+                self.step(id, RefillStep::Denied(finding.code)).await?;
                 Err(DeskError::Refused(finding))
             }
             Err(error) => Err(error),

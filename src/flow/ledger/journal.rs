@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::audit::entry::VALUE_LEN_MAX;
 use crate::audit::{
     Checkpoint, ConsistencyProof, Entry, EntryInvalid, EntryKind, FetchedLeaves, Head as TreeHead,
     InclusionProof, LeafHash, LogKey, NodeHash, Tree, TreeFault, VerifiedCheckpoint,
@@ -73,6 +74,9 @@ impl JournalFault {
     }
 }
 
+/// How much of somebody else's text an entry keeps, in characters of at most four bytes.
+const SPELLED_LEN_MAX: usize = VALUE_LEN_MAX / 4;
+
 /// What one commit will write.
 pub struct Draft {
     base: u64,
@@ -96,6 +100,11 @@ impl Draft {
             Err(invalid) => self.broken = Some(invalid),
         }
         self.last_index()
+    }
+
+    /// What an entry can spell of a text that somebody else made: no control characters, and no more than one field holds.
+    pub fn spelled(text: &str) -> String {
+        text.chars().filter(|c| !c.is_control()).take(SPELLED_LEN_MAX).collect()
     }
 
     /// The index of the newest entry.
@@ -316,9 +325,14 @@ impl Journal {
         }
     }
 
+    /// Whether there is a row with this key. The store is not asked.
+    pub fn has(&self, table: Table, key: &str) -> bool {
+        self.tags.contains_key(&(table, key.to_owned()))
+    }
+
     /// The rows with these keys. Only keys that have a row are asked for: the tags in memory are those of all rows.
     pub async fn rows(&self, table: Table, keys: &[String]) -> Result<Vec<Row>, JournalFault> {
-        let there = keys.iter().filter(|key| self.tags.contains_key(&(table, (*key).clone())));
+        let there = keys.iter().filter(|key| self.has(table, key));
         let keys: Vec<&str> = there.map(String::as_str).collect();
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -403,4 +417,20 @@ async fn rebuild(store: &Store, head: &Head) -> Result<Tree, JournalFault> {
     }
     let same = tree.head() == TreeHead { size: head.size, root: NodeHash(head.root) };
     if same { Ok(tree) } else { Err(JournalFault::LogAltered) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_wrote_can_always_be_spelled_in_an_entry() {
+        for text in ["two\nlines\u{7}", &"x".repeat(5_000), &"😀".repeat(5_000), "\0", ""] {
+            let detail = Draft::spelled(text);
+            let entry = Entry::builder(EntryKind::Alarm, Seconds(1)).field("code", Code::Internal);
+            let entry = if detail.is_empty() { entry } else { entry.field("detail", &detail) };
+            assert!(entry.build().is_ok(), "{text:?}");
+        }
+        assert_eq!(Draft::spelled("two\nlines"), "twolines");
+    }
 }

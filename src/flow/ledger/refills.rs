@@ -79,6 +79,9 @@ pub struct ColdCoinRow {
     pub raw: String,
 }
 
+/// The most held withdrawals that one refill is made for: their ids stand in one field of its log entry.
+pub const EARMARKS_MAX: usize = 100;
+
 /// A held withdrawal that a refill was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +127,7 @@ impl RefillRow {
 }
 
 /// Every refill a party knows of, by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Refills {
     all: BTreeMap<String, RefillRow>,
     /// Those that people were told of because their coins do not come.

@@ -15,8 +15,8 @@ use wallet_policy::ratio::Position;
 
 pub use self::cold::{COLD_COIN, swept_coin};
 pub use self::need::wanted;
-pub use self::steps::{attested, cancel, expire, exported, import, tell_unseen};
-pub use self::told::{attest_order, view};
+pub use self::steps::{attested, cancel, denied, expire, exported, import, tell_unseen};
+pub use self::told::{attest_order, view, views};
 
 use super::context::Context;
 use super::facts::{FeeSeen, judge};

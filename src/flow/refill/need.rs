@@ -7,7 +7,7 @@ use wallet_policy::settings::Fill;
 
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
-use crate::flow::ledger::refills::EarmarkRow;
+use crate::flow::ledger::refills::{EARMARKS_MAX, EarmarkRow};
 use crate::flow::weigh::sight;
 use crate::withdrawal::{Code, Seconds};
 
@@ -46,10 +46,14 @@ pub(super) fn before(context: &Context, ledger: &Ledger, now: Seconds) -> Positi
     }
 }
 
-/// Held withdrawals that no refill was made for, in the order asked, for which that much is enough.
+/// Held withdrawals that no refill was made for, in the order asked, for which that much is enough: as many as one refill
+/// may have.
 pub(super) fn earmarks(context: &Context, ledger: &Ledger, mut room_sat: u64) -> Vec<EarmarkRow> {
     let mut found = Vec::new();
     for open in ledger.queue.values().filter_map(|id| ledger.open.get(id)) {
+        if found.len() == EARMARKS_MAX {
+            break;
+        }
         let waits = open.row.findings.iter().any(|f| f.code == Code::HotFundsShort.as_str());
         let id = open.id.to_string();
         let is_ours = open.request.request().asset == context.asset;

@@ -98,12 +98,24 @@ pub fn cancel(
         RefillState::Requested | RefillState::Exported if !is_signed => {}
         state => return Err(wrong_state(id, state)),
     }
-    // An address that nobody has seen is free for the next; one that was attested may still be paid.
-    if row.attestation.is_none() {
-        ledger.addresses.give_change_back(row.index);
-    }
     row.set_state(RefillState::Cancelled);
     put(context, ledger, turn, (id, row, code));
+    Ok(())
+}
+
+/// The co-signer attests it never. Its address, which nobody has seen, is free for the next; that of a refill which is only
+/// taken back is not: the co-signer may have attested it, and its word was lost.
+pub fn denied(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    (id, code): (&str, Code),
+) -> Result<(), DeskError> {
+    let row = named(ledger, id)?;
+    cancel(context, ledger, turn, (id, code.as_str()))?;
+    if row.state() == RefillState::Requested && row.attestation.is_none() {
+        ledger.addresses.give_change_back(row.index);
+    }
     Ok(())
 }
 

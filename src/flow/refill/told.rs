@@ -10,15 +10,19 @@ use crate::flow::ledger::refills::PartRow;
 use crate::flow::ledger::rows::Signed;
 use crate::withdrawal::{Amount, Seconds, WithdrawalId};
 
-/// What the co-signer is told of a refill.
-pub fn attest_order(ledger: &Ledger, id: &str) -> Option<RefillAttestOrder> {
+/// How long after its time the co-signer is told of a refill that ended, in seconds: by then it counts it no more.
+const TOLD_S: u64 = 86_400;
+
+/// What the co-signer is told of a refill, and of those that ended: it may have attested one whose word never came.
+pub fn attest_order(ledger: &Ledger, id: &str, now: Seconds) -> Option<RefillAttestOrder> {
     let row = ledger.treasury.refills.named(id)?;
     let requests = row.earmarks.iter().filter_map(|earmark| {
         let open = ledger.open.get(&WithdrawalId::parse(&earmark.withdrawal).ok()?)?;
         Some(handed_on(open.request.signed()))
     });
     let ended = ledger.treasury.refills.iter().filter(|(_, row)| {
-        matches!(row.state(), RefillState::Cancelled | RefillState::Expired) && row.attestation.is_some()
+        let has_ended = matches!(row.state(), RefillState::Cancelled | RefillState::Expired);
+        has_ended && now.0 <= row.expires_at.saturating_add(TOLD_S)
     });
     Some(RefillAttestOrder {
         refill: id.to_owned(),
@@ -36,6 +40,18 @@ pub fn attest_order(ledger: &Ledger, id: &str) -> Option<RefillAttestOrder> {
         requests: requests.collect(),
         ended: ended.map(|(id, _)| id.clone()).collect(),
     })
+}
+
+/// Every refill as people are shown them all: those that have ended without their transactions.
+pub fn views(context: &Context, ledger: &Ledger) -> Vec<RefillView> {
+    let ids = ledger.treasury.refills.iter().map(|(id, _)| id);
+    let mut views: Vec<RefillView> = ids.filter_map(|id| view(context, ledger, id)).collect();
+    for view in views.iter_mut().filter(|view| !view.state.is_open()) {
+        for part in &mut view.parts {
+            (part.psbt, part.raw_transaction) = Default::default();
+        }
+    }
+    views
 }
 
 /// A refill as people are shown it.

@@ -99,6 +99,7 @@ impl Writer {
                     RefillStep::Exported => refill::exported(context, ledger, turn, &id),
                     RefillStep::Import(psbt) => refill::import(context, ledger, turn, (&id, &psbt)),
                     RefillStep::Cancel(reason) => refill::cancel(context, ledger, turn, (&id, &reason)),
+                    RefillStep::Denied(code) => refill::denied(context, ledger, turn, (&id, code)),
                 };
                 let shown = done.and_then(|()| show_refill(context, ledger, &id));
                 turn.tell(reply, shown);

@@ -82,12 +82,10 @@ impl Writer {
                 let _ = to.send(refill::view(&self.context, &self.ledger, &id));
             }
             Question::Refills(to) => {
-                let ids = self.ledger.treasury.refills.iter().map(|(id, _)| id);
-                let views = ids.filter_map(|id| refill::view(&self.context, &self.ledger, id));
-                let _ = to.send(views.collect());
+                let _ = to.send(refill::views(&self.context, &self.ledger));
             }
             Question::RefillOrder(id, to) => {
-                let _ = to.send(refill::attest_order(&self.ledger, &id));
+                let _ = to.send(refill::attest_order(&self.ledger, &id, self.context.now()));
             }
             Question::Position(to) => {
                 let _ = to.send(position::view(&self.context, &self.ledger, self.context.now()));

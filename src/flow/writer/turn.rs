@@ -59,8 +59,7 @@ impl Turn {
     /// Writes an alarm down with this batch; one that the store does not take is kept for the next.
     pub fn enter_alarm(&mut self, ((field, name), finding): Alarm) {
         // What the log cannot spell would fail this commit, and with the alarm kept every one after it.
-        let spelled = |text: &str| text.chars().filter(|c| !c.is_control()).take(1_000).collect::<String>();
-        let (about, detail) = (spelled(&name), spelled(&finding.detail));
+        let (about, detail) = (Draft::spelled(&name), Draft::spelled(&finding.detail));
         self.draft.entry(EntryKind::Alarm, &[("code", &finding.code), (field, &about), ("detail", &detail)]);
         self.alarms.push(((field, name), finding));
     }
