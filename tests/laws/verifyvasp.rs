@@ -294,7 +294,8 @@ async fn l04_a_vasp_that_signs_is_never_cleared_by_a_report_nor_the_other_by_a_s
     assert_eq!(server.calls("item", COSIGNER_TOKEN).await, 0, "nobody is asked about a VASP that signs");
 }
 
-fn ask(world: &World, id: &str) -> VerifyAsk {
+/// A question about a withdrawal of a hundredth of a coin to Taylor.
+pub fn ask(world: &World, id: &str) -> VerifyAsk {
     let request = world.request(id, TAYLOR, SAT);
     let text = sign(&request).text;
     VerifyAsk {

@@ -541,7 +541,12 @@ impl World {
 
     /// The signer's adapter, over the same database as an enclave would have. The one before it was dropped as by a crash.
     pub async fn own_adapter(&self, server: &Server) -> Adapter {
-        let settings = AdapterSettings {
+        Adapter::start(self.adapter_settings(server)).await.unwrap()
+    }
+
+    /// What the signer's adapter runs on.
+    pub fn adapter_settings(&self, server: &Server) -> AdapterSettings {
+        AdapterSettings {
             vasp: OWN_VASP,
             directory: [ROBOT_VASP].into(),
             directory_version: 1,
@@ -554,8 +559,7 @@ impl World {
             expiry_s: 86_400,
             kept_s: None,
             now: self.clock(),
-        };
-        Adapter::start(settings).await.unwrap()
+        }
     }
 
     /// What the signer asks: its enclave, or its adapter.

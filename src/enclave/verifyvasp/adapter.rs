@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::said::Listed;
 use super::server::{Miss, Server};
+use super::transfer::payload_of;
 use super::{Settings, orders, telling};
 use crate::enclave::backend::Working;
-use crate::enclave::database::Database;
 use crate::enclave::database::vault::Vault;
+use crate::enclave::database::{Database, OrderRow};
 use crate::enclave::door::{LookAsk, Looked, TELL_MAX, TellAsk, Tellings};
 use crate::enclave::ivms::Payload;
-use crate::enclave::screen::{Screener, Screening, Subject};
+use crate::enclave::screen::{Screener, Screening, Subject, screened};
 use crate::enclave::{Clock, DataKey, Door, EnclaveFault, Health, KeyType, VerifyAsk, VerifyReply, Word};
 use crate::withdrawal::{Seconds, VaspId};
 
@@ -218,13 +219,36 @@ impl Office {
         Ok(self.server.vasps().await.map_err(|miss| away(&miss))?.vasps)
     }
 
-    /// Looks for the address and the persons of both sides on the sanctions lists.
-    pub(super) async fn screened(&self, address: &str, payload: Option<&Payload>) -> Screening {
-        let Some(screener) = &self.screener else { return Screening::Clear };
-        let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
-        persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        let subject = Subject { addresses: &[address], persons: &persons };
-        timeout(SCREEN_TIME, screener.screen(&subject)).await.unwrap_or(Screening::Unknown)
+    /// Looks for both accounts and all persons of a payload on the sanctions lists.
+    async fn screen(&self, payload: &Payload) -> Screening {
+        let addresses = [payload.account(), payload.originator_account()];
+        let subject = Subject { addresses: &addresses, persons: &payload.persons() };
+        screened(self.screener.as_ref(), subject, SCREEN_TIME).await
+    }
+
+    /// Looks for everybody of an order on the lists as they stand now. What cannot be read cannot be screened.
+    pub(super) async fn screen_order(&self, order: &OrderRow) -> Screening {
+        if self.screener.is_none() {
+            return Screening::Clear;
+        }
+        match payload_of(order, (self.now)()) {
+            Ok(payload) => self.screen(&payload).await,
+            Err(_) => {
+                tracing::error!(request = order.digest, "the persons of an order cannot be read again");
+                Screening::Unknown
+            }
+        }
+    }
+
+    /// The report of an order, unless a list stops it, or stops whom this payload names in its place.
+    async fn given(&self, order: OrderRow, payload: Option<&Payload>) -> Option<Word> {
+        if order.report.is_none() || self.screen_order(&order).await != Screening::Clear {
+            return None;
+        }
+        match payload {
+            Some(payload) if self.screen(payload).await != Screening::Clear => None,
+            Some(_) | None => order.report.map(Word::Reported),
+        }
     }
 }
 
@@ -241,13 +265,13 @@ impl Door for Adapter {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
         Box::pin(async move {
             let office = &self.office;
-            let print = |payload: &[u8]| {
-                let payload = Payload::parse(payload, (office.now)())?;
-                Ok::<_, EnclaveFault>(office.db.vault().fingerprint(&payload.canonical()))
+            let payload = ask.payload.map(|bytes| Payload::parse(bytes, (office.now)())).transpose()?;
+            let print = |payload: &Payload| office.db.vault().fingerprint(&payload.canonical());
+            let answer = match office.db.order(ask.request_digest).await? {
+                Some(order) => office.given(order, payload.as_ref()).await,
+                None => None,
             };
-            let fingerprint = ask.payload.map(print).transpose()?;
-            let report = office.db.order(ask.request_digest).await?.and_then(|order| order.report);
-            Ok(Looked { fingerprint, answer: report.map(Word::Reported) })
+            Ok(Looked { fingerprint: payload.as_ref().map(print), answer })
         })
     }
 

@@ -38,43 +38,54 @@ pub(super) async fn verify(office: &Office, mut ask: VerifyAsk) -> Result<Verify
     office.check_vasp(ask.beneficiary_vasp)?;
     let now = (office.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
-    match office.screened(&ask.destination, payload.as_ref()).await {
-        Screening::Clear => {}
-        listed @ (Screening::AddressListed | Screening::NameListed) => {
-            tracing::warn!(request = ask.request_digest, ?listed, "a withdrawal met a sanctions list");
-            return Ok(VerifyReply::Listed);
-        }
-        Screening::Unknown => return Err(EnclaveFault::Unscreened),
-    }
     let until = Instant::now() + office.answer_wait;
     let turn = office.turn(&ask.request_digest);
     let Ok(_turn) = timeout_at(until, turn.lock()).await else { return Ok(VerifyReply::Pending) };
-    let mut order = kept(office, &ask, payload.as_ref(), now).await?;
-    if is_old(&order, ask.fresh_since.map(|since| since.min(now)), now) {
+    let (mut order, is_new) = kept(office, &ask, payload.as_ref(), now).await?;
+    if is_listed(office, &order).await? {
+        return Ok(VerifyReply::Listed);
+    }
+    let is_old = is_old(&order, ask.fresh_since.map(|since| since.min(now)), now);
+    if is_old {
         begin_anew(office, &ask, &mut order, now)?;
+    }
+    if is_new || is_old {
         office.db.order_put(&order).await?;
     }
-    until_settled(office, &mut order, until).await
+    let has_waited = order.state != OrderState::Settled;
+    let reply = until_settled(office, &mut order, until).await?;
+    // The lists may have changed while the result was waited for.
+    let is_given = has_waited && order.state == OrderState::Settled;
+    if is_given && is_listed(office, &order).await? { Ok(VerifyReply::Listed) } else { Ok(reply) }
 }
 
-/// The order of that digest: the one written down before if it was about the same, otherwise a new one.
+/// Whether a sanctions list, as it stands now, names anybody of an order. Where that cannot be found out, nobody is asked.
+async fn is_listed(office: &Office, order: &OrderRow) -> Result<bool, EnclaveFault> {
+    match office.screen_order(order).await {
+        Screening::Clear => Ok(false),
+        listed @ (Screening::AddressListed | Screening::NameListed) => {
+            tracing::warn!(request = order.digest, ?listed, "a withdrawal met a sanctions list");
+            Ok(true)
+        }
+        Screening::Unknown => Err(EnclaveFault::Unscreened),
+    }
+}
+
+/// The order of that digest: the one written down before if it was about the same, otherwise a new one, not written down yet; and
+/// whether it is.
 async fn kept(
     office: &Office,
     ask: &VerifyAsk,
     payload: Option<&Payload>,
     now: Seconds,
-) -> Result<OrderRow, EnclaveFault> {
+) -> Result<(OrderRow, bool), EnclaveFault> {
     let found = office.db.order(&ask.request_digest).await?;
     let print = payload.map(|payload| hex(&office.db.vault().fingerprint(&payload.canonical())));
     match (found, print) {
-        (Some(order), None) => Ok(order),
-        (Some(order), Some(print)) if order.fingerprint == print => Ok(order),
+        (Some(order), None) => Ok((order, false)),
+        (Some(order), Some(print)) if order.fingerprint == print => Ok((order, false)),
         (Some(_), Some(_)) => Err(EnclaveFault::Conflict),
-        (None, _) => {
-            let order = laid_out(office, ask, payload, now)?;
-            office.db.order_put(&order).await?;
-            Ok(order)
-        }
+        (None, _) => Ok((laid_out(office, ask, payload, now)?, true)),
     }
 }
 
