@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::enclave::screen::Lists;
 use countersign::enclave::verifyvasp::{Adapter, AdapterSettings};
@@ -59,4 +60,37 @@ async fn whom_a_list_names_between_two_asks_is_cleared_by_no_kept_report() {
         assert_eq!(server.records().await.len(), begun, "nobody is asked about whom a list names");
         adapter.stop().await;
     }
+}
+
+/// Until the adapter is as well as that, with nobody asking it anything but how it is.
+async fn until_well(adapter: &Adapter, expected: bool) {
+    let mut last = None;
+    for _ in 0..200 {
+        let health = adapter.health().await.unwrap();
+        if health.relay && health.registered == expected {
+            return;
+        }
+        last = Some(health);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{expected}: {last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_nobody_asks_knows_how_its_enclave_server_is() {
+    let Some(plan) = Plan::verifyvasp() else { return };
+    let server = plan.server.clone().unwrap();
+    let world = World::furnished(plan).await;
+    let settings = world.adapter_settings(&server);
+    let settings = AdapterSettings { refresh: Duration::from_millis(50), ..settings };
+    let adapter = Adapter::start(settings).await.unwrap();
+    until_well(&adapter, true).await;
+    for (call, mood) in [("vasps", "broken"), ("self", "garbage")] {
+        server.mood(call, mood, None).await;
+        until_well(&adapter, false).await;
+        server.mood(call, "well", None).await;
+        until_well(&adapter, true).await;
+    }
+    assert_eq!(server.records().await.len(), 0);
+    adapter.stop().await;
 }

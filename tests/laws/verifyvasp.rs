@@ -388,9 +388,9 @@ async fn no_wrong_answer_of_the_enclave_server_is_a_yes() {
         ("self", "broken", "ENCLAVE_UNAVAILABLE"),
         ("vasps", "garbage", "ENCLAVE_UNAVAILABLE"),
     ] {
+        server.mood(call, mood, None).await;
         // Whom it lists is remembered for a while: a new adapter asks anew.
         let adapter = world.own_adapter(&server).await;
-        server.mood(call, mood, None).await;
         let reply = adapter.verify(ask(&world, &format!("{call}-{mood}"))).await;
         let found = match &reply {
             Ok(other) => format!("{other:?}"),

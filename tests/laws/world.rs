@@ -557,6 +557,7 @@ impl World {
             screener: None,
             answer_wait: Duration::from_secs(3),
             expiry_s: 86_400,
+            refresh: Duration::from_secs(30),
             kept_s: None,
             now: self.clock(),
         }
