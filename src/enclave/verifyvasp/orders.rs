@@ -124,8 +124,6 @@ fn laid_out(
         expires_at: now.plus(office.expiry_s).0,
         report: None,
         telling: None,
-        untold: false,
-        tell_at: 0,
         personal,
     })
 }

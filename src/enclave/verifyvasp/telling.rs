@@ -1,27 +1,28 @@
 //! Owns telling the network what became of verified transfers: it is written down, and told until the enclave server has it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::adapter::{Office, TURN_TIME};
-use super::server::Miss;
+use super::server::{Miss, NO_CODE};
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Decision;
-use crate::enclave::database::{OrderRow, OrderState, Telling};
+use crate::enclave::database::{DatabaseFault, DueTelling, OrderRow, OrderState, Telling};
 use crate::enclave::door::{Tell, TellAsk};
 use crate::evidence::parse_report;
 
 /// How often is looked for what is to be told.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// The longest pause between two tries, in seconds.
+const PAUSE_S_MAX: u64 = 600;
 /// How long something is tried to be told, in seconds.
 const TELL_S_MAX: u64 = 86_400;
+/// How long where the enclave server refuses it in its own words, in seconds: it may only just have written the verification down.
+const REFUSED_S_MAX: u64 = 600;
 /// How much is told in one go.
 const AT_ONCE: u32 = 64;
 
@@ -49,10 +50,9 @@ pub(super) async fn tell_of(office: &Office, ask: &TellAsk) -> Result<(), Enclav
         }
         (Some(Telling::Tx { .. }), _) | (None, _) => {}
     }
-    order.telling = Some(telling);
-    order.untold = true;
-    order.tell_at = (office.now)().0;
-    office.db.order_put(&order).await?;
+    let uuid = order.uuid.clone().ok_or(EnclaveFault::Unknown)?;
+    order.telling = Some(telling.clone());
+    office.db.order_put_telling(&order, (&uuid, &telling), (office.now)()).await?;
     office.told.notify_one();
     Ok(())
 }
@@ -68,59 +68,56 @@ fn is_verified(order: &OrderRow) -> bool {
 
 /// Tells what is to be told, for ever.
 pub(super) async fn work(office: Arc<Office>) {
-    let mut tried: HashMap<String, (Instant, Duration)> = HashMap::new();
     loop {
-        match office.db.orders_untold(AT_ONCE).await {
-            Ok(orders) => {
-                tried.retain(|digest, _| orders.iter().any(|order| order.digest == *digest));
-                for order in orders {
-                    let due = tried.get(&order.digest).is_none_or(|(at, pause)| at.elapsed() >= *pause);
-                    if due && !tell(&office, &order.digest).await {
-                        let pause =
-                            tried.get(&order.digest).map_or(TICK, |(_, pause)| pause.saturating_mul(2));
-                        tried.insert(order.digest, (Instant::now(), pause.min(PAUSE_MAX)));
-                    }
-                }
-            }
-            Err(fault) => tracing::error!(%fault, "the adapter's database does not answer"),
+        if let Err(fault) = tell_due(&office).await {
+            tracing::error!(%fault, "the adapter's database does not answer");
         }
         let _ = timeout(TICK, office.told.notified()).await;
     }
 }
 
-/// Tells one; whether it need not be told again.
-async fn tell(office: &Office, digest: &str) -> bool {
-    let turn = office.turn(digest);
-    let Ok(_turn) = timeout(TURN_TIME, turn.lock()).await else { return false };
-    let Ok(Some(mut order)) = office.db.order(digest).await else { return false };
-    let (Some(telling), true) = (order.telling.clone(), order.untold) else { return true };
-    let uuid = order.uuid.as_deref().and_then(|uuid| Uuid::try_parse(uuid).ok());
-    let told = match uuid {
-        Some(uuid) => say(office, uuid, &telling).await,
-        None => Ok(false),
-    };
-    let late = (office.now)().0 > order.tell_at.saturating_add(TELL_S_MAX);
+async fn tell_due(office: &Office) -> Result<(), DatabaseFault> {
+    for due in office.db.tellings_due((office.now)(), AT_ONCE).await? {
+        let told = match Uuid::try_parse(&due.uuid) {
+            Ok(uuid) => say(office, uuid, &due.telling).await,
+            Err(_) => Err(Miss::Unknown("it has no uuid")),
+        };
+        told_or_again(office, &due, told).await?;
+    }
+    Ok(())
+}
+
+/// Writes down that it need not be told again, or when it is: after as long as it has waited already, up to a bound.
+async fn told_or_again(
+    office: &Office,
+    due: &DueTelling,
+    told: Result<bool, Miss>,
+) -> Result<(), DatabaseFault> {
+    let now = (office.now)();
+    let age = now.since(due.since).unwrap_or_default();
     match told {
-        Ok(true) => {}
-        Ok(false) | Err(_) if late => {
+        Ok(true) => return office.db.telling_done(due).await,
+        told if age > time_of(&told) => {
             tracing::error!(
-                uuid = order.uuid,
-                "the enclave server did not take a report for a day; it is given up"
+                uuid = due.uuid,
+                ?told,
+                "the enclave server did not take a report for too long; it is given up"
             );
+            return office.db.telling_done(due).await;
         }
-        Ok(false) => return false,
+        Ok(false) => {}
         Err(miss) => {
-            tracing::warn!(uuid = order.uuid, %miss, "the enclave server did not take a report; it is tried again");
-            return false;
+            tracing::warn!(uuid = due.uuid, %miss, "the enclave server did not take a report; it is tried again");
         }
     }
-    order.untold = false;
-    match office.db.order_put(&order).await {
-        Ok(()) => true,
-        Err(fault) => {
-            tracing::error!(%fault, "the adapter's database does not answer");
-            false
-        }
+    office.db.telling_put_off(due, now.plus(age.clamp(1, PAUSE_S_MAX))).await
+}
+
+/// How long something is tried to be told, in seconds.
+fn time_of(told: &Result<bool, Miss>) -> u64 {
+    match told {
+        Err(Miss::Refused(400 | 404 | 413 | 415 | 422, code)) if code != NO_CODE => REFUSED_S_MAX,
+        Ok(_) | Err(_) => TELL_S_MAX,
     }
 }
 
