@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use super::adapter::{Office, away, hex};
 use super::server::Miss;
 use super::transfer::{SALT_LEN, body_of, iso, report};
+use crate::enclave::answer::Reason;
 use crate::enclave::asking::originator::CURE;
-use crate::enclave::database::{OrderRow, OrderState};
+use crate::enclave::database::{OrderRow, OrderState, Telling};
 use crate::enclave::ivms::Payload;
 use crate::enclave::room::entropy;
 use crate::enclave::screen::Screening;
@@ -46,11 +47,10 @@ pub(super) async fn verify(office: &Office, mut ask: VerifyAsk) -> Result<Verify
         return Ok(VerifyReply::Listed);
     }
     let is_old = is_old(&order, ask.fresh_since.map(|since| since.min(now)), now);
-    if is_old {
-        begin_anew(office, &ask, &mut order, now)?;
-    }
-    if is_new || is_old {
+    if is_new {
         office.db.order_put(&order).await?;
+    } else if is_old {
+        begin_anew(office, &ask, &mut order, now).await?;
     }
     let has_waited = order.state != OrderState::Settled;
     let reply = until_settled(office, &mut order, until).await?;
@@ -128,16 +128,21 @@ fn laid_out(
     })
 }
 
-/// Whether the kept yes or no was given too long ago, and was not asked for just now.
+/// Whether the kept yes or no was given too long ago, and was not asked for just now. Of what was told already nothing is asked again.
 fn is_old(order: &OrderRow, since: Option<Seconds>, now: Seconds) -> bool {
     let given_at =
         order.report.as_deref().and_then(|text| parse_report(text).ok()).map(|r| r.said.answered_at);
     let settled = now.since(Seconds(order.asked_at)).is_some_and(|age| age >= RENEW_AGAIN_S);
-    order.state == OrderState::Settled && settled && given_at.is_some_and(|at| since.is_some_and(|s| at < s))
+    let is_over = order.telling.is_some();
+    order.state == OrderState::Settled
+        && settled
+        && !is_over
+        && given_at.is_some_and(|at| since.is_some_and(|s| at < s))
 }
 
-/// Lets a settled order begin again, under a new verification. The old report stays until the new one has come.
-fn begin_anew(
+/// Lets a settled order begin again, under a new verification. The old report stays until the new one has come; the network is told
+/// that of the old verification no transfer comes, or it would hold two for one.
+async fn begin_anew(
     office: &Office,
     ask: &VerifyAsk,
     order: &mut OrderRow,
@@ -146,9 +151,12 @@ fn begin_anew(
     order.krw = ask.value.ok_or(EnclaveFault::Unvalued)?.0.to_string();
     order.trade_ms = office.next_trade_ms();
     order.state = OrderState::New;
-    order.uuid = None;
     order.asked_at = now.0;
     order.expires_at = now.plus(office.expiry_s).0;
+    let former = order.uuid.take().ok_or(EnclaveFault::Unknown)?;
+    let telling = Telling::Error(Reason::UndefinedError.as_str().to_owned());
+    office.db.order_put_telling(order, (&former, &telling), now).await?;
+    office.told.notify_one();
     Ok(())
 }
 
@@ -227,7 +235,7 @@ async fn waits(office: &Office, order: &mut OrderRow, uuid: Uuid) -> Result<Opti
 }
 
 /// Looks for a verification that may have been begun: the one with this order's moment of valuing.
-async fn find(office: &Office, order: &mut OrderRow) -> Result<Option<Duration>, EnclaveFault> {
+pub(super) async fn find(office: &Office, order: &mut OrderRow) -> Result<Option<Duration>, EnclaveFault> {
     let from = iso(i64::try_from(order.sent_at.saturating_sub(CLOCKS_S)).unwrap_or(0).saturating_mul(1_000));
     let vasp = order.vasp.to_string();
     let sent = match office.server.sent(&vasp, &order.destination, &from).await {

@@ -8,12 +8,13 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::adapter::{Office, TURN_TIME};
+use super::orders;
 use super::server::{Miss, NO_CODE};
 use crate::enclave::EnclaveFault;
 use crate::enclave::answer::Decision;
 use crate::enclave::database::{DatabaseFault, DueTelling, OrderRow, OrderState, Telling};
 use crate::enclave::door::{Tell, TellAsk};
-use crate::evidence::parse_report;
+use crate::evidence::{RouteAnswer, parse_report};
 
 /// How often is looked for what is to be told.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,13 +27,13 @@ const REFUSED_S_MAX: u64 = 600;
 /// How much is told in one go.
 const AT_ONCE: u32 = 64;
 
-/// Writes down what is to be told of one transfer. The same again changes nothing.
+/// Writes down what is to be told of one transfer. The same again changes nothing. A verified one that is being verified anew can end.
 pub(super) async fn tell_of(office: &Office, ask: &TellAsk) -> Result<(), EnclaveFault> {
     let turn = office.turn(&ask.request_digest);
     let _turn = timeout(TURN_TIME, turn.lock())
         .await
         .map_err(|_| EnclaveFault::away("another question about the same withdrawal is not answered"))?;
-    let mut order = office.db.order(&ask.request_digest).await?.ok_or(EnclaveFault::Unknown)?;
+    let order = office.db.order(&ask.request_digest).await?.ok_or(EnclaveFault::Unknown)?;
     let telling = match &ask.tell {
         Tell::Tx { tx_hash, vout, .. } => Telling::Tx { tx_hash: tx_hash.clone(), vout: *vout },
         Tell::Error(reason) => Telling::Error(reason.as_str().to_owned()),
@@ -40,8 +41,11 @@ pub(super) async fn tell_of(office: &Office, ask: &TellAsk) -> Result<(), Enclav
     if order.telling.as_ref() == Some(&telling) {
         return Ok(());
     }
-    if order.state != OrderState::Settled || !is_verified(&order) {
-        return Err(EnclaveFault::State("it is not verified"));
+    match (order.state, &telling) {
+        _ if !is_verified(&order) => return Err(EnclaveFault::State("it is not verified")),
+        (OrderState::Settled, _) => {}
+        (_, Telling::Error(_)) => return give_up(office, order, telling).await,
+        (_, Telling::Tx { .. }) => return Err(EnclaveFault::State("it is not verified")),
     }
     match (&order.telling, &telling) {
         (Some(Telling::Error(_)), _) => return Err(EnclaveFault::State("it is not verified")),
@@ -50,9 +54,31 @@ pub(super) async fn tell_of(office: &Office, ask: &TellAsk) -> Result<(), Enclav
         }
         (Some(Telling::Tx { .. }), _) | (None, _) => {}
     }
-    let uuid = order.uuid.clone().ok_or(EnclaveFault::Unknown)?;
+    put(office, order, telling).await
+}
+
+/// Ends what was verified and is being verified anew. What was begun is told once it has its result; what was not, never begins.
+async fn give_up(office: &Office, mut order: OrderRow, telling: Telling) -> Result<(), EnclaveFault> {
+    if order.state == OrderState::Asking {
+        orders::find(office, &mut order).await?;
+    }
+    match order.state {
+        OrderState::Asking => {
+            return Err(EnclaveFault::away("nobody knows whether it is being verified anew"));
+        }
+        OrderState::New => order.state = OrderState::Expired,
+        OrderState::Waiting | OrderState::Settled | OrderState::Expired => {}
+    }
+    put(office, order, telling).await
+}
+
+/// Writes down what became of an order, and that its verification, if there is one, is to be told.
+async fn put(office: &Office, mut order: OrderRow, telling: Telling) -> Result<(), EnclaveFault> {
     order.telling = Some(telling.clone());
-    office.db.order_put_telling(&order, (&uuid, &telling), (office.now)()).await?;
+    match order.uuid.clone() {
+        Some(uuid) => office.db.order_put_telling(&order, (&uuid, &telling), (office.now)()).await?,
+        None => office.db.order_put(&order).await?,
+    }
     office.told.notify_one();
     Ok(())
 }
@@ -131,15 +157,14 @@ async fn say(office: &Office, uuid: Uuid, telling: &Telling) -> Result<bool, Mis
             let body = json!({ "verificationUuid": name, "txHash": tx_hash, "vout": vout.to_string() });
             office.server.report("/v1/verifications/tx", &body).await
         }
-        Telling::Error(_) if is_error(office, &item) => Ok(true),
-        Telling::Error(reason) => {
-            let body = json!({ "verificationUuid": name, "result": "ERROR", "reason": reason });
-            office.server.report("/v1/verifications/error", &body).await
-        }
+        Telling::Error(reason) => match item.read(office.server.url(), office.server.names()) {
+            // It may still be verified.
+            Ok(RouteAnswer { result: None, .. }) => Ok(false),
+            Ok(RouteAnswer { result: Some(Decision::Denied | Decision::Error), .. }) => Ok(true),
+            Ok(_) | Err(_) => {
+                let body = json!({ "verificationUuid": name, "result": "ERROR", "reason": reason });
+                office.server.report("/v1/verifications/error", &body).await
+            }
+        },
     }
-}
-
-fn is_error(office: &Office, item: &super::said::Item) -> bool {
-    item.read(office.server.url(), office.server.names())
-        .is_ok_and(|said| said.result == Some(Decision::Error))
 }
