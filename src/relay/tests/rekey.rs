@@ -113,3 +113,20 @@ async fn who_has_no_data_key_is_handed_none() {
     world.ahead.store(60, Ordering::SeqCst);
     assert_eq!(rekey.hand_over().await.unwrap(), HandedOver::Nobody);
 }
+
+#[tokio::test]
+async fn who_took_an_older_key_over_does_not_count_for_the_next_one() {
+    let world = World::new().await;
+    let path = world.database(EXCHANGE);
+    Enclave::create_database(&path).await.unwrap();
+    Enclave::try_database(&path, &key(7)).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let taken = "INSERT INTO handovers (instance, public_key, seen_at, taken_at) VALUES ('x', '', unixepoch(), unixepoch())";
+    // The command before was stopped, and the enclave ended the change without it.
+    sqlx::query(taken).execute(&pool).await.unwrap();
+    let open = async || Rekey::open(&path, &key(8).after(key(7)), world.clock()).await.unwrap();
+    assert_eq!(open().await.hand_over().await.unwrap(), HandedOver::Nobody);
+    // This command stopped and run again finds who has its own key.
+    sqlx::query(taken).execute(&pool).await.unwrap();
+    assert_eq!(open().await.hand_over().await.unwrap(), HandedOver::Taken(1));
+}
