@@ -166,3 +166,31 @@ fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
         vout: row.try_get("vout")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
+
+    /// Nothing else is written while a deposit is matched: it must not read more than one address's rows.
+    #[tokio::test]
+    async fn candidates_are_looked_up_by_their_address_also_where_letter_case_parts_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, Vault::new(&DataKey::new(&[1; 32])).unwrap()).await.unwrap();
+        for (asset, index) in [
+            ("bip122:000000000019d6689c085ae165831e93/slip44:0", "verifications_beneficiary"),
+            ("eip155:1/slip44:60", "verifications_beneficiary_nocase"),
+        ] {
+            let plan = format!("EXPLAIN QUERY PLAN {}", candidates(asset));
+            let plan = sqlx::query(AssertSqlSafe(plan)).bind("a").bind(asset).bind(0).bind(64);
+            let steps = plan.fetch_all(&db.pool).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let wanted = format!("SEARCH v USING INDEX {index} (beneficiary_account_number=?)");
+            assert!(steps.contains(&wanted), "{asset}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{asset}: {steps:?}");
+        }
+    }
+}
