@@ -1,6 +1,8 @@
 //! Refills at the co-signer: it derives the hot address itself, judges the share by its own facts, and earmarks only what
 //! the exchange has asked for (laws L9, L13, L16).
 
+use std::collections::HashSet;
+
 use wallet_policy::Units;
 use wallet_policy::ratio::Position;
 
@@ -52,12 +54,13 @@ impl Party {
         let (settings, now) = (&self.context.settings, self.context.now());
         let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
         let mut earmarks: Vec<EarmarkRow> = Vec::with_capacity(order.requests.len());
+        let mut named = HashSet::with_capacity(order.requests.len());
         for SignedText { text, key_id, signature } in &order.requests {
             let request = verify_request(text, key_id, signature, &self.context.trust, now, age_s_max);
             let request = request.map_err(refused)?;
             let asked = request.request();
             let withdrawal = request.id().to_string();
-            let is_twice = earmarks.iter().any(|e| e.withdrawal == withdrawal);
+            let is_twice = !named.insert(request.id());
             if asked.asset != self.context.asset || is_twice {
                 let finding =
                     Finding::new(Code::EvidenceInvalid, "a request is of another asset, or named twice");

@@ -147,6 +147,11 @@ impl Refills {
         self.all.iter()
     }
 
+    /// All of them, newest id first.
+    pub fn newest_first(&self) -> impl Iterator<Item = (&String, &RefillRow)> {
+        self.all.iter().rev()
+    }
+
     /// Those that may still bring something.
     pub fn open(&self) -> impl Iterator<Item = (&String, &RefillRow)> {
         self.iter().filter(|(_, row)| row.state().is_open())

@@ -5,6 +5,7 @@ use wallet_policy::ratio::Position;
 use wallet_policy::refill::{self, Flow};
 use wallet_policy::settings::Fill;
 
+use crate::desk::refills::EARMARKS_MAX;
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
 use crate::flow::ledger::refills::EarmarkRow;
@@ -45,7 +46,7 @@ pub(super) fn before(context: &Context, ledger: &Ledger, now: Seconds) -> Positi
     }
 }
 
-/// Held withdrawals that no refill was made for, in the order asked, for which that much is enough.
+/// Held withdrawals that no refill was made for, in the order asked, for which that much is enough; no more than one refill is made for.
 pub(super) fn earmarks(context: &Context, ledger: &Ledger, mut room_sat: u64) -> Vec<EarmarkRow> {
     let mut found = Vec::new();
     for open in ledger.queue.values().filter_map(|id| ledger.open.get(id)) {
@@ -59,6 +60,9 @@ pub(super) fn earmarks(context: &Context, ledger: &Ledger, mut room_sat: u64) ->
         room_sat = left;
         let until = open.row.asked_at.saturating_add(context.settings.hold_s_max);
         found.push(EarmarkRow { withdrawal: id, amount_sat, until });
+        if found.len() == EARMARKS_MAX {
+            break;
+        }
     }
     found
 }
