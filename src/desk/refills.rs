@@ -3,6 +3,11 @@
 use super::{Caller, DeskError, SignedText};
 use crate::withdrawal::{Amount, Asset, Seconds, WithdrawalId};
 
+/// The most held withdrawals that one refill is made for: the log names them in one field.
+pub const EARMARKS_MAX: usize = 100;
+/// The most refills that the co-signer is told of at once that were given up.
+pub const ENDED_MAX: usize = 1_000;
+
 /// How far a refill has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefillState {

@@ -94,9 +94,9 @@ pub enum VerifyReply {
 pub struct Health {
     /// Its database answers.
     pub database: bool,
-    /// The relay answered the last call.
+    /// The relay, or the enclave server, answered the last call.
     pub relay: bool,
-    /// Its endpoint is registered at the relay.
+    /// Its endpoint is registered at the relay, or the enclave server knows us and lists who can be asked.
     pub registered: bool,
     /// How many verifications wait for an answer.
     pub waiting: u64,

@@ -52,27 +52,33 @@ pub(super) async fn work(room: Arc<Room>) {
 
 /// Whether there is more to do at once.
 async fn step(room: &Room, asking: &mut Option<Asking>) -> Result<bool, EnclaveFault> {
-    let (missing, is_current) = room.db.missing_key().await?;
+    let (missing, is_current) = room.db.missing_keys().await?;
     if !is_current {
         tracing::error!("the data key of this process is not the database's any more: start it again");
         return Ok(false);
     }
-    let Some(missing) = missing else {
+    if missing.is_empty() {
         *asking = None;
         return Ok(room.db.reseal_some().await?);
-    };
+    }
     let asked = match asking {
         Some(asked) => asked,
         None => asking.insert(Asking::new(&room.db.vault())?),
     };
     let given = room.db.handover_ask(&asked.instance, &asked.public_key, (room.now)()).await?;
     let Some(key) = given.and_then(|envelope| asked.open(&envelope)) else { return Ok(false) };
-    if room.db.take_over(&missing, &key).map_err(super::database::DatabaseFault::from)? {
+    let is_taken = room.db.take_over(&missing, &key).map_err(super::database::DatabaseFault::from)?;
+    if is_taken {
         tracing::info!(key = %room.db.vault().key_id(), "a new data key was taken over");
         room.db.handover_taken(&asked.instance, (room.now)()).await?;
-        *asking = None;
+    } else {
+        tracing::warn!(
+            "a data key was handed over that is none of those that are missing; it is asked for again"
+        );
+        room.db.handover_left(&asked.instance).await?;
     }
-    Ok(true)
+    *asking = None;
+    Ok(is_taken)
 }
 
 impl Asking {

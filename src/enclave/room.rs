@@ -16,7 +16,7 @@ use super::allow::Reach;
 use super::backend::Backend;
 use super::database::{Database, OwnKey};
 use super::ivms::{Payload, Person};
-use super::screen::{Screener, Screening, Subject};
+use super::screen::{Screener, Screening, Subject, screened};
 use super::wire::client::{Call, CallFault, Client};
 use super::wire::key::{KeyType, SignedKey};
 use super::wire::signed::{Gate, Sender};
@@ -155,17 +155,12 @@ impl Room {
 
     /// Looks for addresses and persons of both sides on the sanctions lists.
     pub(super) async fn screened(&self, addresses: &[&str], payload: Option<&Payload>) -> Screening {
-        let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
-        persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        self.screened_as(addresses, &persons).await
+        self.screened_as(addresses, &payload.map(Payload::persons).unwrap_or_default()).await
     }
 
-    /// The same for persons that were read already. A screener that does not answer in time has found out nothing.
+    /// The same for persons that were read already.
     pub(super) async fn screened_as(&self, addresses: &[&str], persons: &[Person]) -> Screening {
-        let Some(screener) = &self.screener else { return Screening::Clear };
-        let subject = Subject { addresses, persons };
-        let screening = tokio::time::timeout(self.limits.user_time, screener.screen(&subject)).await;
-        screening.unwrap_or(Screening::Unknown)
+        screened(self.screener.as_ref(), Subject { addresses, persons }, self.limits.user_time).await
     }
 
     /// Whether anybody screens at all.

@@ -263,7 +263,7 @@ mod tests {
     fn a_coin_spent_between_the_look_at_its_row_and_the_statement_stays_spent() {
         let by = ReservationId::of_txid(&[7; 32]);
         let (reserved, free) = (coin(1, CoinState::Reserved(by)), coin(2, CoinState::Free));
-        let mut treasury = Treasury { coins: Coins::new(1), ..Treasury::default() };
+        let mut treasury = Treasury::new(1, std::iter::empty());
         treasury.coins.put(reserved);
         treasury.coins.put(free);
         let statement = stated(&[reserved, free, coin(3, CoinState::Free)]);

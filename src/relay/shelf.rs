@@ -20,11 +20,17 @@ struct Held {
     bytes: usize,
 }
 
+/// The parcels, with their sums: the relay asks for them at each parcel and each answer, and everybody waits meanwhile.
 #[derive(Default)]
-pub(super) struct Shelf(HashMap<Key, Held>);
+pub(super) struct Shelf {
+    parcels: HashMap<Key, Held>,
+    /// How many parcels a member has here, and their bytes; who has none does not stand here.
+    members: HashMap<String, (usize, usize)>,
+    bytes: usize,
+}
 
 /// What a shelf holds, of one member and of all.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Load {
     own: usize,
     own_bytes: usize,
@@ -51,38 +57,59 @@ impl Load {
 
 impl Shelf {
     pub(super) fn load(&self, member: &str) -> Load {
-        let mut load = Load { all: self.0.len(), ..Load::default() };
-        for ((from, _), held) in &self.0 {
-            load.all_bytes = load.all_bytes.saturating_add(held.bytes);
-            if from == member {
-                load.own = load.own.saturating_add(1);
-                load.own_bytes = load.own_bytes.saturating_add(held.bytes);
-            }
-        }
-        load
+        let (own, own_bytes) = self.members.get(member).copied().unwrap_or_default();
+        Load { own, own_bytes, all: self.parcels.len(), all_bytes: self.bytes }
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<&Arc<Carried>> {
-        self.0.get(key).map(|held| &held.carried)
+        self.parcels.get(key).map(|held| &held.carried)
     }
 
     pub(super) fn put(&mut self, key: Key, carried: Arc<Carried>, bytes: usize) {
-        self.0.insert(key, Held { carried, bytes });
+        self.take(&key);
+        let (parcels, own) = self.members.entry(key.0.clone()).or_default();
+        *parcels = parcels.saturating_add(1);
+        *own = own.saturating_add(bytes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.parcels.insert(key, Held { carried, bytes });
     }
 
     /// Adds the weight of an answer to a parcel's.
     pub(super) fn add(&mut self, key: &Key, bytes: usize) {
-        if let Some(held) = self.0.get_mut(key) {
+        if let Some(held) = self.parcels.get_mut(key) {
             held.bytes = held.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+            if let Some((_, own)) = self.members.get_mut(&key.0) {
+                *own = own.saturating_add(bytes);
+            }
         }
     }
 
     pub(super) fn take(&mut self, key: &Key) -> Option<Arc<Carried>> {
-        self.0.remove(key).map(|held| held.carried)
+        let held = self.parcels.remove(key)?;
+        self.gone(&key.0, held.bytes);
+        Some(held.carried)
     }
 
     pub(super) fn take_if(&mut self, gone: impl Fn(&Carried) -> bool) -> Vec<Arc<Carried>> {
-        self.0.extract_if(|_, held| gone(&held.carried)).map(|(_, held)| held.carried).collect()
+        let taken: Vec<(Key, Held)> = self.parcels.extract_if(|_, held| gone(&held.carried)).collect();
+        let out = |((from, _), held): (Key, Held)| {
+            self.gone(&from, held.bytes);
+            held.carried
+        };
+        taken.into_iter().map(out).collect()
+    }
+
+    /// Takes the weight of a parcel out of the sums.
+    fn gone(&mut self, member: &str, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some((parcels, own)) = self.members.get_mut(member) {
+            *parcels = parcels.saturating_sub(1);
+            *own = own.saturating_sub(bytes);
+            if *parcels == 0 {
+                self.members.remove(member);
+            }
+        }
     }
 }
 
@@ -140,6 +167,43 @@ mod tests {
     /// Takes in a parcel of a little more than `kib` + 1 KiB.
     fn posted(state: &State, from: &str, kib: usize) -> Result<Arc<Carried>, &'static str> {
         state.take_in(parcel(state, from, kib), Seconds(1)).map(|(carried, _)| carried)
+    }
+
+    /// What a walk over every parcel finds.
+    fn walked(shelf: &Shelf, member: &str) -> Load {
+        let bytes = |own: bool| {
+            let found = shelf.parcels.iter().filter(|((from, _), _)| !own || from == member);
+            found.map(|(_, held)| held.bytes).collect::<Vec<_>>()
+        };
+        let (own, all) = (bytes(true), bytes(false));
+        Load { own: own.len(), own_bytes: own.iter().sum(), all: all.len(), all_bytes: all.iter().sum() }
+    }
+
+    #[test]
+    fn the_sums_are_those_of_the_parcels_whatever_comes_and_goes() {
+        let (state, mut shelf) = (state(4000, 4000), Shelf::default());
+        let carried = |from: &str, expires_at| {
+            let parcel = parcel(&state, from, 0);
+            let (fate, dropped) = (tokio::sync::watch::Sender::new(Fate::Waiting), Default::default());
+            Arc::new(Carried { parcel, fate, expires_at: Seconds(expires_at), dropped })
+        };
+        let key = |from: &str, n: usize| (from.to_owned(), n.to_string());
+        for n in 0..200_usize {
+            // Two members, fifteen keys each: some are put twice, taken twice, or weighed when they are gone.
+            let from = if n % 3 == 0 { "1" } else { "2" };
+            match n % 7 {
+                0..=3 => shelf.put(key(from, n * 5 % 15), carried(from, n as u64 % 4), n),
+                4 => shelf.add(&key(from, n * 11 % 15), 1_000 + n),
+                5 => drop(shelf.take(&key(from, n * 13 % 15))),
+                _ => drop(shelf.take_if(|carried| carried.expires_at == Seconds(n as u64 % 9))),
+            }
+            for member in ["1", "2", "3"] {
+                assert_eq!(shelf.load(member), walked(&shelf, member), "{n}");
+            }
+        }
+        assert!(!shelf.parcels.is_empty() && shelf.load("1").own > 0 && shelf.load("2").own > 0);
+        shelf.take_if(|_| true);
+        assert!(shelf.members.is_empty() && shelf.bytes == 0);
     }
 
     #[test]

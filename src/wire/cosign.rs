@@ -156,16 +156,14 @@ impl TryFrom<v1::CountersignItem> for CosignItem {
     type Error = Invalid;
 
     fn try_from(wire: v1::CountersignItem) -> Result<Self, Invalid> {
-        if wire.payments.len() > PARTS_MAX {
-            return Err(too_many_parts(wire.payments.len(), "payments"));
-        }
+        let payments = field::at_most(wire.payments, PARTS_MAX, "payments")?;
         Ok(Self {
             reservation: ReservationId::parse(&wire.reservation)?,
             psbt: wire.psbt,
             leaf: wire.leaf,
             leaf_index: wire.leaf_index,
             inclusion: hashes(&wire.inclusion_proof, "inclusion_proof")?,
-            payments: wire.payments.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            payments: payments.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -177,11 +175,6 @@ fn report(text: String) -> Result<String, Invalid> {
         return Err(Invalid::new(Code::FieldTooLong, "verification_report", problem, cure));
     }
     Ok(text)
-}
-
-fn too_many_parts(found: usize, field: &'static str) -> Invalid {
-    let problem = format!("has {found} items, the limit is {PARTS_MAX}");
-    Invalid::new(Code::FieldTooLong, field, problem, "send fewer")
 }
 
 impl From<CosignPayment> for v1::CountersignPayment {
@@ -202,9 +195,7 @@ impl TryFrom<v1::CountersignPayment> for CosignPayment {
     type Error = Invalid;
 
     fn try_from(wire: v1::CountersignPayment) -> Result<Self, Invalid> {
-        if wire.approvals.len() > PARTS_MAX {
-            return Err(too_many_parts(wire.approvals.len(), "approvals"));
-        }
+        let approvals = field::at_most(wire.approvals, PARTS_MAX, "approvals")?;
         let clearance = match wire.clearance {
             Some(Clearance::VerificationAnswer(signed)) => {
                 Some(ClearanceEvidence::Answer(signed.try_into()?))
@@ -215,11 +206,7 @@ impl TryFrom<v1::CountersignPayment> for CosignPayment {
             }
             None => None,
         };
-        Ok(Self {
-            request: required(wire.request, "request")?.try_into()?,
-            clearance,
-            approvals: wire.approvals,
-        })
+        Ok(Self { request: required(wire.request, "request")?.try_into()?, clearance, approvals })
     }
 }
 

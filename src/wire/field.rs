@@ -23,6 +23,15 @@ pub fn batch<T>(items: Vec<T>, field: &'static str) -> Result<Vec<T>, Invalid> {
     }
 }
 
+/// The items, if they are no more than `most`; there may be none.
+pub fn at_most<T>(items: Vec<T>, most: usize, field: &'static str) -> Result<Vec<T>, Invalid> {
+    if items.len() <= most {
+        return Ok(items);
+    }
+    let problem = format!("has {} items, the limit is {most}", items.len());
+    Err(Invalid::new(Code::FieldTooLong, field, problem, "send fewer"))
+}
+
 /// The answer to a batch that is too long.
 pub fn too_many(found: usize, field: &'static str) -> Invalid {
     let problem = format!("has {found} items, the limit is {BATCH_LEN_MAX}");

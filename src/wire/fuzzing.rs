@@ -4,12 +4,13 @@
 
 use prost::Message;
 
-use super::{status, v1, withdrawals};
+use super::{cosign, status, v1, withdrawals};
 use crate::desk::{
     AddressOrder, AddressView, ApprovalGiven, ApprovalOrder, AssetPosition, AttestationOrder, AuditEntry,
-    ChallengeOrder, ChallengeView, CheckpointView, CosignItem, CosignOrder, CosignOutcome, CosignPayment,
-    CosignStatus, PendingApproval, PositionView, Prevout, ProofView, RejectionOrder, SignedText,
-    StatementReceipt, SweepInTransit, WalletEvidence, WalletView, WithdrawalOrder, WithdrawalPick,
+    Cancellation, ChallengeOrder, ChallengeView, CheckpointView, CosignItem, CosignOrder, CosignOutcome,
+    CosignPayment, CosignStatus, DailyStatement, PendingApproval, PositionView, Prevout, ProofView,
+    RefillAttestOrder, RefillOrder, RefillView, RejectionOrder, SignedText, StatementReceipt, SweepInTransit,
+    TotalPosition, VoidOrder, Voided, WalletEvidence, WalletView, WithdrawalOrder, WithdrawalPick,
     WithdrawalView,
 };
 use crate::withdrawal::fuzzing::told;
@@ -101,6 +102,21 @@ const READERS: &[Reader] = &[
     trip::<v1::Withdrawal, WithdrawalView>,
     filter,
     answer,
+    |b| (read::<v1::CreateRefillRequest, RefillOrder>(b), trip::<v1::CreateRefillRequest, RefillOrder>(b)).0,
+    trip::<v1::Refill, RefillView>,
+    |b| {
+        (
+            read::<v1::AttestRefillRequest, RefillAttestOrder>(b),
+            trip::<v1::AttestRefillRequest, RefillAttestOrder>(b),
+        )
+            .0
+    },
+    |b| (read::<v1::VoidWithdrawalRequest, VoidOrder>(b), trip::<v1::VoidWithdrawalRequest, VoidOrder>(b)).0,
+    trip::<v1::VoidWithdrawalResponse, Voided>,
+    trip::<v1::CancelWithdrawalResponse, Cancellation>,
+    trip::<v1::DailyStatement, DailyStatement>,
+    trip::<v1::TotalPosition, TotalPosition>,
+    recalled,
 ];
 
 /// A message of the kind that the first byte names.
@@ -126,6 +142,15 @@ fn filter(bytes: &[u8]) {
         && let Ok(id) = withdrawals::id_of_name(text)
     {
         assert_eq!(withdrawals::name(id), text);
+    }
+}
+
+fn recalled(bytes: &[u8]) {
+    let Ok(wire) = v1::RecalledReservation::decode(bytes) else { return };
+    if let Ok((reservation, state)) = cosign::recalled(wire) {
+        let written = cosign::recalled_to_wire(reservation, state);
+        let (reservation, state) = cosign::recalled(written.clone()).unwrap();
+        assert_eq!(cosign::recalled_to_wire(reservation, state), written);
     }
 }
 

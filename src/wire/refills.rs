@@ -1,10 +1,12 @@
 //! Refills on the wire and at the desk.
 
-use super::field::{required, sum, time, time_to_wire};
+use super::field::{at_most, required, sum, time, time_to_wire};
 use super::v1;
+use crate::desk::refills::{EARMARKS_MAX, ENDED_MAX};
 use crate::desk::{
     ColdCoinOrder, RefillAttestOrder, RefillAttestPart, RefillOrder, RefillPart, RefillState, RefillView,
 };
+use crate::evidence::refill_attestation::TRANSACTIONS_MAX;
 use crate::withdrawal::{Amount, Asset, Code, Invalid, WithdrawalId};
 
 impl TryFrom<v1::CreateRefillRequest> for RefillOrder {
@@ -169,12 +171,14 @@ impl TryFrom<v1::AttestRefillRequest> for RefillAttestOrder {
             amount_sat: part.amount_sat,
             fee_sat: part.fee_sat,
         };
+        let parts = at_most(wire.parts, TRANSACTIONS_MAX, "parts")?;
+        let requests = at_most(wire.requests, EARMARKS_MAX, "requests")?;
         Ok(Self {
             refill: wire.refill,
             index: wire.index,
-            parts: wire.parts.into_iter().map(part).collect(),
-            requests: wire.requests.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
-            ended: wire.ended,
+            parts: parts.into_iter().map(part).collect(),
+            requests: requests.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            ended: at_most(wire.ended, ENDED_MAX, "ended")?,
         })
     }
 }
@@ -190,6 +194,28 @@ mod tests {
     use super::*;
     use crate::desk::SignedText;
     use crate::withdrawal::{Network, Seconds};
+
+    #[test]
+    fn no_more_is_read_of_a_refill_to_attest_than_one_may_hold() {
+        let word = SignedText { text: "t\n".into(), key_id: "k".into(), signature: [1; 64] };
+        let part = v1::RefillToAttest { txid: "ab".into(), vout: 1, amount_sat: 2, fee_sat: 3 };
+        let full = v1::AttestRefillRequest {
+            refill: "rf_1".into(),
+            index: 4,
+            parts: vec![part.clone(); TRANSACTIONS_MAX],
+            requests: vec![v1::SignedText::from(word.clone()); EARMARKS_MAX],
+            ended: vec!["rf_0".into(); ENDED_MAX],
+        };
+        assert!(RefillAttestOrder::try_from(full.clone()).is_ok());
+        let mut over = [full.clone(), full.clone(), full];
+        over[0].parts.push(part);
+        over[1].requests.push(word.into());
+        over[2].ended.push("rf_0".into());
+        for (order, field) in over.into_iter().zip(["parts", "requests", "ended"]) {
+            let no = RefillAttestOrder::try_from(order).unwrap_err();
+            assert_eq!((no.code, no.field), (Code::FieldTooLong, field));
+        }
+    }
 
     #[test]
     fn a_refill_and_its_orders_come_back_from_the_wire_as_they_were() {

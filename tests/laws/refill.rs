@@ -175,6 +175,25 @@ async fn l13_what_comes_from_cold_is_kept_for_the_withdrawals_it_was_made_for() 
     assert_eq!(position(&world).await.earmarked, Amount::ZERO);
 }
 
+/// One entry of the log names them, and one message carries their requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_a_refill_is_made_for_a_hundred_withdrawals_and_the_next_one_for_the_others() {
+    const EACH: u64 = 101_000_000;
+    // What the others ask for would be above the share if it rested hot meanwhile.
+    let world = World::funded(Plan::default(), 1, 150 * COIN).await;
+    let ids: Vec<String> = (0..120).map(|n| format!("r{n}")).collect();
+    let held = futures_util::future::join_all(ids.iter().map(|id| world.withdraw(id, EACH))).await;
+    for held in &held {
+        world.until(held.id, |v| codes(v).contains(&"HOT_FUNDS_SHORT")).await;
+    }
+    let first = ask(&world, None, &cold_coins(&world, &[25 * COIN; 6])).await.unwrap();
+    assert_eq!(first.earmarks.len(), 100);
+    assert_eq!(export(&world, &first.id).await.state, RefillState::Exported);
+    let second = ask(&world, None, &[]).await.unwrap();
+    assert_eq!(second.earmarks.len(), 20);
+    assert!(first.earmarks.iter().all(|earmark| !second.earmarks.contains(earmark)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn l13_where_the_policy_says_so_a_refill_fills_up_to_the_target() {
     let mut plan = Plan::default();

@@ -299,7 +299,8 @@ async fn l04_a_vasp_that_signs_is_never_cleared_by_a_report_nor_the_other_by_a_s
     assert_eq!(server.calls("item", COSIGNER_TOKEN).await, 0, "nobody is asked about a VASP that signs");
 }
 
-fn ask(world: &World, id: &str) -> VerifyAsk {
+/// A question about a withdrawal of a hundredth of a coin to Taylor.
+pub fn ask(world: &World, id: &str) -> VerifyAsk {
     let request = world.request(id, TAYLOR, SAT);
     let text = sign(&request).text;
     VerifyAsk {
@@ -392,9 +393,9 @@ async fn no_wrong_answer_of_the_enclave_server_is_a_yes() {
         ("self", "broken", "ENCLAVE_UNAVAILABLE"),
         ("vasps", "garbage", "ENCLAVE_UNAVAILABLE"),
     ] {
+        server.mood(call, mood, None).await;
         // Whom it lists is remembered for a while: a new adapter asks anew.
         let adapter = world.own_adapter(&server).await;
-        server.mood(call, mood, None).await;
         let reply = adapter.verify(ask(&world, &format!("{call}-{mood}"))).await;
         let found = match &reply {
             Ok(other) => format!("{other:?}"),

@@ -557,7 +557,12 @@ impl World {
 
     /// The signer's adapter, over the same database as an enclave would have. The one before it was dropped as by a crash.
     pub async fn own_adapter(&self, server: &Server) -> Adapter {
-        let settings = AdapterSettings {
+        Adapter::start(self.adapter_settings(server)).await.unwrap()
+    }
+
+    /// What the signer's adapter runs on.
+    pub fn adapter_settings(&self, server: &Server) -> AdapterSettings {
+        AdapterSettings {
             vasp: OWN_VASP,
             directory: [ROBOT_VASP].into(),
             directory_version: 1,
@@ -568,10 +573,10 @@ impl World {
             screener: None,
             answer_wait: Duration::from_secs(3),
             expiry_s: 86_400,
+            refresh: Duration::from_secs(30),
             kept_s: None,
             now: self.clock(),
-        };
-        Adapter::start(settings).await.unwrap()
+        }
     }
 
     /// What the signer asks: its enclave, or its adapter.

@@ -173,6 +173,7 @@ pub fn adapter(settings: &AdapterSettings, trust: &Trust) -> Result<verifyvasp::
         screener: screener(settings.screening.as_ref()).map_err(of_adapter)?,
         answer_wait: settings.answer_wait,
         expiry_s: settings.expiry_s,
+        refresh: verifyvasp::REFRESH,
         kept_s: settings.retention_days.map(|days| u64::from(days) * 86_400),
         now: machine_clock(),
     })

@@ -35,9 +35,7 @@ fn persons(room: &Room, v: &Verification) -> Option<Vec<Person>> {
     let (now, asked) = ((room.now)(), payload_text(v));
     let mut persons = Vec::new();
     if !asked.is_empty() {
-        let payload = Payload::parse(asked.as_bytes(), now).ok()?;
-        persons.extend(payload.beneficiaries());
-        persons.extend(payload.originators());
+        persons.extend(Payload::parse(asked.as_bytes(), now).ok()?.persons());
     }
     if let Some(reply) = &v.reply {
         let given: Given = serde_json::from_slice(reply).ok()?;

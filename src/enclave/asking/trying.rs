@@ -84,7 +84,7 @@ async fn within(
     (Some(place), answered)
 }
 
-/// The uuid under which there was an answer, and the answer if it was kept.
+/// The uuid whose parcel the relay need not keep, and the answer under it if it was kept.
 type Answered = (Option<String>, Brought);
 
 /// One try: ends with an answer kept, the verification put off, or expired.
@@ -103,8 +103,10 @@ async fn attempt(
         end(room, &v, &Settled::denied(Reason::RequestTimeout), now).await?;
         return Ok(None);
     }
-    if !goes_on(room, &v, now).await? {
-        return Ok(None);
+    match screened(room, &v, now).await? {
+        Screened::Clear => {}
+        Screened::Ended => return Ok(Some((v.uuid, None))),
+        Screened::PutOff => return Ok(None),
     }
     match exchange(room, &mut v).await {
         Ok(Some(given)) => return keep(room, v, given).await,
@@ -131,8 +133,13 @@ async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<A
         return Ok(Some((v.uuid, None)));
     }
     v.reply = Some(given.plain);
-    if v.origin == Origin::Order && !goes_on(room, &v, now).await? {
-        return Ok(None);
+    if v.origin == Origin::Order {
+        match screened(room, &v, now).await? {
+            Screened::Clear => {}
+            Screened::Ended => return Ok(Some((v.uuid, None))),
+            // The relay gives the same answer again.
+            Screened::PutOff => return Ok(None),
+        }
     }
     let settled = Settled {
         result: given.decision.into(),
@@ -150,19 +157,27 @@ async fn keep(room: &Room, mut v: Verification, given: Given) -> Result<Option<A
     Ok(Some((v.uuid, first.then_some(given.answer))))
 }
 
-/// Whether the lists as they are now let a verification go on. An order that meets one is over; a withdrawal, and what cannot be
-/// screened, waits.
-async fn goes_on(room: &Room, v: &Verification, now: Seconds) -> Result<bool, EnclaveFault> {
+/// What the lists as they are now make of a verification.
+enum Screened {
+    /// It goes on.
+    Clear,
+    /// It is over.
+    Ended,
+    /// It waits.
+    PutOff,
+}
+
+/// Looks whether a verification may go on. An order that meets a list is over; a withdrawal, and what cannot be screened, waits.
+async fn screened(room: &Room, v: &Verification, now: Seconds) -> Result<Screened, EnclaveFault> {
     let screening = screen_kept(room, v).await;
     if screening == Screening::Clear {
-        return Ok(true);
+        return Ok(Screened::Clear);
     }
     tracing::warn!(request = v.row_key, ?screening, "a verification that waits is not asked about");
     match denied(screening, &v.destination).filter(|_| v.origin == Origin::Order) {
-        Some(settled) => end(room, v, &settled, now).await?,
-        None => put_off(room, v, now).await?,
+        Some(settled) => end(room, v, &settled, now).await.map(|()| Screened::Ended),
+        None => put_off(room, v, now).await.map(|()| Screened::PutOff),
     }
-    Ok(false)
 }
 
 /// Ends a verification that will not be answered.

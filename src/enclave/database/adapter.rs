@@ -1,10 +1,11 @@
 //! What was ordered from an enclave server of the network, by the digest of the request: one row for each, written before the call.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use zeroize::Zeroizing;
 
+use super::tellings::{Telling, telling_put, uuid_put};
 use super::{Database, DatabaseFault, signed};
 use crate::enclave::database::vault::Place;
 use crate::withdrawal::Seconds;
@@ -12,19 +13,21 @@ use crate::withdrawal::Seconds;
 pub(super) const SCHEMA: &str = "
 CREATE TABLE adapter_orders (
     digest TEXT PRIMARY KEY,
-    uuid TEXT UNIQUE,
     trade_ms INTEGER NOT NULL UNIQUE,
     state TEXT NOT NULL,
-    untold INTEGER NOT NULL,
     asked_at INTEGER NOT NULL,
     facts TEXT NOT NULL,
     personal BLOB NOT NULL
 ) STRICT;
-CREATE INDEX adapter_untold ON adapter_orders (untold) WHERE untold = 1;
 CREATE INDEX adapter_asked ON adapter_orders (asked_at);
 ";
 
 const TABLE: &str = "adapter_orders";
+
+/// Those that wait for nothing, of whose verifications nothing is to be told.
+const OLD: &str = "SELECT digest FROM adapter_orders AS o WHERE asked_at < ?1 AND state IN ('settled', 'expired') \
+     AND NOT EXISTS (SELECT 1 FROM adapter_uuids AS u WHERE u.digest = o.digest AND u.next_tell_at IS NOT NULL) \
+     ORDER BY asked_at, digest LIMIT ?2";
 
 /// How far an order has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,21 +55,6 @@ impl OrderState {
             Self::Expired => "expired",
         }
     }
-}
-
-/// What the counterparty is to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(in super::super) enum Telling {
-    /// The transaction and its output.
-    Tx {
-        /// As nodes print it.
-        tx_hash: String,
-        /// Which output.
-        vout: u32,
-    },
-    /// It will never happen: the reason.
-    Error(String),
 }
 
 /// One order. No person is in it but in `personal`.
@@ -99,12 +87,8 @@ pub(in super::super) struct OrderRow {
     pub(in super::super) expires_at: u64,
     /// The last report.
     pub(in super::super) report: Option<String>,
-    /// What is to be told.
+    /// What the door was told of it, and the verification is told.
     pub(in super::super) telling: Option<Telling>,
-    /// Whether it still is.
-    pub(in super::super) untold: bool,
-    /// Since when.
-    pub(in super::super) tell_at: u64,
     /// The salt of the commitment, and the canonical payload.
     #[serde(skip)]
     pub(in super::super) personal: Zeroizing<Vec<u8>>,
@@ -117,38 +101,42 @@ impl Database {
         found.fetch_optional(&self.pool).await?.map(|row| self.order_of(&row)).transpose()
     }
 
-    /// The order that a verification belongs to.
-    pub(in super::super) async fn order_by_uuid(
-        &self,
-        uuid: &str,
-    ) -> Result<Option<OrderRow>, DatabaseFault> {
-        let found = sqlx::query("SELECT facts, personal FROM adapter_orders WHERE uuid = ?").bind(uuid);
-        found.fetch_optional(&self.pool).await?.map(|row| self.order_of(&row)).transpose()
-    }
-
-    /// Orders of which something is to be told, the oldest first.
-    pub(in super::super) async fn orders_untold(&self, most: u32) -> Result<Vec<OrderRow>, DatabaseFault> {
-        let found = sqlx::query(
-            "SELECT facts, personal FROM adapter_orders WHERE untold = 1 ORDER BY asked_at, digest LIMIT ?",
-        );
-        let rows = found.bind(most).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| self.order_of(row)).collect()
-    }
-
     /// Writes an order down, in place of what was written before; a verification belongs to one order for ever.
     pub(in super::super) async fn order_put(&self, order: &OrderRow) -> Result<(), DatabaseFault> {
+        let mut all = self.begin().await?;
+        self.put(&mut all, order).await?;
+        Ok(all.commit().await?)
+    }
+
+    /// The same, with what is to be told from now on of one of its verifications.
+    pub(in super::super) async fn order_put_telling(
+        &self,
+        order: &OrderRow,
+        (uuid, telling): (&str, &Telling),
+        now: Seconds,
+    ) -> Result<(), DatabaseFault> {
+        let mut all = self.begin().await?;
+        self.put(&mut all, order).await?;
+        telling_put(&mut all, uuid, telling, now).await?;
+        Ok(all.commit().await?)
+    }
+
+    async fn put(&self, within: &mut SqliteConnection, order: &OrderRow) -> Result<(), DatabaseFault> {
         let facts = serde_json::to_string(order).map_err(|no| sqlx::Error::Encode(Box::new(no)))?;
         let place = Place { table: TABLE, column: "personal", row: &order.digest };
         let personal = self.vault().seal(place, &order.personal)?;
         let put = sqlx::query(
-            "INSERT INTO adapter_orders (digest, uuid, trade_ms, state, untold, asked_at, facts, personal) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (digest) DO UPDATE SET \
-             uuid = ?2, trade_ms = ?3, state = ?4, untold = ?5, asked_at = ?6, facts = ?7, personal = ?8",
+            "INSERT INTO adapter_orders (digest, trade_ms, state, asked_at, facts, personal) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO UPDATE SET \
+             trade_ms = ?2, state = ?3, asked_at = ?4, facts = ?5, personal = ?6",
         );
-        let put = put.bind(&order.digest).bind(&order.uuid).bind(order.trade_ms).bind(order.state.as_str());
-        let put = put.bind(order.untold).bind(signed(Seconds(order.asked_at))).bind(facts).bind(personal);
-        put.execute(&self.writer).await?;
-        Ok(())
+        let put = put.bind(&order.digest).bind(order.trade_ms).bind(order.state.as_str());
+        let put = put.bind(signed(Seconds(order.asked_at))).bind(facts).bind(personal);
+        put.execute(&mut *within).await?;
+        match &order.uuid {
+            Some(uuid) => uuid_put(within, uuid, &order.digest).await,
+            None => Ok(()),
+        }
     }
 
     /// The latest time at which an order was valued, in milliseconds.
@@ -168,17 +156,21 @@ impl Database {
         Ok(u64::try_from(waiting).unwrap_or_default())
     }
 
-    /// Deletes at most `most` orders that were asked for before that time and wait for nothing; says how many.
+    /// Deletes at most `most` orders that were asked for before that time and wait for nothing, with their verifications; says how many.
     pub(in super::super) async fn orders_forget(
         &self,
         since: Seconds,
         most: u32,
     ) -> Result<u64, DatabaseFault> {
-        let gone = sqlx::query(
-            "DELETE FROM adapter_orders WHERE digest IN (SELECT digest FROM adapter_orders \
-             WHERE asked_at < ?1 AND untold = 0 AND state IN ('settled', 'expired') ORDER BY asked_at LIMIT ?2)",
-        );
-        Ok(gone.bind(signed(since)).bind(most).execute(&self.writer).await?.rows_affected())
+        let mut all = self.begin().await?;
+        let gone = |table: &str| {
+            let gone = format!("DELETE FROM {table} WHERE digest IN ({OLD})");
+            sqlx::query(AssertSqlSafe(gone)).bind(signed(since)).bind(most)
+        };
+        gone("adapter_uuids").execute(&mut *all).await?;
+        let gone = gone(TABLE).execute(&mut *all).await?;
+        all.commit().await?;
+        Ok(gone.rows_affected())
     }
 
     fn order_of(&self, row: &SqliteRow) -> Result<OrderRow, DatabaseFault> {

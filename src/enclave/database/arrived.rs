@@ -21,7 +21,7 @@ const REACH_S: u64 = 7 * 86_400;
 const PAGE_MAX: u32 = 100;
 
 const CANDIDATES: &str = "\
-SELECT row_key, verification_uuid, originating_vasp_id || '/' || request_digest AS transfer, kind, origin, units, tx_hash, vout \
+SELECT row_key, verification_uuid, originating_vasp_id || '/' || request_digest AS transfer, kind, origin, units, tx_hash, vout, created_at \
 FROM verifications AS v WHERE role = 'beneficiary' AND result = 'VERIFIED' AND beneficiary_account_number = ?1 AND asset = ?2 \
 AND created_at >= ?3 AND NOT EXISTS (SELECT 1 FROM deposits AS d WHERE d.transfer = v.originating_vasp_id || '/' || v.request_digest) \
 ORDER BY verification_id DESC LIMIT ?4";
@@ -138,8 +138,12 @@ pub(super) async fn look(
     let rows = query.fetch_all(&mut *within).await?;
     let is_full = rows.len() >= CANDIDATES_MAX;
     let all = rows.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
-    let output =
-        Output { tx_hash: &hash, vout: Some(vout.as_str()).filter(|vout| !vout.is_empty()), units: &units };
+    let output = Output {
+        tx_hash: &hash,
+        vout: Some(vout.as_str()).filter(|vout| !vout.is_empty()),
+        units: &units,
+        received_at: unsigned(received),
+    };
     let found = match matched(output, all) {
         // There may be more that fit than were looked at.
         Found::One(one, DepositReason::Amount) if is_full => Found::Several(vec![one]),
@@ -164,5 +168,34 @@ fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
         units,
         tx_hash: row.try_get("tx_hash")?,
         vout: row.try_get("vout")?,
+        created_at: unsigned(row.try_get("created_at")?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::enclave::database::vault::{DataKey, Vault};
+
+    /// Nothing else is written while a deposit is matched: it must not read more than one address's rows.
+    #[tokio::test]
+    async fn candidates_are_looked_up_by_their_address_also_where_letter_case_parts_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("enclave.db");
+        Database::create(&path).await.unwrap();
+        let db = Database::open(&path, Vault::new(&DataKey::new(&[1; 32])).unwrap()).await.unwrap();
+        for (asset, index) in [
+            ("bip122:000000000019d6689c085ae165831e93/slip44:0", "verifications_beneficiary"),
+            ("eip155:1/slip44:60", "verifications_beneficiary_nocase"),
+        ] {
+            let plan = format!("EXPLAIN QUERY PLAN {}", candidates(asset));
+            let plan = sqlx::query(AssertSqlSafe(plan)).bind("a").bind(asset).bind(0).bind(64);
+            let steps = plan.fetch_all(&db.pool).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let wanted = format!("SEARCH v USING INDEX {index} (beneficiary_account_number=?)");
+            assert!(steps.contains(&wanted), "{asset}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{asset}: {steps:?}");
+        }
+    }
 }

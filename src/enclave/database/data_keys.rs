@@ -58,7 +58,11 @@ pub(super) async fn take_keys(pool: &SqlitePool, vault: &mut Vault) -> Result<bo
     if let Some((id, value)) = current {
         let known =
             sqlx::query("INSERT INTO data_keys (key_id, check_value) VALUES (?, ?) ON CONFLICT DO NOTHING");
-        known.bind(id.bytes().to_vec()).bind(value.to_vec()).execute(&mut *tx).await?;
+        let known = known.bind(id.bytes().to_vec()).bind(value.to_vec()).execute(&mut *tx).await?;
+        if known.rows_affected() > 0 {
+            // Who has taken an older one over does not have this one.
+            sqlx::query("DELETE FROM handovers WHERE taken_at IS NOT NULL").execute(&mut *tx).await?;
+        }
     }
     let kept: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM secrets WHERE name = ?")
         .bind(FINGERPRINT)

@@ -56,6 +56,13 @@ impl Database {
         Ok(())
     }
 
+    /// It asks no more.
+    pub(in super::super) async fn handover_left(&self, instance: &str) -> Result<(), DatabaseFault> {
+        let query = sqlx::query("DELETE FROM handovers WHERE instance = ?").bind(instance);
+        query.execute(&self.writer).await?;
+        Ok(())
+    }
+
     /// Gives an enclave that asks its envelope.
     pub(in super::super) async fn handover_give(
         &self,

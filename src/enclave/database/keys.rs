@@ -247,16 +247,23 @@ mod tests {
         Vault::new(&DataKey::new(&[n; 32])).unwrap()
     }
 
-    #[tokio::test]
-    async fn a_private_key_opens_with_the_database_key_alone_and_the_first_one_stays() {
+    fn key(n: u8) -> OwnKey {
+        OwnKey::new(PublicKey::new(Suite::X25519, vec![n; 32]).unwrap(), Zeroizing::new(vec![n; 32]))
+    }
+
+    /// A new database, and the folder it stands in.
+    async fn opened() -> (tempfile::TempDir, Database) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("enclave.db");
         Database::create(&path).await.unwrap();
         let db = Database::open(&path, vault(1)).await.unwrap();
-        let key = |n| {
-            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
-            OwnKey::new(public, Zeroizing::new(vec![n; 32]))
-        };
+        (dir, db)
+    }
+
+    #[tokio::test]
+    async fn a_private_key_opens_with_the_database_key_alone_and_the_first_one_stays() {
+        let (dir, db) = opened().await;
+        let path = dir.path().join("enclave.db");
         let purpose = (KeyType::PerVasp, "7");
         db.own_key_insert(purpose, VaspId(7), "a", &key(1), Seconds(1)).await.unwrap();
         db.own_key_insert(purpose, VaspId(7), "b", &key(2), Seconds(1)).await.unwrap();
@@ -278,14 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_life_has_its_key_and_a_key_ends_after_its_life() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("enclave.db");
-        Database::create(&path).await.unwrap();
-        let db = Database::open(&path, vault(1)).await.unwrap();
-        let key = |n| {
-            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
-            OwnKey::new(public, Zeroizing::new(vec![n; 32]))
-        };
+        let (_dir, db) = opened().await;
         let purpose = (KeyType::PerVerification, "7");
         let (first, second) = (Seconds(10 * DAY_S + 1), Seconds(11 * DAY_S));
         db.own_key_insert(purpose, VaspId(7), "a", &key(1), first).await.unwrap();
@@ -303,17 +303,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_held_key_is_given_out_in_its_life_alone_and_gone_when_it_is_let_go() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("enclave.db");
-        Database::create(&path).await.unwrap();
-        let db = Database::open(&path, vault(1)).await.unwrap();
+        let (_dir, db) = opened().await;
         let (purpose, life) = ((KeyType::PerVasp, "7"), life_s(KeyType::PerVasp));
         for (n, name) in [(1, "a"), (2, "b")] {
-            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
-            let key = OwnKey::new(public, Zeroizing::new(vec![n; 32]));
             let at = Seconds(u64::from(n) * life);
             assert!(db.own_key(Suite::X25519, purpose, at).await.unwrap().is_none(), "the older one is held");
-            db.own_key_insert(purpose, VaspId(7), name, &key, at).await.unwrap();
+            db.own_key_insert(purpose, VaspId(7), name, &key(n), at).await.unwrap();
             let given = db.own_key(Suite::X25519, purpose, at).await.unwrap().unwrap();
             assert_eq!(given.private.to_vec(), vec![n; 32]);
         }
@@ -325,15 +320,10 @@ mod tests {
 
     #[tokio::test]
     async fn keys_for_a_whole_vasp_are_held_and_others_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("enclave.db");
-        Database::create(&path).await.unwrap();
-        let db = Database::open(&path, vault(1)).await.unwrap();
+        let (_dir, db) = opened().await;
         let now = Seconds(1);
         for (n, key_type) in [(1, KeyType::PerVasp), (2, KeyType::PerAddress)] {
-            let public = PublicKey::new(Suite::X25519, vec![n; 32]).unwrap();
-            let key = OwnKey::new(public, Zeroizing::new(vec![n; 32]));
-            db.own_key_insert((key_type, "7"), VaspId(7), key_type.as_str(), &key, now).await.unwrap();
+            db.own_key_insert((key_type, "7"), VaspId(7), key_type.as_str(), &key(n), now).await.unwrap();
             assert!(db.own_key(Suite::X25519, (key_type, "7"), now).await.unwrap().is_some());
         }
         sqlx::query("DELETE FROM own_keys").execute(&db.pool).await.unwrap();
@@ -347,10 +337,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_counterpartys_key_that_is_forgotten_is_held_no_more() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("enclave.db");
-        Database::create(&path).await.unwrap();
-        let db = Database::open(&path, vault(1)).await.unwrap();
+        let (_dir, db) = opened().await;
         let identity = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
         let public = PublicKey::new(Suite::X25519, vec![5; 32]).unwrap();
         let (vasp, purpose) = (VaspId(7), (KeyType::PerVasp, "7"));

@@ -15,6 +15,7 @@ mod reports;
 mod results;
 mod retention;
 mod row;
+mod tellings;
 pub(super) mod vault;
 mod verifications;
 
@@ -29,7 +30,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
 
-pub(super) use self::adapter::{OrderRow, OrderState, Telling};
+pub(super) use self::adapter::{OrderRow, OrderState};
 pub(super) use self::commands::{Command, NewCommand};
 pub use self::data_keys::KeyUse;
 pub(super) use self::deposits::{NewDeposit, OpenDeposit};
@@ -38,6 +39,7 @@ use self::held::Held;
 pub(super) use self::keys::OwnKey;
 pub(super) use self::reports::{Standing, Written};
 pub(super) use self::row::{Origin, Role, Settled, Signed, State, Verification};
+pub(super) use self::tellings::{DueTelling, Telling};
 use super::EnclaveFault;
 use crate::enclave::database::vault::{Vault, VaultFault};
 use crate::withdrawal::{Seconds, VaspId};
@@ -47,9 +49,9 @@ CREATE TABLE marks (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL
 ) STRICT;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 ";
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const READERS_MAX: u32 = 4;
 
 /// The enclave's database fails.
@@ -249,7 +251,8 @@ async fn lay_out(path: &Path) -> Result<(), sqlx::Error> {
 /// The version is written last: a database that was not finished is never taken for one.
 async fn lay_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     let rooms = [keys::SCHEMA, data_keys::SCHEMA, verifications::SCHEMA, reports::SCHEMA, commands::SCHEMA];
-    for tables in rooms.into_iter().chain([deposits::SCHEMA, handover::SCHEMA, adapter::SCHEMA]) {
+    let more = [deposits::SCHEMA, handover::SCHEMA, adapter::SCHEMA, tellings::SCHEMA];
+    for tables in rooms.into_iter().chain(more) {
         sqlx::raw_sql(tables).execute(pool).await?;
     }
     for fence in data_keys::fences() {

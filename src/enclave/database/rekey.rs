@@ -19,26 +19,25 @@ pub(in super::super) struct Missing {
 }
 
 impl Database {
-    /// The check values by which the key is known that is not here, if there is one; and whether the current key is the database's.
-    pub(in super::super) async fn missing_key(&self) -> Result<(Option<Missing>, bool), DatabaseFault> {
+    /// The check values by which the keys are known that are not here; and whether the current key is the database's.
+    pub(in super::super) async fn missing_keys(&self) -> Result<(Vec<Missing>, bool), DatabaseFault> {
         let mut within = self.pool.acquire().await?;
         let (known, vault) = (known(&mut within).await?, self.vault());
         let is_current = known.iter().any(|(id, _)| id[..] == vault.key_id().bytes()[..]);
         let is_here = |id: &[u8], value: &[u8]| {
             vault.check_values().any(|(own, check)| own.bytes()[..] == *id && check[..] == *value)
         };
-        let missing = known.into_iter().find(|(id, value)| !is_here(id, value));
-        Ok((missing.map(|(id, value)| Missing { id, value }), is_current))
+        let missing = known.into_iter().filter(|(id, value)| !is_here(id, value));
+        Ok((missing.map(|(id, value)| Missing { id, value }).collect(), is_current))
     }
 
-    /// Seals with this key from now on, if it is the one that is missing; whether it is.
-    pub(in super::super) fn take_over(&self, missing: &Missing, key: &DataKey) -> Result<bool, VaultFault> {
+    /// Seals with this key from now on, if it is one that is missing; whether it is.
+    pub(in super::super) fn take_over(&self, missing: &[Missing], key: &DataKey) -> Result<bool, VaultFault> {
         let mut vault = self.vault.write().unwrap_or_else(PoisonError::into_inner);
         let next = vault.succeeded_by(key)?;
-        let is_it = next
-            .check_values()
-            .next()
-            .is_some_and(|(id, check)| id.bytes()[..] == missing.id && check[..] == missing.value);
+        let is_it = next.check_values().next().is_some_and(|(id, check)| {
+            missing.iter().any(|one| id.bytes()[..] == one.id && check[..] == one.value)
+        });
         if is_it {
             *vault = Arc::new(next);
         }
@@ -193,7 +192,7 @@ mod tests {
         while db.reseal_some().await.unwrap() {}
         assert_eq!(uses(db.key_uses().await.unwrap()), BTreeMap::from([(new, 2)]));
         assert!(put(&late, "after").await.is_err(), "nobody could read it any more");
-        assert!(!late.missing_key().await.unwrap().1);
+        assert!(!late.missing_keys().await.unwrap().1);
         put(&db, "after").await.unwrap();
     }
 

@@ -64,6 +64,8 @@ CREATE INDEX verifications_uuid ON verifications (verification_uuid);
 CREATE INDEX idx_verifications_created_at ON verifications (created_at);
 CREATE INDEX verifications_originator ON verifications (originator_account_number);
 CREATE INDEX verifications_beneficiary ON verifications (beneficiary_account_number);
+CREATE INDEX verifications_beneficiary_nocase ON verifications (beneficiary_account_number COLLATE NOCASE)
+    WHERE role = 'beneficiary';
 CREATE INDEX verifications_tx ON verifications (tx_hash) WHERE tx_hash IS NOT NULL;
 CREATE TABLE former_uuids (
     verification_uuid TEXT PRIMARY KEY,

@@ -1,6 +1,10 @@
 //! Which verification a deposit belongs to. Pure: candidates in, one of them, several or none out.
 
 use super::words::DepositReason;
+use crate::withdrawal::Seconds;
+
+/// How much later than its coins a transfer may first have been verified to be known by its amount, in seconds: clocks differ.
+const LATE_S: u64 = 300;
 
 /// An open verification of the deposit's address and asset. Several of the same transfer, asked about again, have the same `transfer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub(in crate::enclave) struct Candidate {
     pub(in crate::enclave) units: Option<String>,
     pub(in crate::enclave) tx_hash: Option<String>,
     pub(in crate::enclave) vout: Option<String>,
+    /// When its transfer was first asked about.
+    pub(in crate::enclave) created_at: Seconds,
 }
 
 /// The output that is to be matched.
@@ -22,6 +28,8 @@ pub(in crate::enclave) struct Output<'a> {
     pub(in crate::enclave) tx_hash: &'a str,
     pub(in crate::enclave) vout: Option<&'a str>,
     pub(in crate::enclave) units: &'a str,
+    /// When its coins arrived.
+    pub(in crate::enclave) received_at: Seconds,
 }
 
 /// What was found.
@@ -38,7 +46,8 @@ pub(in crate::enclave) enum Found {
     },
 }
 
-/// By the transaction that was reported; otherwise by the amount, among those without one.
+/// By the transaction that was reported; otherwise by the amount, among those without one that were verified before the coins arrived:
+/// who verifies afterwards names the transaction, or another sender's coins would be its own.
 ///
 /// `all` are the newest first, and the newest of a transfer speaks for it unless another one has its transaction.
 pub(in crate::enclave) fn matched(output: Output<'_>, all: Vec<Candidate>) -> Found {
@@ -51,7 +60,9 @@ pub(in crate::enclave) fn matched(output: Output<'_>, all: Vec<Candidate>) -> Fo
         return found;
     }
     let by_amount = |candidate: &&Candidate| {
-        candidate.tx_hash.is_none() && candidate.units.as_deref() == Some(output.units)
+        candidate.tx_hash.is_none()
+            && candidate.units.as_deref() == Some(output.units)
+            && candidate.created_at <= output.received_at.plus(LATE_S)
     };
     let by_amount: Vec<Candidate> = all.iter().filter(by_amount).cloned().collect();
     let other_amount = !named.is_empty();
@@ -75,17 +86,18 @@ fn is_named(output: Output<'_>, candidate: &Candidate) -> bool {
 fn one_each(output: Output<'_>, all: Vec<Candidate>) -> Vec<Candidate> {
     let mut each: Vec<Candidate> = Vec::new();
     for candidate in all {
-        match each.iter_mut().find(|known| known.transfer == candidate.transfer) {
-            None => each.push(candidate),
-            // A report counts, and this deposit's most of all.
-            Some(known) if is_named(output, known) => {}
-            Some(known)
-                if is_named(output, &candidate) || known.tx_hash.is_none() && candidate.tx_hash.is_some() =>
-            {
-                *known = candidate;
-            }
-            Some(_) => {}
+        let Some(known) = each.iter_mut().find(|known| known.transfer == candidate.transfer) else {
+            each.push(candidate);
+            continue;
+        };
+        let created_at = known.created_at.min(candidate.created_at);
+        // A report counts, and this deposit's most of all.
+        let is_better =
+            is_named(output, &candidate) || known.tx_hash.is_none() && candidate.tx_hash.is_some();
+        if is_better && !is_named(output, known) {
+            *known = candidate;
         }
+        known.created_at = created_at;
     }
     each
 }
@@ -102,10 +114,12 @@ mod tests {
             units: Some(units.to_owned()).filter(|units| !units.is_empty()),
             tx_hash: tx.map(|(hash, _)| hash.to_owned()),
             vout: tx.and_then(|(_, vout)| vout).map(str::to_owned),
+            created_at: Seconds(1_000),
         }
     }
 
-    const OUTPUT: Output<'_> = Output { tx_hash: "ab", vout: Some("1"), units: "5" };
+    const OUTPUT: Output<'_> =
+        Output { tx_hash: "ab", vout: Some("1"), units: "5", received_at: Seconds(1_000) };
 
     /// Who was found: `one by`, `a or b`, or `none`.
     fn said(all: Vec<Candidate>) -> String {
@@ -149,6 +163,19 @@ mod tests {
         );
         assert_eq!(said(vec![candidate("a", "6", Some(("ab", Some("1"))))]), "none of a, other amount");
         assert_eq!(said(Vec::new()), "none of ");
+    }
+
+    #[test]
+    fn coins_are_of_no_transfer_by_amount_that_was_verified_after_they_had_come() {
+        let at = |name: &str, tx, created_at| Candidate {
+            created_at: Seconds(created_at),
+            ..candidate(name, "5", tx)
+        };
+        assert_eq!(said(vec![at("a", None, 1_300)]), "a AMOUNT", "clocks differ");
+        assert_eq!(said(vec![at("a", None, 1_301)]), "none of a", "its sender is asked");
+        assert_eq!(said(vec![at("b", None, 1_301), at("a", None, 900)]), "a AMOUNT", "nor does it make two");
+        assert_eq!(said(vec![at("a", Some(("ab", None)), 9_000)]), "a TX", "whoever named it had no need to");
+        assert_eq!(said(vec![at("a'", None, 9_000), at("a", None, 900)]), "a' AMOUNT", "asked about again");
     }
 
     #[test]

@@ -139,6 +139,11 @@ impl Payload {
     pub fn beneficiaries(&self) -> Vec<Person> {
         self.root.member("beneficiary").map(|party| persons(party, "beneficiaryPersons")).unwrap_or_default()
     }
+
+    /// Everybody who is named, on both sides.
+    pub fn persons(&self) -> Vec<Person> {
+        [self.beneficiaries(), self.originators()].concat()
+    }
 }
 
 impl Beneficiary {

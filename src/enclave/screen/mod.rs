@@ -9,6 +9,9 @@ pub(super) mod fuzzing;
 mod lists;
 mod spelling;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 pub use self::lists::{ListFault, Lists, check_folder};
 use super::backend::Working;
 use super::ivms::Person;
@@ -46,4 +49,14 @@ pub trait Screener: Send + Sync + 'static {
 
     /// Takes up what has changed; called now and then, where it may block.
     fn refresh(&self) {}
+}
+
+/// Has everybody looked for, if anybody screens. A screener that does not answer in time has found out nothing.
+pub(super) async fn screened(
+    screener: Option<&Arc<dyn Screener>>,
+    subject: Subject<'_>,
+    time: Duration,
+) -> Screening {
+    let Some(screener) = screener else { return Screening::Clear };
+    tokio::time::timeout(time, screener.screen(&subject)).await.unwrap_or(Screening::Unknown)
 }

@@ -1,39 +1,37 @@
-//! Owns the running adapter: its database, its enclave server, who can be asked, and its door.
+//! Owns the running adapter: its database, its enclave server, the sanctions lists, and its door.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::said::Listed;
+use super::members::{self, Members};
 use super::server::{Miss, Server};
+use super::transfer::payload_of;
 use super::{Settings, orders, telling};
 use crate::enclave::backend::Working;
-use crate::enclave::database::Database;
 use crate::enclave::database::vault::Vault;
+use crate::enclave::database::{Database, OrderRow};
 use crate::enclave::door::{LookAsk, Looked, TELL_MAX, TellAsk, Tellings};
 use crate::enclave::ivms::Payload;
-use crate::enclave::screen::{Screener, Screening, Subject};
+use crate::enclave::screen::{Screener, Screening, Subject, screened};
 use crate::enclave::{Clock, DataKey, Door, EnclaveFault, Health, KeyType, VerifyAsk, VerifyReply, Word};
 use crate::withdrawal::{Seconds, VaspId};
 
-/// How long the list of VASPs counts.
-const LIST_TIME: Duration = Duration::from_secs(30);
-/// How long anybody waits for another's turn, or for the list that another fetches.
+/// How long anybody waits for another's turn, or for the list of VASPs that another fetches.
 pub(super) const TURN_TIME: Duration = Duration::from_secs(30);
 /// How long a screener may take.
 const SCREEN_TIME: Duration = Duration::from_secs(5);
 /// The most turns that are remembered before the unused ones are let go.
 const TURNS_MAX: usize = 4_096;
-/// How often the sanctions lists are looked at.
-const REFRESH: Duration = Duration::from_secs(30);
+/// How often the sanctions lists and the enclave server's list of VASPs are looked at.
+pub const REFRESH: Duration = Duration::from_secs(30);
 
 /// Everything the adapter needs.
 pub struct AdapterSettings {
@@ -57,6 +55,8 @@ pub struct AdapterSettings {
     pub answer_wait: Duration,
     /// How long a verification is waited for, in seconds.
     pub expiry_s: u64,
+    /// How often the sanctions lists and the list of VASPs are looked at: [`REFRESH`].
+    pub refresh: Duration,
     /// How long an order is kept, in seconds; for ever without a number.
     pub kept_s: Option<u64>,
     /// The clock.
@@ -73,6 +73,8 @@ pub(super) struct Office {
     pub(super) expiry_s: u64,
     pub(super) kept_s: Option<u64>,
     pub(super) now: Clock,
+    pub(super) refresh: Duration,
+    pub(super) members: Members,
     /// Wakes whoever tells.
     pub(super) told: Notify,
     /// Wakes whoever waits for a result.
@@ -81,7 +83,6 @@ pub(super) struct Office {
     screener: Option<Arc<dyn Screener>>,
     trade_ms: AtomicI64,
     turns: Mutex<HashMap<String, Arc<Turn<()>>>>,
-    listed: Turn<Option<(Instant, Vec<Listed>)>>,
 }
 
 /// The running adapter.
@@ -107,18 +108,21 @@ impl Adapter {
             expiry_s: settings.expiry_s,
             kept_s: settings.kept_s,
             now: settings.now,
+            refresh: settings.refresh,
+            members: Members::default(),
             told: Notify::new(),
             rung: Notify::new(),
             directory: settings.directory,
             screener: settings.screener,
             trade_ms,
             turns: Mutex::default(),
-            listed: Turn::default(),
         });
         let stop = CancellationToken::new();
         let tell = stop.clone().run_until_cancelled_owned(telling::work(office.clone()));
         let keep = stop.clone().run_until_cancelled_owned(keep(office.clone()));
+        let list = stop.clone().run_until_cancelled_owned(members::work(office.clone()));
         let tasks = vec![
+            tokio::spawn(async move { list.await.unwrap_or_default() }),
             tokio::spawn(async move { tell.await.unwrap_or_default() }),
             tokio::spawn(async move { keep.await.unwrap_or_default() }),
         ];
@@ -155,7 +159,7 @@ async fn keep(office: Arc<Office>) {
         if let Err(fault) = office.tidy().await {
             tracing::error!(%fault, "the adapter's database cannot be tidied; it is tried again");
         }
-        tokio::time::sleep(REFRESH).await;
+        tokio::time::sleep(office.refresh).await;
     }
 }
 
@@ -191,40 +195,36 @@ impl Office {
         if self.directory.contains(&vasp) { Ok(()) } else { Err(EnclaveFault::VaspUnknown(vasp)) }
     }
 
-    /// Whether the network can ask that VASP now; an error where it never can.
-    pub(super) async fn is_up(&self, vasp: VaspId) -> Result<bool, EnclaveFault> {
-        let mut listed = timeout(TURN_TIME, self.listed.lock())
-            .await
-            .map_err(|_| EnclaveFault::away("the enclave server's list does not come"))?;
-        if listed.as_ref().is_none_or(|(at, _)| at.elapsed() > LIST_TIME) {
-            *listed = Some((Instant::now(), self.listing().await?));
+    /// Looks for both accounts and all persons of a payload on the sanctions lists.
+    async fn screen(&self, payload: &Payload) -> Screening {
+        let addresses = [payload.account(), payload.originator_account()];
+        let subject = Subject { addresses: &addresses, persons: &payload.persons() };
+        screened(self.screener.as_ref(), subject, SCREEN_TIME).await
+    }
+
+    /// Looks for everybody of an order on the lists as they stand now. What cannot be read cannot be screened.
+    pub(super) async fn screen_order(&self, order: &OrderRow) -> Screening {
+        if self.screener.is_none() {
+            return Screening::Clear;
         }
-        let name = vasp.to_string();
-        let all = listed.iter().flat_map(|(_, all)| all);
-        let found = all.into_iter().find(|listed| listed.vasp_id == name);
-        match found.map(|listed| (listed.vasp_status.as_str(), listed.health.as_str())) {
-            Some(("VERIFIED-MEMBER" | "INTEROPERATED", health)) => Ok(health == "UP"),
-            Some(_) | None => Err(EnclaveFault::VaspUnknown(vasp)),
+        match payload_of(order, (self.now)()) {
+            Ok(payload) => self.screen(&payload).await,
+            Err(_) => {
+                tracing::error!(request = order.digest, "the persons of an order cannot be read again");
+                Screening::Unknown
+            }
         }
     }
 
-    /// The list of an enclave server that is ours: it must know us by the id of our trust file.
-    async fn listing(&self) -> Result<Vec<Listed>, EnclaveFault> {
-        let own = self.server.own().await.map_err(|miss| away(&miss))?;
-        if own.vasp_id != self.vasp.to_string() {
-            let problem = "the enclave server is another VASP's than the trust file says";
-            return Err(EnclaveFault::Config(problem.to_owned()));
+    /// The report of an order, unless a list stops it, or stops whom this payload names in its place.
+    async fn given(&self, order: OrderRow, payload: Option<&Payload>) -> Option<Word> {
+        if order.report.is_none() || self.screen_order(&order).await != Screening::Clear {
+            return None;
         }
-        Ok(self.server.vasps().await.map_err(|miss| away(&miss))?.vasps)
-    }
-
-    /// Looks for the address and the persons of both sides on the sanctions lists.
-    pub(super) async fn screened(&self, address: &str, payload: Option<&Payload>) -> Screening {
-        let Some(screener) = &self.screener else { return Screening::Clear };
-        let mut persons = payload.map(Payload::beneficiaries).unwrap_or_default();
-        persons.extend(payload.map(Payload::originators).unwrap_or_default());
-        let subject = Subject { addresses: &[address], persons: &persons };
-        timeout(SCREEN_TIME, screener.screen(&subject)).await.unwrap_or(Screening::Unknown)
+        match payload {
+            Some(payload) if self.screen(payload).await != Screening::Clear => None,
+            Some(_) | None => order.report.map(Word::Reported),
+        }
     }
 }
 
@@ -241,13 +241,13 @@ impl Door for Adapter {
     fn look<'a>(&'a self, ask: LookAsk<'a>) -> Working<'a, Result<Looked, EnclaveFault>> {
         Box::pin(async move {
             let office = &self.office;
-            let print = |payload: &[u8]| {
-                let payload = Payload::parse(payload, (office.now)())?;
-                Ok::<_, EnclaveFault>(office.db.vault().fingerprint(&payload.canonical()))
+            let payload = ask.payload.map(|bytes| Payload::parse(bytes, (office.now)())).transpose()?;
+            let print = |payload: &Payload| office.db.vault().fingerprint(&payload.canonical());
+            let answer = match office.db.order(ask.request_digest).await? {
+                Some(order) => office.given(order, payload.as_ref()).await,
+                None => None,
             };
-            let fingerprint = ask.payload.map(print).transpose()?;
-            let report = office.db.order(ask.request_digest).await?.and_then(|order| order.report);
-            Ok(Looked { fingerprint, answer: report.map(Word::Reported) })
+            Ok(Looked { fingerprint: payload.as_ref().map(print), answer })
         })
     }
 
@@ -267,11 +267,10 @@ impl Door for Adapter {
 
     fn health(&self) -> Working<'_, Result<Health, EnclaveFault>> {
         Box::pin(async {
-            let answers = self.office.server.answers();
             Ok(Health {
                 database: self.office.db.is_well().await,
-                relay: answers,
-                registered: answers,
+                relay: self.office.server.answers(),
+                registered: self.office.members.came(),
                 waiting: self.office.db.orders_waiting().await.unwrap_or_default(),
             })
         })

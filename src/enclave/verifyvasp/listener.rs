@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::adapter::{Adapter, Office};
 use crate::enclave::TransferStatus;
-use crate::enclave::database::{OrderRow, Telling};
+use crate::enclave::database::Telling;
 use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::client::{Places, SHORT_TIME, USER_TIME};
 use crate::enclave::exchange::line::{Line, Place};
@@ -111,8 +111,8 @@ struct Asked {
 async fn transaction(With(desk): With<Arc<Desk>>, sent: Sent) -> Response {
     let asked: Option<Asked> = sent.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
     if let Some(asked) = asked {
-        match desk.office.db.order_by_uuid(&asked.verification_uuid).await {
-            Ok(Some(order)) => return json_of(&status_of(&asked.verification_uuid, &order)),
+        match desk.office.db.telling_of(&asked.verification_uuid).await {
+            Ok(Some(telling)) => return json_of(&status_of(&asked.verification_uuid, telling.as_ref())),
             Ok(None) => {}
             Err(fault) => {
                 tracing::error!(%fault, "the adapter's database does not answer");
@@ -133,8 +133,8 @@ async fn callback(With(desk): With<Arc<Desk>>, sent: Sent) -> Response {
 }
 
 /// How far a transfer of the signer's has come, as the network asks for it.
-fn status_of(uuid: &str, order: &OrderRow) -> serde_json::Value {
-    match &order.telling {
+fn status_of(uuid: &str, telling: Option<&Telling>) -> serde_json::Value {
+    match telling {
         None => json!({ "verificationUuid": uuid, "transactionStatus": TransferStatus::Pending.as_str() }),
         Some(Telling::Tx { tx_hash, vout }) => json!({
             "verificationUuid": uuid, "transactionStatus": TransferStatus::Processing.as_str(),

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use super::adapter::{Office, away, hex};
 use super::server::Miss;
 use super::transfer::{SALT_LEN, body_of, iso, report};
+use crate::enclave::answer::Reason;
 use crate::enclave::asking::originator::CURE;
-use crate::enclave::database::{OrderRow, OrderState};
+use crate::enclave::database::{OrderRow, OrderState, Telling};
 use crate::enclave::ivms::Payload;
 use crate::enclave::room::entropy;
 use crate::enclave::screen::Screening;
@@ -47,43 +48,53 @@ pub(super) async fn verify(office: &Office, mut ask: VerifyAsk) -> Result<Verify
     office.check_vasp(ask.beneficiary_vasp)?;
     let now = (office.now)();
     let payload = given.map(|bytes| Payload::parse(&bytes, now)).transpose()?;
-    match office.screened(&ask.destination, payload.as_ref()).await {
-        Screening::Clear => {}
-        listed @ (Screening::AddressListed | Screening::NameListed) => {
-            tracing::warn!(request = ask.request_digest, ?listed, "a withdrawal met a sanctions list");
-            return Ok(VerifyReply::Listed);
-        }
-        Screening::Unknown => return Err(EnclaveFault::Unscreened),
-    }
     let until = Instant::now() + office.answer_wait;
     let turn = office.turn(&ask.request_digest);
     let Ok(_turn) = timeout_at(until, turn.lock()).await else { return Ok(VerifyReply::Pending) };
-    let mut order = kept(office, &ask, payload.as_ref(), now).await?;
-    if is_old(&order, ask.fresh_since.map(|since| since.min(now)), now) {
-        begin_anew(office, &ask, &mut order, now)?;
-        office.db.order_put(&order).await?;
+    let (mut order, is_new) = kept(office, &ask, payload.as_ref(), now).await?;
+    if is_listed(office, &order).await? {
+        return Ok(VerifyReply::Listed);
     }
-    until_settled(office, &mut order, until).await
+    let is_old = is_old(&order, ask.fresh_since.map(|since| since.min(now)), now);
+    if is_new {
+        office.db.order_put(&order).await?;
+    } else if is_old {
+        begin_anew(office, &ask, &mut order, now).await?;
+    }
+    let has_waited = order.state != OrderState::Settled;
+    let reply = until_settled(office, &mut order, until).await?;
+    // The lists may have changed while the result was waited for.
+    let is_given = has_waited && order.state == OrderState::Settled;
+    if is_given && is_listed(office, &order).await? { Ok(VerifyReply::Listed) } else { Ok(reply) }
 }
 
-/// The order of that digest: the one written down before if it was about the same, otherwise a new one.
+/// Whether a sanctions list, as it stands now, names anybody of an order. Where that cannot be found out, nobody is asked.
+async fn is_listed(office: &Office, order: &OrderRow) -> Result<bool, EnclaveFault> {
+    match office.screen_order(order).await {
+        Screening::Clear => Ok(false),
+        listed @ (Screening::AddressListed | Screening::NameListed) => {
+            tracing::warn!(request = order.digest, ?listed, "a withdrawal met a sanctions list");
+            Ok(true)
+        }
+        Screening::Unknown => Err(EnclaveFault::Unscreened),
+    }
+}
+
+/// The order of that digest: the one written down before if it was about the same, otherwise a new one, not written down yet; and
+/// whether it is.
 async fn kept(
     office: &Office,
     ask: &VerifyAsk,
     payload: Option<&Payload>,
     now: Seconds,
-) -> Result<OrderRow, EnclaveFault> {
+) -> Result<(OrderRow, bool), EnclaveFault> {
     let found = office.db.order(&ask.request_digest).await?;
     let print = payload.map(|payload| hex(&office.db.vault().fingerprint(&payload.canonical())));
     match (found, print) {
-        (Some(order), None) => Ok(order),
-        (Some(order), Some(print)) if order.fingerprint == print => Ok(order),
+        (Some(order), None) => Ok((order, false)),
+        (Some(order), Some(print)) if order.fingerprint == print => Ok((order, false)),
         (Some(_), Some(_)) => Err(EnclaveFault::Conflict),
-        (None, _) => {
-            let order = laid_out(office, ask, payload, now)?;
-            office.db.order_put(&order).await?;
-            Ok(order)
-        }
+        (None, _) => Ok((laid_out(office, ask, payload, now)?, true)),
     }
 }
 
@@ -122,22 +133,25 @@ fn laid_out(
         expires_at: now.plus(office.expiry_s).0,
         report: None,
         telling: None,
-        untold: false,
-        tell_at: 0,
         personal,
     })
 }
 
-/// Whether the kept yes or no was given too long ago, and was not asked for just now.
+/// Whether the kept yes or no was given too long ago, and was not asked for just now. Of what was told already nothing is asked again.
 fn is_old(order: &OrderRow, since: Option<Seconds>, now: Seconds) -> bool {
     let given_at =
         order.report.as_deref().and_then(|text| parse_report(text).ok()).map(|r| r.said.answered_at);
     let settled = now.since(Seconds(order.asked_at)).is_some_and(|age| age >= RENEW_AGAIN_S);
-    order.state == OrderState::Settled && settled && given_at.is_some_and(|at| since.is_some_and(|s| at < s))
+    let is_over = order.telling.is_some();
+    order.state == OrderState::Settled
+        && settled
+        && !is_over
+        && given_at.is_some_and(|at| since.is_some_and(|s| at < s))
 }
 
-/// Lets a settled order begin again, under a new verification. The old report stays until the new one has come.
-fn begin_anew(
+/// Lets a settled order begin again, under a new verification. The old report stays until the new one has come; the network is told
+/// that of the old verification no transfer comes, or it would hold two for one.
+async fn begin_anew(
     office: &Office,
     ask: &VerifyAsk,
     order: &mut OrderRow,
@@ -146,9 +160,12 @@ fn begin_anew(
     order.krw = ask.value.ok_or(EnclaveFault::Unvalued)?.0.to_string();
     order.trade_ms = office.next_trade_ms();
     order.state = OrderState::New;
-    order.uuid = None;
     order.asked_at = now.0;
     order.expires_at = now.plus(office.expiry_s).0;
+    let former = order.uuid.take().ok_or(EnclaveFault::Unknown)?;
+    let telling = Telling::Error(Reason::UndefinedError.as_str().to_owned());
+    office.db.order_put_telling(order, (&former, &telling), now).await?;
+    office.told.notify_one();
     Ok(())
 }
 
@@ -227,7 +244,7 @@ async fn waits(office: &Office, order: &mut OrderRow, uuid: Uuid) -> Result<Opti
 }
 
 /// Looks for a verification that may have been begun: the one with this order's moment of valuing.
-async fn find(office: &Office, order: &mut OrderRow) -> Result<Option<Duration>, EnclaveFault> {
+pub(super) async fn find(office: &Office, order: &mut OrderRow) -> Result<Option<Duration>, EnclaveFault> {
     let from = iso(i64::try_from(order.sent_at.saturating_sub(CLOCKS_S)).unwrap_or(0).saturating_mul(1_000));
     let vasp = order.vasp.to_string();
     let sent = match office.server.sent(&vasp, &order.destination, &from).await {

@@ -21,6 +21,8 @@ const ANSWER_LEN_MAX: usize = 256 * 1024;
 const PAGE_LEN_MAX: usize = 2 * 1024 * 1024;
 /// Rows of one page.
 const RPP: usize = 20;
+/// What stands for the code of a refusal that names none: whoever said it need not be an enclave server.
+pub(super) const NO_CODE: &str = "-";
 /// The most pages that are looked through.
 const PAGES_MAX: u64 = 5;
 
@@ -162,7 +164,7 @@ impl Server {
             200 => serde_json::from_slice(&reply.body).map_err(|_| Miss::Unknown("it cannot be read")),
             status @ (400 | 401 | 403 | 404 | 405 | 413 | 415 | 422) => {
                 let said: Option<Refusal> = serde_json::from_slice(&reply.body).ok();
-                let code = said.as_ref().and_then(Refusal::code).unwrap_or("-").to_owned();
+                let code = said.as_ref().and_then(Refusal::code).unwrap_or(NO_CODE).to_owned();
                 Err(Miss::Refused(status, code))
             }
             _ => Err(Miss::Unknown("its status is not 200")),

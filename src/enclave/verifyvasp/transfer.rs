@@ -11,7 +11,7 @@ use crate::enclave::exchange::answers::with_member;
 use crate::enclave::ivms::Payload;
 use crate::evidence::answer::commitment;
 use crate::evidence::{RouteAnswer, VerificationAnswer, VerificationReport, render_report};
-use crate::withdrawal::{Amount, VaspId};
+use crate::withdrawal::{Amount, Seconds, VaspId};
 
 /// How long the salt before the payload is, in bytes.
 pub(super) const SALT_LEN: usize = 32;
@@ -45,8 +45,8 @@ pub(super) fn report(
         }
         (result, _) => (result, said.reason.clone()),
     };
-    let (salt, canonical) = order.personal.split_first_chunk::<SALT_LEN>().ok_or(EnclaveFault::Unknown)?;
-    let payload = Payload::parse(canonical, (office.now)())?;
+    let (salt, _) = order.personal.split_first_chunk::<SALT_LEN>().ok_or(EnclaveFault::Unknown)?;
+    let payload = payload_of(order, (office.now)())?;
     let digest = data_encoding::HEXLOWER.decode(order.digest.as_bytes()).map_err(no)?;
     let answer = VerificationAnswer {
         uuid: said.uuid,
@@ -67,11 +67,16 @@ pub(super) fn report(
     Ok(Some(render_report(&report)))
 }
 
+/// The persons that an order was given with.
+pub(super) fn payload_of(order: &OrderRow, now: Seconds) -> Result<Payload, EnclaveFault> {
+    let (_, canonical) = order.personal.split_first_chunk::<SALT_LEN>().ok_or(EnclaveFault::Unknown)?;
+    Ok(Payload::parse(canonical, now)?)
+}
+
 /// The body of the order. The name must match whatever the amount: below a threshold nobody would look at it.
 pub(super) fn body_of(office: &Office, order: &OrderRow) -> Result<Zeroizing<String>, EnclaveFault> {
     let unwritable = |_| EnclaveFault::State("the order cannot be written");
-    let (_, canonical) = order.personal.split_first_chunk::<SALT_LEN>().ok_or(EnclaveFault::Unknown)?;
-    let payload = Payload::parse(canonical, (office.now)())?;
+    let payload = payload_of(order, (office.now)())?;
     let denomination = office.server.names().denomination();
     let is_legal = payload.beneficiaries().first().is_some_and(|person| person.is_legal);
     let required = match is_legal {

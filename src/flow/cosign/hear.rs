@@ -26,8 +26,13 @@ impl Party {
         let unsure = statement::unsure(&core.state.treasury.coins, verified.statement());
         let stored = read_coins(&core.journal, unsure).await?;
         let mut draft = core.journal.draft(self.context.now());
-        let taking =
-            Taking { asset: self.context.asset, band: &|asset| self.context.band(asset), scripts: &core.state.scripts, stored: &stored, state: "taken" };
+        let taking = Taking {
+            asset: self.context.asset,
+            band: &|asset| self.context.band(asset),
+            scripts: &core.state.scripts,
+            stored: &stored,
+            state: "taken",
+        };
         let log_index = match statement::take(&mut core.state.treasury, &mut draft, &taking, &verified) {
             Ok(log_index) => log_index,
             Err(finding) => return Ok(Err(finding)),

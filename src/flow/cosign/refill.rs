@@ -1,6 +1,7 @@
 //! Refills at the co-signer: it derives the hot address itself, judges the share by its own facts, and earmarks only what
 //! the exchange has asked for (laws L9, L13, L16).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use wallet_policy::Units;
@@ -11,6 +12,7 @@ use super::state::CHANGE_AHEAD_MAX;
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::refill::PARTS_MAX;
+use crate::desk::refills::EARMARKS_MAX;
 use crate::desk::{DeskError, RefillAttestOrder, RefillState, SignedText};
 use crate::evidence::refill_attestation::{
     RefillAttestation, RefillTransactionLine, render_refill_attestation,
@@ -18,7 +20,7 @@ use crate::evidence::refill_attestation::{
 use crate::evidence::{NotProven, digest, verify_request};
 use crate::flow::facts::{FeeSeen, Sight, judge};
 use crate::flow::ledger::journal::{Draft, JournalFault};
-use crate::flow::ledger::refills::{EARMARKS_MAX, EarmarkRow, PartRow, RefillRow};
+use crate::flow::ledger::refills::{EarmarkRow, PartRow, RefillRow};
 use crate::flow::ledger::rows::{self, SeenRequestRow, Signed};
 use crate::freeze::Leaving;
 use crate::store::Table;
@@ -62,12 +64,13 @@ impl Party {
         let (settings, now) = (&self.context.settings, self.context.now());
         let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
         let mut earmarks: Vec<EarmarkRow> = Vec::with_capacity(order.requests.len());
+        let mut named = HashSet::with_capacity(order.requests.len());
         for SignedText { text, key_id, signature } in &order.requests {
             let request = verify_request(text, key_id, signature, &self.context.trust, now, age_s_max);
             let request = request.map_err(refused)?;
             let asked = request.request();
             let withdrawal = request.id().to_string();
-            let is_twice = earmarks.iter().any(|e| e.withdrawal == withdrawal);
+            let is_twice = !named.insert(request.id());
             if asked.asset != self.context.asset || is_twice {
                 let finding =
                     Finding::new(Code::EvidenceInvalid, "a request is of another asset, or named twice");

@@ -79,9 +79,6 @@ pub struct ColdCoinRow {
     pub raw: String,
 }
 
-/// The most held withdrawals that one refill is made for: their ids stand in one field of its log entry.
-pub const EARMARKS_MAX: usize = 100;
-
 /// A held withdrawal that a refill was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +145,11 @@ impl Refills {
     /// All of them, oldest id first.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &RefillRow)> {
         self.all.iter()
+    }
+
+    /// All of them, newest id first.
+    pub fn newest_first(&self) -> impl Iterator<Item = (&String, &RefillRow)> {
+        self.all.iter().rev()
     }
 
     /// Those that may still bring something.

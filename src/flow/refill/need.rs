@@ -5,9 +5,10 @@ use wallet_policy::ratio::Position;
 use wallet_policy::refill::{self, Flow};
 use wallet_policy::settings::Fill;
 
+use crate::desk::refills::EARMARKS_MAX;
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
-use crate::flow::ledger::refills::{EARMARKS_MAX, EarmarkRow};
+use crate::flow::ledger::refills::EarmarkRow;
 use crate::flow::weigh::sight;
 use crate::withdrawal::{Code, Seconds};
 

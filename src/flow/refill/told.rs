@@ -2,6 +2,7 @@
 
 use data_encoding::HEXLOWER;
 
+use crate::desk::refills::ENDED_MAX;
 use crate::desk::{RefillAttestOrder, RefillAttestPart, RefillPart, RefillState, RefillView};
 use crate::flow::context::Context;
 use crate::flow::handed_on;
@@ -20,7 +21,8 @@ pub fn attest_order(ledger: &Ledger, id: &str, now: Seconds) -> Option<RefillAtt
         let open = ledger.open.get(&WithdrawalId::parse(&earmark.withdrawal).ok()?)?;
         Some(handed_on(open.request.signed()))
     });
-    let ended = ledger.treasury.refills.iter().filter(|(_, row)| {
+    // The newest: far fewer are open at once, and what ended before them was told with them.
+    let ended = ledger.treasury.refills.newest_first().filter(|(_, row)| {
         let has_ended = matches!(row.state(), RefillState::Cancelled | RefillState::Expired);
         has_ended && now.0 <= row.expires_at.saturating_add(TOLD_S)
     });
@@ -38,7 +40,7 @@ pub fn attest_order(ledger: &Ledger, id: &str, now: Seconds) -> Option<RefillAtt
             })
             .collect(),
         requests: requests.collect(),
-        ended: ended.map(|(id, _)| id.clone()).collect(),
+        ended: ended.map(|(id, _)| id.clone()).take(ENDED_MAX).collect(),
     })
 }
 

@@ -113,3 +113,48 @@ async fn who_has_no_data_key_is_handed_none() {
     world.ahead.store(60, Ordering::SeqCst);
     assert_eq!(rekey.hand_over().await.unwrap(), HandedOver::Nobody);
 }
+
+#[tokio::test]
+async fn who_took_an_older_key_over_does_not_count_for_the_next_one() {
+    let world = World::new().await;
+    let path = world.database(EXCHANGE);
+    Enclave::create_database(&path).await.unwrap();
+    Enclave::try_database(&path, &key(7)).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let taken = "INSERT INTO handovers (instance, public_key, seen_at, taken_at) VALUES ('x', '', unixepoch(), unixepoch())";
+    // The command before was stopped, and the enclave ended the change without it.
+    sqlx::query(taken).execute(&pool).await.unwrap();
+    let open = async || Rekey::open(&path, &key(8).after(key(7)), world.clock()).await.unwrap();
+    assert_eq!(open().await.hand_over().await.unwrap(), HandedOver::Nobody);
+    // This command stopped and run again finds who has its own key.
+    sqlx::query(taken).execute(&pool).await.unwrap();
+    assert_eq!(open().await.hand_over().await.unwrap(), HandedOver::Taken(1));
+}
+
+#[tokio::test]
+async fn of_two_keys_that_are_missing_the_one_that_is_handed_over_is_taken() {
+    let world = World::new().await;
+    let two = world.two().await;
+    let mut uuids = vec![verified(&two).await];
+    let (path, clock) = (world.database(EXCHANGE), world.clock());
+    // A change that was stopped before anybody was asked, and the next one.
+    drop(Rekey::open(&path, &key(8).after(key(7)), clock.clone()).await.unwrap());
+    let rekey = Rekey::open(&path, &key(9).after(key(8).after(key(7))), clock).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let taken = "SELECT count(*) FROM handovers WHERE taken_at IS NOT NULL";
+    for _ in 0..200 {
+        rekey.hand_over().await.unwrap();
+        if sqlx::query_scalar::<_, i64>(taken).fetch_one(&pool).await.unwrap() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(sqlx::query_scalar::<_, i64>(taken).fetch_one(&pool).await.unwrap(), 1);
+    uuids.push(verified(&two).await);
+    while rekey.go_on().await.unwrap() {}
+    rekey.end().await.unwrap();
+    for uuid in &uuids {
+        let record = two.exchange.verification(uuid).await.unwrap().unwrap();
+        assert!(record.ivms101_originator.contains("GILDONG"));
+    }
+}

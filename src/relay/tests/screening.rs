@@ -1,5 +1,6 @@
 //! What the sanctions lists of either side stop.
 
+use axum::http::Method;
 use serde_json::json;
 
 use super::clearance::AGE;
@@ -7,8 +8,10 @@ use super::lies::{bring, forged};
 use super::lived::*;
 use super::*;
 use crate::enclave::screen::{Lists, Screener, Screening, Subject};
-use crate::enclave::wire::Fate;
-use crate::enclave::wire::seal::Direction;
+use crate::enclave::wire::client::{Call, Client};
+use crate::enclave::wire::seal::{Direction, Envelope};
+use crate::enclave::wire::signed::Sender;
+use crate::enclave::wire::{Fate, Parcel};
 use crate::enclave::{Door, EnclaveFault, LookAsk, Outcome, Word};
 use crate::withdrawal::Code;
 
@@ -208,6 +211,30 @@ async fn whom_the_other_vasp_names_is_looked_for_too() {
     order.required.push("LOCAL_NATURAL_PERSON_NAME".into());
     let order = exchange.order_user(order).await.unwrap();
     assert_eq!(result(&settled(&exchange, &order.uuid).await), (Outcome::Denied, "BLACKLISTED", "-"));
+    for _ in 0..100 {
+        if !is_carried(&world, &order.uuid).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the relay still keeps an answer that nobody will fetch");
+}
+
+/// Whether the relay carries what was asked under that uuid: it takes nothing else under it meanwhile.
+async fn is_carried(world: &World, uuid: &str) -> bool {
+    let sender = Sender::new(EXCHANGE.to_string(), identity_of(EXCHANGE.0), clock());
+    let client = Client::new(world.roots.clone(), sender).unwrap();
+    let (base, path) = (format!("https://{}", world.relay_address), "/v1/verifications?wait_ms=0");
+    let text = |text: &str| text.to_owned();
+    let envelope = Envelope { suite: text("x"), key_id: text("x"), enc: text("x"), ciphertext: text("x") };
+    let (kind, key_type) = (text("user"), text("PerVasp"));
+    let (from, to) = (EXCHANGE.to_string(), ROBOT.to_string());
+    let other = Parcel { from, to, uuid: text(uuid), kind, key_type, envelope };
+    let call = Call { to: "relay", base: &base, method: Method::POST, path, time: Duration::from_secs(5) };
+    match client.call::<_, Fate>(call, &other).await {
+        Ok(_) => false,
+        Err(fault) => fault.is("uuid_reused") || panic!("{fault}"),
+    }
 }
 
 #[tokio::test]
