@@ -300,6 +300,7 @@ pub(crate) fn typed(data: &[u8]) {
 
 pub(crate) fn typed_seeds() -> Vec<Vec<u8>> {
     let vectors = include_str!("../../tests/vectors/ethereum/messages.txt");
-    let signatures = vectors.lines().skip(1).filter_map(|line| line.split(' ').nth(1));
+    let signatures =
+        vectors.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').nth(1));
     signatures.map(|text| text.as_bytes().to_vec()).chain([vec![1; 300]]).collect()
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Quantity, Word, number};
+use super::json::Rest;
 use super::nodes::Nodes;
 use super::said::{Agreed, Tally};
 use super::settings::Finality;
@@ -62,6 +63,8 @@ pub(super) struct RawBlock {
     timestamp: Quantity,
     #[serde(default)]
     base_fee_per_gas: Option<Quantity>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 impl RawBlock {

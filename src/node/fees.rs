@@ -10,6 +10,7 @@ use super::call::middle;
 use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Quantity, number};
+use super::json::Rest;
 use super::nodes::Nodes;
 use super::said::{Agreed, Tally};
 
@@ -31,6 +32,8 @@ pub(super) struct RawHistory {
     oldest_block: Quantity,
     base_fee_per_gas: Vec<Quantity>,
     reward: Vec<Vec<Quantity>>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 impl RawHistory {

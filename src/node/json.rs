@@ -1,6 +1,6 @@
 //! One JSON-RPC 2.0 answer, read strictly: the version, our own id, and either a result or an error, never both.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -29,6 +29,9 @@ impl From<RpcError> for EndpointFault {
     }
 }
 
+/// The members that nobody reads. With them serde looks at every byte of an object, UTF-8 as well, and reads none from an array.
+pub(super) type Rest = IgnoredAny;
+
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
 struct Envelope<T> {
@@ -38,6 +41,8 @@ struct Envelope<T> {
     result: Option<Option<T>>,
     #[serde(default)]
     error: Option<RawError>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +51,8 @@ struct RawError {
     message: String,
     #[serde(default)]
     data: Option<Value>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 /// Tells `null` from nothing at all.

@@ -10,6 +10,7 @@ use super::block::{Block, FinalBlock};
 use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Account, Quantity, Word};
+use super::json::Rest;
 use super::nodes::Nodes;
 use super::said::Agreed;
 use super::transfers::RawLog;
@@ -54,6 +55,8 @@ pub(super) struct RawReceipt {
     gas_used: Quantity,
     effective_gas_price: Quantity,
     logs: Vec<RawLog>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 impl RawReceipt {

@@ -13,6 +13,7 @@ use super::block::Block;
 use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Account, Data, Quantity, Word, number};
+use super::json::Rest;
 use super::nodes::Nodes;
 use super::said::Agreed;
 use crate::ethereum::Units;
@@ -87,6 +88,8 @@ pub(super) struct RawLog {
     log_index: Quantity,
     #[serde(default)]
     removed: bool,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 impl RawLog {

@@ -2,6 +2,10 @@
 //!
 //! They check nothing. What stands above them in a bench is what the checks cost.
 
+pub mod newest;
+pub mod node;
+pub mod rows;
+
 use std::ptr;
 
 use bitcoin::consensus::encode;

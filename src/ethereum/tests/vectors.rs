@@ -57,7 +57,16 @@ fn transactions_of_eip_155_2930_and_1559_read_as_others_wrote_them() {
             assert_eq!(Execution::build(plan).unwrap().hash().to_string(), hash);
         }
     }
-    assert_eq!(seen, [9, 8, 8]);
+    assert_eq!(seen, [9, 9, 9]);
+}
+
+/// EIP-155's own example without its chain id, signed by the same key: ethers and viem write it so. It could be sent again on any chain.
+const WITHOUT_CHAIN: &str = "0xf86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a7640000801ba08383adc8b8ae116f918fb44ca7ff9dfd8012596a5c130c6246a2cc717ba41cdaa053ddfacf5bd4aa7e46d1575acf52636ea659b91f29e2fb91c75567a279738f38";
+
+#[test]
+fn a_transaction_from_before_eip_155_is_bound_to_no_chain_and_refused() {
+    let no = SignedTransaction::read(&unhex(WITHOUT_CHAIN)).unwrap_err();
+    assert!(no.problem.contains("bound to no chain"), "{}", no.problem);
 }
 
 #[test]
@@ -136,6 +145,7 @@ sol! {
     struct Mail { Person from; Person to; string contents; }
 }
 
+/// The values are those of EIP-712's `Example.js` (https://eips.ethereum.org/assets/eip-712/Example.js); ethers and viem agree.
 #[test]
 fn the_typed_data_of_eip_712_hashes_as_it_says() {
     let domain = eip712_domain! {
@@ -148,6 +158,15 @@ fn the_typed_data_of_eip_712_hashes_as_it_says() {
         to: person("Bob", "0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB"),
         contents: "Hello, Bob!".to_owned(),
     };
+    let type_hash = "0xa0cedeb2dc280ba39b857546d74f5549c3a1d7bdc2dd96bf881f76108e23dac2";
+    assert_eq!(mail.eip712_type_hash().to_string(), type_hash);
+    let struct_hash = "0xc52c0ee5d84264471806290a3f2c4cecfc5490626bf912d01f240d7a274b371e";
+    assert_eq!(mail.eip712_hash_struct().to_string(), struct_hash);
+    let separator = "0xf2cee375fa42b42143804025fc449deafd50cc031ca257e0b194a650a912090f";
+    assert_eq!(domain.hash_struct().to_string(), separator);
     let hash = "0xbe609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2";
     assert_eq!(mail.eip712_signing_hash(&domain).to_string(), hash);
+    let signed = "0x4355c47d63924e8a72e509b65029052eb6c299d53a04e167c5775fd466751c9d07299936d304c153f6443dfa05f40ff007d72911b6f72307f996231605b915621c";
+    let found = signature::recover(&hash.parse().unwrap(), &unhex(signed).try_into().unwrap());
+    assert_eq!(found, Some(mail.from.wallet), "the cow signed it");
 }

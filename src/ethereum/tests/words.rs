@@ -7,7 +7,7 @@ fn code(text: &str) -> Result<String, Code> {
     Destination::parse(text).map(|found| found.as_str().to_owned()).map_err(|no| no.code)
 }
 
-/// The vectors of EIP-55.
+/// The vectors of EIP-55 (https://eips.ethereum.org/EIPS/eip-55, "Test Cases"): all upper, all lower, both.
 const CHECKSUMMED: [&str; 8] = [
     "0x52908400098527886E0F7030069857D2E4169EE7",
     "0x8617E340B3D01FA5F11F306F4090FD50E238070D",

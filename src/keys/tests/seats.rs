@@ -31,6 +31,35 @@ fn the_owners_key_is_the_first_account_that_every_wallet_derives() {
     assert_eq!(crate::withdrawal::evm_address::spell(account), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 }
 
+/// A keystore's seats from a phrase, with the passphrase of BIP-0039.
+fn seats_of(phrase: &str, words: &str, account: u32, network: Network) -> SeatKeys {
+    let seed = Phrase::parse(&secret(phrase)).ok().unwrap().to_seed(&secret(words)).ok().unwrap();
+    let sealed = sealed(&seed, KeystoreTerms { account, ..terms(network) });
+    open(&sealed, &secret("correct horse")).ok().unwrap().seat_keys().ok().unwrap()
+}
+
+#[test]
+fn seats_are_derived_by_bip_44_with_coin_type_60_as_other_wallets_derive_them_on_every_network() {
+    let mut seen = 0;
+    for row in rows(include_str!("../../../tests/vectors/keys/bip44_ether.tsv")) {
+        let [phrase, words, account, path, key, address] = row[..] else { panic!() };
+        let seat = match path.split_once('/').unwrap() {
+            ("0", "0") => Seat::Owner,
+            ("1", index) => executor(index.parse().unwrap()),
+            _ => panic!("{path}"),
+        };
+        for network in [Network::Mainnet, Network::Regtest] {
+            let public =
+                seats_of(phrase, words, account.parse().unwrap(), network).public_key(seat).ok().unwrap();
+            assert_eq!(public.as_slice(), unhex(key), "{path}");
+            let found = crate::ethereum::address_of(&public).unwrap();
+            assert_eq!(crate::ethereum::address::spell(found), address);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 16);
+}
+
 #[test]
 fn every_signature_leads_back_to_its_seat_and_is_of_rfc_6979() {
     let keys = keys(1);

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256};
 use rustls::RootCertStore;
 use zeroize::Zeroizing;
 
+use super::block::RawBlock;
 use super::fuzzing::last;
 use super::hex::{Data, Quantity};
 use super::json::{self, RpcError};
@@ -90,15 +91,32 @@ fn an_answer_is_ours_and_is_either_a_result_or_an_error() {
         r#"{"jsonrpc":"2.0","id":1,"result":16}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":"0x10"} x"#,
         r#"[{"jsonrpc":"2.0","id":1,"result":"0x10"}]"#,
+        r#"["2.0",1,"0x10",null]"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":[1,"no",null]}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":"0x10","more":"\ud800"}"#,
         "",
     ] {
         assert!(matches!(read(body), Err(EndpointFault::Malformed(_))), "{body}");
     }
+    let no_text =
+        [br#"{"jsonrpc":"2.0","id":1,"result":"0x10","more":""#.as_slice(), &[0xff], br#""}"#].concat();
+    assert!(json::read::<Quantity>(&no_text, 1).is_err(), "not UTF-8, in a member that nobody reads");
     let deep =
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x1","x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
     assert_eq!(read(&deep), Err(EndpointFault::Malformed("it is nested too deep")));
     let refused = read(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no\nway"}}"#).unwrap();
     assert_eq!(refused.unwrap_err().message, "no�way");
+}
+
+#[test]
+fn what_stands_in_an_answer_is_read_by_its_names_and_never_by_its_place() {
+    let block = |result: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        json::read::<RawBlock>(body.as_bytes(), 1).is_ok()
+    };
+    let word = B256::ZERO;
+    assert!(block(&format!(r#"{{"number":"0x1","hash":"{word}","parentHash":"{word}","timestamp":"0x2"}}"#)));
+    assert!(!block(&format!(r#"["0x1","{word}","{word}","0x2",null]"#)));
 }
 
 #[test]
