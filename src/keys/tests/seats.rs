@@ -53,7 +53,7 @@ fn seats_are_derived_by_bip_44_with_coin_type_60_as_other_wallets_derive_them_on
                 seats_of(phrase, words, account.parse().unwrap(), network).public_key(seat).ok().unwrap();
             assert_eq!(public.as_slice(), unhex(key), "{path}");
             let found = crate::ethereum::address_of(&public).unwrap();
-            assert_eq!(crate::ethereum::address::spell(found), address);
+            assert_eq!(crate::withdrawal::evm_address::spell(found), address);
         }
         seen += 1;
     }
