@@ -56,7 +56,7 @@ impl Observer {
     /// Price, fee rate, tip and a cold balance that leaves the hot share far below its limit.
     pub async fn state_facts(&mut self, coins: usize) {
         self.state(Body::Price(vec![(ASSET, Krw(PRICE))])).await;
-        let fact = ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) };
+        let fact = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
         self.state(Body::Chain(vec![fact])).await;
         let cold = Amount::from_sat(COIN_SAT * 10 * coins as u64 + 100_000_000);
         self.state(Body::Position { cold: vec![(ASSET, cold)], swept: Vec::new() }).await;

@@ -141,7 +141,7 @@ pub enum Command {
     /// Operators: end a freeze, a quorum together
     #[command(subcommand, after_help = RESUME_HELP)]
     Resume(resume::ResumeCommand),
-    /// Observer: state coins, the cold balance, prices, the chain
+    /// Observer: state coins, the cold balance, prices, the chain, Safes
     #[command(subcommand)]
     Observe(observe::ObserveCommand),
     /// Show where the money rests: hot, cold, the share, what is missing

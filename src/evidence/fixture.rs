@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+use alloy_primitives::{Address, B256, U256, b256};
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest, Sha256};
@@ -192,7 +193,7 @@ pub fn content() -> TrustContent {
             StatementKeyEntry {
                 observer: "watcher-1".into(),
                 key: public(OBSERVER),
-                kinds: ["coins", "position", "price", "chain"].map(str::to_owned).into(),
+                kinds: ["coins", "position", "price", "chain", "safe"].map(str::to_owned).into(),
             },
             StatementKeyEntry { observer: "prices".into(), key: public(8), kinds: vec!["price".into()] },
         ],
@@ -287,10 +288,11 @@ pub fn statements() -> Vec<Statement> {
         },
         Body::Price(vec![(ASSET, Krw(150_000_000))]),
         Body::Chain(vec![ChainFact {
-            network: Network::Mainnet,
+            chain: Chain::Bitcoin(Network::Mainnet),
             height: 980_000,
             fee_rate: FeeRate(12_500),
         }]),
+        Body::Safe(Box::new(safe_fact())),
     ];
     let at = Seconds(NOW.0 - 20);
     let state = |(n, body): (u64, Body)| Statement {
@@ -301,6 +303,62 @@ pub fn statements() -> Vec<Statement> {
         body,
     };
     (0..).zip(bodies).map(state).collect()
+}
+
+/// The hot Safe of this world at one block: Safe 1.4.1 behind its canonical proxy, with a token, and two transactions behind it.
+pub fn safe_fact() -> SafeFact {
+    let chain = ChainId::MAINNET;
+    let contract = |at, code_hash| Contract { address: address(at), code_hash };
+    let token = EvmAsset::Token(chain, address("0xdAC17F958D2ee523a2206206994597C13D831ec7"));
+    let executed = |n: u8, ending| ExecutedFact {
+        nonce: n.into(),
+        safe_tx_hash: B256::repeat_byte(n),
+        ending,
+        transaction: B256::repeat_byte(n + 100),
+        height: 23_000_000 + u64::from(n),
+    };
+    SafeFact {
+        chain,
+        safe: address("0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"),
+        height: 23_000_100,
+        block_hash: B256::repeat_byte(0xb1),
+        proxy_code_hash: b256!("0xd7d408ebcd99b2b70be43e20253d6d92a8ea8fab29bd3be7f55b10032331fb4c"),
+        singleton: contract(
+            "0x41675C099F32341bf84BFc5382aF534df5C7461a",
+            b256!("0x1fe2df852ba3299d6534ef416eefa406e56ced995bca886ab7a553e6d0c5e1c4"),
+        ),
+        version: "1.4.1".into(),
+        owners: [
+            "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+            "0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF",
+            "0x6813Eb9362372EEF6200f3b1dbC3f819671cBA69",
+        ]
+        .map(address)
+        .into(),
+        threshold: U256::from(2),
+        modules: Vec::new(),
+        guard: Address::ZERO,
+        module_guard: Address::ZERO,
+        fallback_handler: contract(
+            "0xfd0732Dc9E303f09fCEf3a7388Ad10A83459Ec99",
+            b256!("0x7c6007a5d711cea8dfd5d91f5940ec29c7f200fe511eb1fc1397b367af3c42f9"),
+        ),
+        multi_send: contract(
+            "0x9641d764fc13c8B624c04430C7356C1C7C8102e2",
+            b256!("0xecd5bd14a08c5d2122379900b2f272bdf107a7e92423c10dd5fe3254386c9939"),
+        ),
+        nonce: U256::from(9),
+        balances: vec![
+            (Asset::Evm(EvmAsset::Ether(chain)), Amount::from_units(25_000_000_000_000_000_000)),
+            (Asset::Evm(token), Amount::ZERO),
+        ],
+        decimals: vec![(token, 6)],
+        executed: vec![executed(7, Ending::Paid), executed(8, Ending::Reverted)],
+    }
+}
+
+pub fn address(text: &str) -> Address {
+    evm_address::read(text).unwrap()
 }
 
 pub fn attestation() -> AddressAttestation {

@@ -4,7 +4,7 @@
 //! storage, and private keys; clients sign through a closure they bring along.
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
-//! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`answer`] · [`wallet_challenge`] ·
+//! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`statement_safe`] · [`answer`] · [`wallet_challenge`] ·
 //! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`freeze`] ·
 //! [`resume`] · [`attestation`] · [`custody`] · [`possession`].
 
@@ -37,6 +37,7 @@ pub mod signature;
 pub mod sshsig;
 pub mod statement;
 mod statement_body;
+pub mod statement_safe;
 pub mod subject;
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,7 @@ pub use sshsig::{
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };
+pub use statement_safe::{Contract, Ending, ExecutedFact, SafeFact};
 pub use subject::Subject;
 pub use trust::Trust;
 pub use trust_file::TrustContent;

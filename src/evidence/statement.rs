@@ -1,4 +1,4 @@
-//! What an observer signed: coins, cold balance, prices and chain, numbered and dated (law L10). Believes no caller.
+//! What an observer signed: coins, cold balance, prices, chains and Safes, numbered and dated (law L10). Believes no caller.
 //!
 //! The caller says what the last number was; this room keeps nothing.
 
@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::statement_body::{parse_body, write_body};
+use super::statement_safe::SafeFact;
 use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
-use crate::withdrawal::{Amount, Asset, Code, FeeRate, Invalid, Krw, Network, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, Code, FeeRate, Invalid, Krw, Seconds};
 
-/// The most transactions, and the most coins, in one statement.
+/// The most lines of one key in a statement.
 pub const COINS_MAX: usize = 1000;
 /// The longest statement, in bytes.
 pub const STATEMENT_SIZE_MAX: usize = 4_000_000;
@@ -31,6 +32,23 @@ pub static STATEMENT: Form = Form::new(
         "price",
         "tip",
         "fee_rate",
+        "network",
+        "safe",
+        "block",
+        "proxy_code",
+        "singleton",
+        "version",
+        "owner",
+        "threshold",
+        "module",
+        "guard",
+        "module_guard",
+        "fallback_handler",
+        "multi_send",
+        "nonce",
+        "balance",
+        "decimals",
+        "executed",
     ],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);
@@ -46,11 +64,13 @@ pub enum StatementKind {
     Price,
     /// Height and fee rate.
     Chain,
+    /// One Safe at one final block, and what became of its transactions.
+    Safe,
 }
 
 impl StatementKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Coins, Self::Position, Self::Price, Self::Chain];
+    pub const ALL: [Self; 5] = [Self::Coins, Self::Position, Self::Price, Self::Chain, Self::Safe];
 
     /// The word in the text and in the trust file.
     pub const fn as_str(self) -> &'static str {
@@ -59,13 +79,14 @@ impl StatementKind {
             Self::Position => "position",
             Self::Price => "price",
             Self::Chain => "chain",
+            Self::Safe => "safe",
         }
     }
 
     /// Reads that word.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            let cure = "write coins, position, price or chain";
+            let cure = "write coins, position, price, chain or safe";
             Invalid::new(Code::FieldMalformed, "kind", "is no kind of statement", cure)
         })
     }
@@ -82,14 +103,14 @@ pub struct Coin {
     pub confirmations: u32,
 }
 
-/// Tip and fee rate of one network.
+/// Tip and fee rate of one chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainFact {
-    /// Which network.
-    pub network: Network,
+    /// Which chain.
+    pub chain: Chain,
     /// The height of the best block.
     pub height: u32,
-    /// What a transaction should pay now.
+    /// What a transaction should pay now; on an EVM chain in wei for 1,000 units of gas.
     pub fee_rate: FeeRate,
 }
 
@@ -115,6 +136,8 @@ pub enum Body {
     Price(Vec<(Asset, Krw)>),
     /// The state of each chain.
     Chain(Vec<ChainFact>),
+    /// One Safe at one final block.
+    Safe(Box<SafeFact>),
 }
 
 impl Body {
@@ -125,6 +148,7 @@ impl Body {
             Self::Position { .. } => StatementKind::Position,
             Self::Price(_) => StatementKind::Price,
             Self::Chain(_) => StatementKind::Chain,
+            Self::Safe(_) => StatementKind::Safe,
         }
     }
 }

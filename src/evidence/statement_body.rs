@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use super::canonical::{Reader, Writer, malformed};
 use super::field;
 use super::statement::{Body, COINS_MAX, ChainFact, Coin, StatementKind, each_once};
+use super::statement_safe::{parse_safe, write_safe};
 use crate::withdrawal::{Amount, Asset, Code, FeeRate, Invalid, Krw};
 
 /// Adds the lines of a body.
@@ -20,8 +21,9 @@ pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
             writer.lines("price", prices.iter().map(|(asset, krw)| format!("{asset} {krw}")))
         }
         Body::Chain(chains) => writer
-            .lines("tip", chains.iter().map(|c| format!("{} {}", c.network, c.height)))
-            .lines("fee_rate", chains.iter().map(|c| format!("{} {}", c.network, c.fee_rate))),
+            .lines("tip", chains.iter().map(|c| format!("{} {}", c.chain, c.height)))
+            .lines("fee_rate", chains.iter().map(|c| format!("{} {}", c.chain, c.fee_rate))),
+        Body::Safe(fact) => write_safe(writer, fact),
     }
 }
 
@@ -54,6 +56,7 @@ pub(super) fn parse_body(kind: StatementKind, reader: &mut Reader<'_>) -> Result
             Ok(Body::Price(prices))
         }
         StatementKind::Chain => parse_chain(reader),
+        StatementKind::Safe => parse_safe(reader).map(|fact| Body::Safe(Box::new(fact))),
     }
 }
 
@@ -102,25 +105,25 @@ fn parse_coin(text: &str) -> Result<Coin, Invalid> {
 
 fn parse_chain(reader: &mut Reader<'_>) -> Result<Body, Invalid> {
     let tips = facts(reader, "tip", |text| {
-        let (network, height) = pair("tip", text)?;
-        Ok((field::network("tip", network)?, field::number_32("tip", height)?))
+        let (chain, height) = pair("tip", text)?;
+        Ok((field::chain("tip", chain)?, field::number_32("tip", height)?))
     })?;
     let rates = facts(reader, "fee_rate", |text| {
-        let (network, rate) = pair("fee_rate", text)?;
-        Ok((field::network("fee_rate", network)?, FeeRate(field::number("fee_rate", rate)?)))
+        let (chain, rate) = pair("fee_rate", text)?;
+        Ok((field::chain("fee_rate", chain)?, FeeRate(field::number("fee_rate", rate)?)))
     })?;
-    each_once("tip", tips.iter().map(|(network, _)| *network))?;
-    each_once("fee_rate", rates.iter().map(|(network, _)| *network))?;
-    if !tips.iter().map(|(network, _)| network).eq(rates.iter().map(|(network, _)| network)) {
+    each_once("tip", tips.iter().map(|(chain, _)| *chain))?;
+    each_once("fee_rate", rates.iter().map(|(chain, _)| *chain))?;
+    if !tips.iter().map(|(chain, _)| chain).eq(rates.iter().map(|(chain, _)| chain)) {
         return Err(malformed("fee_rate", "does not name the networks of the `tip` lines in their order"));
     }
     let chains = tips.into_iter().zip(rates);
     Ok(Body::Chain(
-        chains.map(|((network, height), (_, fee_rate))| ChainFact { network, height, fee_rate }).collect(),
+        chains.map(|((chain, height), (_, fee_rate))| ChainFact { chain, height, fee_rate }).collect(),
     ))
 }
 
-fn facts<T>(
+pub(super) fn facts<T>(
     reader: &mut Reader<'_>,
     key: &'static str,
     read: impl Fn(&str) -> Result<T, Invalid>,
@@ -133,11 +136,11 @@ fn facts<T>(
     lines.into_iter().map(read).collect()
 }
 
-fn pair<'a>(field: &'static str, text: &'a str) -> Result<(&'a str, &'a str), Invalid> {
+pub(super) fn pair<'a>(field: &'static str, text: &'a str) -> Result<(&'a str, &'a str), Invalid> {
     text.split_once(' ').ok_or_else(|| malformed(field, "is not two words with one blank between"))
 }
 
-fn asset_and<'a>(field: &'static str, text: &'a str) -> Result<(Asset, &'a str), Invalid> {
+pub(super) fn asset_and<'a>(field: &'static str, text: &'a str) -> Result<(Asset, &'a str), Invalid> {
     let (asset, rest) = pair(field, text)?;
     Ok((field::asset(field, asset)?, rest))
 }

@@ -144,7 +144,7 @@ pub struct StatementKeyEntry {
     pub observer: String,
     /// Ed25519 public key.
     pub key: String,
-    /// What it may speak of: coins, position, price, chain.
+    /// What it may speak of: coins, position, price, chain, safe.
     pub kinds: Vec<String>,
 }
 

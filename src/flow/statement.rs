@@ -52,7 +52,7 @@ fn outpoints(statement: &Statement) -> Vec<OutPoint> {
         Body::Coins { coins, .. } => {
             coins.iter().map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout }).collect()
         }
-        Body::Position { .. } | Body::Price(_) | Body::Chain(_) => Vec::new(),
+        Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Safe(_) => Vec::new(),
     }
 }
 

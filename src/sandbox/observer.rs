@@ -19,7 +19,7 @@ use crate::evidence::statement::Body;
 use crate::evidence::{ChainFact, Coin, Statement, StatementKind, ed25519, sign_statement};
 use crate::grpc::{Client, explain};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, FeeRate, Krw};
+use crate::withdrawal::{Amount, Chain, FeeRate, Krw};
 
 /// The tip it states.
 pub const HEIGHT: u32 = 900;
@@ -55,7 +55,7 @@ impl Observer {
 
     /// States chain, price and position: the cold balance, and that no coin has changed.
     pub async fn state_facts(&mut self) -> Result<(), Fault> {
-        let chain = ChainFact { network: NETWORK, height: HEIGHT, fee_rate: FEE_RATE };
+        let chain = ChainFact { chain: Chain::Bitcoin(NETWORK), height: HEIGHT, fee_rate: FEE_RATE };
         self.state(Body::Chain(vec![chain])).await?;
         self.state(Body::Price(vec![(ASSET, PRICE)])).await?;
         self.state(Body::Coins { transactions: Vec::new(), coins: Vec::new() }).await?;

@@ -103,7 +103,7 @@ impl fmt::Display for Krw {
     }
 }
 
-/// A fee rate in satoshi per 1,000 virtual bytes (1 sat/vB is 1,000).
+/// A fee rate in satoshi per 1,000 virtual bytes (1 sat/vB is 1,000); of an EVM chain in wei per 1,000 units of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeeRate(pub u64);
 

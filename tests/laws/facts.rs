@@ -248,7 +248,7 @@ async fn l10_statements_that_waited_for_the_cosigner_go_in_messages_the_line_tak
 }
 
 fn chain_at(fee_rate: u64) -> Body {
-    Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(fee_rate) }])
+    Body::Chain(vec![ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(fee_rate) }])
 }
 
 #[tokio::test(flavor = "multi_thread")]

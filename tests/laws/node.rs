@@ -137,7 +137,11 @@ struct Watcher<'a> {
 
 impl Watcher<'_> {
     async fn state_tip(&self) {
-        let fact = ChainFact { network: NETWORK, height: self.chain.height(), fee_rate: FeeRate(2_000) };
+        let fact = ChainFact {
+            chain: Chain::Bitcoin(NETWORK),
+            height: self.chain.height(),
+            fee_rate: FeeRate(2_000),
+        };
         self.world.state(Body::Chain(vec![fact])).await;
     }
 

@@ -578,7 +578,7 @@ impl Cast {
     /// States the facts anew, so that none is stale however long this takes; the first time also the coins.
     async fn observe_through(&self, signer: &str) {
         let mut observer = self.client_at(signer, Role::Observer).statements();
-        let chain = ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) };
+        let chain = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
         let mut bodies = vec![
             Body::Chain(vec![chain]),
             Body::Price(vec![(ASSET, Krw(PRICE))]),

@@ -742,7 +742,7 @@ impl World {
 
     /// The chain as it is: height 200, two satoshi a virtual byte.
     pub fn chain(&self) -> Body {
-        Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(2_000) }])
+        Body::Chain(vec![ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) }])
     }
 
     pub async fn state_chain(&self) {

@@ -13,9 +13,9 @@ use crate::cli::answer::{Answer, Facts};
 use crate::cli::keyfile;
 use crate::cli::problem::Problem;
 use crate::cli::{now, now_ms};
-use crate::evidence::{Body, ChainFact, Coin, Statement, ed25519, sign_statement};
+use crate::evidence::{Body, ChainFact, Coin, SafeFact, Statement, ed25519, sign_statement};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Asset, FeeRate, Krw, Network, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, FeeRate, Krw, Seconds};
 
 /// What can be stated.
 #[derive(Debug, Subcommand)]
@@ -46,8 +46,16 @@ Example:
 Example:
   countersign observe chain --profile observer.toml --tip mainnet=900000 --fee-rate mainnet=5000
 
-The fee rate is in satoshi per 1,000 virtual bytes: 5000 is 5 sat/vB.")]
+The fee rate is in satoshi per 1,000 virtual bytes: 5000 is 5 sat/vB. Of an EVM chain it is in wei per 1,000 units of gas:
+--tip eip155:1=23000000 --fee-rate eip155:1=2000000000000 is 2 gwei.")]
     Chain(ChainArgs),
+    /// A Safe at one final block, and what became of its transactions
+    #[command(after_help = "\
+Example:
+  countersign observe safe --profile observer.toml --facts safe.txt
+
+The file holds the lines of a Safe exactly as they stand in the statement, from `network:` on; docs/requests.md lists them.")]
+    Safe(SafeArgs),
 }
 
 /// Who states, and when.
@@ -123,11 +131,22 @@ pub struct ChainArgs {
     #[command(flatten)]
     pub observer: ObserverArgs,
     /// The height of a network's best block
-    #[arg(long = "tip", value_name = "NETWORK=HEIGHT", required = true, value_parser = pair::<Network>)]
-    pub tips: Vec<(Network, u64)>,
-    /// What a transaction should pay, in satoshi per 1,000 virtual bytes
-    #[arg(long = "fee-rate", value_name = "NETWORK=RATE", required = true, value_parser = pair::<Network>)]
-    pub fee_rates: Vec<(Network, u64)>,
+    #[arg(long = "tip", value_name = "NETWORK=HEIGHT", required = true, value_parser = pair::<Chain>)]
+    pub tips: Vec<(Chain, u64)>,
+    /// What a transaction should pay, in satoshi per 1,000 virtual bytes, or in wei per 1,000 units of gas
+    #[arg(long = "fee-rate", value_name = "NETWORK=RATE", required = true, value_parser = pair::<Chain>)]
+    pub fee_rates: Vec<(Chain, u64)>,
+}
+
+/// What `observe safe` takes.
+#[derive(Debug, Args)]
+pub struct SafeArgs {
+    /// Who states.
+    #[command(flatten)]
+    pub observer: ObserverArgs,
+    /// The file with the lines of the Safe
+    #[arg(long, value_name = "FILE")]
+    pub facts: PathBuf,
 }
 
 /// What stands before `=`.
@@ -141,7 +160,7 @@ impl Named for Asset {
     }
 }
 
-impl Named for Network {
+impl Named for Chain {
     fn named(text: &str) -> Result<Self, crate::withdrawal::Invalid> {
         Self::parse(text)
     }
@@ -187,6 +206,11 @@ pub async fn run(command: &ObserveCommand) -> Result<Answer, Problem> {
             Body::Price(args.prices.iter().map(|(asset, krw)| (*asset, Krw((*krw).into()))).collect()),
         ),
         ObserveCommand::Chain(args) => (&args.observer, Body::Chain(chain(args)?)),
+        ObserveCommand::Safe(args) => {
+            let lines =
+                std::fs::read_to_string(&args.facts).map_err(|error| Problem::file(&args.facts, &error))?;
+            (&args.observer, Body::Safe(Box::new(SafeFact::parse(&lines)?)))
+        }
     };
     submit(observer, body).await
 }
@@ -209,14 +233,14 @@ fn chain(args: &ChainArgs) -> Result<Vec<ChainFact>, Problem> {
     let no = |problem: String| {
         Problem::config("--tip", problem, "give --tip and --fee-rate once for each network")
     };
-    let facts = args.tips.iter().map(|(network, height)| {
+    let facts = args.tips.iter().map(|(chain, height)| {
         let rate = args
             .fee_rates
             .iter()
-            .find(|(of, _)| of == network)
-            .ok_or_else(|| no(format!("has no --fee-rate for {network}")))?;
+            .find(|(of, _)| of == chain)
+            .ok_or_else(|| no(format!("has no --fee-rate for {chain}")))?;
         let height = u32::try_from(*height).map_err(|_| no(format!("`{height}` is no height")))?;
-        Ok(ChainFact { network: *network, height, fee_rate: FeeRate(rate.1) })
+        Ok(ChainFact { chain: *chain, height, fee_rate: FeeRate(rate.1) })
     });
     let facts = facts.collect::<Result<Vec<_>, Problem>>()?;
     if facts.len() == args.fee_rates.len() {

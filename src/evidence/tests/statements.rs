@@ -1,3 +1,5 @@
+use alloy_primitives::{Address, U256};
+
 use crate::evidence::fixture::*;
 use crate::evidence::statement::*;
 use crate::evidence::*;
@@ -132,11 +134,114 @@ fn a_body_has_one_spelling() {
             "tip",
         ),
         ("chain", "tip: moon 1\nfee_rate: moon 1\n".into(), Code::FieldMalformed, "tip"),
+        ("chain", "tip: eip155:01 1\nfee_rate: eip155:01 1\n".into(), Code::FieldMalformed, "tip"),
+        ("chain", "tip: eip155:1 1\nfee_rate: eip155:10 1\n".into(), Code::FieldMalformed, "fee_rate"),
         ("weather", String::new(), Code::FieldMalformed, "kind"),
     ];
     for (kind, body, code, field) in cases {
         assert_eq!(invalid(&format!("{}{body}", head(kind))), (code, field), "{kind}: {body}");
     }
+}
+
+/// The text of a safe statement with one line put in another's place.
+fn with_line(from: &str, to: &str) -> String {
+    let good = render_statement(&statements()[4]);
+    let at = format!("\n{from}");
+    assert_eq!(good.matches(&at).count(), 1, "{from}");
+    let (before, after) = good.split_once(&at).unwrap();
+    let (_, rest) = after.split_once('\n').unwrap();
+    format!("{before}\n{to}{}{rest}", if to.is_empty() { "" } else { "\n" })
+}
+
+#[test]
+fn every_fact_of_a_safe_has_one_spelling() {
+    use Code::*;
+    let safe = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045";
+    let (zero, hash) = (Address::ZERO, "ab".repeat(32));
+    let done = |n: u64, height| format!("executed: {n} {n:064x} paid {hash} {height}");
+    let cases = [
+        ("network", "network: mainnet".to_owned(), FieldMalformed, "network"),
+        ("network", "network: eip155:01".into(), FieldMalformed, "network"),
+        ("safe: ", format!("safe: {}", safe.to_lowercase()), FieldMalformed, "safe"),
+        ("safe: ", format!("safe: {zero}"), FieldMalformed, "safe"),
+        ("block", format!("block: 1 0x{hash}"), FieldMalformed, "block"),
+        ("block", format!("block: 01 {hash}"), FieldMalformed, "block"),
+        ("proxy_code", format!("proxy_code: {}", hash.to_uppercase()), FieldMalformed, "proxy_code"),
+        ("singleton", format!("singleton: {safe}"), FieldMalformed, "singleton"),
+        ("version", format!("version: {}", "1".repeat(65)), FieldTooLong, "version"),
+        ("version", "version: 1 4 1".into(), FieldMalformed, "version"),
+        ("threshold", "threshold: 02".into(), FieldMalformed, "threshold"),
+        ("threshold", "threshold: 0x2".into(), FieldMalformed, "threshold"),
+        ("threshold", format!("threshold: {}0", U256::MAX), FieldMalformed, "threshold"),
+        ("guard", "guard: 0x0".into(), FieldMalformed, "guard"),
+        ("guard", String::new(), FieldMissing, "guard"),
+        ("nonce", "nonce: 1_0".into(), FieldMalformed, "nonce"),
+        ("decimals", "decimals: eip155:1/slip44:60 18".into(), FieldMalformed, "decimals"),
+        ("decimals", format!("decimals: eip155:10/erc20:{safe} 18"), FieldMalformed, "decimals"),
+        ("decimals", format!("decimals: eip155:1/erc20:{safe} 256"), FieldMalformed, "decimals"),
+        ("balance: eip155:1/slip44:60", "balance: eip155:10/slip44:60 1".into(), FieldMalformed, "balance"),
+        ("balance: eip155:1/slip44:60", format!("balance: {ASSET} 1"), FieldMalformed, "balance"),
+        ("balance: eip155:1/slip44:60", "balance: eip155:1/slip44:60 00".into(), FieldMalformed, "balance"),
+        (
+            "balance: eip155:1/slip44:60",
+            format!("balance: eip155:1/slip44:60 {}0", u128::MAX),
+            AmountAboveSupply,
+            "balance",
+        ),
+        ("executed: 8", format!("executed: 8 {hash} lost {hash} 23000008"), FieldMalformed, "executed"),
+        ("executed: 8", format!("executed: 8 {hash} paid {hash}"), FieldMalformed, "executed"),
+        (
+            "executed: 8",
+            format!("executed: 8 {} paid {hash} 23000008", "07".repeat(32)),
+            FieldDuplicate,
+            "executed",
+        ),
+        // a gap, a nonce again, one that is still to come, one before its time, and one after the block
+        ("executed: 7", done(6, 23_000_007), FieldMalformed, "executed"),
+        ("executed: 7", done(8, 23_000_007), FieldMalformed, "executed"),
+        ("nonce", "nonce: 8".into(), FieldMalformed, "executed"),
+        ("executed: 8", done(8, 23_000_006), FieldMalformed, "executed"),
+        ("executed: 8", done(8, 23_000_101), FieldMalformed, "executed"),
+    ];
+    for (line, to, code, field) in cases {
+        assert_eq!(invalid(&with_line(line, &to)), (code, field), "{to}");
+    }
+    let twice = |line: &str| format!("{line}\n{line}");
+    let balance = "balance: eip155:1/slip44:60 1";
+    assert_eq!(
+        invalid(&with_line("balance: eip155:1/slip44:60", &twice(balance))),
+        (FieldDuplicate, "balance")
+    );
+    let token = "decimals: eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7 6";
+    assert_eq!(invalid(&with_line("decimals", &twice(token))), (FieldDuplicate, "decimals"));
+}
+
+#[test]
+fn a_safe_nobody_would_trust_can_be_stated_and_silence_about_a_token_too() {
+    let fact = SafeFact {
+        threshold: U256::MAX,
+        nonce: U256::MAX,
+        modules: vec![Address::repeat_byte(7); 200],
+        guard: Address::repeat_byte(8),
+        balances: Vec::new(),
+        decimals: Vec::new(),
+        executed: Vec::new(),
+        ..safe_fact()
+    };
+    let stated = Statement { body: Body::Safe(Box::new(fact)), ..statements()[4].clone() };
+    assert_eq!(parse_statement(&render_statement(&stated)), Ok(stated));
+}
+
+#[test]
+fn the_lines_of_a_safe_alone_read_as_in_a_statement_and_nothing_stands_behind_them() {
+    let text = render_statement(&statements()[4]);
+    let lines = &text[text.find("network: ").unwrap()..];
+    assert_eq!(SafeFact::parse(lines), Ok(safe_fact()));
+    assert_eq!(
+        SafeFact::parse(&format!("{lines}nonce: 9\n")).map_err(|no| no.code),
+        Err(Code::FieldDuplicate)
+    );
+    assert_eq!(SafeFact::parse("").map_err(|no| no.field), Err("network"));
 }
 
 #[test]

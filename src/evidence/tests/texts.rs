@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
+use alloy_primitives::{Address, B256, U256};
+
 use crate::evidence::canonical::{Form, utf8};
 use crate::evidence::fixture::*;
 use crate::evidence::{self, *};
@@ -88,7 +90,9 @@ fn a_refill_names_each_transaction_once_and_at_least_one() {
 fn every_line_missing_doubled_moved_or_misspelt_is_refused_by_name() {
     // Lines that may repeat have their own table, with the statements.
     let repeats = |text: &str| {
-        ["kind: coins", "kind: position", "refill-attestation"].iter().any(|with| text.contains(with))
+        ["kind: coins", "kind: position", "kind: safe", "refill-attestation"]
+            .iter()
+            .any(|with| text.contains(with))
     };
     for (text, form, check) in texts().into_iter().filter(|(text, ..)| !repeats(text)) {
         let lines: Vec<&str> = text.lines().collect();
@@ -406,6 +410,64 @@ prop_compose! {
     }
 }
 
+fn evm_chains() -> impl Strategy<Value = ChainId> {
+    (1..1u64 << 62).prop_map(|number| ChainId::new(number).unwrap())
+}
+
+fn addresses() -> impl Strategy<Value = Address> {
+    any::<[u8; 20]>().prop_map(Address::from)
+}
+
+prop_compose! {
+    fn contracts()(address in addresses(), code_hash in any::<[u8; 32]>()) -> Contract {
+        Contract { address, code_hash: code_hash.into() }
+    }
+}
+
+prop_compose! {
+    fn safes()(
+        chain in evm_chains(), safe in any::<[u8; 19]>(), nonce in any::<u64>(), words in any::<[[u8; 32]; 4]>(),
+        pins in proptest::array::uniform3(contracts()), version in "[!-~]{1,64}",
+        lists in (proptest::collection::vec(addresses(), 1..5), proptest::collection::vec(addresses(), 0..3)),
+        guards in (addresses(), addresses()), height in any::<u64>(), back in any::<u64>(),
+        tokens in proptest::collection::btree_map(any::<[u8; 19]>(), (any::<u128>(), any::<u8>()), 0..4),
+        endings in proptest::collection::vec(0..3usize, 0..4),
+    ) -> SafeFact {
+        let payable = |bytes: [u8; 19]| Address::from_slice(&[&[1], bytes.as_slice()].concat());
+        let token = |(at, of): (&[u8; 19], &(u128, u8))| (EvmAsset::Token(chain, payable(*at)), *of);
+        let tokens: Vec<_> = tokens.iter().map(token).collect();
+        let count = u64::try_from(endings.len()).unwrap();
+        let nonce = nonce.max(count);
+        let executed = (nonce - count..).zip(&endings).map(|(nonce, ending)| ExecutedFact {
+            nonce,
+            safe_tx_hash: B256::from(U256::from(nonce)),
+            ending: Ending::ALL[*ending],
+            transaction: words[3].into(),
+            height: height.saturating_sub(back),
+        });
+        SafeFact {
+            chain,
+            safe: payable(safe),
+            height,
+            block_hash: words[0].into(),
+            proxy_code_hash: words[1].into(),
+            singleton: pins[0],
+            version,
+            owners: lists.0,
+            threshold: U256::from_be_bytes(words[2]),
+            modules: lists.1,
+            guard: guards.0,
+            module_guard: guards.1,
+            fallback_handler: pins[1],
+            multi_send: pins[2],
+            nonce: U256::from(nonce),
+            balances: tokens.iter().map(|(token, of)| (Asset::Evm(*token), Amount::from_units(of.0))).collect(),
+            decimals: tokens.iter().map(|(token, of)| (*token, of.1)).collect(),
+            executed: executed.collect(),
+        }
+    }
+}
+
 fn bodies() -> impl Strategy<Value = Body> {
     let coin = (any::<[u8; 32]>(), any::<u32>(), any::<u32>()).prop_map(|(txid, vout, confirmations)| Coin {
         txid,
@@ -426,10 +488,12 @@ fn bodies() -> impl Strategy<Value = Body> {
         (which.clone(), 1..=u64::MAX).prop_map(|(networks, n)| {
             Body::Price(networks.into_iter().map(|at| (Asset::Bitcoin(at), Krw(n.into()))).collect())
         }),
-        (which, any::<u32>(), any::<u64>()).prop_map(|(networks, height, rate)| {
-            let fact = |network| ChainFact { network, height, fee_rate: FeeRate(rate) };
-            Body::Chain(networks.into_iter().map(fact).collect())
+        (which, any::<u32>(), any::<u64>(), evm_chains()).prop_map(|(networks, height, rate, evm)| {
+            let fact = |chain| ChainFact { chain, height, fee_rate: FeeRate(rate) };
+            let chains = networks.into_iter().map(Chain::Bitcoin).chain([Chain::Evm(evm)]);
+            Body::Chain(chains.map(fact).collect())
         }),
+        safes().prop_map(|fact| Body::Safe(Box::new(fact))),
     ]
 }
 

@@ -345,7 +345,7 @@ fn the_vector_files_open_the_doors() {
     let named = custody_order();
     let (text, sig) = (of(&refused, "text"), signature(&refused));
     assert!(verify_custody_refusal(&text, &sig, Some(&key), named.reservation, &named.txid).is_ok());
-    for name in ["coins", "position", "price", "chain"] {
+    for name in StatementKind::ALL.map(StatementKind::as_str) {
         let vector = load(&format!("statement-{name}"));
         assert!(
             verify_statement(&of(&vector, "text"), &signature(&vector), &trust, NOW, Some(AGE), |_, _| Some(

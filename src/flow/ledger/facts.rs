@@ -83,7 +83,7 @@ impl Facts {
                 let is_news = self.chain.is_none_or(|known| at >= known.at);
                 // A rate that nobody believes is no fact: the one before stands until it is out of date.
                 let is_fact = |c: &&ChainFact| {
-                    Some(c.network) == asset.chain().bitcoin() && c.fee_rate <= RATE_BELIEVED_MAX
+                    c.chain.bitcoin().is_some() && c.chain == asset.chain() && c.fee_rate <= RATE_BELIEVED_MAX
                 };
                 if let Some(chain) = chains.iter().find(is_fact).filter(|_| is_news) {
                     // Below its floor a network relays nothing, however empty its blocks are.
@@ -91,6 +91,7 @@ impl Facts {
                     self.chain = Some(Dated { value: ChainFact { fee_rate, ..*chain }, at });
                 }
             }
+            Body::Safe(_) => {}
             Body::Price(prices) => {
                 if let Some((_, price)) = prices.iter().find(|(a, _)| *a == asset) {
                     let quote = Quote { price: PolicyKrw(price.0), at: PolicySeconds(at.0) };

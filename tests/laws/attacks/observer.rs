@@ -102,7 +102,11 @@ async fn a_lying_observer_invents_no_amount_and_revives_no_coin() {
 async fn a_lying_fee_rate_wastes_no_more_than_the_caps() {
     let (world, mut thief) = Thief::with(Plan::default(), 2, 100 * COIN).await;
     refresh(&world).await;
-    let dear = Body::Chain(vec![ChainFact { network: NETWORK, height: 200, fee_rate: FeeRate(5_000_000) }]);
+    let dear = Body::Chain(vec![ChainFact {
+        chain: Chain::Bitcoin(NETWORK),
+        height: 200,
+        fee_rate: FeeRate(5_000_000),
+    }]);
     tell(&world, dear).await.unwrap();
     let request = world.request("r1", TAYLOR, 2_000_000);
     let payment = thief.payment(&request);
