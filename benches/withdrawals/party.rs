@@ -109,6 +109,7 @@ pub async fn cosigner(dir: PathBuf) {
         witness_identity: Arc::new(witness),
         attestation: Arc::new(identity(0xb, "attestation")),
         hot_key: KeyB::Own(Arc::new(keystore(KeyRole::Cosigner, 0xb).hot_key().unwrap())),
+        seat: cosigner_seat(),
         route: None,
     };
     let desk = Cosigner::start(parts).await.unwrap();
@@ -187,7 +188,7 @@ pub async fn signer(args: Args) {
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
         identity: Arc::new(log),
-        hot_key: Arc::new(keystore(KeyRole::Signer, 0xa).hot_key().unwrap()),
+        keys: signer_keys(),
         cosigner: Arc::new(RemoteCosigner::new(&order, RemoteLimits::default()).unwrap()),
         enclave,
     };

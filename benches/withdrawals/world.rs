@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::flow::context::{Context, PartySettings, machine_clock};
+use countersign::flow::rail::safe::SafePins;
 use countersign::pki::{self, PemFiles};
 use countersign::store::StoreUrl;
 use rustls::RootCertStore;
@@ -43,6 +44,7 @@ pub fn context(dir: &Path, party: countersign::withdrawal::KeyRole) -> Arc<Conte
         asset: ASSET,
         wallet: Arc::new(hot_wallet()),
         cold: Arc::new(cold_wallet()),
+        safes: SafePins::of(&trust(&trust_content())).unwrap(),
         trust: Arc::new(trust(&trust_content())),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         policies: RwLock::default(),

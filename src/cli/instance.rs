@@ -6,7 +6,8 @@ use super::problem::Problem;
 use crate::audit::{LogKey, WitnessKey};
 use crate::bitcoin::{KeySlot, WalletDescriptor};
 use crate::evidence::Trust;
-use crate::keys::{HotKey, IdentityKey, OpenKeystore};
+use crate::flow::rail::Safes;
+use crate::keys::{HotKey, IdentityKey, KeyRole, OpenKeystore, SeatKeys};
 use crate::store::StoreSecret;
 
 // Changing a label changes a key for ever: what was made under the old one cannot be opened or verified any more.
@@ -20,6 +21,8 @@ const CUSTODY: &str = "custody";
 pub struct Instance {
     /// The coin key.
     pub hot_key: Arc<HotKey>,
+    /// The seat among the owners of the Safes.
+    pub seat: Arc<SeatKeys>,
     /// The secret of the store's tags.
     pub store: StoreSecret,
     /// The identity under the party's own log.
@@ -35,6 +38,7 @@ impl Instance {
         let log_identity = keystore.ed25519_identity(LOG)?;
         Ok(Self {
             hot_key: Arc::new(keystore.hot_key()?),
+            seat: Arc::new(keystore.seat_keys()?),
             store: StoreSecret::take(&mut secret),
             log_key: LogKey::new(origin, &log_identity.public_key())?,
             log_identity: Arc::new(log_identity),
@@ -62,6 +66,17 @@ impl Instance {
         let cure = "leave [custodian] out if key B is kept here; where a custodian holds it, make a keystore of its own \
                     (`countersign init`), whose coin key is used for nothing";
         Err(Problem::config("custodian", problem, cure))
+    }
+
+    /// Whether this seed has the party's seat among the owners of every Safe.
+    pub fn check_seats(&self, safes: &Safes, role: KeyRole) -> Result<(), Problem> {
+        let Some(other) = safes.values().find(|pins| !pins.is_seat_of(role, &self.seat)) else {
+            return Ok(());
+        };
+        let (safe, role) = (other.hot.address(), role.as_str());
+        let problem = format!("the {role}'s owner of the Safe {safe} is not the account of this keystore");
+        let cure = "name the right keystore, or have the trust file's quorum pin the right owners";
+        Err(Problem::config("keystore.path", problem, cure))
     }
 
     /// Whether the trust file names the log of this seed.

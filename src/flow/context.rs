@@ -8,11 +8,13 @@ use wallet_policy::settings::{AssetSettings, ShareRule};
 use wallet_policy::threshold::Direction;
 use wallet_policy::{Policy, Seconds as PolicySeconds};
 
+use super::ledger::Treasury;
 use super::policies::Policies;
+use super::rail::Safes;
 use crate::bitcoin::WalletDescriptor;
 use crate::evidence::{NameMatch, Trust};
 use crate::freeze::Brake;
-use crate::withdrawal::{Asset, Krw, Seconds, VaspId};
+use crate::withdrawal::{Asset, Chain, Krw, Seconds, VaspId};
 
 /// A party's clock. Below the flow, time is an argument.
 pub type Clock = Arc<dyn Fn() -> Seconds + Send + Sync>;
@@ -81,6 +83,8 @@ pub struct Context {
     pub wallet: Arc<WalletDescriptor>,
     /// The cold wallet, watch-only.
     pub cold: Arc<WalletDescriptor>,
+    /// The Safes.
+    pub safes: Safes,
     /// Whom the party trusts.
     pub trust: Arc<Trust>,
     /// Its own policy.
@@ -126,7 +130,16 @@ impl Context {
 
     /// Whether an asset is one of this party's wallets.
     pub fn pays(&self, asset: Asset) -> bool {
-        asset == self.asset
+        match asset.chain() {
+            Chain::Bitcoin(_) => asset == self.asset,
+            Chain::Evm(chain) => self.safes.contains_key(&chain) && self.trust.enables(asset),
+        }
+    }
+
+    /// A treasury of this party's wallets, in which nothing is known yet.
+    pub fn treasury(&self) -> Treasury {
+        let safes = self.safes.values().map(|pins| pins.hot.clone());
+        Treasury::new(self.settings.depth_min, self.assets()).with_safes(safes)
     }
 
     /// What the party's policy sets for an asset.

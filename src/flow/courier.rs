@@ -12,22 +12,18 @@ use tracing::{error, info, warn};
 
 use super::Command;
 use super::context::Context;
-use super::finish::finish;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows::{self, ReservationRow, StatementRow};
 use super::policies;
+use super::rail::{Body, Keys, finish};
 use super::treasury::leaving;
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
-use crate::bitcoin::OwnScript;
-use crate::bitcoin::build::Payee;
-use crate::bitcoin::coin::OwnCoin;
 use crate::desk::{
     CosignDesk, CosignItem, CosignOrder, CosignPayment, DeskError, HeadAnswer, ItemVerdict, SignedText,
 };
 use crate::freeze::Leaving;
-use crate::keys::HotKey;
 use crate::store::{Store, Table};
-use crate::withdrawal::{Amount, Code, Finding, ReservationId};
+use crate::withdrawal::{Code, Finding, ReservationId};
 
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
@@ -48,16 +44,8 @@ pub struct Parcel {
     pub psbt: Vec<u8>,
     /// The log leaf that recorded it.
     pub leaf: Vec<u8>,
-    /// What it spends.
-    pub coins: Vec<OwnCoin>,
-    /// Whom it pays.
-    pub payees: Vec<Payee>,
-    /// The index on the cold wallet's branch 0, for a sweep.
-    pub cold_index: Option<u32>,
-    /// The script of its change.
-    pub change_script: Option<Arc<OwnScript>>,
-    /// The sum of the requests' fee caps.
-    pub fee_max: Option<Amount>,
+    /// What its chain needs to judge the answer by.
+    pub body: Body,
     /// The withdrawals it pays, with their evidence.
     pub payments: Vec<CosignPayment>,
 }
@@ -81,7 +69,7 @@ pub struct Courier {
     /// The other party.
     pub cosigner: Arc<dyn CosignDesk>,
     /// Key A.
-    pub key: Arc<HotKey>,
+    pub keys: Keys,
     /// Where answers go.
     pub commands: mpsc::Sender<Command>,
     /// The verifier key of the co-signer's cosignatures, from the trust file.
@@ -113,7 +101,7 @@ impl Courier {
         context: Arc<Context>,
         (log, store): (Arc<LogView>, Arc<Store>),
         (cosigner, witness): (Arc<dyn CosignDesk>, WitnessKey),
-        key: Arc<HotKey>,
+        keys: Keys,
         (commands, work): (mpsc::Sender<Command>, mpsc::UnboundedReceiver<Work>),
     ) -> Self {
         let log_size = log.head().size;
@@ -122,7 +110,7 @@ impl Courier {
             log,
             store,
             cosigner,
-            key,
+            keys,
             commands,
             witness,
             opened: log_size,
@@ -440,11 +428,11 @@ impl Courier {
         let mut signed = signed.into_iter().peekable();
         while signed.peek().is_some() {
             let part: Vec<_> = signed.by_ref().take(share).collect();
-            let (context, key, commands) = (self.context.clone(), self.key.clone(), self.commands.clone());
+            let (context, keys, commands) = (self.context.clone(), self.keys.clone(), self.commands.clone());
             let work = tokio::task::spawn_blocking(move || {
                 let done = part
                     .iter()
-                    .filter_map(|(parcel, psbt)| finished(parcel, finish(&context, &key, parcel, psbt)));
+                    .filter_map(|(parcel, psbt)| finished(parcel, finish(&context, &keys, parcel, psbt)));
                 // All at once, so that one commit takes them together.
                 for command in done.collect::<Vec<_>>() {
                     let _ = commands.blocking_send(command);

@@ -1,7 +1,7 @@
 //! The story: the order in which things happen. Retries live here; clocks are read here and nowhere below.
 //!
 //! Read in this order: [`withdraw`] (one withdrawal from asked to released), [`writer`] (who decides, and when it is
-//! durable), [`courier`] (how the co-signer is asked), [`finish`] (how two signatures become a transaction),
+//! durable), [`courier`] (how the co-signer is asked), [`rail`] (what differs from chain to chain, and how two signatures become a transaction),
 //! `void` (what is taken back), [`treasury`] (the 3:7 share), [`position`] (where the money rests), [`brake`] (what a freeze
 //! stops), [`recover`] (the same path after a crash), [`report`] (what the
 //! counterparty is told afterwards), then [`cosign`] (the other party).
@@ -17,11 +17,11 @@ pub mod courier;
 pub mod daily;
 pub mod desk;
 pub mod facts;
-pub mod finish;
 pub mod found;
 pub mod ledger;
 pub mod policies;
 pub mod position;
+pub mod rail;
 pub mod recover;
 pub mod refill;
 pub mod report;

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ::bitcoin::{OutPoint, ScriptBuf};
+use ::bitcoin::ScriptBuf;
 
 use super::context::Context;
 use super::courier::Parcel;
-use super::ledger::coins::CoinState;
 use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::refills::{ColdCoinRow, RefillRow};
@@ -19,15 +18,13 @@ use super::ledger::rows::{
 use super::ledger::treasury::{Spend, SweepInFlight};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 
-use super::{Effect, approve, clear, refill, reserve};
-use crate::bitcoin::build::Payee;
-use crate::bitcoin::coin::OwnCoin;
-use crate::bitcoin::{Branch, Destination};
+use super::{Effect, approve, clear, rail, refill, reserve};
+use crate::bitcoin::Branch;
 use crate::evidence::NameMatch;
 use crate::evidence::request::VerifiedRequest;
 use crate::evidence::statement::VerifiedStatement;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Amount, Asset, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{Asset, Chain, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// What is kept of the rows while they pass by: everything that is not final.
 #[derive(Default)]
@@ -129,7 +126,7 @@ pub async fn load(
     let mut ledger = Ledger::default();
     ledger.noted = seen.noted;
     ledger.day_closed = seen.day_closed;
-    ledger.treasury = Treasury::new(context.settings.depth_min, context.assets());
+    ledger.treasury = context.treasury();
     let mut effects = Vec::new();
     load_addresses(&mut ledger, seen.addresses)?;
     load_coins(&mut ledger, &seen.coins)?;
@@ -218,10 +215,7 @@ pub fn load_facts(
             Ok(verified) => {
                 let said = verified.statement();
                 let at = heard_at(said.at, *received);
-                treasury.heard.take(said, at);
-                for (asset, account) in treasury.accounts_mut() {
-                    account.facts.take(&said.body, at, asset, context.band(asset));
-                }
+                treasury.take(said, at, &|asset| context.band(asset));
             }
             Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
         }
@@ -279,7 +273,7 @@ fn load_reservations(
     swept: &[String],
     under_way: &mut Vec<ReservationId>,
 ) -> Result<(), JournalFault> {
-    reservations.sort_by_key(|(_, row)| row.reserved_at);
+    reservations.sort_by_key(|(_, row)| (row.reserved_at, row.log_index));
     let mut unused = Vec::new();
     for (key, row) in reservations {
         let unreadable = || JournalFault::Unreadable(key.clone());
@@ -324,15 +318,20 @@ fn load_reservations(
             let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
             ledger.addresses.put_change(&script);
         }
+        if row.state == "released"
+            && let Chain::Evm(chain) = asset.chain()
+        {
+            let reservation = OpenReservation { row: Arc::new(row), asset, withdrawals: Vec::new() };
+            rail::safe::spend(ledger, chain, id, &reservation);
+            continue;
+        }
         if row.state == "reserved" {
-            let inputs: Result<Vec<OutPoint>, _> = row.inputs.iter().map(|i| i.parse()).collect();
-            let inputs = inputs.map_err(|_| unreadable())?;
             let withdrawals = match &row.purpose {
                 Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
                 Purpose::Sweep { .. } => Vec::new(),
             };
             let is_owned = withdrawals.iter().all(|w: &WithdrawalId| ledger.open.contains_key(w));
-            ledger.reserve(id, OpenReservation { row: Arc::new(row), asset, inputs, withdrawals });
+            ledger.reserve(id, OpenReservation { row: Arc::new(row), asset, withdrawals });
             if is_owned {
                 under_way.push(id);
             }
@@ -353,51 +352,15 @@ async fn parcel(
     let reservation = ledger.reservations.get(&id).cloned().ok_or_else(unreadable)?;
     let row = reservation.row.clone();
     let leaf = journal.view().leaves(row.log_index..row.log_index.saturating_add(1)).await?;
-    let mut coins = Vec::with_capacity(reservation.inputs.len());
-    for input in &reservation.inputs {
-        let coin = *ledger.treasury.coins.coin(input).ok_or_else(unreadable)?;
-        debug_assert!(coin.state == CoinState::Reserved(id));
-        let own = coin.own();
-        let script =
-            ledger.addresses.script(&context.wallet, own.branch, own.index).map_err(|_| unreadable())?;
-        coins.push(OwnCoin { outpoint: coin.outpoint, amount_sat: coin.amount_sat, script });
-    }
-    let mut payees = Vec::new();
-    let mut payments = Vec::new();
-    let mut fee_max = Amount::ZERO;
-    for withdrawal in &reservation.withdrawals {
-        let open = ledger.open.get(withdrawal).ok_or_else(unreadable)?;
-        let request = open.request.request();
-        let destination =
-            Destination::parse(&request.destination, context.wallet.network()).map_err(|_| unreadable())?;
-        payees.push(Payee {
-            script_pubkey: destination.script_pubkey().to_owned(),
-            amount_sat: request.amount.sat().ok_or_else(unreadable)?,
-        });
-        payments.push(reserve::payment(open));
-        fee_max = fee_max.plus(request.fee_max).ok_or_else(unreadable)?;
-    }
-    let change_script = match row.change {
-        Some(change) => {
-            let script = ledger.addresses.script(&context.wallet, Branch::Change, change.index);
-            Some(script.map_err(|_| unreadable())?)
-        }
-        None => None,
-    };
-    let cold_index = match row.purpose {
-        Purpose::Sweep { cold_index, .. } => Some(cold_index),
-        Purpose::Withdrawals(_) => None,
-    };
+    let body = rail::read_back(context, ledger, &reservation).ok_or_else(unreadable)?;
+    let payment = |withdrawal| ledger.open.get(withdrawal).map(reserve::payment);
+    let payments = reservation.withdrawals.iter().map(payment).collect::<Option<Vec<_>>>();
     Ok(Box::new(Parcel {
         reservation: id,
         psbt: data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| unreadable())?,
         leaf: leaf.into_iter().next().ok_or_else(unreadable)?,
-        coins,
-        fee_max: (!payments.is_empty()).then_some(fee_max),
-        payees,
-        cold_index,
-        change_script,
-        payments,
+        body,
+        payments: payments.ok_or_else(unreadable)?,
         row,
     }))
 }

@@ -262,6 +262,8 @@ fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, 
         return Ok(None);
     }
     let tell = match row.outcome() {
+        // A Safe's transaction has no id of its chain before somebody submits it.
+        Outcome::Released if request.asset.chain().bitcoin().is_none() => None,
         Outcome::Released => {
             let released = row.released.as_ref().ok_or(Unreadable)?;
             Some(tx(context, &request, released).ok_or(Unreadable)?)

@@ -13,13 +13,14 @@ use super::courier::Courier;
 use super::desk::SignerDesk;
 use super::ledger::journal::{Journal, JournalFault, LogView};
 use super::policies;
+use super::rail::Keys;
 use super::recover::{self, Seen};
 use super::report::{self, Reporter};
 use super::writer::{self, Hands, Writer};
 use crate::audit::{EntryKind, LogKey, WitnessKey};
 use crate::desk::CosignDesk;
 use crate::enclave::Door;
-use crate::keys::{HotKey, IdentityKey};
+use crate::keys::IdentityKey;
 use crate::store::{Store, StoreSecret, StoreUrl, Table};
 use crate::withdrawal::{Code, Seconds};
 
@@ -57,7 +58,7 @@ pub struct SignerParts {
     /// The identity behind that key.
     pub identity: Arc<IdentityKey>,
     /// Key A.
-    pub hot_key: Arc<HotKey>,
+    pub keys: Keys,
     /// The other party.
     pub cosigner: Arc<dyn CosignDesk>,
     /// The travel rule.
@@ -104,7 +105,7 @@ pub struct Signer {
 impl Signer {
     /// Opens the store, takes up what was under way, and starts.
     pub async fn start(parts: SignerParts) -> Result<Self, StartFault> {
-        let SignerParts { context, store, secret, log_key, identity, hot_key, cosigner, enclave } = parts;
+        let SignerParts { context, store, secret, log_key, identity, keys, cosigner, enclave } = parts;
         let witness = WitnessKey::parse(context.trust.cosigner_log_key())
             .map_err(|_| StartFault::Trust("witness key of the co-signer cannot be read"))?;
         policies::ask(&context, cosigner.as_ref()).await;
@@ -134,7 +135,7 @@ impl Signer {
             context.clone(),
             (log.clone(), reader.clone()),
             (cosigner.clone(), witness),
-            hot_key,
+            keys,
             (commands.clone(), carried),
         );
         messenger.opened = opened;

@@ -97,11 +97,8 @@ pub fn take(
     };
     let content = rows::write(&StatementRow { signed });
     let at = heard_at(statement.at, draft.now());
-    treasury.heard.take(statement, at);
-    for (asset, account) in treasury.accounts_mut() {
-        if account.facts.take(&statement.body, at, asset, (taking.band)(asset)) {
-            draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
-        }
+    for asset in treasury.take(statement, at, taking.band) {
+        draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
     }
     draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
     draft.row(Table::Statement, key(statement), taking.state, at, content);

@@ -19,7 +19,7 @@ use super::ledger::treasury::SweepInFlight;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
-use super::{refill, reserve};
+use super::{rail, refill, reserve};
 use crate::audit::EntryKind;
 use crate::bitcoin::Branch;
 use crate::bitcoin::build::OwnOutput;
@@ -117,15 +117,24 @@ fn plan_sweep(
     let index = ledger.next_cold;
     let broken = |e: crate::withdrawal::Invalid| Finding::new(Code::Internal, e.to_string());
     let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
-    let terms =
-        FeeTerms { rate: chain.value.fee_rate, caps: reserve::caps(context, None), replaced_fee_sat: None };
-    let coins =
-        ledger.treasury.coins.spendable().shortlist(surplus, chain.value.fee_rate, None, reserve::CANDIDATES);
+    let terms = FeeTerms {
+        rate: chain.value.fee_rate,
+        caps: rail::bitcoin::caps(context, None),
+        replaced_fee_sat: None,
+    };
+    let coins = ledger.treasury.coins.spendable().shortlist(
+        surplus,
+        chain.value.fee_rate,
+        None,
+        rail::bitcoin::CANDIDATES,
+    );
     let (amount_sat, selection) = select_part(&coins, surplus, &terms)?;
     let address = script.address(context.wallet.network());
     allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
-    let parcel =
-        reserve::reserve_sweep(context, ledger, turn, &selection, (OwnOutput { script, amount_sat }, index))?;
+    let cold = (OwnOutput { script, amount_sat }, index);
+    let built = rail::bitcoin::build_sweep(context, ledger, &selection, cold)?;
+    let swept = (context.asset, u128::from(amount_sat), index);
+    let parcel = reserve::reserve_sweep(context, ledger, turn, built, swept)?;
     ledger.next_cold = index.saturating_add(1);
     Ok(parcel)
 }
@@ -190,11 +199,7 @@ pub fn finished(
         ],
     );
     let released = ReleasedRow { log_index, ..released };
-    let (coins, draft) = (&mut ledger.treasury.coins, &mut turn.draft);
-    let depth = spend_inputs(coins, draft, id, &reservation.inputs);
-    if let Some(change) = row.change {
-        put_change(coins, draft, parse_txid(&row.txid), change, depth);
-    }
+    rail::spend(ledger, turn, id, &reservation);
     row.state = "released".to_owned();
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
@@ -258,7 +263,8 @@ pub fn write_coin(draft: &mut Draft, coin: &Coin) {
     draft.row(Table::Coin, coin.outpoint.to_string(), row.state(), draft.now(), rows::write(&row));
 }
 
-fn parse_txid(text: &str) -> ::bitcoin::Txid {
+/// The transaction id that a text is; none of any transaction where it is none.
+pub fn parse_txid(text: &str) -> ::bitcoin::Txid {
     use std::str::FromStr;
     ::bitcoin::Txid::from_str(text).unwrap_or_else(|_| ::bitcoin::hashes::Hash::all_zeros())
 }

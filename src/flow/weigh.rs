@@ -6,8 +6,7 @@ use super::approve;
 use super::context::Context;
 use super::facts::{FeeSeen, Sight, judge};
 use super::ledger::{Ledger, Open};
-use super::reserve::{self, Picked};
-use crate::bitcoin::Destination;
+use super::rail::{self, Picked};
 use crate::freeze::Leaving;
 use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds};
 
@@ -19,12 +18,12 @@ pub(super) fn weigh(
     now: Seconds,
 ) -> (Outcome, Option<Picked>) {
     let request = open.request.request();
-    let destination = match Destination::parse(&request.destination, context.wallet.network()) {
-        Ok(destination) => destination,
+    let place = match rail::place(context, request.asset, &request.destination) {
+        Ok(place) => place,
         Err(invalid) => return (refuse(invalid.code, invalid.problem), None),
     };
-    if request.amount.sat().is_none_or(|sat| sat < destination.dust_sat()) {
-        let detail = format!("the dust limit there is {} base units", destination.dust_sat());
+    if request.amount.units() < place.dust {
+        let detail = format!("the dust limit there is {} base units", place.dust);
         return (refuse(Code::AmountDust, detail), None);
     }
     if now.since(Seconds(open.row.asked_at)).is_some_and(|age| age > context.settings.hold_s_max) {
@@ -35,14 +34,14 @@ pub(super) fn weigh(
         return (Outcome::Held(vec![context.brake.finding()]), None);
     }
     let picked = match &open.clearance {
-        Some(_) => reserve::pick(context, ledger, open, &destination),
+        Some(_) => rail::pick(context, ledger, open),
         None => Ok(None),
     };
     let (picked, unpicked) = match picked {
         Ok(picked) => (picked, None),
         Err(finding) => (None, Some(finding)),
     };
-    let own = ledger.addresses.is_own(destination.script_pubkey());
+    let own = place.is_own(ledger);
     let fee = picked.as_ref().map_or_else(FeeSeen::default, Picked::fee);
     let sight = sight(context, ledger, request.asset, now);
     let approvals = approve::counting(context, open, now);

@@ -273,7 +273,7 @@ fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: Withdrawa
     let (outcome, picked) = weigh(context, ledger, open, now);
     if outcome == Outcome::Moving {
         let Some(picked) = picked else { return };
-        return match reserve::reserve_withdrawal(context, ledger, turn, id, picked) {
+        return match reserve::reserve_withdrawal(context, ledger, turn, id, &picked) {
             Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
             Err(finding) => settle_by_id(ledger, turn, id, Outcome::Held(vec![finding])),
         };

@@ -26,6 +26,7 @@ mod policy;
 mod processes;
 mod refill;
 mod requests;
+mod safes;
 mod self_hosted;
 mod server;
 mod share;

@@ -29,6 +29,7 @@ use countersign::flow::context::{Context, PartySettings, machine_clock};
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
+use countersign::flow::rail::safe::SafePins;
 use countersign::flow::signer::{Signer, SignerParts};
 use countersign::freeze::Counter;
 use countersign::grpc::freeze::{Apart, serve_apart};
@@ -121,6 +122,7 @@ fn context(folder: &Path, party: KeyRole) -> Arc<Context> {
         asset: ASSET,
         wallet: Arc::new(hot_wallet()),
         cold: Arc::new(cold_wallet()),
+        safes: SafePins::of(&trust(&custodian::trust_content_of(folder))).unwrap(),
         trust: Arc::new(trust(&custodian::trust_content_of(folder))),
         policy: Arc::new(Policy::built_in(policy.clone(), &Guard::of(&policy)).unwrap()),
         policies: RwLock::default(),
@@ -187,6 +189,7 @@ async fn be_cosigner(folder: &Path) {
         hot_key: custodian::key_b(folder).unwrap_or_else(|| {
             KeyB::Own(Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap()))
         }),
+        seat: cosigner_seat(),
         route: None,
     };
     custodian::hear_calls(folder, parts.hot_key.inbox()).await;
@@ -230,7 +233,7 @@ async fn be_signer(folder: &Path) {
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
         identity: Arc::new(log),
-        hot_key: Arc::new(keystore(keys::KeyRole::Signer, 0xa).hot_key().unwrap()),
+        keys: signer_keys(),
         cosigner: Arc::new(remote(folder, std::env::var(LINE).unwrap())),
         enclave: Arc::new(enclave),
     };

@@ -24,6 +24,7 @@ use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::cosign::{Cosigner, KeyB};
+use countersign::flow::rail::safe::SafePins;
 use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
 use countersign::freeze::{Brake, Counter};
 use countersign::keys;
@@ -46,6 +47,9 @@ pub const COIN: u64 = 100_000_000;
 /// Two more of the counterparty's customers, each with an address of its own.
 pub const ETHAN: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
 pub const MINSU: &str = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6";
+
+/// The same, on the EVM chain.
+pub const VERA: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
 /// What a test may change about a world before it starts.
 pub struct Plan {
@@ -464,7 +468,7 @@ impl World {
             endpoint: format!("https://{address}"),
             vasps: Default::default(),
             screener: None,
-            limits: enclave::Limits { retry_s_max: 1, ..enclave::Limits::default() },
+            limits: enclave::Limits { retry_s_max: 1, assets: enclave_assets(), ..enclave::Limits::default() },
             now: self.clock_of(if vasp == OWN_VASP { Who::Signer } else { Who::Counterparty }),
         }
     }
@@ -487,7 +491,8 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = self.enclave_settings(ROBOT_VASP, ROBOT, database, listener.local_addr().unwrap());
         let customers = Robot::personas(TAYLOR, ETHAN, "bcrt1q-company")
-            .with(Customer::person("KIM", "MINSU", &[MINSU]).with_local_name("김", "민수"));
+            .with(Customer::person("KIM", "MINSU", &[MINSU]).with_local_name("김", "민수"))
+            .with(Customer::person("Vale", "Vera", &[VERA]));
         self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
     }
 
@@ -503,6 +508,7 @@ impl World {
             asset: ASSET,
             wallet: Arc::new(hot_wallet()),
             cold: Arc::new(cold_wallet()),
+            safes: SafePins::of(&trust(&self.plan.trust)).unwrap(),
             trust: Arc::new(trust(&self.plan.trust)),
             policy: Arc::new(Policy::load(files, policy.clone(), &Guard::of(policy)).unwrap()),
             policies: RwLock::default(),
@@ -528,6 +534,7 @@ impl World {
             witness_identity: Arc::new(witness),
             attestation: Arc::new(identity(0xb, "attestation")),
             hot_key: KeyB::Own(Arc::new(keystore(keys::KeyRole::Cosigner, 0xb).hot_key().unwrap())),
+            seat: cosigner_seat(),
             route: self
                 .plan
                 .server
@@ -611,7 +618,7 @@ impl World {
             secret: store_secret(0xa),
             log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),
             identity: Arc::new(log),
-            hot_key: Arc::new(keystore(keys::KeyRole::Signer, 0xa).hot_key().unwrap()),
+            keys: signer_keys(),
             cosigner: self.tap.clone(),
             enclave: Arc::new(Listening(enclave, self.ear.clone())),
         };
@@ -909,6 +916,14 @@ impl World {
         let signature = sign_ssh(&ssh_private(seed), NAMESPACE_APPROVAL, &text).unwrap();
         self.desk().approve(&caller(Role::Operator, "x"), ApprovalOrder { withdrawal: id, signature }).await
     }
+}
+
+/// What the enclaves of the world know.
+fn enclave_assets() -> Vec<enclave::Coin> {
+    let usdt = Denomination::new("USDT", 6).unwrap();
+    let evm = [(ether(), Denomination::ether()), (token(), usdt)];
+    let evm = evm.map(|(asset, denomination)| enclave::Coin::own(asset, denomination));
+    Network::ALL.into_iter().map(enclave::Coin::bitcoin).chain(evm).collect()
 }
 
 fn hash_of(files: &[(&str, &str)], policy: &Settings) -> String {

@@ -9,13 +9,20 @@ use std::sync::Arc;
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::{AccountKey, WalletDescriptor};
 use countersign::evidence::trust_file::{self, *};
-use countersign::evidence::{NAMESPACE_TRUST, Quorum, Trust, sign_ssh};
+use countersign::ethereum::pins::Pin;
+use countersign::ethereum::{
+    Address, B256, Make, Owners, Release, SafeWallet, Singleton, U256, address_of,
+};
+use countersign::evidence::{Contract, NAMESPACE_TRUST, Quorum, SafeFact, Trust, sign_ssh};
+use countersign::flow::rail::Keys;
 use countersign::freeze::Brake;
 use countersign::keys::{
-    self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Secret, SecretBytes, WordList,
+    self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Seat, SeatKeys, Secret, SecretBytes,
+    WordList,
 };
 use countersign::store::StoreSecret;
-use countersign::withdrawal::{Asset, Network, VaspId};
+use countersign::withdrawal::evm_address::spell;
+use countersign::withdrawal::{Amount, Asset, ChainId, EvmAsset, Network, VaspId};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use ssh_key::private::Ed25519Keypair;
@@ -71,6 +78,95 @@ pub fn keystore(role: KeyRole, seed: u8) -> OpenKeystore {
     let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
     let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
     keys::open(&sealed, &passphrase).unwrap()
+}
+
+/// The EVM chain of the tests: anvil's and ganache's.
+pub const EVM: ChainId = match ChainId::new(31_337) {
+    Some(chain) => chain,
+    None => panic!("no chain"),
+};
+/// A token with six decimals.
+pub const TOKEN: &str = "0xdAC17F958D2ee523a2206206994597C13D831ec7";
+
+pub fn ether() -> Asset {
+    Asset::Evm(EvmAsset::Ether(EVM))
+}
+
+pub fn token() -> Asset {
+    Asset::parse(&format!("{EVM}/erc20:{TOKEN}")).unwrap()
+}
+
+/// The account of a seed's seat.
+pub fn owner(seed: u8) -> Address {
+    let seats = keystore(KeyRole::Signer, seed).seat_keys().unwrap();
+    address_of(&seats.public_key(Seat::Owner).unwrap()).unwrap()
+}
+
+/// The hot Safe of the tests, where the canonical factory would put it.
+pub fn hot_safe() -> SafeWallet {
+    let make = Make { release: Release::of("1.4.1").unwrap(), singleton: Singleton::Telling };
+    let owners = Owners::new(owner(0xa), owner(0xb), owner(0xc)).unwrap();
+    SafeWallet::predict(EVM, make, owners, U256::from(7))
+}
+
+/// The cold Safe's address.
+pub fn cold_safe() -> Address {
+    Address::repeat_byte(0xcc)
+}
+
+/// The Safes of the chain as a trust file has them.
+pub fn safes_entry() -> WalletEntry {
+    WalletEntry {
+        network: EVM.to_string(),
+        hot: spell(hot_safe().address()),
+        cold: Some(spell(cold_safe())),
+        safe: Some(SafeEntry {
+            release: "1.4.1".into(),
+            singleton: "l2".into(),
+            signer: spell(owner(0xa)),
+            cosigner: spell(owner(0xb)),
+            vault: spell(owner(0xc)),
+        }),
+        tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
+    }
+}
+
+/// What an observer says of the hot Safe at that height, when its nonce is that.
+pub fn safe_fact(height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFact {
+    let safe = hot_safe();
+    let (release, singleton) = (safe.make().release, safe.make().release.singleton(safe.make().singleton));
+    let contract = |pin: Pin| Contract { address: pin.address, code_hash: pin.code_hash };
+    SafeFact {
+        chain: EVM,
+        safe: safe.address(),
+        height,
+        block_hash: B256::repeat_byte(u8::try_from(height % 251).unwrap()),
+        proxy_code_hash: release.proxy_code_hash,
+        singleton: contract(singleton.pin),
+        version: release.version.to_owned(),
+        owners: safe.owners().all().to_vec(),
+        threshold: U256::from(2),
+        modules: Vec::new(),
+        guard: Address::ZERO,
+        module_guard: Address::ZERO,
+        fallback_handler: contract(release.fallback_handler),
+        multi_send: contract(release.multi_send),
+        nonce: U256::from(nonce),
+        balances: balances.iter().map(|(asset, units)| (*asset, Amount::from_units(*units))).collect(),
+        decimals: Vec::new(),
+        executed: Vec::new(),
+    }
+}
+
+/// The keys of the signer.
+pub fn signer_keys() -> Keys {
+    let own = keystore(KeyRole::Signer, 0xa);
+    Keys { hot: Arc::new(own.hot_key().unwrap()), seat: Arc::new(own.seat_keys().unwrap()) }
+}
+
+/// The seat of the co-signer.
+pub fn cosigner_seat() -> Arc<SeatKeys> {
+    Arc::new(keystore(KeyRole::Cosigner, 0xb).seat_keys().unwrap())
 }
 
 fn account(seed: u8) -> AccountKey {
@@ -144,6 +240,36 @@ pub fn policy_text() -> String {
     )
 }
 
+/// The same with ether and the token.
+pub fn evm_policy_settings() -> Settings {
+    let of = |asset: Asset, unit: u128| {
+        format!(
+            r#"
+        [assets."{asset}"]
+        share = "3/10"
+        min_sweep = "{min}"
+        per_tx_limit = "{most}"
+        unsigned_per_tx_limit = "{unit}"
+        unsigned_daily_limit = "{unit}"
+        hourly_limit = "{hour}"
+        daily_limit = "{hour}"
+        fee_rate_max = "200000000000000"
+        fee_tx_max = "100000000000000000"
+        fee_lineage_max = "200000000000000000"
+        fee_budget_daily = "1000000000000000000"
+        unnamed_total_daily_krw = "3000000"
+        price_move_bp_max = 1000
+        price_settle_s = 60
+        "#,
+            min = unit / 10,
+            most = 10 * unit,
+            hour = 50 * unit,
+        )
+    };
+    let text = policy_text() + &of(ether(), 10u128.pow(18)) + &of(token(), 1_000 * 10u128.pow(6));
+    toml::from_str(&text).unwrap()
+}
+
 pub fn trust_content() -> TrustContent {
     let attestation = identity(0xb, "attestation").public_key();
     let log = LogKey::new(SIGNER_ORIGIN, &identity(0xa, "log").public_key()).unwrap();
@@ -171,7 +297,7 @@ pub fn trust_content() -> TrustContent {
         statement_keys: vec![StatementKeyEntry {
             observer: "watcher".into(),
             key: public(OBSERVER),
-            kinds: ["coins", "position", "price", "chain"].map(String::from).to_vec(),
+            kinds: ["coins", "position", "price", "chain", "safe"].map(String::from).to_vec(),
         }],
         operators: [("kim", KIM, "treasury"), ("lee", LEE, "risk")]
             .map(|(name, seed, group)| OperatorEntry {

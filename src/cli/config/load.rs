@@ -9,6 +9,8 @@ use super::settings::{PartyPlaces, StorePlace, TrustPlaces};
 use crate::bitcoin::WalletDescriptor;
 use crate::cli::problem::Problem;
 use crate::evidence::{Directory, NotProven, Quorum, Trust};
+use crate::flow::rail::Safes;
+use crate::flow::rail::safe::SafePins;
 use crate::keys::{self, KeyRole, OpenKeystore, PassphraseSource, Secret32};
 use crate::store::StoreUrl;
 use crate::withdrawal::{Asset, Code};
@@ -21,6 +23,8 @@ pub struct Beliefs {
     pub hot: Arc<WalletDescriptor>,
     /// The cold wallet.
     pub cold: Arc<WalletDescriptor>,
+    /// The Safes of every EVM chain.
+    pub safes: Safes,
     /// May this leave?
     pub policy: Arc<Policy>,
 }
@@ -30,11 +34,13 @@ impl Beliefs {
     pub fn open(party: &PartyPlaces) -> Result<Self, Problem> {
         let trust = trust(&party.trust)?;
         let (hot, cold) = wallets(party, &trust)?;
+        let safes = safes(&trust)?;
         let policy = policy(party, &trust)?;
         Ok(Self {
             trust: Arc::new(trust),
             hot: Arc::new(hot),
             cold: Arc::new(cold),
+            safes,
             policy: Arc::new(policy),
         })
     }
@@ -99,6 +105,14 @@ pub fn wallets(party: &PartyPlaces, trust: &Trust) -> Result<(WalletDescriptor, 
         return Err(Problem::config("trust.file: wallets.cold", "shares a key with the hot wallet", cure));
     }
     Ok((hot, cold))
+}
+
+/// The Safes that the trust file pins.
+pub fn safes(trust: &Trust) -> Result<Safes, Problem> {
+    SafePins::of(trust).map_err(|no| {
+        let field = format!("trust.file: {}", no.field);
+        Problem::from(no).at(field)
+    })
 }
 
 fn pinned(field: &str, pinned: &str, wallet: &WalletDescriptor) -> Result<(), Problem> {

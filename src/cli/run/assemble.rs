@@ -33,6 +33,7 @@ use crate::evidence::trust::Vasp;
 use crate::flow::context::{Context, PartySettings, machine_clock};
 use crate::flow::cosign::KeyB;
 use crate::flow::cosign::desk::CosignerParts;
+use crate::flow::rail::Keys;
 use crate::flow::signer::SignerParts;
 use crate::freeze::Brake;
 use crate::keys::KeyRole;
@@ -47,6 +48,7 @@ const LINE_GRACE: Duration = Duration::from_millis(500);
 pub fn signer_keys(party: &PartyPlaces, beliefs: &Beliefs) -> Result<Instance, Problem> {
     let (_, instance) = keystore_of(party, KeyRole::Signer)?;
     instance.check_slot(&beliefs.hot, KeySlot::A)?;
+    instance.check_seats(&beliefs.safes, KeyRole::Signer)?;
     instance.check_log(&beliefs.trust)?;
     Ok(instance)
 }
@@ -81,7 +83,7 @@ pub fn signer(
         secret: keys.store,
         log_key: keys.log_key,
         identity: keys.log_identity,
-        hot_key: keys.hot_key,
+        keys: Keys { hot: keys.hot_key, seat: keys.seat },
         cosigner: Arc::new(remote),
         enclave,
     })
@@ -98,6 +100,7 @@ pub fn cosigner(
     let witnessing = Witnessing::of(&keystore, &party.origin)?;
     drop(keystore);
     witnessing.check(&beliefs.trust)?;
+    instance.check_seats(&beliefs.safes, KeyRole::Cosigner)?;
     let hot_key = match &settings.custodian {
         None => {
             instance.check_slot(&beliefs.hot, KeySlot::B)?;
@@ -119,6 +122,7 @@ pub fn cosigner(
         witness_identity: witnessing.identity,
         attestation: witnessing.attestation,
         hot_key,
+        seat: instance.seat,
         route: route.map(|route| Arc::new(Route::new(route))),
     })
 }
@@ -199,6 +203,7 @@ fn context(party: &PartyPlaces, (beliefs, brake): (Beliefs, Arc<Brake>), setting
         asset: Asset::Bitcoin(party.network),
         wallet: beliefs.hot,
         cold: beliefs.cold,
+        safes: beliefs.safes,
         trust: beliefs.trust,
         policy: beliefs.policy,
         policies: RwLock::default(),

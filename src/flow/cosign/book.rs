@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::custody::KeyB;
 use super::judge::Yes;
 use super::party::{Core, Party};
 use super::prove::{Proven, ProvenPayment};
 use super::state::{Past, State};
 use crate::audit::EntryKind;
-use crate::bitcoin::TransactionKind;
 use crate::desk::{CosignItem, Refusal};
 use crate::flow::ledger::journal::Draft;
-use crate::flow::ledger::rows::{self, CosignedRow, CustodyRow, SeenRequestRow, SpentRow};
+use crate::flow::ledger::lane::Claim;
+use crate::flow::ledger::rows::{self, CosignedRow, CustodyRow, SeenRequestRow};
 use crate::flow::ledger::treasury::SweepInFlight;
+use crate::flow::rail::Checked;
 use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
-use crate::withdrawal::{Code, Finding, ReservationId};
+use crate::withdrawal::{Chain, Code, Finding, ReservationId};
 
 impl Party {
     /// Books a yes: sums first, then everything that makes a second yes impossible.
@@ -32,20 +32,19 @@ impl Party {
         let state = &mut core.state;
         state
             .treasury
-            .spend(self.context.asset, now, yes.spend)
+            .spend(proven.checked.asset(), now, yes.spend)
             .map_err(|e| Finding::new(Code::ClockWentBack, e.to_string()))?;
-        let inputs: Vec<String> =
-            proven.checked.inputs().iter().map(|i| i.coin().outpoint.to_string()).collect();
+        let inputs = proven.checked.inputs();
         let withdrawals: Vec<String> = proven.payments.iter().map(|p| p.request.id().to_string()).collect();
         let row = CosignedRow {
             state: "signed".to_owned(),
             psbt: data_encoding::HEXLOWER.encode(psbt),
-            txid: proven.checked.txid().to_string(),
+            txid: proven.checked.txid(),
             inputs: inputs.clone(),
-            coins: proven.checked.inputs().iter().map(|i| SpentRow::of(i.coin())).collect(),
+            coins: proven.checked.coins(),
             withdrawals: withdrawals.clone(),
-            kind: kind_name(proven.checked.kind()).to_owned(),
-            asset: self.context.asset.to_string(),
+            kind: proven.checked.kind().as_str().to_owned(),
+            asset: proven.checked.asset().to_string(),
             outgoing: yes.outgoing,
             leaving: yes.spend.leaving,
             fee: yes.spend.fee,
@@ -55,7 +54,7 @@ impl Party {
             swept: yes.swept,
             at: now.0,
             code: None,
-            custody: matches!(self.key, KeyB::Custodian(_)).then(CustodyRow::default),
+            custody: self.is_with_custodian(&proven.checked).then(CustodyRow::default),
         };
         for payment in &proven.payments {
             enter_request(draft, payment, &proven.reservation);
@@ -65,8 +64,8 @@ impl Party {
             &[
                 ("reservation", &proven.reservation),
                 ("purpose", &row.kind),
-                ("asset", &self.context.asset),
-                ("amount", &yes.outgoing.saturating_sub(yes.spend.fee)),
+                ("asset", &row.asset),
+                ("amount", &yes.outgoing.saturating_sub(proven.checked.fee_leaving())),
                 ("fee", &yes.spend.fee),
                 ("txid", &row.txid),
                 ("withdrawals", &withdrawals.join(" ")),
@@ -115,17 +114,34 @@ impl Party {
         yes: &Yes,
         txid: &str,
     ) {
-        let coins = &mut state.treasury.coins;
-        let inputs = proven.checked.inputs().iter().map(|input| &input.coin().outpoint);
-        let depth = spend_inputs(coins, draft, proven.reservation, inputs);
-        if let Some((change, script)) = &yes.change {
-            put_change(coins, draft, proven.checked.txid(), *change, depth);
-            state.scripts.put(script.clone());
+        match &proven.checked {
+            Checked::Bitcoin(_, tx) => {
+                let coins = &mut state.treasury.coins;
+                let inputs = tx.inputs().iter().map(|input| &input.coin().outpoint);
+                let depth = spend_inputs(coins, draft, proven.reservation, inputs);
+                if let Some((change, script)) = &yes.change {
+                    put_change(coins, draft, tx.txid(), *change, depth);
+                    state.scripts.put(script.clone());
+                }
+            }
+            Checked::Safe { tx, asset, .. } => {
+                let claim = Claim {
+                    reservation: proven.reservation,
+                    hash: proven.checked.txid(),
+                    asset: *asset,
+                    amount: yes.outgoing,
+                };
+                if let Chain::Evm(chain) = asset.chain()
+                    && let Some(lane) = state.treasury.lane_mut(chain)
+                {
+                    lane.sign(tx.call().nonce, claim);
+                }
+            }
         }
         if let Some((amount, index)) = yes.swept {
             state.cold_highest = state.cold_highest.max(index);
             let sweep = SweepInFlight { amount, since: draft.now(), tx_hex: None, is_told: false };
-            if let Some(account) = state.treasury.of_mut(self.context.asset) {
+            if let Some(account) = state.treasury.of_mut(proven.checked.asset()) {
                 account.sweeps.insert(txid.to_owned(), sweep);
             }
         }
@@ -160,14 +176,6 @@ impl Party {
         );
         past.reservations.insert(item.reservation, row);
         refusal
-    }
-}
-
-const fn kind_name(kind: TransactionKind) -> &'static str {
-    match kind {
-        TransactionKind::Withdrawal => "withdrawal",
-        TransactionKind::Sweep => "sweep",
-        TransactionKind::Consolidation => "consolidation",
     }
 }
 

@@ -264,7 +264,7 @@ pub(super) fn txid_bytes(row: &CosignedRow) -> Option<[u8; 32]> {
 
 /// Whether a checked transaction is that of the reservation.
 pub(super) fn is_of(id: ReservationId, checked: &CheckedTransaction) -> bool {
-    ReservationId::of_txid(&crate::flow::reserve::txid_bytes(&checked.txid())) == id
+    ReservationId::of_txid(&crate::flow::rail::bitcoin::txid_bytes(&checked.txid())) == id
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::desk::{
 use crate::enclave::verifyvasp::Route;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::LogView;
-use crate::keys::IdentityKey;
+use crate::keys::{IdentityKey, SeatKeys};
 use crate::store::{StoreSecret, StoreUrl};
 use crate::withdrawal::{Code, Finding, ReservationId};
 
@@ -47,6 +47,8 @@ pub struct CosignerParts {
     pub attestation: Arc<IdentityKey>,
     /// Key B, or who holds it.
     pub hot_key: KeyB,
+    /// Its seat among the owners of the Safes; a custodian of key B has none.
+    pub seat: Arc<SeatKeys>,
     /// Its own way to an enclave server, for verifications that no VASP signs; without one they clear nothing here.
     pub route: Option<Arc<Route>>,
 }

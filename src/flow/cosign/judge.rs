@@ -6,17 +6,19 @@ use std::sync::Arc;
 use super::prove::{Proven, ProvenPayment, no};
 use super::state::{Past, State};
 use crate::bitcoin::build::Payee;
-use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, TransactionKind, check_psbt};
-use crate::bitcoin::{Destination, FeeCaps, KeySlot, OwnCoin, OwnScript};
+use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
+use crate::bitcoin::{FeeCaps, KeySlot, OwnCoin, OwnScript};
 use crate::desk::Refusal;
+use crate::ethereum::CheckedSafeTx;
 use crate::evidence::Approval;
 use crate::evidence::TravelRule;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, judge};
+use crate::flow::ledger::lane::Lane;
 use crate::flow::ledger::rows::{ChangeRow, CosignedRow};
 use crate::flow::ledger::treasury::Spend;
-use crate::flow::statement::OwnScripts;
-use crate::withdrawal::{Amount, Code, Finding, Outcome, Seconds, WithdrawalId};
+use crate::flow::rail::{self, Checked, Kind};
+use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Outcome, Seconds, WithdrawalId};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -43,23 +45,15 @@ pub fn decide(
 ) -> Result<Yes, Refusal> {
     let checked = &proven.checked;
     none_is_void(past, &proven.payments)?;
-    coins_are_there(state, checked)?;
+    is_there(state, checked)?;
     each_once(&proven.payments)?;
     for payment in &proven.payments {
         once(past, proven, payment)?;
     }
-    let change = checked.change().map(|found| {
-        let row =
-            ChangeRow { vout: found.vout(), amount_sat: found.amount_sat(), index: found.script().index() };
-        (row, found.script().clone())
-    });
-    let spent: u64 = checked.inputs().iter().map(|i| i.coin().amount_sat).sum();
-    let outgoing = u128::from(spent.saturating_sub(change.as_ref().map_or(0, |(row, _)| row.amount_sat)));
-    let swept = checked.cold().map(|found| (u128::from(found.amount_sat()), found.script().index()));
-    let kind = checked.kind();
+    let (asset, kind, swept) = (checked.asset(), checked.kind(), checked.swept());
     let labelled_right = match kind {
-        TransactionKind::Withdrawal => !proven.payments.is_empty(),
-        TransactionKind::Sweep | TransactionKind::Consolidation => proven.payments.is_empty(),
+        Kind::Withdrawal => !proven.payments.is_empty(),
+        Kind::Sweep | Kind::Other(_) => proven.payments.is_empty(),
     };
     if !labelled_right {
         return Err(no(
@@ -68,23 +62,25 @@ pub fn decide(
         ));
     }
     let hot = |asset| state.hot(asset, now);
-    let sight = Sight::new(context, &state.treasury, context.asset, &hot, now);
-    let fee = FeeSeen::of_bytes(checked.fee_sat(), checked.vbytes());
+    let sight = Sight::new(context, &state.treasury, asset, &hot, now);
+    let fee = checked.fee();
     let mut spend = Spend { leaving: 0, fee: 0, ..Spend::default() };
     match kind {
-        TransactionKind::Withdrawal => {
+        Kind::Withdrawal => {
             for payment in &proven.payments {
                 weigh(context, state, &sight, payment, (fee, spend))?;
                 spend = spend.plus(&payment_of(state, payment));
             }
         }
-        TransactionKind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
-        TransactionKind::Consolidation => {
-            return Err(no(None, Finding::new(Code::KindNotAllowed, "consolidation is not enabled")));
+        Kind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
+        Kind::Other(kind) => {
+            let detail = format!("a {kind} is decided by nobody here");
+            return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
         }
     }
-    let spend = Spend { leaving: spend.leaving.saturating_add(fee.paid), fee: fee.paid, ..spend };
-    Ok(Yes { spend, outgoing, change, swept })
+    let spend =
+        Spend { leaving: spend.leaving.saturating_add(checked.fee_leaving()), fee: fee.paid, ..spend };
+    Ok(Yes { spend, outgoing: checked.outgoing(), change: checked.change(), swept })
 }
 
 /// What one payment adds to the sums, without the fee.
@@ -102,8 +98,29 @@ fn payment_of(state: &State, payment: &ProvenPayment) -> Spend {
     }
 }
 
-/// What was proved was proved before the batch was decided: an earlier item may have spent these coins by now. One that
-/// is not deep enough to count as hot must not count as cold either, nor as change: it may never confirm.
+/// What was proved was proved before the batch was decided: an earlier item may have spent this by now.
+fn is_there(state: &State, checked: &Checked) -> Result<(), Refusal> {
+    match checked {
+        Checked::Bitcoin(_, tx) => coins_are_there(state, tx),
+        Checked::Safe { tx, asset, .. } => nonce_is_next(state, tx, *asset),
+    }
+}
+
+/// Only the next nonce is signed: one behind it would wait for ever if this one is never used.
+fn nonce_is_next(state: &State, tx: &CheckedSafeTx, asset: Asset) -> Result<(), Refusal> {
+    let Chain::Evm(chain) = asset.chain() else {
+        return Err(no(None, Finding::new(Code::Internal, "a Safe on no EVM chain")));
+    };
+    let next = state.treasury.lane(chain).and_then(Lane::next_nonce);
+    if next == Some(tx.call().nonce) {
+        return Ok(());
+    }
+    let next = next.map_or_else(|| "not known".to_owned(), |next| next.to_string());
+    let detail = format!("the nonce is {}, and the next one here is {next}", tx.call().nonce);
+    Err(Refusal { is_hold: true, ..no(None, Finding::new(Code::AnchorMismatch, detail)) })
+}
+
+/// A coin that is not deep enough to count as hot must not count as cold either, nor as change: it may never confirm.
 fn coins_are_there(state: &State, checked: &CheckedTransaction) -> Result<(), Refusal> {
     let coins = &state.treasury.coins;
     for outpoint in checked.inputs().iter().map(|i| &i.coin().outpoint) {
@@ -162,7 +179,7 @@ fn once(past: &Past, proven: &Proven, payment: &ProvenPayment) -> Result<(), Ref
         return Err(no(Some(id), Finding::new(Code::RequestIdReused, detail)));
     }
     let Some(anchor) = &seen.anchor else { return Ok(()) };
-    let keeps = proven.checked.inputs().iter().any(|i| i.coin().outpoint.to_string() == *anchor);
+    let keeps = proven.checked.inputs().contains(anchor);
     if keeps {
         return Ok(());
     }
@@ -180,9 +197,9 @@ fn weigh(
 ) -> Result<(), Refusal> {
     let request = payment.request.request();
     let id = Some(payment.request.id());
-    let destination = Destination::parse(&request.destination, context.wallet.network())
+    let place = rail::place(context, request.asset, &request.destination)
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
-    let own = state.scripts.find(destination.script_pubkey()).is_some();
+    let own = place.is_among(&state.scripts);
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();
     let mut facts = sight
         .of_withdrawal(&payment.request, own, Some(&payment.clearance), &approvals, fee)
@@ -212,13 +229,12 @@ fn weigh_sweep(
     let (amount, index) =
         swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
     // The honest signer sweeps nothing smaller; many small ones would burn the fee budget of all.
-    let smallest = context.limits(context.asset).map_or(0, |limits| limits.min_sweep.0);
+    let smallest = context.limits(sight.asset).map_or(0, |limits| limits.min_sweep.0);
     if amount < smallest {
         let detail = format!("{amount} base units to cold are below the smallest sweep, {smallest}");
         return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
     }
-    let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
-    let address = address.map_err(|e| no(None, Finding::new(Code::Internal, e.to_string())))?;
+    let address = rail::cold_address(context, sight.asset, index).map_err(|finding| no(None, finding))?;
     let facts = sight.of_sweep(Amount::from_units(amount), address, fee).map_err(|f| no(None, f))?;
     answer(None, judge(&context.policy, &facts))
 }

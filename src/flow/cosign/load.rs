@@ -8,14 +8,14 @@ use super::state::State;
 use crate::audit::{Head, NodeHash};
 use crate::bitcoin::Branch;
 use crate::flow::context::Context;
-use crate::flow::ledger::Treasury;
 use crate::flow::ledger::journal::JournalFault;
+use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, Seconds};
+use crate::withdrawal::{Asset, Chain, Code, Finding, Krw, ReservationId, Seconds};
 
 /// The key of the row that holds the head of the signer's log.
 pub const WITNESSED: &str = "signer";
@@ -110,7 +110,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     }
     let mut state =
         State { witnessed: seen.witnessed, stopped: seen.stopped, noted: seen.noted, ..State::default() };
-    state.treasury = Treasury::new(context.settings.depth_min, context.assets());
+    state.treasury = context.treasury();
     for (key, row) in seen.addresses {
         let script =
             ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
@@ -132,7 +132,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
     let mut signed = seen.signed;
     signed.sort_by_key(|(log_index, _, row)| (row.at, *log_index));
     for (_, key, row) in signed {
-        remember(context, &mut state, &row, &seen.swept)?;
+        remember(context, &mut state, (&key, &row), &seen.swept)?;
         if row.custody.as_ref().is_some_and(|custody| custody.psbt.is_none()) && row.state == "signed" {
             let id = ReservationId::parse(&key).map_err(|_| JournalFault::Unreadable(key))?;
             state.pending.insert(id, Arc::new(row));
@@ -144,7 +144,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
 fn remember(
     context: &Context,
     state: &mut State,
-    row: &CosignedRow,
+    (key, row): (&str, &CosignedRow),
     swept: &[String],
 ) -> Result<(), JournalFault> {
     let unreadable = || JournalFault::Unreadable(row.txid.clone());
@@ -155,6 +155,13 @@ fn remember(
     state.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
     if row.state == "dead" {
         return Ok(());
+    }
+    if let Chain::Evm(chain) = asset.chain()
+        && let Some(lane) = state.treasury.lane_mut(chain)
+    {
+        let reservation = ReservationId::parse(key).map_err(|_| unreadable())?;
+        let nonce = row.inputs.first().and_then(|anchor| lane.nonce_of(anchor)).ok_or_else(unreadable)?;
+        lane.sign(nonce, Claim { reservation, hash: row.txid.clone(), asset, amount: row.outgoing });
     }
     if let Some(change) = row.change {
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;

@@ -22,7 +22,7 @@ use crate::flow::context::Context;
 use crate::flow::ledger::journal::{Journal, JournalFault, LogView};
 use crate::flow::ledger::rows::{self, CosignedRow};
 use crate::freeze::Leaving;
-use crate::keys::IdentityKey;
+use crate::keys::{IdentityKey, SeatKeys};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
 
@@ -38,6 +38,7 @@ pub(super) struct Party {
     pub(super) witness_identity: Arc<IdentityKey>,
     pub(super) attestation: Arc<IdentityKey>,
     pub(super) key: KeyB,
+    pub(super) seat: Arc<SeatKeys>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) log: Arc<LogView>,
     pub(super) core: Mutex<Core>,
@@ -68,6 +69,7 @@ impl Party {
             witness_identity: parts.witness_identity,
             attestation: parts.attestation,
             key: parts.hot_key,
+            seat: parts.seat,
             route: parts.route,
         })
     }
@@ -231,7 +233,7 @@ impl Party {
             match known.get(&id.to_string()) {
                 Some(row) if row.state == "signed" => {
                     let broken = |f: Finding| DeskError::may_have_happened(f.code, f.detail);
-                    answers.push(self.recalled(id, row).map_err(broken)?);
+                    answers.push(self.recalled(&core.state, id, row).map_err(broken)?);
                 }
                 Some(_) => answers.push(Recalled::Dead),
                 None => {
@@ -261,8 +263,8 @@ impl Party {
     }
 
     /// What it has of a decided transaction. One that a custodian was given can be signed any time: it is never said dead.
-    fn recalled(&self, id: ReservationId, row: &CosignedRow) -> Result<Recalled, Finding> {
-        Ok(match self.again(id, row)? {
+    fn recalled(&self, state: &State, id: ReservationId, row: &CosignedRow) -> Result<Recalled, Finding> {
+        Ok(match self.again(state, id, row)? {
             ItemVerdict::Signed(psbt) => Recalled::Signed(psbt),
             ItemVerdict::Pending(finding) => Recalled::Pending(finding),
             ItemVerdict::Refused(_) => Recalled::Dead,

@@ -4,9 +4,8 @@ use super::route::Heard;
 use super::state::{CHANGE_AHEAD_MAX, State};
 use super::wallets;
 use crate::audit::Accepted;
-use crate::bitcoin::build::Payee;
-use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
-use crate::bitcoin::{Destination, KeySlot};
+use crate::bitcoin::KeySlot;
+use crate::bitcoin::{Expectations, Pinned, check_psbt};
 use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal, SignedText};
 use crate::evidence::NotProven;
 use crate::evidence::request::{VerifiedRequest, verify_request};
@@ -14,8 +13,8 @@ use crate::evidence::{Approval, PolicyHashes};
 use crate::evidence::{Clearance, Passage};
 use crate::flow::approve;
 use crate::flow::context::Context;
-use crate::flow::reserve;
-use crate::withdrawal::{Amount, Code, Finding, ReservationId, Seconds, WithdrawalId};
+use crate::flow::rail::{Checked, bitcoin, safe};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// How far ahead on the cold wallet's branch 0 a sweep may pay.
 const COLD_AHEAD_MAX: u32 = 1_000;
@@ -37,7 +36,7 @@ pub struct Proven {
     /// The reservation.
     pub reservation: ReservationId,
     /// The transaction, checked.
-    pub checked: CheckedTransaction,
+    pub checked: Checked,
     /// What it pays.
     pub payments: Vec<ProvenPayment>,
 }
@@ -66,17 +65,55 @@ pub(super) fn prove(
     item: &CosignItem,
     now: Seconds,
 ) -> Result<Proven, Refusal> {
-    let txid = in_log(accepted, item)?;
+    let (txid, asset) = in_log(accepted, item)?;
     let payments = item
         .payments
         .iter()
         .map(|payment| prove_payment(context, state, told, payment, now))
         .collect::<Result<Vec<_>, _>>()?;
     let first = payments.first().map(|p| p.request.id());
-    let payees = payments.iter().map(|p| payee(context, &p.request)).collect::<Result<Vec<_>, _>>()?;
+    let checked = match asset_of(context, asset, &payments)?.chain() {
+        Chain::Bitcoin(_) => check_psbt_of(context, state, (item, &txid), &payments),
+        Chain::Evm(chain) => check_proposal_of(context, state, chain, (item, &txid), &payments),
+    };
+    let checked = checked.map_err(|finding| no(first, finding))?;
+    let named = checked.reservation();
+    if named != item.reservation {
+        let detail = format!("the transaction is {named}, not {}", item.reservation);
+        return Err(no(first, Finding::new(Code::TransactionMismatch, detail)));
+    }
+    Ok(Proven { reservation: item.reservation, checked, payments })
+}
+
+/// The one asset that a transaction moves: that of the requests it pays, or the one that its log entry names for a sweep.
+fn asset_of(context: &Context, entered: Asset, payments: &[ProvenPayment]) -> Result<Asset, Refusal> {
+    for payment in payments {
+        let asset = payment.request.request().asset;
+        if asset != entered {
+            let detail = format!("`{asset}` is paid by a transaction of `{entered}`");
+            return Err(no(Some(payment.request.id()), Finding::new(Code::KindNotAllowed, detail)));
+        }
+    }
+    if !context.pays(entered) {
+        let detail = format!("`{entered}` is no asset of this co-signer's wallets");
+        return Err(no(None, Finding::new(Code::AssetUnknown, detail)));
+    }
+    Ok(entered)
+}
+
+fn check_psbt_of(
+    context: &Context,
+    state: &State,
+    (item, txid): (&CosignItem, &str),
+    payments: &[ProvenPayment],
+) -> Result<Checked, Finding> {
+    let requests = payments.iter().map(|payment| payment.request.request());
+    let payees = requests.map(|asked| bitcoin::payee(context, &asked.destination, asked.amount));
+    let payees = payees.collect::<Result<Vec<_>, _>>()?;
     let fee_max = payments.iter().try_fold(Amount::ZERO, |sum, p| sum.plus(p.request.request().fee_max));
+    let no_txid = |_| Finding::new(Code::NotInLog, "the entry names no transaction of Bitcoin");
     let expect = Expectations {
-        txid: Some(txid),
+        txid: Some(txid.parse().map_err(no_txid)?),
         receiver: KeySlot::B,
         signed_by: None,
         payees: &payees,
@@ -86,22 +123,37 @@ pub(super) fn prove(
         }),
         change_index_max: state.scripts.highest[1].saturating_add(CHANGE_AHEAD_MAX),
         change_ready: None,
-        caps: reserve::caps(context, fee_max.filter(|_| !payments.is_empty())),
+        caps: bitcoin::caps(context, fee_max.filter(|_| !payments.is_empty())),
         tip_height: state.treasury.of(context.asset).facts.chain.map_or(0, |c| c.value.height),
     };
     let lookup = |outpoint: &::bitcoin::OutPoint| state.own_coin(&context.wallet, outpoint);
-    let checked = check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
-        .map_err(|e| no(first, Finding::new(e.code(), e.to_string())))?;
-    let named = ReservationId::of_txid(&reserve::txid_bytes(&checked.txid()));
-    if named != item.reservation {
-        let detail = format!("the transaction is {named}, not {}", item.reservation);
-        return Err(no(first, Finding::new(Code::TransactionMismatch, detail)));
-    }
-    Ok(Proven { reservation: item.reservation, checked, payments })
+    check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
+        .map(|checked| Checked::Bitcoin(context.asset, Box::new(checked)))
+        .map_err(|e| Finding::new(e.code(), e.to_string()))
+}
+
+fn check_proposal_of(
+    context: &Context,
+    state: &State,
+    chain: ChainId,
+    (item, txid): (&CosignItem, &str),
+    payments: &[ProvenPayment],
+) -> Result<Checked, Finding> {
+    let payees = payments.iter().map(|payment| safe::payee(payment.request.request()));
+    let payees = payees.collect::<Result<Vec<_>, _>>()?;
+    let no_hash = |_| Finding::new(Code::NotInLog, "the entry names no Safe transaction");
+    safe::check_as_cosigner(
+        context,
+        &state.treasury,
+        chain,
+        &item.psbt,
+        txid.parse().map_err(no_hash)?,
+        &payees,
+    )
 }
 
 /// The reservation must be in the log that was just witnessed (law L21); the entry fixes the transaction.
-fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Refusal> {
+fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<(String, Asset), Refusal> {
     let no_entry = |detail: String| no(None, Finding::new(Code::NotInLog, detail));
     let proof =
         crate::audit::InclusionProof::from_wire(&item.inclusion).map_err(|e| no_entry(e.to_string()))?;
@@ -109,9 +161,11 @@ fn in_log(accepted: &Accepted, item: &CosignItem) -> Result<::bitcoin::Txid, Ref
         accepted.prove_entry(item.leaf_index, &item.leaf, &proof).map_err(|e| no_entry(e.to_string()))?;
     let kind = entry.entry().kind().as_str();
     let names_it = entry.entry().field("reservation") == Some(item.reservation.to_string().as_str());
-    let txid = entry.entry().field("txid").and_then(|txid| txid.parse().ok());
-    if let Some(txid) = txid.filter(|_| names_it && ["reserved", "sweep_reserved"].contains(&kind)) {
-        return Ok(txid);
+    let txid = entry.entry().field("txid").map(str::to_owned);
+    let asset = entry.entry().field("asset").and_then(|asset| Asset::parse(asset).ok());
+    if let Some(both) = txid.zip(asset).filter(|_| names_it && ["reserved", "sweep_reserved"].contains(&kind))
+    {
+        return Ok(both);
     }
     Err(no_entry(format!("the entry is `{kind}` and does not reserve {}", item.reservation)))
 }
@@ -129,10 +183,6 @@ fn prove_payment(
     let request = verify_request(&given.text, &given.key_id, &given.signature, trust, now, age_s_max)
         .map_err(|e| refused(None, e))?;
     let id = Some(request.id());
-    if request.request().asset != context.asset {
-        let detail = format!("`{}` is not the asset of this wallet", request.request().asset);
-        return Err(no(id, Finding::new(Code::AssetUnknown, detail)));
-    }
     let clearance = match &payment.clearance {
         Some(ClearanceEvidence::Answer(answer)) => answered(context, state, answer, &request, now),
         Some(ClearanceEvidence::Reported(text)) => heard.passage(context, text, &request, now),
@@ -175,16 +225,4 @@ fn answered(
     let (text, signature) = (&answer.text, &answer.signature);
     Clearance::from_answer(text, signature, &context.trust, request, when.0, when.1, name_match)
         .map(Passage::Cleared)
-}
-
-fn payee(context: &Context, request: &VerifiedRequest) -> Result<Payee, Refusal> {
-    let id = Some(request.id());
-    let asked = request.request();
-    let destination = Destination::parse(&asked.destination, context.wallet.network())
-        .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
-    let amount_sat = asked
-        .amount
-        .sat()
-        .ok_or_else(|| no(id, Finding::new(Code::AmountAboveSupply, asked.amount.to_string())))?;
-    Ok(Payee { script_pubkey: destination.script_pubkey().to_owned(), amount_sat })
 }

@@ -3,7 +3,7 @@
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::error;
 
-use super::custody::{KeyB, is_of};
+use super::custody::KeyB;
 use super::judge;
 use super::load::{self, WITNESSED};
 use super::party::{Core, Party};
@@ -14,34 +14,54 @@ use crate::audit::{
     Accepted, ConsistencyProof, Cosignature, EntryKind, Submission, VerifiedCheckpoint, Witness,
     witness::witness,
 };
-use crate::bitcoin::{CheckedTransaction, KeySlot, TransactionKind};
+use crate::bitcoin::{CheckedTransaction, KeySlot};
 use crate::desk::{CosignItem, CosignOrder, CosignOutcome, DeskError, HeadAnswer, ItemVerdict, Refusal};
-use crate::flow::finish::order_items;
 use crate::flow::ledger::journal::{Draft, Journal, JournalFault};
 use crate::flow::ledger::rows::{self, CosignedRow};
 use crate::flow::policies::read_hashes;
+use crate::flow::rail::bitcoin::order_items;
+use crate::flow::rail::{self, Checked, safe};
 use crate::freeze::Leaving;
 use crate::keys::SigningOrder;
 use crate::store::Table;
-use crate::withdrawal::{Code, Finding, ReservationId, WithdrawalId};
+use crate::withdrawal::{Code, Finding, KeyRole, ReservationId, WithdrawalId};
 
 impl Party {
-    /// Signs a checked transaction with key B; what leaves carries B's signature and no other.
-    pub(super) fn sign(
+    /// Signs a checked transaction with key B, or with this party's seat; what leaves carries that signature and no other.
+    pub(super) fn sign(&self, reservation: ReservationId, checked: &Checked) -> Result<Vec<u8>, Finding> {
+        let broken = |detail: String| Finding::new(Code::Internal, detail);
+        let leaving = checked.kind().leaving();
+        match checked {
+            Checked::Bitcoin(_, tx) => self.sign_psbt(reservation, tx, leaving),
+            Checked::Safe { tx, .. } => {
+                let signed =
+                    safe::sign(&self.context, &self.seat, (reservation, KeyRole::Cosigner, leaving), tx)?;
+                tx.proposal_with(&signed).map_err(|e| broken(e.to_string()))
+            }
+        }
+    }
+
+    fn sign_psbt(
         &self,
         reservation: ReservationId,
         checked: &CheckedTransaction,
+        leaving: Leaving,
     ) -> Result<Vec<u8>, Finding> {
         let broken = |detail: String| Finding::new(Code::Internal, detail);
         let KeyB::Own(key) = &self.key else { return Err(broken("key B is with a custodian".to_owned())) };
         let order = SigningOrder::danger_vouch_for(reservation, order_items(checked, KeySlot::B)?);
         // Held while the signature is made and no longer: a freeze waits for it.
-        let permit = self.context.brake.permit(leaving(checked.kind()))?;
+        let permit = self.context.brake.permit(leaving)?;
         let signatures = key.sign(&order).map_err(|e| broken(e.to_string()))?;
         drop(permit);
         let signatures = signatures.iter().map(|s| *s.signature()).collect();
         let verified = checked.danger_vouch_own(KeySlot::B, signatures).map_err(|e| broken(e.to_string()))?;
         checked.psbt_with(&verified).map_err(|e| broken(e.to_string()))
+    }
+
+    /// Whether somebody else signs it: a custodian holds key B of the Bitcoin wallet, and no seat.
+    pub(super) fn is_with_custodian(&self, checked: &Checked) -> bool {
+        matches!((&self.key, checked), (KeyB::Custodian(_), Checked::Bitcoin(..)))
     }
 
     pub(super) fn witness(&self, core: &Core, order: &CosignOrder) -> Result<Witnessing, DeskError> {
@@ -120,7 +140,7 @@ impl Party {
         let prove = || self.prove_all(&core.state, &accepted, &past, (&order, &heard));
         let proofs = tokio::task::block_in_place(prove);
         let pays = |(item, proof): (&CosignItem, &Option<Result<Proven, Refusal>>)| match proof {
-            Some(Ok(proven)) => leaving(proven.checked.kind()) == Leaving::Payment,
+            Some(Ok(proven)) => proven.checked.kind().leaving() == Leaving::Payment,
             Some(Err(_)) => false,
             None => past.reservations.get(&item.reservation).is_some_and(|row| row.swept.is_none()),
         };
@@ -145,7 +165,9 @@ impl Party {
         }
         core.state.witnessed = Some(*accepted.head());
         let head = self.cosign(&accepted)?;
-        let sign = || decided.par_iter().map(|decided| self.answer(decided)).collect::<Result<Vec<_>, _>>();
+        let state = &core.state;
+        let sign =
+            || decided.par_iter().map(|decided| self.answer(state, decided)).collect::<Result<Vec<_>, _>>();
         let verdicts = tokio::task::block_in_place(sign)?;
         // What was signed a moment before the freeze does not leave after it.
         if !order.items.is_empty() && !self.context.brake.is_free(least) {
@@ -224,11 +246,11 @@ impl Party {
 
     /// A no is a word that a reservation is dead. One that is booked as signed and cannot be signed now is neither yes nor
     /// no: it is a fault, and the question is asked again.
-    pub(super) fn answer(&self, decided: &Decided) -> Result<ItemVerdict, DeskError> {
+    pub(super) fn answer(&self, state: &State, decided: &Decided) -> Result<ItemVerdict, DeskError> {
         let (reservation, signed) = match decided {
             Decided::No(refusal) => return Ok(ItemVerdict::Refused(refusal.clone())),
             Decided::Yes(proven) => (proven.reservation, self.first(proven)),
-            Decided::Again(reservation, row) => (*reservation, self.again(*reservation, row)),
+            Decided::Again(reservation, row) => (*reservation, self.again(state, *reservation, row)),
         };
         signed.map_err(|finding| {
             if finding.code == Code::Frozen {
@@ -241,7 +263,7 @@ impl Party {
 
     /// What was booked just now is signed here, or handed over to whoever holds the key.
     fn first(&self, proven: &Proven) -> Result<ItemVerdict, Finding> {
-        if matches!(self.key, KeyB::Custodian(_)) {
+        if self.is_with_custodian(&proven.checked) {
             self.wake_custody();
             return Ok(ItemVerdict::Pending(self.pending_finding(proven.reservation)));
         }
@@ -249,22 +271,28 @@ impl Party {
     }
 
     /// What was booked before is given again: kept, where a custodian signed it, and otherwise made anew.
-    pub(super) fn again(&self, id: ReservationId, row: &CosignedRow) -> Result<ItemVerdict, Finding> {
+    pub(super) fn again(
+        &self,
+        state: &State,
+        id: ReservationId,
+        row: &CosignedRow,
+    ) -> Result<ItemVerdict, Finding> {
         let kept = self.custody_verdict(id, row);
-        kept.unwrap_or_else(|| self.sign_again(id, row).map(ItemVerdict::Signed))
+        kept.unwrap_or_else(|| self.sign_again(state, id, row).map(ItemVerdict::Signed))
     }
 
     /// Signs the stored transaction again. It was judged once; its own bytes are read anew and give the same signatures.
     pub(super) fn sign_again(
         &self,
+        state: &State,
         reservation: ReservationId,
         row: &CosignedRow,
     ) -> Result<Vec<u8>, Finding> {
         let broken = |detail: &str| Finding::new(Code::Internal, detail);
         let psbt = data_encoding::HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken("stored PSBT"))?;
-        let checked = judge::read_again(&self.context, row, &psbt)
+        let checked = rail::read_again(&self.context, &state.treasury, row, &psbt)
             .ok_or_else(|| broken("the stored PSBT cannot be read"))?;
-        if is_of(reservation, &checked) {
+        if checked.reservation() == reservation {
             self.sign(reservation, &checked)
         } else {
             Err(broken("the stored PSBT is of another transaction"))
@@ -275,13 +303,6 @@ impl Party {
 /// Decided and booked, and not signed or not handed out: asked again after the freeze it gives the same bytes.
 fn stopped_half_way(finding: Finding) -> DeskError {
     DeskError::may_have_happened(finding.code, finding.detail)
-}
-
-const fn leaving(kind: TransactionKind) -> Leaving {
-    match kind {
-        TransactionKind::Sweep => Leaving::Sweep,
-        TransactionKind::Withdrawal | TransactionKind::Consolidation => Leaving::Payment,
-    }
 }
 
 pub(super) enum Witnessing {

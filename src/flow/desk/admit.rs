@@ -4,13 +4,13 @@ use super::{SignerDesk, refused};
 
 use zeroize::Zeroizing;
 
-use crate::bitcoin::Destination;
 use crate::desk::{Caller, DeskError, Role, SignedText, WithdrawalOrder};
 use crate::enclave::{LookAsk, VerifyReply, Word};
 use crate::evidence::NotProven;
 use crate::evidence::{NameMatch, VerifiedRequest, verify_request};
 use crate::flow::clear::{self, ClearAsk};
 use crate::flow::context::Context;
+use crate::flow::rail;
 use crate::flow::writer::Question;
 use crate::withdrawal::{Code, Finding, Outcome};
 
@@ -51,9 +51,9 @@ impl SignerDesk {
                 format!("the certificate is `{}`'s, the request is `{}`'s", caller.name, asked.organisation);
             return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
         }
-        if asked.asset != self.context.asset {
-            let cure = "send the asset of this wallet";
-            let problem = format!("`{}` is not the asset of this wallet", asked.asset);
+        if !self.context.pays(asked.asset) {
+            let cure = "send the asset of one of its wallets";
+            let problem = format!("`{}` is no asset of this service's wallets", asked.asset);
             return Err(crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
         }
         if asked.amount > asked.asset.supply_max() {
@@ -63,9 +63,9 @@ impl SignerDesk {
                 crate::withdrawal::Invalid::new(Code::AmountAboveSupply, "amount", problem, cure).into()
             );
         }
-        let destination = Destination::parse(&asked.destination, self.context.wallet.network())?;
-        if destination.as_str() != asked.destination {
-            let problem = format!("is not in its normal spelling `{}`", destination.as_str());
+        let place = rail::place(&self.context, asked.asset, &asked.destination)?;
+        if place.text != asked.destination {
+            let problem = format!("is not in its normal spelling `{}`", place.text);
             let cure = "sign the address in lower case";
             return Err(crate::withdrawal::Invalid::new(
                 Code::AddressMalformed,

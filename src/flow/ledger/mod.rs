@@ -4,6 +4,7 @@
 pub mod coins;
 pub mod facts;
 pub mod journal;
+pub mod lane;
 pub mod refills;
 pub mod registrations;
 pub mod rows;
@@ -17,14 +18,15 @@ use ::bitcoin::{OutPoint, Script, ScriptBuf};
 pub use self::registrations::Registrations;
 pub use self::treasury::{Account, Sums, SweepInFlight, Treasury};
 
-use self::coins::CoinState;
 use self::refills::ColdCoinRow;
 use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
-use crate::withdrawal::{Amount, Asset, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{
+    Amount, Asset, Chain, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId,
+};
 
 /// A withdrawal that is not final.
 pub struct Open {
@@ -61,8 +63,6 @@ pub struct OpenReservation {
     pub row: Arc<ReservationRow>,
     /// What leaves with it.
     pub asset: Asset,
-    /// Its inputs.
-    pub inputs: Vec<OutPoint>,
     /// The withdrawals it pays.
     pub withdrawals: Vec<WithdrawalId>,
 }
@@ -307,11 +307,21 @@ impl Ledger {
         of_asset.any(|r| matches!(r.row.purpose, Purpose::Sweep { .. }))
     }
 
-    /// Claims the inputs of a reservation.
-    pub fn reserve(&mut self, id: ReservationId, reservation: OpenReservation) {
-        for input in &reservation.inputs {
-            self.treasury.coins.set_state(input, CoinState::Reserved(id));
+    /// What of an asset can be spent now.
+    pub fn spendable(&self, asset: Asset) -> Amount {
+        match asset.chain() {
+            Chain::Bitcoin(_) => self.treasury.spendable(asset),
+            // A Safe has no coins that are locked: what is reserved is among what is credited.
+            Chain::Evm(_) => {
+                let there = self.treasury.credited(asset).units();
+                Amount::from_units(there.saturating_sub(self.outgoing(asset).units()))
+            }
         }
+    }
+
+    /// Claims what a reservation spends.
+    pub fn reserve(&mut self, id: ReservationId, reservation: OpenReservation) {
+        super::rail::claim(self, id, &reservation);
         self.reservations.insert(id, reservation);
     }
 }

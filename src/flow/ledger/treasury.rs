@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use wallet_policy::facts::{Spent, Stated};
+use wallet_policy::price::Band;
 use wallet_policy::window::{RollingSum, WindowError};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
 use super::facts::{Facts, Heard};
+use super::lane::Lane;
 use super::refills::Refills;
+use crate::ethereum::SafeWallet;
 use crate::evidence::Trust;
-use crate::evidence::statement::StatementKind;
-use crate::withdrawal::{Amount, Asset, Chain, Krw, Seconds};
+use crate::evidence::statement::{Body, Statement, StatementKind};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Krw, Seconds};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
@@ -171,6 +174,7 @@ pub struct Treasury {
     /// Who spoke of what, and when.
     pub heard: Heard,
     accounts: BTreeMap<Asset, Account>,
+    lanes: BTreeMap<ChainId, Lane>,
 }
 
 /// What is known of an asset that is none of ours: nothing, so that whatever is asked of it is missing.
@@ -181,6 +185,37 @@ impl Treasury {
     pub fn new(depth_min: u32, assets: impl Iterator<Item = (Asset, u32)>) -> Self {
         let account = |(asset, decimals)| (asset, Account { decimals, ..Account::default() });
         Self { coins: Coins::new(depth_min), accounts: assets.map(account).collect(), ..Self::default() }
+    }
+
+    /// With these Safes, of which nothing is known yet.
+    pub fn with_safes(self, safes: impl Iterator<Item = SafeWallet>) -> Self {
+        Self { lanes: safes.map(|safe| (safe.chain(), Lane::new(safe))).collect(), ..self }
+    }
+
+    /// What is known of the Safe of a chain.
+    pub fn lane(&self, chain: ChainId) -> Option<&Lane> {
+        self.lanes.get(&chain)
+    }
+
+    /// The same, to be changed.
+    pub fn lane_mut(&mut self, chain: ChainId) -> Option<&mut Lane> {
+        self.lanes.get_mut(&chain)
+    }
+
+    /// Takes who spoke, what of each asset, and what of a Safe; gives the assets whose stated price was accepted as the one that
+    /// stands. Coins are the caller's to record.
+    pub fn take(&mut self, statement: &Statement, at: Seconds, band: &dyn Fn(Asset) -> Band) -> Vec<Asset> {
+        self.heard.take(statement, at);
+        if let Body::Safe(fact) = &statement.body
+            && let Some(lane) = self.lanes.get_mut(&fact.chain)
+        {
+            lane.take(fact, at);
+        }
+        let accounts = self.accounts.iter_mut();
+        let accepted = accounts.filter_map(|(asset, account)| {
+            account.facts.take(&statement.body, at, *asset, band(*asset)).then_some(*asset)
+        });
+        accepted.collect()
     }
 
     /// What is known of an asset.
@@ -202,7 +237,7 @@ impl Treasury {
     pub fn spendable(&self, asset: Asset) -> Amount {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.spendable_sat()),
-            Chain::Evm(_) => Amount::ZERO,
+            Chain::Evm(_) => self.credited(asset),
         }
     }
 
@@ -210,7 +245,7 @@ impl Treasury {
     pub fn credited(&self, asset: Asset) -> Amount {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.hot_sat()),
-            Chain::Evm(_) => Amount::ZERO,
+            Chain::Evm(chain) => self.lane(chain).map_or(Amount::ZERO, |lane| lane.credited(asset)),
         }
     }
 
@@ -237,7 +272,10 @@ impl Treasury {
     /// When the position was stated: as old as the older of its halves. Every observer of coins must have spoken lately,
     /// or coins may lie hot that were kept from this party (laws L10, L11).
     pub fn position_at(&self, asset: Asset, trust: &Trust) -> Option<Seconds> {
-        let hot = self.heard.coins_at(trust.observers(StatementKind::Coins))?;
+        let hot = match asset.chain() {
+            Chain::Bitcoin(_) => self.heard.coins_at(trust.observers(StatementKind::Coins))?,
+            Chain::Evm(chain) => self.lane(chain)?.stated_at()?,
+        };
         self.of(asset).facts.cold.map(|cold| cold.at.min(hot))
     }
 

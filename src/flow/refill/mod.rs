@@ -21,7 +21,7 @@ pub use self::told::{attest_order, view, views};
 use super::context::Context;
 use super::facts::{FeeSeen, judge};
 use super::ledger::Ledger;
-use super::reserve;
+use super::rail;
 use super::weigh::sight;
 use super::writer::Turn;
 use crate::bitcoin::refill::{ColdCoin, Part, plan};
@@ -85,7 +85,7 @@ fn parts(context: &Context, ledger: &Ledger, amount_sat: u64) -> Result<Vec<Part
     let chain = ledger.treasury.of(context.asset).facts.chain;
     let chain = chain.ok_or_else(|| refused(Code::FeeRateStale, "no fee rate was ever stated"))?;
     let inputs_max = usize::try_from(context.policy.settings().refill.inputs_max).unwrap_or(1);
-    let caps = reserve::caps(context, None);
+    let caps = rail::bitcoin::caps(context, None);
     let coins = cold::cold_coins(context, ledger);
     plan(coins, amount_sat, inputs_max, (chain.value.fee_rate, &caps))
         .map_err(|error| refused(error.code(), error.to_string()))

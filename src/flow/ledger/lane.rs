@@ -1,0 +1,143 @@
+//! What a party knows of its Safe on one chain: the facts as judged, its balances, and the nonces that are taken. A nonce is to a
+//! Safe what a coin is to Bitcoin: the anchor that only one transaction can spend (law L17).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::ethereum::{Deposits, NotAsPinned, SafeWallet, TrustedSafe};
+use crate::evidence::SafeFact;
+use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds};
+
+/// A Safe transaction with both parties' word, as far as is known not executed for good.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// Its hash, as the Safe's events name it.
+    pub hash: String,
+    /// What leaves with it.
+    pub asset: Asset,
+    /// How much of it, in base units.
+    pub amount: u128,
+}
+
+/// What was stated last of the Safe.
+#[derive(Debug)]
+struct Stated {
+    at: Seconds,
+    height: u64,
+    judged: Result<Arc<TrustedSafe>, NotAsPinned>,
+    balances: BTreeMap<Asset, Amount>,
+}
+
+/// One Safe.
+#[derive(Debug)]
+pub struct Lane {
+    wallet: SafeWallet,
+    stated: Option<Stated>,
+    signed: BTreeMap<u64, Claim>,
+    reserved: BTreeSet<u64>,
+}
+
+impl Lane {
+    /// The Safe that is pinned; nothing is known of it yet.
+    pub const fn new(wallet: SafeWallet) -> Self {
+        Self { wallet, stated: None, signed: BTreeMap::new(), reserved: BTreeSet::new() }
+    }
+
+    /// The Safe as pinned.
+    pub const fn wallet(&self) -> &SafeWallet {
+        &self.wallet
+    }
+
+    /// The anchor at a nonce: `eip155:1:0x…/5`.
+    pub fn anchor(&self, nonce: u64) -> String {
+        format!("{}:{}/{nonce}", self.wallet.chain(), self.wallet.address())
+    }
+
+    /// The nonce of an anchor of this Safe.
+    pub fn nonce_of(&self, anchor: &str) -> Option<u64> {
+        let (safe, nonce) = anchor.rsplit_once('/')?;
+        let nonce = nonce.parse().ok()?;
+        (self.anchor(nonce) == anchor && safe.starts_with("eip155:")).then_some(nonce)
+    }
+
+    /// Takes what is stated of the Safe at one final block. An older block than the last is no news. What was executed for good is
+    /// claimed no more: it is gone from the stated balance.
+    pub fn take(&mut self, fact: &SafeFact, at: Seconds) {
+        let is_older = self.stated.as_ref().is_some_and(|known| fact.height < known.height);
+        if is_older || fact.chain != self.wallet.chain() || fact.safe != self.wallet.address() {
+            return;
+        }
+        let judged = crate::flow::rail::safe::judged(&self.wallet, fact).map(Arc::new);
+        if let Ok(safe) = &judged {
+            self.signed = self.signed.split_off(&safe.nonce());
+        }
+        let balances = fact.balances.iter().copied().collect();
+        self.stated = Some(Stated { at, height: fact.height, judged, balances });
+    }
+
+    /// The Safe, found to be the one pinned; otherwise what to wait for. Nothing is signed without it.
+    pub fn trusted(&self) -> Result<Arc<TrustedSafe>, Finding> {
+        let no = |detail: String| Finding::new(Code::SafeNotAsPinned, detail);
+        match &self.stated {
+            None => Err(no(format!("nothing was ever stated of {}", self.wallet.address()))),
+            Some(Stated { judged: Err(differs), .. }) => Err(no(differs.to_string())),
+            Some(Stated { judged: Ok(safe), .. }) => Ok(safe.clone()),
+        }
+    }
+
+    /// When the Safe was stated last.
+    pub fn stated_at(&self) -> Option<Seconds> {
+        self.stated.as_ref().map(|stated| stated.at)
+    }
+
+    /// What is there and not signed away. What is stated of no balance is none.
+    pub fn credited(&self, asset: Asset) -> Amount {
+        let there = self.stated.as_ref().and_then(|stated| stated.balances.get(&asset));
+        let of_asset = self.signed.values().filter(|claim| claim.asset == asset);
+        let leaving = of_asset.fold(0u128, |sum, claim| sum.saturating_add(claim.amount));
+        Amount::from_units(there.map_or(0, |amount| amount.units()).saturating_sub(leaving))
+    }
+
+    /// The nonce that comes next: the lowest that nothing takes. One that a dead reservation had is taken again, so that no
+    /// nonce behind it waits for ever.
+    pub fn next_nonce(&self) -> Option<u64> {
+        let Some(Stated { judged: Ok(safe), .. }) = &self.stated else { return None };
+        (safe.nonce()..u64::MAX)
+            .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains(nonce))
+    }
+
+    /// What was signed under a nonce.
+    pub fn signed(&self, nonce: u64) -> Option<&Claim> {
+        self.signed.get(&nonce)
+    }
+
+    /// A reservation takes the nonce.
+    pub fn reserve(&mut self, nonce: u64) {
+        self.reserved.insert(nonce);
+    }
+
+    /// A reservation that no signature exists for gives its nonce back.
+    pub fn free(&mut self, nonce: u64) {
+        self.reserved.remove(&nonce);
+    }
+
+    /// A transaction under the nonce carries a signature that is out in the world. One that was executed for good before is
+    /// none that anybody waits for.
+    pub fn sign(&mut self, nonce: u64, claim: Claim) {
+        self.reserved.remove(&nonce);
+        let executed = match &self.stated {
+            Some(Stated { judged: Ok(safe), .. }) => nonce < safe.nonce(),
+            _ => false,
+        };
+        if !executed {
+            self.signed.insert(nonce, claim);
+        }
+    }
+
+    /// The deposit addresses that this Safe is the treasury of.
+    pub fn deposits(&self) -> Deposits {
+        Deposits::of(&self.wallet)
+    }
+}

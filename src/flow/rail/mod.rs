@@ -1,0 +1,220 @@
+//! What differs from chain to chain in the story of a withdrawal: how a destination is read, what pays it, what is built, what is
+//! signed. Each chain answers in its own file; the story asks here and knows none of them.
+
+pub mod bitcoin;
+pub mod checked;
+pub mod safe;
+
+pub use self::checked::{Checked, Kind};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::courier::Parcel;
+use super::facts::FeeSeen;
+use super::ledger::rows::{ChangeRow, CosignedRow, ReleasedRow};
+use super::ledger::{Ledger, Open, OpenReservation, Treasury};
+use super::writer::Turn;
+use crate::keys::{HotKey, SeatKeys};
+use crate::withdrawal::{Asset, Chain, ChainId, Code, Finding, Invalid, ReservationId};
+
+/// The keys of one party: of its Bitcoin wallet, and of its seat among the owners of its Safes.
+#[derive(Clone)]
+pub struct Keys {
+    /// The Bitcoin wallet's.
+    pub hot: Arc<HotKey>,
+    /// The owner's.
+    pub seat: Arc<SeatKeys>,
+}
+
+/// The Safes of a party, by chain.
+pub type Safes = BTreeMap<ChainId, safe::SafePins>;
+
+/// A destination that can be paid, in its one spelling.
+pub struct Place {
+    /// The spelling.
+    pub text: String,
+    /// The least that can be paid there, in base units.
+    pub dust: u128,
+    /// Whether it is one of the party's own, as far as its pins say.
+    script: Option<::bitcoin::ScriptBuf>,
+    pinned: bool,
+}
+
+impl Place {
+    /// Whether it is an address of our own.
+    pub fn is_own(&self, ledger: &Ledger) -> bool {
+        self.pinned || self.script.as_ref().is_some_and(|script| ledger.addresses.is_own(script))
+    }
+
+    /// Whether it is one of these scripts, or pinned as our own.
+    pub fn is_among(&self, scripts: &dyn super::statement::OwnScripts) -> bool {
+        self.pinned || self.script.as_ref().is_some_and(|script| scripts.find(script).is_some())
+    }
+}
+
+/// Reads a destination of an asset.
+pub fn place(context: &Context, asset: Asset, text: &str) -> Result<Place, Invalid> {
+    match asset.chain() {
+        Chain::Bitcoin(network) => bitcoin::place(network, text),
+        Chain::Evm(chain) => safe::place(context.safes.get(&chain), text),
+    }
+}
+
+/// What would pay, and what it would cost.
+pub enum Picked {
+    /// Coins.
+    Bitcoin(bitcoin::Picked),
+    /// A call of a Safe.
+    Safe(safe::Picked),
+}
+
+impl Picked {
+    /// The fee as the policy sees it.
+    pub fn fee(&self) -> FeeSeen {
+        match self {
+            Self::Bitcoin(picked) => picked.fee(),
+            Self::Safe(picked) => picked.fee(),
+        }
+    }
+
+    /// What of the fee leaves the wallet in the asset itself: gas is paid by another account.
+    pub fn fee_leaving(&self) -> u128 {
+        match self {
+            Self::Bitcoin(picked) => picked.fee().paid,
+            Self::Safe(_) => 0,
+        }
+    }
+}
+
+/// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing).
+pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Picked>, Finding> {
+    let asset = open.request.request().asset;
+    match asset.chain() {
+        Chain::Bitcoin(_) => Ok(bitcoin::pick(context, ledger, open)?.map(Picked::Bitcoin)),
+        Chain::Evm(_) => Ok(safe::pick(context, ledger, open)?.map(Picked::Safe)),
+    }
+}
+
+/// A whole unsigned transaction, fixed before a key is touched.
+pub struct Built {
+    /// The bytes for the other party: a PSBT, or a Safe's proposal.
+    pub proposal: Vec<u8>,
+    /// Its id, as its chain prints it.
+    pub txid: String,
+    /// The reservation's id.
+    pub id: ReservationId,
+    /// What it spends; the first is the anchor (law L17).
+    pub inputs: Vec<String>,
+    /// The fee, in base units of the asset in which it is taken.
+    pub fee: u128,
+    /// What of the fee the wallet pays.
+    pub fee_leaving: u128,
+    /// What leaves the wallet, in base units, with that fee.
+    pub outgoing: u128,
+    /// What comes back.
+    pub change: Option<ChangeRow>,
+    /// The height it was built on.
+    pub tip_height: u32,
+    /// What its chain needs to judge the answer by.
+    pub body: Body,
+}
+
+/// What a chain needs to judge what the co-signer gives back.
+#[derive(Clone)]
+pub enum Body {
+    /// Of a PSBT.
+    Bitcoin(bitcoin::Body),
+    /// Of a Safe transaction.
+    Safe(safe::Body),
+}
+
+/// Builds the transaction that pays a withdrawal.
+pub fn build(context: &Context, ledger: &mut Ledger, picked: &Picked) -> Result<Built, Finding> {
+    match picked {
+        Picked::Bitcoin(picked) => bitcoin::build_payment(context, ledger, picked),
+        Picked::Safe(picked) => safe::build(context, ledger, picked),
+    }
+}
+
+/// What a chain needs of a reservation that was read back.
+pub fn read_back(context: &Context, ledger: &mut Ledger, reservation: &OpenReservation) -> Option<Body> {
+    match reservation.asset.chain() {
+        Chain::Bitcoin(_) => bitcoin::read_back(context, ledger, reservation).map(Body::Bitcoin),
+        Chain::Evm(_) => safe::read_back(context, ledger, reservation).map(Body::Safe),
+    }
+}
+
+/// Claims what a reservation spends.
+pub fn claim(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservation) {
+    match reservation.asset.chain() {
+        Chain::Bitcoin(_) => bitcoin::claim(ledger, id, reservation),
+        Chain::Evm(chain) => safe::claim(ledger, chain, reservation),
+    }
+}
+
+/// Gives back what a dead reservation claimed.
+pub fn free(ledger: &mut Ledger, reservation: &OpenReservation) {
+    match reservation.asset.chain() {
+        Chain::Bitcoin(_) => bitcoin::free(ledger, reservation),
+        Chain::Evm(chain) => safe::free(ledger, chain, reservation),
+    }
+}
+
+/// Both signatures are in: what it spends is spent.
+pub fn spend(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, reservation: &OpenReservation) {
+    match reservation.asset.chain() {
+        Chain::Bitcoin(_) => bitcoin::spend(ledger, turn, id, reservation),
+        Chain::Evm(chain) => safe::spend(ledger, chain, id, reservation),
+    }
+}
+
+/// Checks what the co-signer gave back, adds the last signature, and gives the finished transaction.
+///
+/// Nothing that comes back is believed: it is read anew and must be exactly what was reserved.
+pub fn finish(
+    context: &Context,
+    keys: &Keys,
+    parcel: &Parcel,
+    signed: &[u8],
+) -> Result<ReleasedRow, Finding> {
+    match &parcel.body {
+        Body::Bitcoin(body) => bitcoin::finish(context, &keys.hot, (parcel, body), signed),
+        Body::Safe(body) => safe::finish(context, &keys.seat, (parcel, body), signed),
+    }
+}
+
+/// Where a sweep of an asset goes: the address at an index of the cold descriptor, or the cold Safe.
+pub fn cold_address(context: &Context, asset: Asset, index: u32) -> Result<String, Finding> {
+    match asset.chain() {
+        Chain::Bitcoin(_) => {
+            let address = context.cold.address(crate::bitcoin::Branch::Deposit, index);
+            address.map_err(|e| Finding::new(Code::Internal, e.to_string()))
+        }
+        Chain::Evm(chain) => {
+            let cold = context.safes.get(&chain).and_then(|pins| pins.cold);
+            cold.map(crate::withdrawal::evm_address::spell).ok_or_else(|| no_wallet(&asset))
+        }
+    }
+}
+
+/// Reads a transaction again that the co-signer judged before, from its row alone.
+pub fn read_again(
+    context: &Context,
+    treasury: &Treasury,
+    row: &CosignedRow,
+    bytes: &[u8],
+) -> Option<Checked> {
+    match Asset::parse(&row.asset).ok()?.chain() {
+        Chain::Bitcoin(_) => {
+            let checked = crate::flow::cosign::judge::read_again(context, row, bytes)?;
+            Some(Checked::Bitcoin(context.asset, Box::new(checked)))
+        }
+        Chain::Evm(_) => safe::read_again(context, treasury, row, bytes),
+    }
+}
+
+fn no_wallet(asset: &dyn std::fmt::Display) -> Finding {
+    Finding::new(Code::AssetUnknown, format!("there is no wallet for {asset}"))
+}

@@ -1,0 +1,390 @@
+//! Safes in the story: a nonce is taken, a Safe transaction is built and checked, and the owner's seat signs last.
+
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+
+use super::{Built, Checked, Place, Safes, checked, no_wallet};
+use crate::ethereum::action::read_actions;
+use crate::ethereum::pins::Pin;
+use crate::ethereum::{
+    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Make, NotAsPinned, Owners, Payee,
+    Proposal, Release, SafeFacts, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan,
+    address_of, check_proposal, judge,
+};
+use crate::evidence::trust_file::{SafeEntry, WalletEntry};
+use crate::evidence::{Contract, SafeFact, Trust};
+use crate::flow::context::Context;
+use crate::flow::courier::Parcel;
+use crate::flow::facts::FeeSeen;
+use crate::flow::ledger::lane::{Claim, Lane};
+use crate::flow::ledger::rows::{CosignedRow, ReleasedRow};
+use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
+use crate::flow::treasury::leaving;
+use crate::keys::{Seat, SeatKeys, SeatOrder};
+use crate::withdrawal::evm_address::read;
+use crate::withdrawal::{
+    Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Invalid, KeyRole, ReservationId,
+    WithdrawalRequest,
+};
+
+/// The gas kept for a payment of ether: a contract that wants more reverts, and blocks nobody behind it.
+const ETHER_GAS: u64 = 60_000;
+/// The gas kept for a payment of a token.
+const TOKEN_GAS: u64 = 160_000;
+/// By how much the gas differs from one attempt to the next: what was refused is never built a second time (law L20).
+const GAS_DRAWN: u64 = 1_024;
+/// The gas that the execution takes beside what is kept: the checks of two signatures, the events, and the call itself.
+const EXECUTION_GAS: u64 = 110_000;
+
+/// The Safes of one chain as the trust file pins them.
+#[derive(Debug, Clone)]
+pub struct SafePins {
+    /// The hot Safe.
+    pub hot: SafeWallet,
+    /// The cold Safe.
+    pub cold: Option<Address>,
+}
+
+impl SafePins {
+    /// Reads the pins of a chain.
+    fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
+        let no = |field, problem: &str| {
+            let cure = "correct the trust file and have its quorum sign it again";
+            Invalid::new(Code::TrustFileInvalid, field, problem, cure)
+        };
+        let address = |field, text: &str| read(text).map_err(|problem| no(field, problem));
+        let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
+        let SafeEntry { release, singleton, signer, cosigner, vault } = safe;
+        let release =
+            Release::of(release).ok_or_else(|| no("wallets.safe.release", "is no known release"))?;
+        let singleton = if singleton == "l2" { Singleton::Telling } else { Singleton::Plain };
+        let owners = Owners::new(
+            address("wallets.safe.signer", signer)?,
+            address("wallets.safe.cosigner", cosigner)?,
+            address("wallets.safe.vault", vault)?,
+        );
+        let owners =
+            owners.ok_or_else(|| no("wallets.safe", "its owners are not three payable addresses"))?;
+        let make = Make { release, singleton };
+        let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
+        let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
+        Ok(Self { hot, cold })
+    }
+
+    /// The Safes of every EVM chain that a trust file names.
+    pub fn of(trust: &Trust) -> Result<Safes, Invalid> {
+        let entries = trust.chains().filter_map(|chain| match chain {
+            Chain::Evm(id) => trust.wallet(chain).map(|entry| (id, entry)),
+            Chain::Bitcoin(_) => None,
+        });
+        entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
+    }
+
+    /// Whether a seat is this party's: its key is the owner's.
+    pub fn is_seat_of(&self, role: KeyRole, seat: &SeatKeys) -> bool {
+        let own = seat.public_key(Seat::Owner).ok().and_then(|key| address_of(&key));
+        own == Some(self.hot.owners().of(role))
+    }
+}
+
+/// Reads an address of a chain.
+pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
+    let read = Destination::parse(text)?;
+    let is_pinned =
+        |pins: &SafePins| pins.hot.address() == read.address() || pins.cold == Some(read.address());
+    Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
+}
+
+/// What the facts of a statement come to.
+pub fn judged(wallet: &SafeWallet, fact: &SafeFact) -> Result<TrustedSafe, NotAsPinned> {
+    let pin = |contract: &Contract| Pin { address: contract.address, code_hash: contract.code_hash };
+    let facts = SafeFacts {
+        chain: fact.chain,
+        address: fact.safe,
+        proxy_code_hash: fact.proxy_code_hash,
+        singleton: pin(&fact.singleton),
+        version: fact.version.clone(),
+        owners: fact.owners.clone(),
+        threshold: fact.threshold,
+        modules: fact.modules.clone(),
+        guard: fact.guard,
+        module_guard: fact.module_guard,
+        fallback_handler: pin(&fact.fallback_handler),
+        multi_send: pin(&fact.multi_send),
+        nonce: fact.nonce,
+    };
+    judge(wallet, &facts)
+}
+
+/// A payment by a Safe, and what it would cost.
+pub struct Picked {
+    chain: ChainId,
+    payee: Payee,
+    gas: u64,
+    fee: FeeSeen,
+}
+
+impl Picked {
+    /// The fee as the policy sees it: what the whole execution may cost at the stated rate, in wei.
+    pub const fn fee(&self) -> FeeSeen {
+        self.fee
+    }
+}
+
+/// What executing a Safe transaction costs that keeps this much gas, at a rate in wei for 1,000 units.
+pub fn fee_of(safe_tx_gas: u64, rate: u128) -> FeeSeen {
+    let gas = u128::from(safe_tx_gas.saturating_add(EXECUTION_GAS));
+    let paid = gas.saturating_mul(rate).div_ceil(1_000);
+    FeeSeen { rate, paid, lineage: paid }
+}
+
+/// The most gas that may be kept for so many payments.
+pub fn gas_max(payments: usize) -> u64 {
+    let each = TOKEN_GAS.saturating_add(GAS_DRAWN);
+    each.saturating_mul(u64::try_from(payments.max(1)).unwrap_or(u64::MAX))
+}
+
+/// Who is paid what by a request.
+pub fn payee(request: &WithdrawalRequest) -> Result<Payee, Finding> {
+    let Asset::Evm(asset) = request.asset else { return Err(no_wallet(&request.asset)) };
+    let read = Destination::parse(&request.destination).map_err(|no| Finding::new(no.code, no.problem))?;
+    Ok(Payee { to: read.address(), asset, amount: Units::from_amount(request.amount) })
+}
+
+/// Picks a payment by the Safe; nothing, where no fee rate was ever stated.
+pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Picked>, Finding> {
+    let request = open.request.request();
+    let account = ledger.treasury.of(request.asset);
+    let Some(rate) = account.facts.chain.map(|chain| u128::from(chain.value.fee_rate.0)) else {
+        return Ok(None);
+    };
+    let payee = payee(request)?;
+    let chain = payee.asset.chain();
+    lane(ledger, chain)?.trusted()?;
+    if ledger.spendable(request.asset) < request.amount {
+        let detail = format!("{} can be spent of {}", ledger.spendable(request.asset), request.asset);
+        return Err(Finding::new(Code::HotFundsShort, detail));
+    }
+    let kept = if matches!(payee.asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
+    let gas = kept.saturating_add(context.random_u64() % GAS_DRAWN);
+    let fee = fee_of(gas, rate);
+    if Amount::from_units(fee.paid) > request.fee_max {
+        let detail =
+            format!("executing it may cost {} wei, the request allows {}", fee.paid, request.fee_max);
+        return Err(Finding::new(Code::FeeAboveCap, detail));
+    }
+    Ok(Some(Picked { chain, payee, gas, fee }))
+}
+
+fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
+    ledger.treasury.lane(chain).ok_or_else(|| no_wallet(&chain))
+}
+
+/// What the answer about a Safe transaction is judged by.
+#[derive(Clone)]
+pub struct Body {
+    safe: Arc<TrustedSafe>,
+    nonce: u64,
+    payees: Vec<Payee>,
+    cold: Option<Address>,
+}
+
+/// Builds the Safe transaction of a payment, under the next nonce.
+pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Built, Finding> {
+    let lane = lane(ledger, picked.chain)?;
+    let safe = lane.trusted()?;
+    let short = || Finding::new(Code::SafeNotAsPinned, "its nonce is not known");
+    let nonce = lane.next_nonce().ok_or_else(short)?;
+    let plan = UnsignedPlan { nonce, safe_tx_gas: picked.gas, task: Task::Pay(vec![picked.payee]) };
+    let broken = |e: crate::ethereum::BuildError| Finding::new(Code::Internal, e.to_string());
+    let unsigned = Unsigned::build(&safe, &plan).map_err(broken)?;
+    let id = ReservationId::of_txid(&unsigned.hash().0);
+    if ledger.dead.contains(&id) {
+        return Err(Finding::new(
+            Code::CosignerHolds,
+            "this very transaction was refused; another is drawn next",
+        ));
+    }
+    let outgoing = picked.payee.amount.amount().map_or(u128::MAX, Amount::units);
+    let height = ledger.treasury.of(Asset::Evm(picked.payee.asset)).facts.chain.map_or(0, |c| c.value.height);
+    Ok(Built {
+        proposal: unsigned.proposal(),
+        txid: unsigned.hash().to_string(),
+        id,
+        inputs: vec![lane.anchor(nonce)],
+        fee: picked.fee.paid,
+        fee_leaving: 0,
+        outgoing,
+        change: None,
+        tip_height: height,
+        body: super::Body::Safe(Body {
+            safe,
+            nonce,
+            payees: vec![picked.payee],
+            cold: context.safes.get(&picked.chain).and_then(|pins| pins.cold),
+        }),
+    })
+}
+
+/// What the answer about a reservation that was read back is judged by.
+pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservation) -> Option<Body> {
+    let Asset::Evm(asset) = reservation.asset else { return None };
+    let lane = ledger.treasury.lane(asset.chain())?;
+    let request = |id| ledger.open.get(id).map(|open: &Open| open.request.request());
+    let payees = reservation.withdrawals.iter().map(|id| payee(request(id)?).ok());
+    Some(Body {
+        safe: lane.trusted().ok()?,
+        nonce: lane.nonce_of(reservation.row.inputs.first()?)?,
+        payees: payees.collect::<Option<_>>()?,
+        cold: context.safes.get(&asset.chain()).and_then(|pins| pins.cold),
+    })
+}
+
+/// Takes the nonce of a reservation.
+pub fn claim(ledger: &mut Ledger, chain: ChainId, reservation: &OpenReservation) {
+    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+        lane.reserve(nonce);
+    }
+}
+
+/// Gives the nonce of a dead reservation back.
+pub fn free(ledger: &mut Ledger, chain: ChainId, reservation: &OpenReservation) {
+    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+        lane.free(nonce);
+    }
+}
+
+/// Both signatures are in: the nonce belongs to this transaction for good.
+pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation: &OpenReservation) {
+    let claim = Claim {
+        reservation: id,
+        hash: reservation.row.txid.clone(),
+        asset: reservation.asset,
+        amount: reservation.row.outgoing,
+    };
+    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+        lane.sign(nonce, claim);
+    }
+}
+
+fn nonce_of<'a>(
+    ledger: &'a mut Ledger,
+    chain: ChainId,
+    reservation: &OpenReservation,
+) -> Option<(&'a mut Lane, u64)> {
+    let lane = ledger.treasury.lane_mut(chain)?;
+    let nonce = lane.nonce_of(reservation.row.inputs.first()?)?;
+    Some((lane, nonce))
+}
+
+/// What a proposal must be, by a party's own records. Nobody's word says whether there is code at an address, so it counts as
+/// there: ether is never batched.
+pub fn check(
+    bytes: &[u8],
+    safe: &TrustedSafe,
+    (hash, nonce): (Option<B256>, u64),
+    signed_by: Option<KeyRole>,
+    (payees, cold): (&[Payee], Option<Address>),
+) -> Result<CheckedSafeTx, Finding> {
+    let own = safe.wallet().address();
+    let expect = Expectations {
+        hash,
+        nonce,
+        signed_by,
+        safe_tx_gas_max: gas_max(payees.len()),
+        payees,
+        cold,
+        executor: None,
+        emptying: None,
+        rotation: None,
+        is_own: &|address| address == own,
+        has_code: &|_| true,
+    };
+    check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))
+}
+
+/// Checks a proposal as the co-signer does: by its own lane, decoded from the calldata. That its nonce is the next one is decided
+/// with what was decided before it.
+pub fn check_as_cosigner(
+    context: &Context,
+    treasury: &Treasury,
+    chain: ChainId,
+    bytes: &[u8],
+    hash: B256,
+    payees: &[Payee],
+) -> Result<Checked, Finding> {
+    let lane = treasury.lane(chain).ok_or_else(|| no_wallet(&chain))?;
+    let safe = lane.trusted()?;
+    let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;
+    let cold = context.safes.get(&chain).and_then(|pins| pins.cold);
+    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, cold))?;
+    let moved: Vec<EvmAsset> = checked::payees(&tx).map(|payee| payee.asset).collect();
+    let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
+    let mixed = || Finding::new(Code::KindNotAllowed, "it moves nothing, or several assets at once");
+    let asset = Asset::Evm(*first.ok_or_else(mixed)?);
+    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
+    let rate =
+        treasury.of(asset).facts.chain.map(|fact| u128::from(fact.value.fee_rate.0)).ok_or_else(stale)?;
+    Ok(Checked::Safe { tx: Box::new(tx), asset, anchor: lane.anchor(nonce), rate })
+}
+
+/// Reads a Safe transaction again that was judged before. What it pays was judged then and is fixed by its hash.
+pub fn read_again(
+    context: &Context,
+    treasury: &Treasury,
+    row: &CosignedRow,
+    bytes: &[u8],
+) -> Option<Checked> {
+    let Asset::Evm(asset) = Asset::parse(&row.asset).ok()? else { return None };
+    let proposal = Proposal::read(bytes).ok()?;
+    let pins = context.safes.get(&asset.chain())?;
+    let actions = read_actions(proposal.call(), &pins.hot).ok()?;
+    let paid = actions.iter().filter_map(|action| match action {
+        Action::Pay(payee) => Some(*payee),
+        Action::Deploy(_) | Action::Nested { .. } | Action::Swap(_) => None,
+    });
+    let payees: Vec<Payee> = if row.swept.is_some() { Vec::new() } else { paid.collect() };
+    check_as_cosigner(context, treasury, asset.chain(), bytes, row.txid.parse().ok()?, &payees).ok()
+}
+
+/// Verifies B, signs A last, and packs both as the Safe takes them.
+pub fn finish(
+    context: &Context,
+    seat: &SeatKeys,
+    (parcel, body): (&Parcel, &Body),
+    signed: &[u8],
+) -> Result<ReleasedRow, Finding> {
+    let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
+    let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
+    let places = (body.payees.as_slice(), body.cold);
+    let checked = check(signed, &body.safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
+    let own = sign(context, seat, (parcel.reservation, KeyRole::Signer, leaving(&parcel.row)), &checked)?;
+    let theirs =
+        checked.signature().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
+    let finished = checked.finish(theirs, &own).map_err(|e| no(e.to_string()))?;
+    Ok(ReleasedRow {
+        txid: finished.hash().to_string(),
+        tx_hex: HEXLOWER.encode(finished.data()),
+        fee: parcel.row.fee,
+        prevouts: Vec::new(),
+        log_index: 0,
+    })
+}
+
+/// Signs a checked Safe transaction with the party's seat. The hash was computed here, from the checked transaction itself.
+pub fn sign(
+    context: &Context,
+    seat: &SeatKeys,
+    (reservation, role, leaving): (ReservationId, KeyRole, crate::freeze::Leaving),
+    checked: &CheckedSafeTx,
+) -> Result<crate::ethereum::VerifiedSignature, Finding> {
+    let broken = |detail: String| Finding::new(Code::Internal, detail);
+    let public_key = seat.public_key(Seat::Owner).map_err(|e| broken(e.to_string()))?;
+    let order = SeatOrder::danger_vouch_for(reservation, Seat::Owner, checked.hash().0).expecting(public_key);
+    // Held while the signature is made and no longer: a freeze waits for it.
+    let permit = context.brake.permit(leaving)?;
+    let made = seat.sign(&order).map_err(|e| broken(e.to_string()))?;
+    drop(permit);
+    checked.verify(role, made.compact(), made.recovery_id()).map_err(|e| broken(e.to_string()))
+}
