@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["custodian"],
     &["flow"],
     &["grpc"],
-    &["relay"],
+    &["relay", "executor"],
     &["cli"],
     &["sandbox"],
 ];
@@ -38,8 +38,10 @@ const IMPURE: &[(&str, &str)] = &[
 ];
 
 /// Functions that vouch for something, and the only rooms that may call them.
-const VOUCHING: &[(&str, &[&str])] =
-    &[("danger_vouch_for", &["keys", "flow"]), ("danger_vouch_own", &["bitcoin", "ethereum", "flow"])];
+const VOUCHING: &[(&str, &[&str])] = &[
+    ("danger_vouch_for", &["keys", "flow", "executor"]),
+    ("danger_vouch_own", &["bitcoin", "ethereum", "flow"]),
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
