@@ -45,6 +45,8 @@ pub enum Change {
         nonce: u64,
         /// Where it was.
         was: Mined,
+        /// The height of the chain then.
+        height: u64,
     },
     /// A nonce has ended for good.
     Ended {
@@ -92,7 +94,9 @@ impl Change {
             Self::Taken(job) => drop(ledger.jobs.insert(job.key, (**job).clone())),
             Self::Booked { nonce, job, attempt } => book(ledger, *nonce, *job, *attempt),
             Self::Mined { nonce, mined } => on_slot(ledger, *nonce, |slot| slot.mined = Some(*mined)),
-            Self::Unmined { nonce, .. } => on_slot(ledger, *nonce, |slot| slot.mined = None),
+            Self::Unmined { nonce, height, .. } => on_slot(ledger, *nonce, |slot| {
+                (slot.mined, slot.since) = (None, *height);
+            }),
             Self::Ended { nonce, end } => ended(ledger, *nonce, *end),
             Self::Held { job, held } => on_job(ledger, job, |job| job.held = Some(held.clone())),
             Self::Seen { job, seen } => on_job(ledger, job, |job| {
@@ -156,8 +160,10 @@ fn on_job(ledger: &mut Ledger, key: &JobKey, change: impl FnOnce(&mut Job)) {
 }
 
 fn book(ledger: &mut Ledger, nonce: u64, key: JobKey, attempt: Attempt) {
-    let empty = || Slot { nonce, job: key, attempts: Vec::new(), mined: None, end: None };
-    ledger.slots.entry(nonce).or_insert_with(empty).attempts.push(attempt);
+    let empty = || Slot { nonce, job: key, attempts: Vec::new(), since: 0, mined: None, end: None };
+    let slot = ledger.slots.entry(nonce).or_insert_with(empty);
+    slot.attempts.push(attempt);
+    slot.since = attempt.block;
     let after = nonce.saturating_add(1);
     ledger.next = Some(ledger.next.map_or(after, |next| next.max(after)));
     on_job(ledger, &key, |job| {

@@ -54,7 +54,7 @@ impl Turn<'_> {
         let Some(slot) = self.ledger.slots.get(&nonce).filter(|slot| slot.end.is_none()).cloned() else {
             return;
         };
-        let used = nonce < self.facts.basics.nonce_head;
+        let (used, height) = (nonce < self.facts.basics.nonce_head, self.facts.height());
         let stands = slot.mined.map(|mined| (mined, self.facts.stands(mined.block, mined.block_hash)));
         match stands {
             // a block beyond the latest one that is agreed on says nothing yet
@@ -64,12 +64,12 @@ impl Turn<'_> {
                     Some(Settled::Final(_)) => {
                         self.push(Change::Ended { nonce, end: slot.end_by(mined.attempt) })
                     }
-                    Some(Settled::Absent) => self.push(Change::Unmined { nonce, was: mined }),
+                    Some(Settled::Absent) => self.push(Change::Unmined { nonce, was: mined, height }),
                     Some(Settled::Mined(_)) | None => {}
                 }
                 return;
             }
-            Some((was, Some(false))) => self.push(Change::Unmined { nonce, was }),
+            Some((was, Some(false))) => self.push(Change::Unmined { nonce, was, height }),
             None => {}
         }
         if used {

@@ -44,14 +44,14 @@ impl Turn<'_> {
 
     /// Whether it has waited for too long. Behind another one only its own fee can be the reason.
     fn is_stuck(&self, slot: &Slot, newest: &Attempt) -> bool {
-        let long = self.waited(newest) >= self.rules.stuck_blocks;
+        let long = self.waited(slot) >= self.rules.stuck_blocks;
         let first = slot.nonce == self.facts.basics.nonce_head;
         let cheap = newest.gas.fee_per_gas_max < needed(self.rules, &self.facts.basics.fees);
         long && (first || cheap)
     }
 
-    fn waited(&self, attempt: &Attempt) -> u64 {
-        self.facts.height().saturating_sub(attempt.block)
+    fn waited(&self, slot: &Slot) -> u64 {
+        self.facts.height().saturating_sub(slot.since)
     }
 
     /// Whether every node refuses it for long, for another reason than its fee: its nonce is then used up without it.
@@ -61,7 +61,7 @@ impl Turn<'_> {
         };
         let detail = format!("nonce {}: {text}", slot.nonce);
         self.ails(Subject::Nonce(slot.nonce), Code::ExecutionUnsent, detail.clone(), false);
-        let long = self.waited(newest) >= self.rules.stuck_blocks;
+        let long = self.waited(slot) >= self.rules.stuck_blocks;
         if newest.runs && long && self.ledger.job_of(slot).is_some_and(|job| !job.is_done()) {
             self.hold(slot.job, Code::ExecutionUnsent, detail);
         }
@@ -71,7 +71,7 @@ impl Turn<'_> {
     /// Books another attempt in the place of the newest one: under the caps, and once for each block.
     fn replace(&mut self, slot: &Slot, runs: bool, useless: bool) {
         let Some((_, newest)) = slot.newest() else { return };
-        if self.waited(newest) == 0 {
+        if self.waited(slot) == 0 {
             return;
         }
         let (rules, fees) = (self.rules, self.facts.basics.fees);

@@ -72,7 +72,7 @@ fn entry(draft: &mut Draft, account: &Account, ledger: &Ledger, change: &Change)
             draft.entry(EntryKind::ExecutionHeld, &fields);
         }
         Change::Mined { nonce, mined } => mined_entry(draft, ledger, *nonce, mined),
-        Change::Unmined { nonce, was } => {
+        Change::Unmined { nonce, was, .. } => {
             let (key, hash) = job_words(ledger, *nonce);
             let (safe, safe_nonce) = key;
             let fields: [(&str, &dyn std::fmt::Display); 7] = [

@@ -85,6 +85,7 @@ pub struct OutcomeRow {
 pub struct SlotRow {
     pub job: String,
     pub attempts: Vec<AttemptRow>,
+    pub since: u64,
     pub mined: Option<MinedRow>,
     pub end: Option<String>,
 }
@@ -271,7 +272,13 @@ impl SlotRow {
             effect: mined.effect.map(|effect| effect.as_str().to_owned()),
         });
         let attempts = slot.attempts.iter().map(attempt).collect();
-        Self { job: slot.job.to_string(), attempts, mined, end: slot.end.map(|end| end.as_str().to_owned()) }
+        Self {
+            job: slot.job.to_string(),
+            attempts,
+            since: slot.since,
+            mined,
+            end: slot.end.map(|end| end.as_str().to_owned()),
+        }
     }
 
     fn slot(self, nonce: u64) -> Option<Slot> {
@@ -293,7 +300,7 @@ impl SlotRow {
         let attempts: Vec<Attempt> = self.attempts.into_iter().map(attempt).collect();
         let end = option(self.end, |word| End::parse(&word))?;
         let job = JobKey::parse(&self.job)?;
-        (!attempts.is_empty()).then_some(Slot { nonce, job, attempts, mined, end })
+        (!attempts.is_empty()).then_some(Slot { nonce, job, attempts, since: self.since, mined, end })
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Slot {
     pub job: JobKey,
     /// Every attempt, oldest first; never empty.
     pub attempts: Vec<Attempt>,
+    /// The height of the chain since which it waits: when it was booked last, or when its block was undone.
+    pub since: u64,
     /// The attempt that is in a block.
     pub mined: Option<Mined>,
     /// How it ended.

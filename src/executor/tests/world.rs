@@ -58,7 +58,6 @@ fn nonces_have_no_gap(played: &Played) {
         .collect();
     let next = played.ledger.next.unwrap_or(0);
     assert_eq!(booked, (0..next).collect(), "a gap");
-    assert!(played.ledger.waiting() <= played.rules.window, "more under way than may be");
 }
 
 /// A settled job stays settled, and what it says is what the chain did.
