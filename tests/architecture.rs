@@ -25,6 +25,9 @@ const FLOORS: &[&[&str]] = &[
 /// Rooms that compute and nothing else: no clock, no randomness, no input or output.
 const PURE: &[&str] = &["withdrawal", "desk", "evidence", "bitcoin", "ethereum", "audit"];
 
+/// Rooms that read the clock in one file only, and draw no randomness at all.
+const ONE_CLOCK: &[(&str, &str)] = &[("executor", "executor/run.rs")];
+
 /// What a pure room may not name, and why.
 const IMPURE: &[(&str, &str)] = &[
     ("SystemTime", "time is an argument"),
@@ -152,6 +155,19 @@ fn rules_read_no_clock_no_randomness_and_no_outside() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_room_with_one_clock_reads_it_there_alone() {
+    let clocks = ["SystemTime", "Instant::now", "Timestamp::now", "getrandom", "OsRng"];
+    for (room, home) in ONE_CLOCK {
+        let files: Vec<_> = code().into_iter().filter(|(_, of, _)| of == room).collect();
+        assert!(files.iter().any(|(path, _, code)| path.ends_with(home) && code.contains("SystemTime")));
+        for (path, _, code) in files.iter().filter(|(path, _, _)| !path.ends_with(home)) {
+            let named = clocks.iter().find(|word| code.contains(**word));
+            assert!(named.is_none(), "{}: names {named:?}", path.display());
+        }
+    }
 }
 
 #[test]

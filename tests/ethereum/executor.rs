@@ -1,5 +1,6 @@
 //! The executor before a real chain: what it carries arrives once, whoever else sends it, and whoever works.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use countersign::executor::{
 use countersign::flow::signer::create_store;
 use countersign::keys::{ChildIndex, KeyRole};
 use countersign::node::{Bounds, Finality, Name, Nodes, Place, Settings};
-use countersign::store::{StoreSecret, StoreUrl};
+use countersign::store::{Row, Store, StoreSecret, StoreUrl, Table};
 use countersign::withdrawal::{Code, Seconds};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -117,6 +118,21 @@ impl Port {
             .await
             .unwrap();
         Some(port)
+    }
+
+    /// How each nonce of the account ended, counted; there is no gap between them.
+    pub async fn ends(&self) -> BTreeMap<String, usize> {
+        let (mut ends, mut nonces) = (BTreeMap::new(), BTreeSet::new());
+        let mut visit = |row: Row| {
+            if row.table() == Table::AccountNonce {
+                nonces.insert(row.key().parse::<u64>().unwrap());
+                *ends.entry(row.state().to_owned()).or_default() += 1;
+            }
+        };
+        Store::open_visiting(&self.url(), &secret(), &mut visit).await.unwrap();
+        let (first, last) = (*nonces.first().unwrap(), *nonces.last().unwrap());
+        assert_eq!(nonces, (first..=last).collect(), "a gap");
+        ends
     }
 
     fn path(&self) -> &Path {
