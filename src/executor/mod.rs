@@ -5,17 +5,19 @@
 //! reorganisations (ADR 38). A Safe takes each of its nonces once, so nothing that is sent twice is paid twice.
 //!
 //! Reading order: `rules`, `job`, `slot`, `ledger`, `change` (what is known) → `facts`, `question` (what is asked) → `price`,
-//! `observe`, `lane`, `plan`, `turn` (what follows: pure) → `rows`, `record` (what is durable) → `account` (the key) → `ask`
-//! (the nodes) → `view`, `desk`, `take` (the outside) → `run` (the loop; the only clock).
+//! `observe`, `lane`, `plan`, `turn` (what follows: pure) → `rows`, `record`, `load` (what is durable) → `account` (the key) → `ask`
+//! (the nodes) → `view`, `desk`, `take` (the outside) → `deliver`, `run` (the loop; the only clock).
 
 pub mod account;
 mod ask;
 mod change;
+mod deliver;
 mod desk;
 mod facts;
 mod job;
 mod lane;
 mod ledger;
+mod load;
 mod observe;
 mod open;
 mod plan;

@@ -13,7 +13,8 @@ use crate::withdrawal::Code;
 
 use super::account::Account;
 use super::ledger::Ledger;
-use super::rows::{AccountRow, Reader, chain_of};
+use super::load::{Reader, chain_of};
+use super::rows::AccountRow;
 use super::rules::{Rules, RulesInvalid};
 
 /// What an executor is made of. Its store was created by `init` ([`crate::flow::signer::create_store`]).

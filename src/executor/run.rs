@@ -6,13 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::stream::{self, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ethereum::execution::FinishedExecution;
 use crate::flow::ledger::journal::{Journal, JournalFault};
-use crate::node::{Block, Nodes, NotAgreed, Reached, SendWord, Sending};
+use crate::node::{Block, Nodes, NotAgreed};
 use crate::store::{Lease, StoreFault};
 use crate::withdrawal::{Code, Seconds};
 
@@ -20,7 +19,7 @@ use super::account::{Account, AccountFault};
 use super::ask::Asking;
 use super::change::Change;
 use super::desk::{Command, Desk};
-use super::facts::{Complaint, Delivery, Facts};
+use super::facts::{Delivery, Facts};
 use super::ledger::Ledger;
 use super::open::{self, OpenFault, Parts, Wallets};
 use super::record::record;
@@ -32,9 +31,6 @@ use super::view::{Reader, Standing, Trouble};
 const LEASE: &str = "executor";
 /// Submissions that wait at once.
 const COMMANDS_MAX: usize = 256;
-/// Transactions that are handed to the nodes at once, begun in the order of their nonces.
-const SENDS_AT_ONCE: usize = 8;
-
 /// Why a turn came to nothing. The next one begins anew.
 #[derive(Debug, thiserror::Error)]
 enum TurnFault {
@@ -75,12 +71,12 @@ pub struct Executor {
     pub(super) wallets: Wallets,
     pub(super) rules: Rules,
     pub(super) account: Account,
-    nodes: Arc<Nodes>,
+    pub(super) nodes: Arc<Nodes>,
     name: String,
     commands: mpsc::Receiver<Command>,
     standing: watch::Sender<Standing>,
-    signed: BTreeMap<(u64, usize), FinishedExecution>,
-    deliveries: BTreeMap<u64, Delivery>,
+    pub(super) signed: BTreeMap<(u64, usize), FinishedExecution>,
+    pub(super) deliveries: BTreeMap<u64, Delivery>,
     troubles: Troubles,
     /// The latest block that was worked on while everything seen was found to stand.
     anchor: Option<Block>,
@@ -145,7 +141,7 @@ impl Executor {
     }
 
     /// Does something that waits, and answers commands meanwhile.
-    async fn attending<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn attending<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
             tokio::select! {
@@ -243,45 +239,6 @@ impl Executor {
         Ok(())
     }
 
-    /// Signs what is booked and durable; the same bytes after every start.
-    fn sign(&mut self) -> Result<(), AccountFault> {
-        for slot in self.ledger.slots.values_mut() {
-            let Some(job) = self.ledger.jobs.get(&slot.job) else { continue };
-            for (at, attempt) in slot.attempts.iter_mut().enumerate() {
-                if attempt.txid.is_none() {
-                    let finished = self.account.sign(slot.nonce, job, attempt)?;
-                    attempt.txid = Some(finished.hash());
-                    self.signed.insert((slot.nonce, at), finished);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands every nonce's newest attempt to the nodes: at each new block, and as long as none has it.
-    async fn send(&mut self, facts: &Facts) {
-        let (height, nonce_head) = (facts.height(), facts.basics.nonce_head);
-        let mut due = Vec::new();
-        for slot in self.ledger.slots.values().filter(|slot| slot.is_waiting() && slot.nonce >= nonce_head) {
-            let Some((at, _)) = slot.newest() else { continue };
-            let known = self.deliveries.get(&slot.nonce).filter(|word| word.attempt == at);
-            let is_there = known.is_some_and(|word| word.arrived && word.block == height);
-            if let Some(finished) = self.signed.get(&(slot.nonce, at)).filter(|_| !is_there) {
-                due.push((slot.nonce, at, finished.clone()));
-            }
-        }
-        let nodes = Arc::clone(&self.nodes);
-        let each = due.into_iter().map(|(nonce, at, finished)| {
-            let nodes = Arc::clone(&nodes);
-            async move { (nonce, at, nodes.send(&finished).await) }
-        });
-        let sent: Vec<_> = self.attending(stream::iter(each).buffered(SENDS_AT_ONCE).collect()).await;
-        for (nonce, attempt, sending) in sent {
-            let (arrived, complaint) = (sending.reached() == Reached::Pool, complaint(&sending));
-            self.deliveries.insert(nonce, Delivery { attempt, block: height, arrived, complaint });
-        }
-    }
-
     fn tell(&self, facts: &Facts) {
         let trouble = |((subject, code), ailing): (&(super::turn::Subject, Code), &super::turn::Ailing)| {
             Trouble { subject: subject.to_string(), code: *code, detail: ailing.detail.clone() }
@@ -313,27 +270,6 @@ impl Executor {
             standing.fault = Some((fault.code(), text));
         });
     }
-}
-
-/// Why no node has it, where every node was asked and said no.
-fn complaint(sending: &Sending) -> Option<Complaint> {
-    if sending.reached() != Reached::Nowhere || sending.words.is_empty() {
-        return None;
-    }
-    let words: Vec<&SendWord> = sending.words.iter().map(|said| said.word()).collect();
-    let told = |word: &SendWord| words.iter().any(|other| **other == *word);
-    let other = words.iter().find_map(|word| match word {
-        SendWord::Refused(text) => Some(Complaint::Other(text.clone())),
-        _ => None,
-    });
-    let known = [
-        (SendWord::NonceTooLow, Complaint::Nonce),
-        (SendWord::InsufficientFunds, Complaint::Funds),
-        (SendWord::ReplacementUnderpriced, Complaint::Underpriced),
-        (SendWord::FeeTooLow, Complaint::FeeTooLow),
-        (SendWord::NonceTooHigh, Complaint::Nonce),
-    ];
-    known.into_iter().find(|(word, _)| told(word)).map(|(_, complaint)| complaint).or(other)
 }
 
 /// The only clock of the room.

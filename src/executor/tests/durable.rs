@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::account::Account;
 use super::super::ledger::Ledger;
+use super::super::load::Reader;
 use super::super::record::record;
-use super::super::rows::Reader;
 use super::super::view::{Changes, Reader as Views, State};
 use super::made_up::{Played, job, safe};
 use crate::audit::LogKey;
