@@ -17,13 +17,16 @@ const FLOORS: &[&[&str]] = &[
     &["custodian"],
     &["flow"],
     &["grpc"],
-    &["relay"],
+    &["relay", "executor"],
     &["cli"],
     &["sandbox"],
 ];
 
 /// Rooms that compute and nothing else: no clock, no randomness, no input or output.
 const PURE: &[&str] = &["withdrawal", "desk", "evidence", "bitcoin", "ethereum", "audit"];
+
+/// Rooms that read the clock in one file only, and draw no randomness at all.
+const ONE_CLOCK: &[(&str, &str)] = &[("executor", "executor/run.rs")];
 
 /// What a pure room may not name, and why.
 const IMPURE: &[(&str, &str)] = &[
@@ -38,8 +41,10 @@ const IMPURE: &[(&str, &str)] = &[
 ];
 
 /// Functions that vouch for something, and the only rooms that may call them.
-const VOUCHING: &[(&str, &[&str])] =
-    &[("danger_vouch_for", &["keys", "flow"]), ("danger_vouch_own", &["bitcoin", "ethereum", "flow"])];
+const VOUCHING: &[(&str, &[&str])] = &[
+    ("danger_vouch_for", &["keys", "flow", "executor"]),
+    ("danger_vouch_own", &["bitcoin", "ethereum", "flow"]),
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -150,6 +155,19 @@ fn rules_read_no_clock_no_randomness_and_no_outside() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_room_with_one_clock_reads_it_there_alone() {
+    let clocks = ["SystemTime", "Instant::now", "Timestamp::now", "getrandom", "OsRng"];
+    for (room, home) in ONE_CLOCK {
+        let files: Vec<_> = code().into_iter().filter(|(_, of, _)| of == room).collect();
+        assert!(files.iter().any(|(path, _, code)| path.ends_with(home) && code.contains("SystemTime")));
+        for (path, _, code) in files.iter().filter(|(path, _, _)| !path.ends_with(home)) {
+            let named = clocks.iter().find(|word| code.contains(**word));
+            assert!(named.is_none(), "{}: names {named:?}", path.display());
+        }
+    }
 }
 
 #[test]

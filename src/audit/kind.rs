@@ -146,6 +146,28 @@ kinds! {
         ["withdrawal" "reservation" "asset" "amount" "destination" "key" "evidence"]
     Attested "attested" "The co-signer derived a deposit address itself and vouched for it."
         ["address" "wallet" "branch" "index" "attestation"] ["asset" "organisation" "customer" "reference"]
+
+    // the executor; `account` pays gas, `nonce` is the account's, `safe_nonce` the Safe's, `hash` is what the owners signed
+    ExecutorStarted "executor_started" "The executor follows its account's nonces from this one on."
+        ["account" "chain" "nonce"] ["previous" "detail"]
+    ExecutionTaken "execution_taken" "A finished Safe transaction was taken to be carried to the chain."
+        ["safe" "safe_nonce" "hash" "data_digest"] ["gas_limit" "since"]
+    ExecutionBooked "execution_booked" "A transaction was bound to a nonce of the account before it was signed; `purpose` is run or cancel."
+        ["nonce" "purpose" "gas_limit" "fee_per_gas_max" "tip_per_gas_max" "digest"] ["safe" "safe_nonce" "hash" "replaces" "block"]
+    ExecutionHeld "execution_held" "A Safe transaction is not sent now."
+        ["safe" "safe_nonce" "hash" "code"] ["detail"]
+    ExecutionMined "execution_mined" "A transaction of the account's is in a block, which may be undone."
+        ["nonce" "txid" "block" "block_hash" "gas_paid"] ["purpose" "safe" "safe_nonce" "hash" "effect"]
+    ExecutionUnmined "execution_unmined" "The block of a transaction of the account's was undone; it is sent again."
+        ["nonce" "txid" "block" "block_hash"] ["safe" "safe_nonce" "hash"]
+    ExecutionSeen "execution_seen" "A Safe transaction was executed in a block, which may be undone; without `nonce` by somebody else."
+        ["safe" "safe_nonce" "hash" "txid" "block" "block_hash" "effect"] ["nonce"]
+    ExecutionUndone "execution_undone" "The block in which a Safe transaction was executed was undone."
+        ["safe" "safe_nonce" "hash" "txid" "block" "block_hash"] []
+    ExecutionSettled "execution_settled" "What became of a Safe transaction is final."
+        ["safe" "safe_nonce" "hash" "outcome"] ["txid" "block" "code" "detail"]
+    NonceSettled "nonce_settled" "A nonce of the account is used up for good; `end` is consumed, replaced, cancelled or foreign."
+        ["nonce" "end"] ["txid" "block" "gas_paid" "safe" "safe_nonce" "hash"]
 }
 
 #[cfg(test)]

@@ -64,6 +64,19 @@ pub(crate) fn trusted(wallet: &SafeWallet, nonce: u64) -> TrustedSafe {
     judge(wallet, &facts(wallet, nonce)).unwrap()
 }
 
+/// The data of `execTransaction` that pays these at a nonce of the wallet, with two owners' signatures.
+pub(crate) fn finished(wallet: &SafeWallet, nonce: u64, payees: &[Payee]) -> Vec<u8> {
+    let plan = UnsignedPlan { nonce, safe_tx_gas: 60_000, task: Task::Pay(payees.to_vec()) };
+    let unsigned = Unsigned::build(&trusted(wallet, nonce), &plan).unwrap();
+    let mut signed = [KeyRole::Signer, KeyRole::Cosigner].map(|role| {
+        let (compact, id) = sign(role, unsigned.hash());
+        VerifiedSignature::verify(wallet.owners(), role, unsigned.hash(), &compact, id).unwrap()
+    });
+    signed.sort_by_key(|one| owner(one.role()));
+    let packed = signed.iter().flat_map(|one| *one.bytes()).collect();
+    super::build::execution(unsigned.call(), packed)
+}
+
 pub(crate) fn stranger(n: u8) -> Address {
     Address::from_word(keccak256([n]))
 }

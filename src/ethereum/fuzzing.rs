@@ -82,6 +82,15 @@ pub(crate) fn word_seeds() -> Vec<Vec<u8>> {
 pub(crate) fn calldata(data: &[u8]) {
     assert!(!Revert::read(data).to_string().is_empty());
     let wallet = hot().wallet();
+    match SignedSafeTx::read(data, 7, wallet) {
+        Err(CheckError::Unreadable(no)) => told(&no),
+        Err(no) => assert!(!no.to_string().is_empty()),
+        Ok(read) => {
+            assert_eq!((read.data(), read.nonce(), read.safe()), (data, 7, wallet.address()));
+            assert_eq!(read.hash(), read.call().hash(wallet).unwrap());
+            assert!(read.gas_limit(0).is_none_or(|gas| gas > read.call().safe_tx_gas));
+        }
+    }
     let release = wallet.make().release;
     for (to, operation) in [
         (stranger(200), Operation::Call),
@@ -131,6 +140,7 @@ pub(crate) fn calldata_seeds() -> Vec<Vec<u8>> {
         safe_tx_gas: 5,
     };
     vec![
+        finished(hot().wallet(), 7, &[ether_to(1, 5), token_to(2, 6)]),
         data(Task::Pay(vec![token_to(1, 5)])),
         data(Task::Pay(vec![token_to(1, 5), ether_to(2, 7)])),
         data(Task::Empty {

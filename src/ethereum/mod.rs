@@ -5,7 +5,7 @@
 //!
 //! Reading order: `chain`, `address`, `asset`, `units` (words) → `pins`, `wallet`, `deposit`, `reading` (the Safe) →
 //! `safe_tx`, `abi`, `action`, `build`, `proposal` (what is signed) → `check`, `checked`, `signature` (the gate) →
-//! `execution`, `revert`, `receipt` (on chain) → `message` (ownership).
+//! `signed`, `execution`, `revert`, `receipt` (on chain) → `message` (ownership).
 
 mod abi;
 pub mod action;
@@ -28,6 +28,7 @@ pub mod receipt;
 pub mod revert;
 pub mod safe_tx;
 pub mod signature;
+pub mod signed;
 pub mod token;
 pub mod units;
 pub mod wallet;
@@ -49,6 +50,7 @@ pub use receipt::{Receipt, Verdict, judge_receipt};
 pub use revert::Revert;
 pub use safe_tx::{Operation, SafeCall};
 pub use signature::{PackedSignatures, SignatureError, VerifiedSignature, address_of};
+pub use signed::SignedSafeTx;
 pub use token::TokenPin;
 pub use units::Units;
 pub use wallet::{Blueprint, Make, Owners, SafeWallet};

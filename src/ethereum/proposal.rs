@@ -88,7 +88,11 @@ impl Proposal {
     }
 }
 
-fn read_execution(execution: execTransactionCall, nonce: u64) -> Result<(SafeCall, Bytes), CheckError> {
+/// Reads an execution: the Safe transaction of this nonce, and the packed signatures.
+pub(super) fn read_execution(
+    execution: execTransactionCall,
+    nonce: u64,
+) -> Result<(SafeCall, Bytes), CheckError> {
     let wrong = |problem| CheckError::Call { at: 0, problem };
     let safe_tx_gas = read_gas(&execution).map_err(wrong)?;
     let operation = Operation::from_number(execution.operation).ok_or(wrong(CallProblem::DelegateCall))?;

@@ -35,7 +35,7 @@ impl SeatOrder {
     /// Vouches that the digest was computed by the caller itself, from the transaction of this reservation, after the
     /// reservation was made durable. No digest that came from outside the process may pass here.
     ///
-    /// The one door: only `flow` calls it, and a search for its name lists every place that vouches.
+    /// The one door: only `flow` calls it, and `executor` for its own key; a search for its name lists every place that vouches.
     pub const fn danger_vouch_for(reservation: ReservationId, seat: Seat, digest: [u8; 32]) -> Self {
         Self { reservation, seat, digest, public_key: None }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::abi::{getModulesPaginatedCall, getOwnersCall, read_return};
 use super::block::{Block, RawBlock};
 use super::call::revert;
+use super::executions::Wanted;
 use super::fault::EndpointFault;
 use super::fees::RawHistory;
 use super::hex::{Data, Quantity, Word};
@@ -78,6 +79,7 @@ pub(crate) fn answers(data: &[u8]) {
         assert_eq!(spelled(U256::from(base)), lower(fees.as_array().unwrap().last().unwrap()));
     }
     transfers(data, &parsed);
+    executions(data);
     let _ = read::<Word>(data, ID);
 }
 
@@ -103,6 +105,16 @@ fn transfers(data: &[u8], parsed: &Value) {
     }
     let places: Vec<_> = found.iter().map(|log| (log.block, log.log_index)).collect();
     assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "a log counts twice");
+}
+
+/// An execution is the Safe's own word on the hash that was asked about, within the blocks that were asked about.
+fn executions(data: &[u8]) {
+    let Ok(Ok(Some(raw))) = read::<Vec<RawLog>>(data, ID) else { return };
+    let Ok(found) = (Wanted { safe: TOKEN, hash: TRANSACTION }).read(raw, (10, 20)) else { return };
+    let text = String::from_utf8_lossy(data).to_ascii_lowercase();
+    assert!(found.iter().all(|one| (10..=20).contains(&one.block)));
+    let named = |word: String| text.contains(&word.to_ascii_lowercase()[2..]);
+    assert!(found.is_empty() || (named(TOKEN.to_string()) && named(TRANSACTION.to_string())));
 }
 
 /// What a contract's answer is taken for is written back the same.
@@ -144,6 +156,10 @@ pub(crate) fn answer_seeds() -> Vec<Vec<u8>> {
     let log = format!(
         r#"{{"address":"{TOKEN}","topics":["{topic}","{from}","{to}"],"data":"{amount}","blockNumber":"0x14","blockHash":"{block}","transactionHash":"{TRANSACTION}","transactionIndex":"0x0","logIndex":"0x1","removed":false}}"#
     );
+    let event = keccak256("ExecutionFailure(bytes32,uint256)");
+    let executed = format!(
+        r#"{{"address":"{TOKEN}","topics":["{event}","{TRANSACTION}"],"data":"{amount}","blockNumber":"0x14","blockHash":"{block}","transactionHash":"{block}","transactionIndex":"0x0","logIndex":"0x1"}}"#
+    );
     let owners = format!("0x{:064x}{:064x}{}", 32, 1, &to.to_string()[2..]);
     let page = format!("0x{:064x}{:064x}{:064x}", 64, 1, 0);
     let results = [
@@ -159,6 +175,7 @@ pub(crate) fn answer_seeds() -> Vec<Vec<u8>> {
             r#"{{"transactionHash":"{TRANSACTION}","blockHash":"{block}","blockNumber":"0x14","from":"{TOKEN}","to":"{HOLDER}","status":"0x1","gasUsed":"0x5208","effectiveGasPrice":"0x1","type":"0x2","logs":[{log}]}}"#
         ),
         format!("[{log}]"),
+        format!("[{executed}]"),
         r#"{"oldestBlock":"0x13","baseFeePerGas":["0x1","0x2","0x3"],"gasUsedRatio":[0.5,0.25],"reward":[["0x1"],["0x0"]]}"#.to_owned(),
     ];
     let errors = [

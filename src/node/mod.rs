@@ -5,12 +5,13 @@
 //! block by its hash, so that all speak of the same chain.
 //!
 //! Reading order: `settings`, `said`, `fault` (words) → `hex`, `json`, `line`, `endpoint` (one node) → `nodes` (the quorum) →
-//! `block`, `state`, `safe`, `call`, `transfers`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
+//! `block`, `state`, `safe`, `call`, `transfers`, `executions`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
 
 mod abi;
 pub mod block;
 pub mod call;
 mod endpoint;
+pub mod executions;
 pub mod fault;
 pub mod fees;
 #[cfg(any(test, fuzzing))]
@@ -30,6 +31,7 @@ pub mod transfers;
 
 pub use block::{Block, FinalBlock};
 pub use call::{Call, Estimate, Outcome};
+pub use executions::Executed;
 pub use fault::{EndpointFault, NotAgreed, Voice};
 pub use fees::Fees;
 pub use line::SetupFault;

@@ -85,6 +85,13 @@ impl Nodes {
         }))
     }
 
+    /// The nonce of the Safe at this address: nothing below it can be executed any more.
+    pub async fn safe_nonce(&self, at: &Agreed<Block>, address: Address) -> Result<Agreed<u64>, SafeFault> {
+        let nonce = self.question(at, address, nonceCall {}).await?;
+        let nonce = u64::try_from(nonce).map_err(|_| SafeFault::NoSafe(nonceCall::SIGNATURE))?;
+        Ok(at.implies(|_| nonce))
+    }
+
     async fn pin(&self, at: &Agreed<Block>, address: Address) -> Result<Pin, NotAgreed> {
         Ok(Pin { address, code_hash: self.code_hash(at, address).await?.into_value() })
     }

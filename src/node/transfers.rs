@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::abi::Transfer;
 use super::block::Block;
 use super::endpoint::Endpoint;
+use super::executions::Executed;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Account, Data, Quantity, Word, number};
 use super::json::Rest;
@@ -100,6 +101,17 @@ impl RawLog {
         let topics: Vec<B256> = self.topics.into_iter().map(|topic| topic.0).collect();
         let fits = same && topics.len() <= 4;
         fits.then_some(Log { address: self.address.0, topics, data: self.data.0 })
+    }
+
+    /// Where it stands; `None` where it was taken back or its number is out of bounds.
+    pub(super) fn place(&self) -> Option<Executed> {
+        let block = self.block_number.u64().filter(|_| !self.removed)?;
+        Some(Executed { block, block_hash: self.block_hash.0, transaction: self.transaction_hash.0 })
+    }
+
+    /// Which contract said it, and under which topics.
+    pub(super) fn said(&self) -> (Address, Vec<B256>) {
+        (self.address.0, self.topics.iter().map(|topic| topic.0).collect())
     }
 
     /// Reads one that was asked for; `None` is another kind of `Transfer` (ERC-721 has the same first topic).

@@ -4,7 +4,7 @@ use super::Table;
 use super::conn::Dialect;
 
 /// The version of the tables below. A store with any other is not opened.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 /// The statements that make an empty store, in order. `store_schema` comes last: what does not have it is unfinished.
 pub(super) fn tables(dialect: Dialect) -> Vec<String> {
@@ -20,10 +20,10 @@ pub(super) fn tables(dialect: Dialect) -> Vec<String> {
     all
 }
 
-/// Every index costs each write of a row: only the table that is read page by page has one beside its key.
+/// Every index costs each write of a row: only tables that are read page by page have one beside their key.
 fn row_table(dialect: Dialect, table: Table) -> Vec<String> {
     let name = table.sql_name();
-    let is_listed = table == Table::Withdrawal;
+    let is_listed = matches!(table, Table::Withdrawal | Table::Execution);
     match dialect {
         Dialect::Sqlite => {
             let rows = format!(

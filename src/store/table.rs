@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident, $name:literal;)+) => {
-        /// A table of tagged rows. Both parties have all of them; each uses its own.
+        /// A table of tagged rows. Every party has all of them; each uses its own.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Table {
             $($(#[$doc])* $variant,)+
@@ -58,6 +58,12 @@ tables! {
     SignedReservation, "signed_reservation";
     /// Heads of the other party's log (co-signer).
     WitnessedLog, "witnessed_log";
+    /// Safe transactions on their way to the chain, and what became of them (executor).
+    Execution, "execution";
+    /// Their bytes (executor).
+    ExecutionCall, "execution_call";
+    /// The nonces of the account that pays gas, and what each was used for (executor).
+    AccountNonce, "account_nonce";
 }
 
 impl fmt::Display for Table {

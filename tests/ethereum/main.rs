@@ -6,7 +6,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod chain;
+mod chance;
 mod deposits;
+mod executor;
 mod nodes;
 mod paying;
 mod peers;
@@ -14,4 +16,5 @@ mod pins;
 mod proxy;
 mod seats;
 mod token;
+mod torture;
 mod world;

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use alloy_primitives::{Bytes, keccak256};
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use serde_json::{Value, json};
+
+use super::chance::Chance;
 
 /// How a node behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Manner {
     Wants(&'static str),
     /// Takes no question about more than so many blocks of logs.
     Narrow(u64),
+    /// In so many of a hundred cases: late, broken, or a transaction swallowed, or taken without a word.
+    Chaos(u64),
 }
 
 #[derive(Clone)]
@@ -38,6 +43,7 @@ struct Before {
     manner: Arc<Mutex<Manner>>,
     client: reqwest::Client,
     asked: Arc<Mutex<Vec<String>>>,
+    chance: Arc<Mutex<Chance>>,
 }
 
 pub struct Proxy {
@@ -47,11 +53,17 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn start(url: &str, manner: Manner) -> Self {
+        Self::seeded(url, manner, 0).await
+    }
+
+    /// One whose chaos is decided by a seed.
+    pub async fn seeded(url: &str, manner: Manner, seed: u64) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let asked = Arc::default();
-        let before = Before { url: url.to_owned(), manner: Arc::new(Mutex::new(manner)), client, asked };
+        let (manner, chance) = (Arc::new(Mutex::new(manner)), Arc::new(Mutex::new(Chance::new(seed))));
+        let before = Before { url: url.to_owned(), manner, client, asked, chance };
         let router = Router::new().route("/", post(answer)).with_state(before.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url: own, before }
@@ -114,6 +126,27 @@ async fn answer(State(before): State<Before>, headers: HeaderMap, body: String) 
             "eth_getTransactionReceipt" => return result(Value::Null),
             _ => return error(-32000, "header not found"),
         },
+        Manner::Chaos(percent) => {
+            let (hit, what, late) = {
+                let mut chance = before.chance.lock().unwrap();
+                (chance.below(100) < *percent, chance.below(4), chance.below(300))
+            };
+            let raw = (method == "eth_sendRawTransaction").then(|| question["params"][0].as_str().unwrap());
+            match (hit, what, raw) {
+                (false, _, _) => {}
+                (true, 0, _) => tokio::time::sleep(std::time::Duration::from_millis(late)).await,
+                (true, 1, _) => return "not today".to_owned(),
+                (true, 2, Some(raw)) => {
+                    let bytes: Bytes = raw.parse().unwrap();
+                    return result(json!(keccak256(bytes).to_string()));
+                }
+                (true, _, Some(_)) => {
+                    pass(&before, &before.url, body).await;
+                    return "taken, and not a word".to_owned();
+                }
+                (true, _, None) => return error(-32005, "limit exceeded"),
+            }
+        }
         _ => {}
     }
     let url = if let Manner::Forks(other) = &manner { other } else { &before.url };

@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, B256};
 use countersign::ethereum::{Owners, address_of};
 use countersign::keys::{
-    self, ChildIndex, KeyRole, KeystoreTerms, Phrase, SealCost, Seat, SeatKeys, SeatOrder, SeatSignature,
-    Secret, SecretBytes, WordList,
+    self, ChildIndex, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Seat, SeatKeys, SeatOrder,
+    SeatSignature, Secret, SecretBytes, WordList,
 };
 use countersign::withdrawal::{Network, ReservationId};
 
@@ -13,14 +13,19 @@ pub const EXECUTOR: Seat = Seat::Executor(match ChildIndex::new(0) {
     None => panic!(),
 });
 
-pub fn seat_keys(role: KeyRole, seed: u8) -> SeatKeys {
+/// A keystore as a service opens it.
+pub fn opened(role: KeyRole, seed: u8) -> OpenKeystore {
     let entropy = Secret::fill_with(|to: &mut [u8; 32]| to.fill(seed));
     let phrase = Phrase::from_entropy(WordList::English, &entropy).unwrap();
     let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
     let terms = KeystoreTerms { role, network: Network::Regtest, account: 0, cost: SealCost::danger_cheap() };
     let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
     let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
-    keys::open(&sealed, &passphrase).unwrap().seat_keys().unwrap()
+    keys::open(&sealed, &passphrase).unwrap()
+}
+
+pub fn seat_keys(role: KeyRole, seed: u8) -> SeatKeys {
+    opened(role, seed).seat_keys().unwrap()
 }
 
 /// The three owners' keys; each would be in a process of its own.
