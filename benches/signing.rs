@@ -398,7 +398,7 @@ fn decisions(rounds: usize) {
         clearance: Clearance::Given { at: now, expires_at: Seconds(now.0 + 1_800), named: true, signed: true },
         fee: Fee {
             rate: Units(2_000),
-            paid: Units(400),
+            paid: Units(400), leaving: Units(400),
             lineage: Units(400),
             request_max: Some(Units(20_000)),
         },

@@ -53,8 +53,10 @@ pub struct Sight<'a> {
 pub struct FeeSeen {
     /// Base units per 1,000 virtual bytes, or units of gas.
     pub rate: u128,
-    /// Base units.
+    /// Base units of the asset in which the chain takes fees.
     pub paid: u128,
+    /// What of it leaves the wallet in the asset itself: gas is paid by another account.
+    pub leaving: u128,
     /// Base units committed by all transactions for the same withdrawal, this one included.
     pub lineage: u128,
 }
@@ -64,7 +66,7 @@ impl FeeSeen {
     pub fn of_bytes(fee_sat: u64, vbytes: u64) -> Self {
         let paid = u128::from(fee_sat);
         let rate = paid.saturating_mul(1_000).checked_div(u128::from(vbytes)).unwrap_or(u128::MAX);
-        Self { rate, paid, lineage: paid }
+        Self { rate, paid, leaving: paid, lineage: paid }
     }
 }
 
@@ -107,13 +109,19 @@ impl Sight<'_> {
 
     /// The asset as a part of the total in won; nothing, where the price of any asset is missing or too old.
     pub fn in_total(&self) -> Option<InTotal> {
-        let own = self.priced(self.asset)?;
-        let others = self.others.iter().map(|other| {
-            let (price, decimals) = self.priced(other.asset)?;
-            Some(Holding { position: other.position, price, decimals })
+        let holdings = self.holdings()?;
+        let (own, others) = holdings.split_first()?;
+        Some(InTotal { others: TotalKrw::of(others)?, price: own.price, decimals: own.decimals })
+    }
+
+    /// Every asset of the party as a part of the total, its own first; nothing, where a price is missing or too old.
+    pub fn holdings(&self) -> Option<Vec<Holding>> {
+        let own = Resting { asset: self.asset, position: self.position() };
+        let each = std::iter::once(&own).chain(&self.others).map(|resting| {
+            let (price, decimals) = self.priced(resting.asset)?;
+            Some(Holding { position: resting.position, price, decimals })
         });
-        let others = TotalKrw::of(&others.collect::<Option<Vec<_>>>()?)?;
-        Some(InTotal { others, price: own.0, decimals: own.1 })
+        each.collect()
     }
 
     /// The price of an asset that is fresh enough to judge the total by, and its decimals.
@@ -178,6 +186,7 @@ impl Sight<'_> {
         let fee = Fee {
             rate: Units(fee.rate),
             paid: Units(fee.paid),
+            leaving: Units(fee.leaving),
             lineage: Units(fee.lineage),
             request_max: Some(Units(request.fee_max.units())),
         };
@@ -211,8 +220,13 @@ impl Sight<'_> {
         fee: FeeSeen,
         (position, earmarked_sat): (Position, u64),
     ) -> Result<Facts, Finding> {
-        let fee =
-            Fee { rate: Units(fee.rate), paid: Units(fee.paid), lineage: Units(fee.paid), request_max: None };
+        let fee = Fee {
+            rate: Units(fee.rate),
+            paid: Units(fee.paid),
+            leaving: Units(fee.leaving),
+            lineage: Units(fee.paid),
+            request_max: None,
+        };
         let destination = Destination { address, own: true, pinned: true };
         let facts = self.facts(Kind::Refill, amount, destination, fee)?;
         Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
@@ -220,8 +234,13 @@ impl Sight<'_> {
 
     /// The facts of a sweep to the pinned cold descriptor.
     pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
-        let fee =
-            Fee { rate: Units(fee.rate), paid: Units(fee.paid), lineage: Units(fee.paid), request_max: None };
+        let fee = Fee {
+            rate: Units(fee.rate),
+            paid: Units(fee.paid),
+            leaving: Units(fee.leaving),
+            lineage: Units(fee.paid),
+            request_max: None,
+        };
         self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)
     }
 }

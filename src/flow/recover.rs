@@ -281,19 +281,20 @@ fn load_reservations(
         let at = Seconds(row.reserved_at);
         let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
         // An attempt that was charged before stands there with nothing (ADR 16).
-        let fee = if row.leaving > 0 { row.fee } else { 0 };
+        let fee = if row.charged { row.fee } else { 0 };
         let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
         let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned };
         ledger.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
-        if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.leaving > 0) {
+        if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.charged) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
                 if let Some(open) = ledger.open.get_mut(&withdrawal) {
                     open.charged_at = Some(at);
                 }
             }
         }
-        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.leaving > 0) {
-            ledger.sweep_retry.charged_at = Some(at).filter(|_| row.state != "released");
+        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.charged) {
+            let retry = ledger.sweep_retries.entry(asset).or_default();
+            retry.charged_at = Some(at).filter(|_| row.state != "released");
         }
         if row.state == "dead" {
             ledger.dead.insert(id);
@@ -301,8 +302,9 @@ fn load_reservations(
             continue;
         }
         if let Purpose::Sweep { amount, cold_index } = row.purpose {
-            ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
-            let coin = row.tx_hex.as_deref().and_then(|hex| refill::swept_coin(context, hex, cold_index));
+            rail::put_cold(ledger, asset, cold_index);
+            let coin = row.tx_hex.as_deref().filter(|_| asset == context.asset);
+            let coin = coin.and_then(|hex| refill::swept_coin(context, hex, cold_index));
             if let Some((coin, outpoint)) = coin.and_then(|c| c.outpoint.parse().ok().map(|o| (c, o))) {
                 ledger.cold_coins.insert(outpoint, coin);
             }

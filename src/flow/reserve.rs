@@ -31,7 +31,7 @@ pub fn reserve_withdrawal(
     id: WithdrawalId,
     picked: &Picked,
 ) -> Result<Box<Parcel>, Finding> {
-    let (fee, now) = (picked.fee().paid, turn.draft.now());
+    let (fee, now) = (picked.fee(), turn.draft.now());
     let open = ledger.open.get(&id).ok_or_else(|| Finding::new(Code::Internal, "it is not open"))?;
     let (asset, amount) = (open.request.request().asset, open.request.request().amount.units());
     // A co-signer that holds is asked again and again; what never left is not counted each time. Nor is it given back.
@@ -39,8 +39,8 @@ pub fn reserve_withdrawal(
         Some(ago) if ago < CHARGED_S => Spend::default(),
         _ => {
             let unsigned = if is_unsigned(open) { amount } else { 0 };
-            let leaving = amount.saturating_add(picked.fee_leaving());
-            Spend { leaving, fee, unnamed: unnamed_value(ledger, open), unsigned }
+            let leaving = amount.saturating_add(fee.leaving);
+            Spend { leaving, fee: fee.paid, unnamed: unnamed_value(ledger, open), unsigned }
         }
     };
     let built = rail::build(context, ledger, picked)?;
@@ -87,13 +87,13 @@ pub fn reserve_sweep(
 ) -> Result<Box<Parcel>, Finding> {
     let (fee, now) = (built.fee, turn.draft.now());
     // As for a withdrawal: an attempt that the co-signer refuses is not counted each time, nor given back.
-    let spend = match ledger.sweep_retry.charged_at.and_then(|at| now.since(at)) {
+    let spend = match ledger.sweep_retries.entry(asset).or_default().charged_at.and_then(|at| now.since(at)) {
         Some(ago) if ago < CHARGED_S => Spend::default(),
-        _ => Spend { leaving: fee, fee, ..Spend::default() },
+        _ => Spend { leaving: built.fee_leaving, fee, ..Spend::default() },
     };
     spend_sums(ledger, turn, asset, spend)?;
-    if spend.leaving > 0 {
-        ledger.sweep_retry.charged_at = Some(now);
+    if spend.fee > 0 {
+        ledger.sweep_retries.entry(asset).or_default().charged_at = Some(now);
     }
     let purpose = Purpose::Sweep { amount, cold_index };
     Ok(book(context, ledger, turn, built, Booking { asset, purpose, withdrawals: Vec::new(), spend }))
@@ -141,6 +141,7 @@ fn book(
         fee: built.fee,
         outgoing: built.outgoing,
         leaving: booking.spend.leaving,
+        charged: booking.spend.fee > 0,
         unnamed_krw: booking.spend.unnamed.to_string(),
         unsigned: booking.spend.unsigned,
         change: built.change,

@@ -105,8 +105,14 @@ pub fn take(
     if let Body::Position { swept, .. } = &statement.body {
         for txid in swept {
             let txid = Txid::from_byte_array(*txid).to_string();
-            if treasury.accounts_mut().any(|(_, account)| account.sweeps.remove(&txid).is_some()) {
-                draft.row(Table::Setting, format!("swept/{txid}"), "counted", statement.at, "{}".to_owned());
+            if let Some(counted) = treasury.accounts_mut().find_map(|(_, account)| account.count(&txid)) {
+                draft.row(
+                    Table::Setting,
+                    format!("swept/{counted}"),
+                    "counted",
+                    statement.at,
+                    "{}".to_owned(),
+                );
             }
             if let Some((id, refill)) = treasury.refills.counted(&txid) {
                 draft.row(Table::Refill, id, "counted", statement.at, rows::write(&refill));

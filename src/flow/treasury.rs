@@ -1,29 +1,24 @@
 //! The 3:7 share: a surplus is reserved for a sweep to cold before any withdrawal of the asset is released (law L12).
 
-use std::sync::Arc;
-
 use wallet_policy::Units;
-use wallet_policy::ratio::{self, Holding};
+use wallet_policy::ratio;
 use wallet_policy::sweep::{self, Due};
 
 use super::Effect;
 use super::context::Context;
 use super::courier::Parcel;
-use super::facts::{FeeSeen, judge};
+use super::facts::judge;
 use super::ledger::Ledger;
-use super::ledger::SweepRetry;
 use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
+use super::rail::PickedSweep;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
 use super::{rail, refill, reserve};
 use crate::audit::EntryKind;
-use crate::bitcoin::Branch;
-use crate::bitcoin::build::OwnOutput;
-use crate::bitcoin::{Coin as Candidate, FeeTerms, OutputNeed, SelectError, Selection};
 use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, ReservationId, Seconds};
@@ -39,8 +34,9 @@ pub fn due(context: &Context, ledger: &Ledger, asset: Asset, now: Seconds) -> Du
         (Some(share), Some(part))
             if ratio::within_total(position, &part, share, limits.min_sweep) == Some(false) =>
         {
-            let own = Holding { position, price: part.price, decimals: part.decimals };
-            sweep::allot(&[own], share).and_then(|parts| parts.first().copied()).unwrap_or_default()
+            // Its own part of what is too much of all of them; its own comes first.
+            let holdings = seen.holdings().unwrap_or_default();
+            sweep::allot(&holdings, share).and_then(|parts| parts.first().copied()).unwrap_or_default()
         }
         _ => Units(0),
     };
@@ -76,31 +72,38 @@ fn tell_stuck(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     }
 }
 
-/// Reserves a sweep if too much rests hot and none is under way.
+/// Reserves a sweep of each asset of which too much rests hot, if none is under way.
 pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     tell_stuck(context, ledger, turn);
-    if !context.brake.is_free(Leaving::Sweep)
-        || ledger.sweep_is_pending(context.asset)
-        || turn.draft.now() < ledger.sweep_retry.not_before
-    {
+    if !context.brake.is_free(Leaving::Sweep) {
         return;
     }
-    let Units(amount) = due(context, ledger, context.asset, turn.draft.now()).amount;
-    let surplus = u64::try_from(amount).unwrap_or(u64::MAX);
-    if surplus == 0 {
-        return;
-    }
-    match plan_sweep(context, ledger, turn, surplus) {
-        Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
-        Err(finding) => tell_unswept(ledger, turn, &finding, "a sweep is wanted and cannot be made"),
+    let assets: Vec<Asset> = ledger.treasury.accounts().map(|(asset, _)| asset).collect();
+    for asset in assets {
+        let is_early =
+            ledger.sweep_retries.get(&asset).is_some_and(|retry| turn.draft.now() < retry.not_before);
+        if is_early || ledger.sweep_is_pending(asset) {
+            continue;
+        }
+        let Units(surplus) = due(context, ledger, asset, turn.draft.now()).amount;
+        if surplus == 0 {
+            continue;
+        }
+        match plan_sweep(context, ledger, turn, asset, surplus) {
+            Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
+            Err(finding) => {
+                let what = "a sweep is wanted and cannot be made";
+                tell_unswept(ledger, turn, asset, &finding, what);
+            }
+        }
     }
 }
 
 /// While too much rests hot withdrawals wait: people must hear of it, once for each reason.
-fn tell_unswept(ledger: &mut Ledger, turn: &mut Turn, finding: &Finding, what: &str) {
-    if ledger.sweep_retry.failed(turn.draft.now(), finding.code) {
+fn tell_unswept(ledger: &mut Ledger, turn: &mut Turn, asset: Asset, finding: &Finding, what: &str) {
+    if ledger.sweep_retries.entry(asset).or_default().failed(turn.draft.now(), finding.code) {
         let detail = format!("{what}: {}", finding.detail);
-        tracing::error!(code = %finding.code, "{detail}");
+        tracing::error!(code = %finding.code, %asset, "{detail}");
         let alarm = (("subject", "sweep".to_owned()), Finding::new(finding.code, detail));
         turn.enter_alarm(alarm);
     }
@@ -110,64 +113,27 @@ fn plan_sweep(
     context: &Context,
     ledger: &mut Ledger,
     turn: &mut Turn,
-    surplus: u64,
+    asset: Asset,
+    surplus: u128,
 ) -> Result<Box<Parcel>, Finding> {
-    let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
-    let chain = ledger.treasury.of(context.asset).facts.chain.ok_or_else(stale)?;
-    let index = ledger.next_cold;
-    let broken = |e: crate::withdrawal::Invalid| Finding::new(Code::Internal, e.to_string());
-    let script = Arc::new(context.cold.script(Branch::Deposit, index).map_err(broken)?);
-    let terms = FeeTerms {
-        rate: chain.value.fee_rate,
-        caps: rail::bitcoin::caps(context, None),
-        replaced_fee_sat: None,
-    };
-    let coins = ledger.treasury.coins.spendable().shortlist(
-        surplus,
-        chain.value.fee_rate,
-        None,
-        rail::bitcoin::CANDIDATES,
-    );
-    let (amount_sat, selection) = select_part(&coins, surplus, &terms)?;
-    let address = script.address(context.wallet.network());
-    allow(context, ledger, turn, (Amount::from_sat(amount_sat), address), &selection)?;
-    let cold = (OwnOutput { script, amount_sat }, index);
-    let built = rail::bitcoin::build_sweep(context, ledger, &selection, cold)?;
-    let swept = (context.asset, u128::from(amount_sat), index);
+    let picked = rail::pick_sweep(context, ledger, asset, surplus)?;
+    allow(context, ledger, turn, asset, &picked)?;
+    let swept = (asset, picked.amount, picked.cold_index);
+    let built = rail::build_sweep(context, ledger, picked)?;
     let parcel = reserve::reserve_sweep(context, ledger, turn, built, swept)?;
-    ledger.next_cold = index.saturating_add(1);
+    rail::put_cold(ledger, asset, swept.2);
     Ok(parcel)
-}
-
-/// How often a sweep is made smaller until its coins carry it and its fee.
-const SHORTER_MAX: usize = 4;
-
-/// The whole surplus, or as much of it as these coins carry: the rest is swept by the next transaction.
-fn select_part(coins: &[Candidate], surplus: u64, terms: &FeeTerms) -> Result<(u64, Selection), Finding> {
-    let select = |amount_sat| {
-        let need = OutputNeed { amount_sat, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
-        crate::bitcoin::select_sweep(coins, need, terms)
-            .map(|selection| (amount_sat.saturating_add(selection.extra_sat), selection))
-    };
-    let mut amount_sat = surplus;
-    let mut chosen = select(amount_sat);
-    for _ in 0..SHORTER_MAX {
-        let Err(SelectError::NotEnough { missing_sat }) = &chosen else { break };
-        amount_sat = amount_sat.saturating_sub((*missing_sat).max(1));
-        chosen = select(amount_sat);
-    }
-    chosen.map_err(|e| Finding::new(e.code(), e.to_string()))
 }
 
 fn allow(
     context: &Context,
     ledger: &Ledger,
     turn: &Turn,
-    (amount, address): (Amount, String),
-    selection: &Selection,
+    asset: Asset,
+    picked: &PickedSweep,
 ) -> Result<(), Finding> {
-    let fee = FeeSeen::of_bytes(selection.fee_sat, selection.vbytes);
-    let facts = sight(context, ledger, context.asset, turn.draft.now()).of_sweep(amount, address, fee)?;
+    let (amount, address) = (Amount::from_units(picked.amount), picked.address.clone());
+    let facts = sight(context, ledger, asset, turn.draft.now()).of_sweep(amount, address, picked.fee)?;
     match judge(&context.policy, &facts) {
         Outcome::Moving => Ok(()),
         Outcome::Held(findings) | Outcome::Refused(findings) => {
@@ -204,8 +170,9 @@ pub fn finished(
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
     if let Purpose::Sweep { amount, cold_index } = row.purpose {
-        ledger.sweep_retry = SweepRetry::default();
-        if let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
+        ledger.sweep_retries.remove(&reservation.asset);
+        if reservation.asset == context.asset
+            && let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
             && let Ok(outpoint) = coin.outpoint.parse()
         {
             ledger.cold_coins.insert(outpoint, coin);
@@ -282,7 +249,7 @@ pub fn cosigner_refused(
         withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
     }
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
-        tell_unswept(ledger, turn, finding, "the co-signer refused the sweep");
+        tell_unswept(ledger, turn, reservation.asset, finding, "the co-signer refused the sweep");
     }
 }
 

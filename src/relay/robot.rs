@@ -8,8 +8,8 @@ use crate::enclave::name::same_name;
 use crate::enclave::{Backend, Question, Reason, Verdict, Working};
 use crate::withdrawal::Seconds;
 
-/// The only asset the robot knows.
-const SYMBOL: &str = "BTC";
+/// The assets the robot knows.
+const SYMBOLS: [&str; 3] = ["BTC", "ETH", "USDT"];
 
 /// How many personas there are.
 const PERSONAS: usize = 3;
@@ -126,7 +126,7 @@ impl Robot {
     }
 
     fn holder(&self, question: &Question<'_>) -> Result<&Customer, Reason> {
-        if question.symbol != SYMBOL {
+        if !SYMBOLS.contains(&question.symbol) {
             return Err(Reason::UnknownSymbol);
         }
         let holds = |c: &&Customer| c.addresses.iter().any(|a| a == question.destination);

@@ -252,7 +252,7 @@ async fn l23_a_row_altered_removed_or_rolled_back_is_found() {
         ("cosigner", "DELETE FROM row_used_verification"),
         (
             "cosigner",
-            "UPDATE row_signed_reservation SET content = replace(content, '\"leaving_sat\":2', '\"leaving_sat\":1')",
+            "UPDATE row_signed_reservation SET content = replace(content, '\"leaving\":2', '\"leaving\":1')",
         ),
         ("cosigner", "UPDATE row_signed_reservation SET state = 'dead'"),
         (

@@ -1,9 +1,7 @@
 //! Ether and a token go through the same gates as Bitcoin: asked, cleared, booked, co-signed, released. Nothing but the room that
 //! builds and checks is another.
 
-use countersign::desk::{WalletEvidence, WithdrawalView};
-use countersign::ethereum::{Address, SafeWallet};
-use countersign::evidence::ExecutedFact;
+use countersign::desk::WithdrawalView;
 use countersign::evidence::statement::{Body, ChainFact};
 use countersign::withdrawal::*;
 

@@ -468,7 +468,11 @@ impl World {
             endpoint: format!("https://{address}"),
             vasps: Default::default(),
             screener: None,
-            limits: enclave::Limits { retry_s_max: 1, assets: enclave_assets(), ..enclave::Limits::default() },
+            limits: enclave::Limits {
+                retry_s_max: 1,
+                assets: enclave_assets(),
+                ..enclave::Limits::default()
+            },
             now: self.clock_of(if vasp == OWN_VASP { Who::Signer } else { Who::Counterparty }),
         }
     }

@@ -8,17 +8,15 @@ use std::sync::Arc;
 
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::{AccountKey, WalletDescriptor};
-use countersign::evidence::trust_file::{self, *};
 use countersign::ethereum::pins::Pin;
-use countersign::ethereum::{
-    Address, B256, Make, Owners, Release, SafeWallet, Singleton, U256, address_of,
-};
+use countersign::ethereum::{Address, B256, Make, Owners, Release, SafeWallet, Singleton, U256, address_of};
+use countersign::evidence::trust_file::{self, *};
 use countersign::evidence::{Contract, NAMESPACE_TRUST, Quorum, SafeFact, Trust, sign_ssh};
 use countersign::flow::rail::Keys;
 use countersign::freeze::Brake;
 use countersign::keys::{
-    self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Seat, SeatKeys, Secret, SecretBytes,
-    WordList,
+    self, IdentityKey, KeyRole, KeystoreTerms, OpenKeystore, Phrase, SealCost, Seat, SeatKeys, Secret,
+    SecretBytes, WordList,
 };
 use countersign::store::StoreSecret;
 use countersign::withdrawal::evm_address::spell;

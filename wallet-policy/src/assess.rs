@@ -124,7 +124,7 @@ impl Assessment {
             tip_fresh: fresh(facts.stated.tip, ages.chain_s),
             hot_share_within_limit: hot_share == Some(true),
             hot_share_bp: hot_share_bp.unwrap_or(10_000),
-            hot_funds_enough: fits(facts.amount.plus(fee.paid), facts.spendable),
+            hot_funds_enough: fits(facts.amount.plus(fee.leaving), facts.spendable),
             approvals_enough: required.as_ref().is_some_and(satisfied),
             approvers: approvers(facts),
             requester_approves: facts.approvals.iter().any(|a| facts.requesters.contains(&a.person)),

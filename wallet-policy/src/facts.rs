@@ -68,10 +68,12 @@ pub enum Clearance {
 /// The network fee of the transaction (L8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fee {
-    /// Base units per 1,000 virtual bytes.
+    /// Base units per 1,000 virtual bytes, or units of gas.
     pub rate: Units,
-    /// Base units this transaction pays.
+    /// Base units this transaction pays, of the asset in which its chain takes fees.
     pub paid: Units,
+    /// What of it leaves the wallet in the asset itself; nothing, where another account pays.
+    pub leaving: Units,
     /// Base units all transactions of this lineage of bumps have committed to pay, this one included.
     pub lineage: Units,
     /// The request's own cap; `None` where no request stands behind the transaction.
@@ -167,8 +169,8 @@ impl Facts {
     /// `None` where it overflows.
     pub fn leaving(&self) -> Option<Units> {
         match self.kind {
-            Kind::Withdraw => self.amount.plus(self.fee.paid),
-            Kind::Sweep | Kind::Refill | Kind::Consolidate => Some(self.fee.paid),
+            Kind::Withdraw => self.amount.plus(self.fee.leaving),
+            Kind::Sweep | Kind::Refill | Kind::Consolidate => Some(self.fee.leaving),
         }
     }
 }

@@ -103,7 +103,7 @@ rails! {
     "" DestinationNotAllowed WITHDRAW words |c| !c.told.destination_allowed,
         "an allow list is in force and the destination is not on it".to_owned();
     "" HotFundsShort WITHDRAW words |c| !c.told.hot_funds_enough,
-        format!("{} and a fee of {} from {} spendable", c.facts.amount, c.facts.fee.paid, c.facts.spendable);
+        format!("{} and a fee of {} from {} spendable", c.facts.amount, c.facts.fee.leaving, c.facts.spendable);
 }
 
 impl Rail {

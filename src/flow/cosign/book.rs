@@ -65,7 +65,7 @@ impl Party {
                 ("reservation", &proven.reservation),
                 ("purpose", &row.kind),
                 ("asset", &row.asset),
-                ("amount", &yes.outgoing.saturating_sub(proven.checked.fee_leaving())),
+                ("amount", &yes.outgoing.saturating_sub(proven.checked.fee().leaving)),
                 ("fee", &yes.spend.fee),
                 ("txid", &row.txid),
                 ("withdrawals", &withdrawals.join(" ")),

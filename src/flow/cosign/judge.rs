@@ -78,8 +78,7 @@ pub fn decide(
             return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
         }
     }
-    let spend =
-        Spend { leaving: spend.leaving.saturating_add(checked.fee_leaving()), fee: fee.paid, ..spend };
+    let spend = Spend { leaving: spend.leaving.saturating_add(fee.leaving), fee: fee.paid, ..spend };
     Ok(Yes { spend, outgoing: checked.outgoing(), change: checked.change(), swept })
 }
 

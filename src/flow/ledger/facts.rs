@@ -7,12 +7,30 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds};
 
 use crate::bitcoin::fee::{RATE_BELIEVED_MAX, RATE_FLOOR};
 use crate::evidence::statement::{Body, ChainFact, Statement, StatementKind};
-use crate::withdrawal::{Amount, Asset, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, FeeRate, Krw, Seconds};
 
 /// The time of what was said, as it counts here: the older of the speaker's own time and the time of receipt. A speaker
 /// whose clock is ahead is believed, but nothing is younger for it.
 pub fn heard_at(said: Seconds, received: Seconds) -> Seconds {
     said.min(received)
+}
+
+/// The most for 1,000 units of gas that is believed, in wei: 10,000 gwei for each.
+const GAS_RATE_BELIEVED_MAX: FeeRate = FeeRate(10_000_000_000_000_000);
+
+fn is_believed(fact: &ChainFact) -> bool {
+    match fact.chain {
+        Chain::Bitcoin(_) => fact.fee_rate <= RATE_BELIEVED_MAX,
+        Chain::Evm(_) => fact.fee_rate <= GAS_RATE_BELIEVED_MAX,
+    }
+}
+
+/// Below its floor Bitcoin's network relays nothing, however empty its blocks are.
+fn floored(fact: &ChainFact) -> FeeRate {
+    match fact.chain {
+        Chain::Bitcoin(_) => fact.fee_rate.max(RATE_FLOOR),
+        Chain::Evm(_) => fact.fee_rate,
+    }
 }
 
 /// A fact and when it was stated.
@@ -82,13 +100,9 @@ impl Facts {
             Body::Chain(chains) => {
                 let is_news = self.chain.is_none_or(|known| at >= known.at);
                 // A rate that nobody believes is no fact: the one before stands until it is out of date.
-                let is_fact = |c: &&ChainFact| {
-                    c.chain.bitcoin().is_some() && c.chain == asset.chain() && c.fee_rate <= RATE_BELIEVED_MAX
-                };
+                let is_fact = |c: &&ChainFact| c.chain == asset.chain() && is_believed(c);
                 if let Some(chain) = chains.iter().find(is_fact).filter(|_| is_news) {
-                    // Below its floor a network relays nothing, however empty its blocks are.
-                    let fee_rate = chain.fee_rate.max(RATE_FLOOR);
-                    self.chain = Some(Dated { value: ChainFact { fee_rate, ..*chain }, at });
+                    self.chain = Some(Dated { value: ChainFact { fee_rate: floored(chain), ..*chain }, at });
                 }
             }
             Body::Safe(_) => {}

@@ -190,8 +190,8 @@ pub struct Ledger {
     pub cold_coins: BTreeMap<OutPoint, ColdCoinRow>,
     /// Next index on the cold wallet's branch 1, for the change of refills.
     pub next_cold_change: u32,
-    /// What became of the sweep that is wanted and could not be made.
-    pub sweep_retry: SweepRetry,
+    /// What became of the sweeps that are wanted and could not be made, by asset.
+    pub sweep_retries: BTreeMap<Asset, SweepRetry>,
     /// The last Korean day that was closed, as days since 1970-01-01.
     pub day_closed: Option<u64>,
     /// Read back, and their request does not verify any more.

@@ -153,6 +153,12 @@ impl Account {
         self.swept(|sweep| sweep.is_stuck(now, transit_s_max))
     }
 
+    /// A sweep is in a stated balance by now; gives its id as its own chain prints it, with `0x` where that has it.
+    pub fn count(&mut self, txid: &str) -> Option<String> {
+        let prefixed = format!("0x{txid}");
+        [txid.to_owned(), prefixed].into_iter().find(|id| self.sweeps.remove(id).is_some())
+    }
+
     fn swept(&self, counts: impl Fn(&SweepInFlight) -> bool) -> Amount {
         let amounts = self.sweeps.values().filter(|sweep| counts(sweep)).map(|sweep| sweep.amount);
         Amount::from_units(amounts.fold(0, u128::saturating_add))

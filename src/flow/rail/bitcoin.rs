@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ::bitcoin::OutPoint;
 use ::bitcoin::hex::DisplayHex;
 
-use super::{Built, Place};
+use super::{Built, PickedSweep, Place, SweepWith};
 use crate::bitcoin::build::{Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
 use crate::bitcoin::coin::OwnCoin;
 use crate::bitcoin::fee::FeeCaps;
 use crate::bitcoin::{Branch, Destination, FeeTerms, KeySlot, OutputNeed, OwnScript, Selection};
 use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
+use crate::bitcoin::{Coin as Candidate, SelectError};
 use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
@@ -124,14 +125,61 @@ pub fn build_payment(context: &Context, ledger: &mut Ledger, picked: &Picked) ->
     build(context, ledger, &picked.selection, (vec![picked.payee.clone()], None, fee_max))
 }
 
-/// Builds a sweep to the next address of the pinned cold descriptor.
-pub fn build_sweep(
-    context: &Context,
-    ledger: &mut Ledger,
-    selection: &Selection,
-    (cold, cold_index): (OwnOutput, u32),
-) -> Result<Built, Finding> {
-    let mut built = build(context, ledger, selection, (Vec::new(), Some(cold), None))?;
+/// How often a sweep is made smaller until its coins carry it and its fee.
+const SHORTER_MAX: usize = 4;
+
+/// The coins of a sweep, and the address of the pinned cold descriptor that they go to.
+pub struct SweepCoins {
+    selection: Selection,
+    cold: OwnOutput,
+    cold_index: u32,
+}
+
+/// Picks the coins of a sweep to the next address of the pinned cold descriptor.
+pub fn pick_sweep(context: &Context, ledger: &Ledger, surplus: u128) -> Result<PickedSweep, Finding> {
+    let stale = || Finding::new(Code::FeeRateStale, "no fee rate was ever stated");
+    let rate = ledger.treasury.of(context.asset).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    let cold_index = ledger.next_cold;
+    let broken = |e: Invalid| Finding::new(Code::Internal, e.to_string());
+    let script = Arc::new(context.cold.script(Branch::Deposit, cold_index).map_err(broken)?);
+    let terms = FeeTerms { rate, caps: caps(context, None), replaced_fee_sat: None };
+    let surplus = sat(surplus);
+    let coins = ledger.treasury.coins.spendable().shortlist(surplus, rate, None, CANDIDATES);
+    let (amount_sat, selection) = select_part(&coins, surplus, &terms)?;
+    Ok(PickedSweep {
+        amount: u128::from(amount_sat),
+        address: script.address(context.wallet.network()),
+        fee: FeeSeen::of_bytes(selection.fee_sat, selection.vbytes),
+        cold_index,
+        with: SweepWith::Bitcoin(Box::new(SweepCoins {
+            selection,
+            cold: OwnOutput { script, amount_sat },
+            cold_index,
+        })),
+    })
+}
+
+/// The whole surplus, or as much of it as these coins carry: the rest is swept by the next transaction.
+fn select_part(coins: &[Candidate], surplus: u64, terms: &FeeTerms) -> Result<(u64, Selection), Finding> {
+    let select = |amount_sat| {
+        let need = OutputNeed { amount_sat, weight: crate::bitcoin::fee::OWN_OUTPUT_WEIGHT };
+        crate::bitcoin::select_sweep(coins, need, terms)
+            .map(|selection| (amount_sat.saturating_add(selection.extra_sat), selection))
+    };
+    let mut amount_sat = surplus;
+    let mut chosen = select(amount_sat);
+    for _ in 0..SHORTER_MAX {
+        let Err(SelectError::NotEnough { missing_sat }) = &chosen else { break };
+        amount_sat = amount_sat.saturating_sub((*missing_sat).max(1));
+        chosen = select(amount_sat);
+    }
+    chosen.map_err(|e| Finding::new(e.code(), e.to_string()))
+}
+
+/// Builds a sweep.
+pub fn build_sweep(context: &Context, ledger: &mut Ledger, coins: SweepCoins) -> Result<Built, Finding> {
+    let SweepCoins { selection, cold, cold_index } = coins;
+    let mut built = build(context, ledger, &selection, (Vec::new(), Some(cold), None))?;
     if let super::Body::Bitcoin(body) = &mut built.body {
         body.cold_index = Some(cold_index);
     }

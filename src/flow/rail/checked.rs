@@ -124,14 +124,6 @@ impl Checked {
         }
     }
 
-    /// What of the fee leaves the wallet in the asset: gas is paid by another account.
-    pub fn fee_leaving(&self) -> u128 {
-        match self {
-            Self::Bitcoin(..) => self.fee().paid,
-            Self::Safe { .. } => 0,
-        }
-    }
-
     /// What leaves the wallet, with the fee where the wallet pays it.
     pub fn outgoing(&self) -> u128 {
         match self {

@@ -78,14 +78,6 @@ impl Picked {
             Self::Safe(picked) => picked.fee(),
         }
     }
-
-    /// What of the fee leaves the wallet in the asset itself: gas is paid by another account.
-    pub fn fee_leaving(&self) -> u128 {
-        match self {
-            Self::Bitcoin(picked) => picked.fee().paid,
-            Self::Safe(_) => 0,
-        }
-    }
 }
 
 /// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing).
@@ -94,6 +86,52 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
     match asset.chain() {
         Chain::Bitcoin(_) => Ok(bitcoin::pick(context, ledger, open)?.map(Picked::Bitcoin)),
         Chain::Evm(_) => Ok(safe::pick(context, ledger, open)?.map(Picked::Safe)),
+    }
+}
+
+/// What a sweep would move, and what it would cost.
+pub struct PickedSweep {
+    /// How much goes to cold, in base units.
+    pub amount: u128,
+    /// Where to.
+    pub address: String,
+    /// The fee as the policy sees it.
+    pub fee: FeeSeen,
+    /// The index on the cold wallet's branch 0; nothing else than zero where cold is one place.
+    pub cold_index: u32,
+    with: SweepWith,
+}
+
+enum SweepWith {
+    Bitcoin(Box<bitcoin::SweepCoins>),
+    Safe(safe::Picked),
+}
+
+/// Picks what moves that much of an asset to cold, or as much of it as one transaction carries.
+pub fn pick_sweep(
+    context: &Context,
+    ledger: &Ledger,
+    asset: Asset,
+    surplus: u128,
+) -> Result<PickedSweep, Finding> {
+    match asset {
+        Asset::Bitcoin(_) => bitcoin::pick_sweep(context, ledger, surplus),
+        Asset::Evm(asset) => safe::pick_sweep(context, ledger, asset, surplus),
+    }
+}
+
+/// Builds the transaction of a sweep.
+pub fn build_sweep(context: &Context, ledger: &mut Ledger, picked: PickedSweep) -> Result<Built, Finding> {
+    match picked.with {
+        SweepWith::Bitcoin(coins) => bitcoin::build_sweep(context, ledger, *coins),
+        SweepWith::Safe(picked) => safe::build(context, ledger, &picked),
+    }
+}
+
+/// Takes note that a sweep pays the cold wallet at an index.
+pub fn put_cold(ledger: &mut Ledger, asset: Asset, cold_index: u32) {
+    if matches!(asset, Asset::Bitcoin(_)) {
+        ledger.next_cold = ledger.next_cold.max(cold_index.saturating_add(1));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
-use super::{Built, Checked, Place, Safes, checked, no_wallet};
+use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::pins::Pin;
 use crate::ethereum::{
@@ -22,7 +22,7 @@ use crate::flow::ledger::rows::{CosignedRow, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
 use crate::flow::treasury::leaving;
 use crate::keys::{Seat, SeatKeys, SeatOrder};
-use crate::withdrawal::evm_address::read;
+use crate::withdrawal::evm_address::{read, spell};
 use crate::withdrawal::{
     Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Invalid, KeyRole, ReservationId,
     WithdrawalRequest,
@@ -123,6 +123,7 @@ pub struct Picked {
     payee: Payee,
     gas: u64,
     fee: FeeSeen,
+    is_sweep: bool,
 }
 
 impl Picked {
@@ -136,7 +137,7 @@ impl Picked {
 pub fn fee_of(safe_tx_gas: u64, rate: u128) -> FeeSeen {
     let gas = u128::from(safe_tx_gas.saturating_add(EXECUTION_GAS));
     let paid = gas.saturating_mul(rate).div_ceil(1_000);
-    FeeSeen { rate, paid, lineage: paid }
+    FeeSeen { rate, paid, leaving: 0, lineage: paid }
 }
 
 /// The most gas that may be kept for so many payments.
@@ -166,15 +167,48 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
         let detail = format!("{} can be spent of {}", ledger.spendable(request.asset), request.asset);
         return Err(Finding::new(Code::HotFundsShort, detail));
     }
-    let kept = if matches!(payee.asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
-    let gas = kept.saturating_add(context.random_u64() % GAS_DRAWN);
+    let gas = gas_of(context, payee.asset);
     let fee = fee_of(gas, rate);
     if Amount::from_units(fee.paid) > request.fee_max {
         let detail =
             format!("executing it may cost {} wei, the request allows {}", fee.paid, request.fee_max);
         return Err(Finding::new(Code::FeeAboveCap, detail));
     }
-    Ok(Some(Picked { chain, payee, gas, fee }))
+    Ok(Some(Picked { chain, payee, gas, fee, is_sweep: false }))
+}
+
+/// Picks a payment to the pinned cold Safe.
+pub fn pick_sweep(
+    context: &Context,
+    ledger: &Ledger,
+    asset: EvmAsset,
+    surplus: u128,
+) -> Result<PickedSweep, Finding> {
+    let chain = asset.chain();
+    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
+    let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
+    lane(ledger, chain)?.trusted()?;
+    let amount = surplus.min(ledger.spendable(Asset::Evm(asset)).units());
+    if amount == 0 {
+        return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
+    }
+    let gas = gas_of(context, asset);
+    let fee = fee_of(gas, u128::from(rate.0));
+    let payee = Payee { to: cold, asset, amount: Units::from_amount(Amount::from_units(amount)) };
+    Ok(PickedSweep {
+        amount,
+        address: spell(cold),
+        fee,
+        cold_index: 0,
+        with: SweepWith::Safe(Picked { chain, payee, gas, fee, is_sweep: true }),
+    })
+}
+
+/// The gas kept for a payment; no two attempts keep the same.
+fn gas_of(context: &Context, asset: EvmAsset) -> u64 {
+    let kept = if matches!(asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
+    kept.saturating_add(context.random_u64() % GAS_DRAWN)
 }
 
 fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
@@ -221,7 +255,8 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
         body: super::Body::Safe(Body {
             safe,
             nonce,
-            payees: vec![picked.payee],
+            // What goes to cold is no payee: its place is pinned.
+            payees: if picked.is_sweep { Vec::new() } else { vec![picked.payee] },
             cold: context.safes.get(&picked.chain).and_then(|pins| pins.cold),
         }),
     })

@@ -48,7 +48,7 @@ prop_compose! {
     pub(super) fn any_facts()(
         kind in proptest::sample::select(Kind::ALL.to_vec()),
         amount in 1u128..12_000_000, hot in 20_000_000u128..33_000_000, spendable in 500_000u128..20_000_000,
-        value in values(), fee in 1u128..60_000,
+        value in values(), (fee, leaves) in (1u128..60_000, any::<bool>()),
         (hour, day, fee_day) in (0u128..52_000_000, 0u128..102_000_000, 0u128..1_010_000),
         (at, price_moved, pinned) in (999_000u64..1_000_005, prop::bool::weighted(0.1), prop::bool::weighted(0.9)),
         (approvals, clearance) in (approvals(), clearances()),
@@ -60,6 +60,7 @@ prop_compose! {
         f.spendable = Units(spendable);
         f.value = value.map(Krw);
         f.fee.paid = Units(fee);
+        f.fee.leaving = Units(if leaves { fee } else { 0 });
         f.fee.request_max = Some(Units(55_000));
         (f.spent.hour, f.spent.day, f.spent.fee_day) = (Units(hour), Units(day), Units(fee_day));
         f.stated.price = Some(Seconds(at));
@@ -82,7 +83,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
     if !fees || f.frozen || asked {
         return false;
     }
-    let leaving = f.fee.paid.0 + if f.kind == Kind::Withdraw { f.amount.0 } else { 0 };
+    let leaving = f.fee.leaving.0 + if f.kind == Kind::Withdraw { f.amount.0 } else { 0 };
     let room = f.spent.hour.0 + leaving <= s.hourly_limit.0 && f.spent.day.0 + leaving <= s.daily_limit.0;
     let position = age(f.stated.position).is_some_and(|age| age <= 900);
     let (hot, cold) = (f.position.hot.0, f.position.cold.0);
@@ -161,7 +162,7 @@ proptest! {
     #[test]
     fn the_shipped_rules_release_what_is_lawful_and_funded(f in any_facts()) {
         let policy = &*BUILT;
-        let funded = f.kind != Kind::Withdraw || f.amount.0 + f.fee.paid.0 <= f.spendable.0;
+        let funded = f.kind != Kind::Withdraw || f.amount.0 + f.fee.leaving.0 <= f.spendable.0;
         prop_assert_eq!(policy.decide(&f).is_release(), funded && lawful(&f, &policy.settings().assets[BTC]));
     }
 
@@ -174,7 +175,7 @@ proptest! {
         match which {
             0 => worse.amount.0 += more,
             1 => worse.value = worse.value.map(|v| Krw(v.0 + more)),
-            2 => worse.fee.paid.0 += more,
+            2 => (worse.fee.paid.0, worse.fee.leaving.0) = (f.fee.paid.0 + more, f.fee.leaving.0 + more),
             3 => worse.spent.hour.0 += more,
             4 => worse.spent.day.0 += more,
             5 => worse.spendable.0 = worse.spendable.0.saturating_sub(more),
@@ -193,6 +194,7 @@ proptest! {
         let mut f = facts(kind);
         f.now = Seconds(times[0]);
         (f.amount, f.fee.paid, f.fee.rate, f.fee.lineage) = (Units(numbers[0]), Units(numbers[1]), Units(numbers[2]), Units(numbers[3]));
+        f.fee.leaving = f.fee.paid;
         (f.spent.hour, f.spent.day, f.position.hot, f.position.cold) = (Units(numbers[4]), Units(numbers[5]), Units(numbers[6]), Units(numbers[7]));
         (f.value, f.earmarked) = (Some(Krw(numbers[8])), Units(numbers[0]));
         (f.stated.price, f.stated.tip, f.stated.position) = (Some(Seconds(times[1])), Some(Seconds(times[2])), Some(Seconds(times[3])));

@@ -125,6 +125,7 @@ pub(super) fn facts(kind: Kind) -> Facts {
         fee: Fee {
             rate: Units(10_000),
             paid: Units(3_000),
+            leaving: Units(3_000),
             lineage: Units(6_000),
             request_max: (!own).then_some(Units(10_000)),
         },

@@ -49,6 +49,8 @@ pub struct ReservationRow {
     pub outgoing: u128,
     /// What the rolling limits count, in base units: of a sweep only the fee.
     pub leaving: u128,
+    /// Whether the sums were charged for it; an attempt within the hour after another is not (ADR 16).
+    pub charged: bool,
     /// What of it was cleared without a name match, in won.
     pub unnamed_krw: String,
     /// What of it was cleared by nobody's signature, in base units.
