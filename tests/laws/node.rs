@@ -138,7 +138,7 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     async fn state_tip(&self) {
         let fact = ChainFact {
-            chain: Chain::Bitcoin(NETWORK),
+            chain: countersign::withdrawal::Chain::Bitcoin(NETWORK),
             height: self.chain.height(),
             fee_rate: FeeRate(2_000),
         };
