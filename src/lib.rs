@@ -28,6 +28,7 @@ pub mod flow;
 // faces
 pub mod grpc;
 // programs of their own
+pub mod observer;
 pub mod relay;
 // the terminal, above everything that it starts
 pub mod cli;

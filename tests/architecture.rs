@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["custodian"],
     &["flow"],
     &["grpc"],
-    &["relay"],
+    &["relay", "observer"],
     &["cli"],
     &["sandbox"],
 ];

@@ -13,6 +13,8 @@ sol! {
     function balanceOf(address holder) returns (uint256 balance);
     function decimals() returns (uint8 decimals);
 
+    event ExecutionSuccess(bytes32 indexed txHash, uint256 payment);
+    event ExecutionFailure(bytes32 indexed txHash, uint256 payment);
     event Transfer(address indexed from, address indexed to, uint256 value);
 }
 

@@ -11,6 +11,7 @@ use super::call::revert;
 use super::fault::EndpointFault;
 use super::fees::RawHistory;
 use super::hex::{Data, Quantity, Word};
+use super::history::{self, RawTransaction};
 use super::json::{RpcError, read};
 use super::receipt::RawReceipt;
 use super::send::SendWord;
@@ -79,6 +80,15 @@ pub(crate) fn answers(data: &[u8]) {
         assert_eq!(spelled(U256::from(base)), lower(fees.as_array().unwrap().last().unwrap()));
     }
     transfers(data, parsed.as_ref());
+    executions(data);
+    // what is not read may hold bytes that the comparison cannot
+    if parsed.is_some()
+        && let Ok(Ok(Some(raw))) = read::<RawTransaction>(data, ID)
+        && let Ok(input) = raw.read(TRANSACTION)
+    {
+        assert_eq!(lower(&result("hash")), TRANSACTION.to_string());
+        assert_eq!(lower(&result("input")), format!("0x{}", data_encoding::HEXLOWER.encode(&input)));
+    }
     let _ = read::<Word>(data, ID);
 }
 
@@ -91,6 +101,19 @@ fn transfers(data: &[u8], parsed: Option<&Value>) {
         assert!(log.token == TOKEN && log.to == HOLDER && (10..=20).contains(&log.block));
         assert!(log.block != 20 || log.block_hash == BLOCK_HASH);
     }
+    let places: Vec<_> = found.iter().map(|log| (log.block, log.log_index)).collect();
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "a log counts twice");
+}
+
+/// An execution is the Safe's own word, within the blocks that were asked about, and each counts once.
+fn executions(data: &[u8]) {
+    let Ok(Ok(Some(raw))) = read::<Vec<RawLog>>(data, ID) else { return };
+    let Ok(found) = (history::Wanted { safe: TOKEN, first: 10, last: 20 }).read(raw) else { return };
+    let Ok(found) = history::in_order(found, &last()) else { return };
+    let text = String::from_utf8_lossy(data).to_ascii_lowercase();
+    let named = |word: String| text.contains(&word.to_ascii_lowercase()[2..]);
+    assert!(found.iter().all(|log| (10..=20).contains(&log.block) && named(log.safe_tx_hash.to_string())));
+    assert!(found.is_empty() || named(TOKEN.to_string()));
     let places: Vec<_> = found.iter().map(|log| (log.block, log.log_index)).collect();
     assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "a log counts twice");
 }
@@ -134,6 +157,10 @@ pub(crate) fn answer_seeds() -> Vec<Vec<u8>> {
     let log = format!(
         r#"{{"address":"{TOKEN}","topics":["{topic}","{from}","{to}"],"data":"{amount}","blockNumber":"0x14","blockHash":"{block}","transactionHash":"{TRANSACTION}","transactionIndex":"0x0","logIndex":"0x1","removed":false}}"#
     );
+    let event = keccak256("ExecutionFailure(bytes32,uint256)");
+    let executed = format!(
+        r#"{{"address":"{TOKEN}","topics":["{event}","{TRANSACTION}"],"data":"{amount}","blockNumber":"0x14","blockHash":"{block}","transactionHash":"{block}","transactionIndex":"0x0","logIndex":"0x1"}}"#
+    );
     let owners = format!("0x{:064x}{:064x}{}", 32, 1, &to.to_string()[2..]);
     let page = format!("0x{:064x}{:064x}{:064x}", 64, 1, 0);
     let results = [
@@ -149,6 +176,8 @@ pub(crate) fn answer_seeds() -> Vec<Vec<u8>> {
             r#"{{"transactionHash":"{TRANSACTION}","blockHash":"{block}","blockNumber":"0x14","from":"{TOKEN}","to":"{HOLDER}","status":"0x1","gasUsed":"0x5208","effectiveGasPrice":"0x1","type":"0x2","logs":[{log}]}}"#
         ),
         format!("[{log}]"),
+        format!("[{executed}]"),
+        format!(r#"{{"hash":"{TRANSACTION}","input":"0x6a761202","nonce":"0x1","to":"{TOKEN}"}}"#),
         r#"{"oldestBlock":"0x13","baseFeePerGas":["0x1","0x2","0x3"],"gasUsedRatio":[0.5,0.25],"reward":[["0x1"],["0x0"]]}"#.to_owned(),
     ];
     let errors = [

@@ -5,7 +5,7 @@
 //! block by its hash, so that all speak of the same chain.
 //!
 //! Reading order: `settings`, `said`, `fault` (words) → `hex`, `json`, `line`, `endpoint` (one node) → `nodes` (the quorum) →
-//! `block`, `state`, `safe`, `call`, `transfers`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
+//! `block`, `state`, `safe`, `call`, `transfers`, `history`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
 
 mod abi;
 pub mod block;
@@ -16,6 +16,7 @@ pub mod fees;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hex;
+pub mod history;
 mod json;
 mod line;
 pub mod nodes;
@@ -32,6 +33,7 @@ pub use block::{Block, FinalBlock};
 pub use call::{Call, Estimate, Outcome};
 pub use fault::{EndpointFault, NotAgreed, Voice};
 pub use fees::Fees;
+pub use history::SafeLog;
 pub use line::SetupFault;
 pub use nodes::Nodes;
 pub use receipt::{Inclusion, Settled};

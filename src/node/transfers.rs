@@ -99,6 +99,21 @@ impl RawLog {
         fits.then_some(Log { address: self.address.0, topics, data: self.data.0 })
     }
 
+    /// The number of its block, and its place there; `None` where it was taken back or a number is out of bounds.
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        self.block_number.u64().zip(self.log_index.u64()).filter(|_| !self.removed)
+    }
+
+    /// The hash of its block, and the transaction.
+    pub(super) const fn within_what(&self) -> (B256, B256) {
+        (self.block_hash.0, self.transaction_hash.0)
+    }
+
+    /// Which contract said it, and under which topics.
+    pub(super) fn said(&self) -> (Address, Vec<B256>) {
+        (self.address.0, self.topics.iter().map(|topic| topic.0).collect())
+    }
+
     /// Reads one that was asked for; `None` is another kind of `Transfer` (ERC-721 has the same first topic).
     fn incoming(self, part: &Part) -> Result<Option<Incoming>, EndpointFault> {
         let (Some(block), Some(log_index)) = (self.block_number.u64(), self.log_index.u64()) else {

@@ -8,6 +8,9 @@
 mod chain;
 mod deposits;
 mod nodes;
+mod observer;
+#[path = "../parties/mod.rs"]
+mod parties;
 mod paying;
 mod peers;
 mod pins;
