@@ -80,7 +80,7 @@ pub(crate) fn answers(data: &[u8]) {
         assert_eq!(spelled(U256::from(base)), lower(fees.as_array().unwrap().last().unwrap()));
     }
     transfers(data, parsed.as_ref());
-    executions(data);
+    history_of(data);
     // what is not read may hold bytes that the comparison cannot
     if parsed.is_some()
         && let Ok(Ok(Some(raw))) = read::<RawTransaction>(data, ID)
@@ -106,7 +106,7 @@ fn transfers(data: &[u8], parsed: Option<&Value>) {
 }
 
 /// An execution is the Safe's own word, within the blocks that were asked about, and each counts once.
-fn executions(data: &[u8]) {
+fn history_of(data: &[u8]) {
     let Ok(Ok(Some(raw))) = read::<Vec<RawLog>>(data, ID) else { return };
     let Ok(found) = (history::Wanted { safe: TOKEN, first: 10, last: 20 }).read(raw) else { return };
     let Ok(found) = history::in_order(found, &last()) else { return };

@@ -64,7 +64,7 @@ impl Wanted {
     }
 
     fn read_one(&self, log: &RawLog) -> Option<SafeLog> {
-        let (block, log_index) = log.place()?;
+        let (block, log_index) = log.numbers()?;
         let (address, topics) = log.said();
         let (safe_tx_hash, succeeded) = match topics.as_slice() {
             [ExecutionSuccess::SIGNATURE_HASH, hash] => (*hash, true),

@@ -100,7 +100,7 @@ impl RawLog {
     }
 
     /// The number of its block, and its place there; `None` where it was taken back or a number is out of bounds.
-    pub(super) fn place(&self) -> Option<(u64, u64)> {
+    pub(super) fn numbers(&self) -> Option<(u64, u64)> {
         self.block_number.u64().zip(self.log_index.u64()).filter(|_| !self.removed)
     }
 
