@@ -29,6 +29,7 @@ pub mod flow;
 pub mod grpc;
 // programs of their own
 pub mod executor;
+pub mod observer;
 pub mod relay;
 // the terminal, above everything that it starts
 pub mod cli;

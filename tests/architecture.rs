@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["custodian"],
     &["flow"],
     &["grpc"],
-    &["relay", "executor"],
+    &["relay", "executor", "observer"],
     &["cli"],
     &["sandbox"],
 ];

@@ -105,6 +105,9 @@ pub enum Command {
     /// Run a relay: carries sealed travel-rule parcels between enclaves
     #[command(after_help = RELAY_HELP)]
     Relay(run::ServiceArgs),
+    /// Run an observer of EVM chains: several nodes in, signed statements out
+    #[command(after_help = OBSERVER_HELP)]
+    Observer(run::ObserverArgs),
     /// The signer's enclave, which the signer starts by itself
     #[command(hide = true)]
     EnclaveRoom(run::RoomArgs),
@@ -204,6 +207,17 @@ Examples:
   countersign relay --config relay.toml
 
 Holds no key to coins, reads no payload, decides nothing. deploy/relay.example.toml shows every field.";
+
+const OBSERVER_HELP: &str = "\
+Examples:
+  countersign observer --config observer.toml --check
+  countersign observer --config observer.toml --begin eip155:1=23000000      (once, at first)
+  countersign observer --config observer.toml
+  countersign observer --config observer.toml --once --json
+
+States heights, fee rates and Safes to the signer. Holds no key to coins and decides nothing. One state, one process.
+It goes on by itself when nodes or the signer come back, and ends where only a change by somebody helps.
+--once ends with 1 if something could not be stated. deploy/observer.example.toml shows every field.";
 
 const ADDRESS_HELP: &str = "\
 Examples:
@@ -349,6 +363,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Cosigner(args) => run::cosigner(&args, out),
         Command::Enclave(args) => run::enclave(&args, out),
         Command::Relay(args) => run::relay(&args, out),
+        Command::Observer(args) => run::observer::observer(&args, out),
         Command::EnclaveRoom(args) => run::enclave_room(&args),
         Command::Descriptor(command) => descriptor::run(&command),
         Command::Trust(command) => trust::run(&command),
@@ -387,6 +402,7 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         | Command::Cosigner(_)
         | Command::Enclave(_)
         | Command::EnclaveRoom(_)
+        | Command::Observer(_)
         | Command::Relay(_) => Err(Problem::of(Code::Internal, "the command has no answer of this kind")),
     }
 }

@@ -3,6 +3,8 @@
 mod adapter;
 pub(super) mod assemble;
 pub(super) mod custodian;
+mod nodes;
+pub(super) mod observer;
 pub(super) mod outward;
 mod rekey;
 pub(super) mod room;
@@ -23,6 +25,7 @@ use tracing::{info, warn};
 
 use self::custodian::Calls;
 
+pub use observer::ObserverArgs;
 pub use room::{RoomArgs, enclave_room};
 
 use super::answer::{Answer, Out};

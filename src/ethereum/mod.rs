@@ -5,7 +5,7 @@
 //!
 //! Reading order: `chain`, `address`, `asset`, `units` (words) → `pins`, `wallet`, `deposit`, `reading` (the Safe) →
 //! `safe_tx`, `abi`, `action`, `build`, `proposal` (what is signed) → `check`, `checked`, `signature` (the gate) →
-//! `signed`, `execution`, `revert`, `receipt` (on chain) → `message` (ownership).
+//! `signed`, `execution`, `revert`, `receipt`, `witness` (on chain) → `message` (ownership).
 
 mod abi;
 pub mod action;
@@ -32,6 +32,7 @@ pub mod signed;
 pub mod token;
 pub mod units;
 pub mod wallet;
+pub mod witness;
 
 pub use crate::withdrawal::{ChainId, EvmAsset};
 pub use action::{Action, CallProblem, OwnerSwap, Payee};
@@ -54,6 +55,7 @@ pub use signed::SignedSafeTx;
 pub use token::TokenPin;
 pub use units::Units;
 pub use wallet::{Blueprint, Make, Owners, SafeWallet};
+pub use witness::{Witnessed, witness};
 
 /// The types of alloy that appear in this room's words.
 pub use alloy_primitives::{Address, B256, Bytes, U256};

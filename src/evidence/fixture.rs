@@ -357,6 +357,50 @@ pub fn safe_fact() -> SafeFact {
     }
 }
 
+/// The key of EIP-155's own example, with its account.
+pub const EVM_KEY: [u8; 32] = [0x46; 32];
+pub const EVM_ACCOUNT: &str = "0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F";
+
+/// A customer's account on Ethereum.
+pub fn evm_claim() -> WalletClaim {
+    WalletClaim {
+        organisation: request().organisation,
+        customer_ref: request().customer_ref,
+        asset: Asset::Evm(EvmAsset::Ether(ChainId::MAINNET)),
+        address: EVM_ACCOUNT.into(),
+    }
+}
+
+pub fn challenge_for(claim: WalletClaim) -> Signed {
+    let issued_at = Seconds(NOW.0 - 300);
+    let challenge =
+        WalletChallenge { claim, nonce: [0xc4; 16], issued_at, expires_at: issued_at.plus(3_600) };
+    sign_challenge(&challenge, ed25519(&key(ATTESTATION))).unwrap()
+}
+
+/// What `personal_sign` of a wallet with this key gives (EIP-191): `0x`, r, s and v.
+pub fn personal_sign(key: &[u8; 32], message: &str) -> String {
+    let key = secp256k1::SecretKey::from_slice(key).unwrap();
+    let hash = secp256k1::Message::from_digest(alloy_primitives::eip191_hash_message(message).0);
+    let signature = secp256k1::Secp256k1::new().sign_ecdsa_recoverable(&hash, &key);
+    let (id, compact) = signature.serialize_compact();
+    let v = u8::try_from(id.to_i32()).unwrap() + 27;
+    format!("0x{}{v:02x}", HEXLOWER.encode(&compact))
+}
+
+/// The registration of that account, proved by its key.
+pub fn evm_registration() -> WalletRegistration {
+    let challenge = challenge_for(evm_claim());
+    let message = ownership_message(&evm_claim(), &challenge_name(&challenge.text));
+    WalletRegistration {
+        claim: evm_claim(),
+        challenge: digest(&challenge.text),
+        proof_kind: ProofKind::Eip191,
+        proof: personal_sign(&EVM_KEY, &message),
+        registered_at: Seconds(NOW.0 - 30),
+    }
+}
+
 pub fn address(text: &str) -> Address {
     evm_address::read(text).unwrap()
 }

@@ -11,7 +11,7 @@ use super::request::check_age;
 use super::signature::Signed;
 use super::wallet_challenge::{VerifiedChallenge, WalletClaim};
 use super::{NotProven, Trust, field};
-use crate::withdrawal::{Code, CustomerRef, Finding, Invalid, Organisation, Seconds};
+use crate::withdrawal::{Chain, Code, CustomerRef, Finding, Invalid, Organisation, Seconds};
 
 /// The form of a registration.
 pub static REGISTRATION: Form = Form::new(
@@ -36,23 +36,50 @@ pub static REMOVAL: Form =
 /// How ownership is proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProofKind {
-    /// BIP-0322 in its simple form: the base64 of one witness. EIP-191 gets its place here with the first Ethereum asset.
+    /// BIP-0322 in its simple form: the base64 of one witness. On Bitcoin.
     Bip322Simple,
+    /// EIP-191: `0x` and the 65 bytes r, s, v of `personal_sign`, in lower-case hex. On EVM chains.
+    Eip191,
+    /// EIP-1271: `0x` and the bytes that the contract at the address accepts for the message. On EVM chains; only the chain
+    /// knows whether it does.
+    Eip1271,
 }
 
 impl ProofKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Bip322Simple, Self::Eip191, Self::Eip1271];
+
+    /// The kind by which a plain key proves itself on a chain.
+    pub const fn of_key(chain: Chain) -> Self {
+        match chain {
+            Chain::Bitcoin(_) => Self::Bip322Simple,
+            Chain::Evm(_) => Self::Eip191,
+        }
+    }
+
+    /// Whether wallets of that chain prove themselves so.
+    pub const fn serves(self, chain: Chain) -> bool {
+        match (self, chain) {
+            (Self::Bip322Simple, Chain::Bitcoin(_)) | (Self::Eip191 | Self::Eip1271, Chain::Evm(_)) => true,
+            (Self::Bip322Simple, Chain::Evm(_)) | (Self::Eip191 | Self::Eip1271, Chain::Bitcoin(_)) => false,
+        }
+    }
+
     /// The word in the text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bip322Simple => "bip322-simple",
+            Self::Eip191 => "eip191",
+            Self::Eip1271 => "eip1271",
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "bip322-simple" => Ok(Self::Bip322Simple),
-            _ => Err(malformed("proof_kind", "is not bip322-simple")),
-        }
+    /// Reads that word.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| malformed("proof_kind", "is neither bip322-simple, eip191 nor eip1271"))
     }
 }
 
@@ -98,10 +125,15 @@ pub fn parse_registration(text: &str) -> Result<WalletRegistration, Invalid> {
         return Err(malformed("network", "contradicts the asset"));
     }
     let address = field::wallet_address(reader.take("address")?)?;
+    let challenge = field::hex("challenge", reader.take("challenge")?)?;
+    let proof_kind = ProofKind::parse(reader.take("proof_kind")?)?;
+    if !proof_kind.serves(network) {
+        return Err(malformed("proof_kind", "is no proof of wallets on this network"));
+    }
     let registration = WalletRegistration {
         claim: WalletClaim { organisation, customer_ref, asset, address },
-        challenge: field::hex("challenge", reader.take("challenge")?)?,
-        proof_kind: ProofKind::parse(reader.take("proof_kind")?)?,
+        challenge,
+        proof_kind,
         proof: field::graphic("proof", reader.take("proof")?)?,
         registered_at: field::seconds("registered_at", reader.take("registered_at")?)?,
     };

@@ -6,33 +6,60 @@ use super::ledger::Ledger;
 use super::ledger::registrations::{Registered, evidence_of};
 use super::withdraw;
 use super::writer::Turn;
-use crate::bitcoin::{Destination, verify_message};
+use crate::bitcoin;
 use crate::desk::{SignedText, WalletEvidence, WalletView};
+use crate::ethereum;
 use crate::evidence::wallet_registration::parse_registration;
 use crate::evidence::{
     NotProven, Passage, ProofKind, Trust, VerifiedChallenge, VerifiedRegistration, VerifiedRemoval,
     VerifiedRequest, WalletRegistration, verify_challenge, verify_registration,
 };
-use crate::withdrawal::{Code, Finding, Invalid, Organisation, Outcome, Seconds, WithdrawalId};
+use crate::withdrawal::{Asset, Chain, Code, Finding, Invalid, Organisation, Outcome, Seconds, WithdrawalId};
 
 /// The name of the key that signs challenges, as the co-signer says it.
 pub const CHALLENGE_KEY_ID: &str = "attestation";
 
+/// An address in the one spelling that a wallet is registered by, or one wallet could be registered twice.
+pub fn spelled(asset: Asset, address: &str) -> Result<String, Invalid> {
+    let read = match asset.chain() {
+        Chain::Bitcoin(network) => {
+            bitcoin::Destination::parse(address, network).map(|read| read.as_str().to_owned())
+        }
+        Chain::Evm(_) => ethereum::Destination::parse(address).map(|read| read.as_str().to_owned()),
+    };
+    read.map_err(|no| Invalid { field: "address", ..no })
+}
+
 /// Whether the proof in a registration shows that whoever holds its address signed this message.
 fn owns(registration: &WalletRegistration, message: &str) -> Result<(), Finding> {
     let claim = &registration.claim;
-    let network = claim.asset.chain().bitcoin();
-    let network = network.ok_or_else(|| Finding::new(Code::OwnershipNotProven, "is for Bitcoin alone"))?;
-    let address = Destination::parse(&claim.address, network)
-        .map_err(|no| Finding::new(Code::OwnershipNotProven, no.to_string()))?;
-    // One spelling only, or one wallet could be registered twice.
-    if address.as_str() != claim.address {
-        let detail = format!("the address is not in its normal spelling `{}`", address.as_str());
-        return Err(Finding::new(Code::OwnershipNotProven, detail));
+    let no = |detail: String| Finding::new(Code::OwnershipNotProven, detail);
+    let address = spelled(claim.asset, &claim.address).map_err(|invalid| no(invalid.to_string()))?;
+    if address != claim.address {
+        return Err(no(format!("the address is not in its normal spelling `{address}`")));
     }
-    match registration.proof_kind {
-        ProofKind::Bip322Simple => verify_message(&address, message, &registration.proof)
-            .map_err(|no| Finding::new(no.code(), no.to_string())),
+    match (registration.proof_kind, claim.asset.chain()) {
+        (ProofKind::Bip322Simple, Chain::Bitcoin(network)) => {
+            let address = bitcoin::Destination::parse(&address, network);
+            let address = address.map_err(|invalid| no(invalid.to_string()))?;
+            bitcoin::verify_message(&address, message, &registration.proof)
+                .map_err(|error| Finding::new(error.code(), error.to_string()))
+        }
+        (ProofKind::Eip191, Chain::Evm(_)) => {
+            let account =
+                ethereum::Destination::parse(&address).map_err(|invalid| no(invalid.to_string()))?;
+            ethereum::verify_message(account.address(), message, &registration.proof)
+                .map_err(|error| Finding::new(error.code(), error.to_string()))
+        }
+        // Whether a contract accepts it is a fact of its chain, which nobody here may ask for.
+        (ProofKind::Eip1271, Chain::Evm(_)) => {
+            let detail = format!("no observer has stated that the contract {address} accepts this proof");
+            Err(Finding::new(Code::ContractWalletNotWitnessed, detail))
+        }
+        (ProofKind::Bip322Simple, Chain::Evm(_))
+        | (ProofKind::Eip191 | ProofKind::Eip1271, Chain::Bitcoin(_)) => {
+            Err(no("the proof is of another chain's kind".to_owned()))
+        }
     }
 }
 
@@ -208,3 +235,6 @@ pub fn view(context: &Context, name: &str, registered: &Registered) -> Result<Wa
         evidence: evidence_of(row).ok_or_else(unreadable)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

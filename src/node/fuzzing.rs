@@ -12,6 +12,7 @@ use super::executions::Wanted;
 use super::fault::EndpointFault;
 use super::fees::RawHistory;
 use super::hex::{Data, Quantity, Word};
+use super::history::{self, RawTransaction};
 use super::json::{RpcError, read};
 use super::receipt::RawReceipt;
 use super::send::SendWord;
@@ -80,6 +81,13 @@ pub(crate) fn answers(data: &[u8]) {
     }
     transfers(data, &parsed);
     executions(data);
+    history_of(data);
+    if let Ok(Ok(Some(raw))) = read::<RawTransaction>(data, ID)
+        && let Ok(input) = raw.read(TRANSACTION)
+    {
+        assert_eq!(lower(&result("hash")), TRANSACTION.to_string());
+        assert_eq!(lower(&result("input")), format!("0x{}", data_encoding::HEXLOWER.encode(&input)));
+    }
     let _ = read::<Word>(data, ID);
 }
 
@@ -115,6 +123,19 @@ fn executions(data: &[u8]) {
     assert!(found.iter().all(|one| (10..=20).contains(&one.block)));
     let named = |word: String| text.contains(&word.to_ascii_lowercase()[2..]);
     assert!(found.is_empty() || (named(TOKEN.to_string()) && named(TRANSACTION.to_string())));
+}
+
+/// An execution is the Safe's own word, within the blocks that were asked about, and each counts once.
+fn history_of(data: &[u8]) {
+    let Ok(Ok(Some(raw))) = read::<Vec<RawLog>>(data, ID) else { return };
+    let Ok(found) = (history::Wanted { safe: TOKEN, first: 10, last: 20 }).read(raw) else { return };
+    let Ok(found) = history::in_order(found, &last()) else { return };
+    let text = String::from_utf8_lossy(data).to_ascii_lowercase();
+    let named = |word: String| text.contains(&word.to_ascii_lowercase()[2..]);
+    assert!(found.iter().all(|log| (10..=20).contains(&log.block) && named(log.safe_tx_hash.to_string())));
+    assert!(found.is_empty() || named(TOKEN.to_string()));
+    let places: Vec<_> = found.iter().map(|log| (log.block, log.log_index)).collect();
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "a log counts twice");
 }
 
 /// What a contract's answer is taken for is written back the same.
@@ -176,6 +197,7 @@ pub(crate) fn answer_seeds() -> Vec<Vec<u8>> {
         ),
         format!("[{log}]"),
         format!("[{executed}]"),
+        format!(r#"{{"hash":"{TRANSACTION}","input":"0x6a761202","nonce":"0x1","to":"{TOKEN}"}}"#),
         r#"{"oldestBlock":"0x13","baseFeePerGas":["0x1","0x2","0x3"],"gasUsedRatio":[0.5,0.25],"reward":[["0x1"],["0x0"]]}"#.to_owned(),
     ];
     let errors = [

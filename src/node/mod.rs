@@ -5,7 +5,7 @@
 //! block by its hash, so that all speak of the same chain.
 //!
 //! Reading order: `settings`, `said`, `fault` (words) → `hex`, `json`, `line`, `endpoint` (one node) → `nodes` (the quorum) →
-//! `block`, `state`, `safe`, `call`, `transfers`, `executions`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
+//! `block`, `state`, `safe`, `call`, `transfers`, `executions`, `history`, `receipt`, `fees`, `send` (facts) → `trail` (following the chain).
 
 mod abi;
 pub mod block;
@@ -17,6 +17,7 @@ pub mod fees;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hex;
+pub mod history;
 mod json;
 mod line;
 pub mod nodes;
@@ -34,6 +35,7 @@ pub use call::{Call, Estimate, Outcome};
 pub use executions::Executed;
 pub use fault::{EndpointFault, NotAgreed, Voice};
 pub use fees::Fees;
+pub use history::SafeLog;
 pub use line::SetupFault;
 pub use nodes::Nodes;
 pub use receipt::{Inclusion, Settled};

@@ -97,6 +97,19 @@ impl Nodes {
         }))
     }
 
+    /// What the token's contract says of its decimals; `None` where it does not answer as a token does.
+    pub async fn token_decimals(
+        &self,
+        at: &Agreed<Block>,
+        token: Address,
+    ) -> Result<Agreed<Option<u8>>, NotAgreed> {
+        let answer = self.call(at, Call::question(token, decimalsCall {}.abi_encode())).await?;
+        Ok(answer.map(|outcome| match outcome {
+            Outcome::Returned(bytes) => read_return::<decimalsCall>(&bytes),
+            Outcome::Reverted(_) => None,
+        }))
+    }
+
     /// Whether the token's contract has exactly the pinned decimals. Silence is a no.
     pub async fn has_pinned_decimals(
         &self,

@@ -109,6 +109,16 @@ impl RawLog {
         Some(Executed { block, block_hash: self.block_hash.0, transaction: self.transaction_hash.0 })
     }
 
+    /// The number of its block, and its place there; `None` where it was taken back or a number is out of bounds.
+    pub(super) fn numbers(&self) -> Option<(u64, u64)> {
+        self.block_number.u64().zip(self.log_index.u64()).filter(|_| !self.removed)
+    }
+
+    /// The hash of its block, and the transaction.
+    pub(super) const fn within_what(&self) -> (B256, B256) {
+        (self.block_hash.0, self.transaction_hash.0)
+    }
+
     /// Which contract said it, and under which topics.
     pub(super) fn said(&self) -> (Address, Vec<B256>) {
         (self.address.0, self.topics.iter().map(|topic| topic.0).collect())

@@ -10,6 +10,9 @@ mod chance;
 mod deposits;
 mod executor;
 mod nodes;
+mod observer;
+#[path = "../parties/mod.rs"]
+mod parties;
 mod paying;
 mod peers;
 mod pins;

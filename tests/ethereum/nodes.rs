@@ -19,7 +19,7 @@ use super::world::{ETHER, World, facts, stranger};
 
 const TIME: Duration = Duration::from_secs(5);
 
-fn nodes(chain: ChainId, urls: &[&str], finality: Finality) -> Nodes {
+pub fn nodes(chain: ChainId, urls: &[&str], finality: Finality) -> Nodes {
     let bounds = Bounds { time: TIME, log_blocks_max: 8, ..Bounds::default() };
     let place = |(at, url): (usize, &&str)| {
         Place::new(Name::parse(&format!("node-{at}")).unwrap(), url, None).unwrap()
@@ -29,10 +29,10 @@ fn nodes(chain: ChainId, urls: &[&str], finality: Finality) -> Nodes {
     Nodes::new(Settings::new(chain, (places, 2), finality, bounds, roots).unwrap()).unwrap()
 }
 
-const DEPTH: Finality = Finality { tag: None, depth: 3 };
+pub const DEPTH: Finality = Finality { tag: None, depth: 3 };
 
 /// Three nodes before one chain; the last one behaves as told.
-async fn three(chain: &Chain, manner: Manner) -> (Nodes, [Proxy; 3]) {
+pub async fn three(chain: &Chain, manner: Manner) -> (Nodes, [Proxy; 3]) {
     let proxies = [
         Proxy::start(chain.url(), Manner::Honest).await,
         Proxy::start(chain.url(), Manner::Honest).await,
@@ -46,9 +46,9 @@ async fn world(make: Make) -> Option<World> {
     Some(World::new(Chain::start_anvil().await?, make).await)
 }
 
-const MAKE: Make = Make { release: &V1_4_1, singleton: Singleton::Plain };
+pub const MAKE: Make = Make { release: &V1_4_1, singleton: Singleton::Plain };
 
-async fn mine(chain: &Chain, blocks: u64) {
+pub async fn mine(chain: &Chain, blocks: u64) {
     chain.ask("anvil_mine", json!([format!("0x{blocks:x}")])).await;
 }
 

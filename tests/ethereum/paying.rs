@@ -131,7 +131,7 @@ async fn a_token_that_lies_or_takes_a_fee_is_told_from_one_that_pays() {
 }
 
 /// Any call of the Safe's, signed by two keys: what a thief of two keys could do, and the checker never lets through.
-async fn danger_any_call(world: &World, wallet: &SafeWallet, to: Address, data: Vec<u8>) {
+pub async fn danger_any_call(world: &World, wallet: &SafeWallet, to: Address, data: Vec<u8>) {
     let nonce = facts(&world.chain, wallet).await.nonce;
     let nonce = u64::try_from(nonce).unwrap();
     let call = SafeCall {

@@ -367,3 +367,49 @@ async fn l10_a_cosigner_that_knows_no_tip_holds_until_it_hears_of_the_chain() {
     world.state_chain().await;
     world.until(held.id, |v| codes(v) == ["RELEASED"]).await;
 }
+
+/// A Safe as an observer of an EVM chain states it, with nothing that happened since.
+fn safe() -> SafeFact {
+    let contract = |n| Contract { address: [n; 20].into(), code_hash: [n; 32].into() };
+    SafeFact {
+        chain: ChainId::MAINNET,
+        safe: [7; 20].into(),
+        height: 23_000_000,
+        block_hash: [1; 32].into(),
+        proxy_code_hash: [2; 32].into(),
+        singleton: contract(3),
+        version: "1.4.1".into(),
+        owners: vec![[4; 20].into()],
+        threshold: 1_u8.try_into().unwrap(),
+        modules: Vec::new(),
+        guard: [0; 20].into(),
+        module_guard: [0; 20].into(),
+        fallback_handler: contract(5),
+        multi_send: contract(6),
+        nonce: 0_u8.try_into().unwrap(),
+        balances: Vec::new(),
+        decimals: Vec::new(),
+        executed: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_a_statement_of_a_safe_is_numbered_like_any_other_at_both_parties_and_changes_no_coin() {
+    let (world, _thief) = Thief::with(Plan::default(), 1, 100 * COIN).await;
+    let position = async || {
+        let view = world.desk().position(&caller(Role::Auditor, "x"), None).await.unwrap();
+        view.assets.into_iter().next().unwrap()
+    };
+    let before = position().await;
+    let said = world.statement(Body::Safe(Box::new(safe())));
+    let submit =
+        |said: SignedText| async { world.desk().submit(&caller(Role::Observer, "watcher"), said).await };
+    // to the co-signer first, before the signer's own courier can be there
+    let there = world.cosigner().submit_statements(vec![said.clone()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(submit(said.clone()).await.unwrap().number, there.number);
+    assert_eq!(submit(said.clone()).await.unwrap_err().code(), Code::StatementOutOfOrder);
+    let again = world.cosigner().submit_statements(vec![said]).await.unwrap().remove(0);
+    assert_eq!(again.unwrap_err().code, Code::StatementOutOfOrder);
+    let after = position().await;
+    assert_eq!((after.hot, after.cold), (before.hot, before.cold));
+}

@@ -32,7 +32,8 @@ pub enum WalletCommand {
     Challenge(ChallengeArgs),
     /// Register the wallet with the customer's signature; it counts after the delay
     #[command(
-        after_help = "Example:\n  countersign wallet register --challenge challenge.json --proof AkcwRAIg…"
+        after_help = "Example:\n  countersign wallet register --challenge challenge.json --proof AkcwRAIg…\n\n\
+        Of a wallet on an EVM chain the proof is what `personal_sign` gives: 0x and 130 hex digits."
     )]
     Register(RegisterArgs),
     /// List registered wallets, removed ones too
@@ -54,7 +55,7 @@ pub struct ChallengeArgs {
     /// The customer, by a reference that names no person
     #[arg(value_name = "CUSTOMER_REF")]
     pub customer_ref: String,
-    /// The wallet's address, of type P2WPKH, P2TR or P2WSH (2-of-3)
+    /// The wallet's address: of type P2WPKH, P2TR or P2WSH (2-of-3), or an account of an EVM chain with its EIP-55 checksum
     #[arg(long)]
     pub address: String,
     /// The exchange, as the trust file names it
@@ -77,9 +78,12 @@ pub struct RegisterArgs {
     /// What `wallet challenge --json` printed
     #[arg(long, value_name = "FILE")]
     pub challenge: PathBuf,
-    /// The customer's signature over the message: BIP-322 simple, base64
-    #[arg(long, value_name = "BASE64")]
+    /// The customer's signature over the message: BIP-322 simple, base64; on an EVM chain EIP-191, 0x and hex
+    #[arg(long)]
     pub proof: String,
+    /// How it proves: bip322-simple, eip191 or eip1271; by the chain where nothing is said
+    #[arg(long, value_name = "KIND", value_parser = proof_kind)]
+    pub proof_kind: Option<ProofKind>,
 }
 
 /// What `wallet list` takes.
@@ -105,6 +109,10 @@ pub struct RemoveArgs {
     /// The registration's name: 64 hex digits
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+fn proof_kind(text: &str) -> Result<ProofKind, String> {
+    ProofKind::parse(text).map_err(|no| no.problem)
 }
 
 /// A challenge in a file; what else the file says is not needed.
@@ -178,10 +186,12 @@ fn check(view: &ChallengeView, order: ChallengeOrder, attestation_key: Option<&s
 async fn register(args: &RegisterArgs) -> Result<Answer, Problem> {
     let challenge = read_challenge(&args.challenge)?;
     let session = args.connect.open()?;
+    let claim = parse_challenge(&challenge.text)?.claim;
+    let proof_kind = args.proof_kind.unwrap_or_else(|| ProofKind::of_key(claim.asset.chain()));
     let registration = WalletRegistration {
-        claim: parse_challenge(&challenge.text)?.claim,
+        claim,
         challenge: digest(&challenge.text),
-        proof_kind: ProofKind::Bip322Simple,
+        proof_kind,
         proof: args.proof.clone(),
         registered_at: args.signer.asked_at.map_or_else(now, Seconds),
     };

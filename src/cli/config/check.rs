@@ -1,5 +1,6 @@
 //! What `--check` says: every part of a configuration by itself, so that all mistakes show at once. Starts nothing.
 
+pub mod observer;
 mod travel_rule;
 
 use serde_json::{Value, json};

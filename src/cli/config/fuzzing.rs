@@ -9,6 +9,7 @@ use wallet_policy::Policy;
 use wallet_policy::settings::{Guard, Settings};
 
 use super::environment::Variables;
+use super::observer::ObserverSettings;
 use super::secrets::Given;
 use super::{CosignerSettings, RelaySettings, SignerSettings, StandaloneSettings, read, typed};
 use crate::cli::problem::Problem;
@@ -21,7 +22,7 @@ fn told(problem: &Problem) {
     assert!(!problem.text.is_empty() && !problem.cure.is_empty(), "{problem:?}");
 }
 
-/// The files of the four parties.
+/// The files of the five parties.
 pub(crate) fn files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let base = Path::new(BASE);
@@ -31,7 +32,10 @@ pub(crate) fn files(data: &[u8]) {
     let relay = read::parse(text, "").and_then(|file: typed::RelayFile| RelaySettings::new(file, text, base));
     let enclave = read::parse(text, "")
         .and_then(|file: typed::EnclaveFile| StandaloneSettings::new(file, base, &Given::default()));
+    let observer =
+        read::parse(text, "").and_then(|file: typed::ObserverFile| ObserverSettings::new(file, base));
     let read = [
+        observer.inspect_err(told).is_ok(),
         signer.inspect_err(told).is_ok(),
         cosigner.inspect_err(told).is_ok(),
         relay.inspect_err(told).is_ok(),
@@ -46,6 +50,7 @@ pub(crate) fn file_seeds() -> Vec<Vec<u8>> {
         include_bytes!("../../../deploy/cosigner.example.toml").to_vec(),
         include_bytes!("../../../deploy/relay.example.toml").to_vec(),
         include_bytes!("../../../deploy/enclave.example.toml").to_vec(),
+        include_bytes!("../../../deploy/observer.example.toml").to_vec(),
     ]
 }
 

@@ -11,6 +11,8 @@ pub mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod load;
+pub mod nodes;
+pub mod observer;
 pub mod read;
 pub mod secrets;
 pub mod settings;
@@ -47,6 +49,12 @@ pub fn cosigner(path: &Path) -> Result<CosignerSettings, Problem> {
 pub fn relay(path: &Path) -> Result<RelaySettings, Problem> {
     let (text, base) = read::text(path)?;
     RelaySettings::new(read::parse(&text, "")?, &text, &base)
+}
+
+/// Reads the configuration of an observer of EVM chains.
+pub fn observer(path: &Path) -> Result<observer::ObserverSettings, Problem> {
+    let (file, base) = read::file::<typed::ObserverFile>(path)?;
+    observer::ObserverSettings::new(file, &base)
 }
 
 /// Reads the configuration of an enclave that stands alone: from a file, from the documented variables, or from both, each value

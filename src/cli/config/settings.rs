@@ -260,7 +260,7 @@ fn apart(own: SocketAddr, other: &str) -> Result<SocketAddr, Problem> {
     Err(Problem::config("freeze.listen", "is the address of `listen` as well", "choose a port of its own"))
 }
 
-fn host_and_port(field: &str, text: String) -> Result<String, Problem> {
+pub(super) fn host_and_port(field: &str, text: String) -> Result<String, Problem> {
     let good =
         text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if good && !text.contains('/') {

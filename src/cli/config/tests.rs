@@ -27,6 +27,10 @@ fn relay_of(text: &str) -> Result<RelaySettings, Problem> {
     RelaySettings::new(read::parse(text, "")?, text, Path::new("/etc/x"))
 }
 
+fn observer_of(text: &str) -> Result<observer::ObserverSettings, Problem> {
+    observer::ObserverSettings::new(read::parse(text, "")?, Path::new("/etc/x"))
+}
+
 fn enclave_of(text: &str) -> Result<StandaloneSettings, Problem> {
     StandaloneSettings::new(read::parse(text, "")?, Path::new("/etc/x"), &secrets::Given::default())
 }
@@ -49,6 +53,9 @@ fn the_example_files_are_what_the_program_reads() {
     assert_eq!(cosigner.party.origin, "exchange.example/countersign/cosigner");
     let relay = relay(&example("relay.example.toml")).unwrap();
     assert_eq!(relay.config.members.len(), 2);
+    let observer = observer(&example("observer.example.toml")).unwrap();
+    let nodes = &observer.chains.first().unwrap().nodes;
+    assert_eq!((nodes.chain.to_string().as_str(), nodes.nodes.len(), nodes.quorum), ("eip155:1", 3, 2));
     let enclave = enclave(Some(&example("enclave.example.toml")), None).unwrap();
     assert_eq!(enclave.enclave.retention_days, Some(travel_rule::RETENTION_DAYS_MIN));
     assert_eq!(enclave.notices, [""; 0], "the example is what we would run");
@@ -327,8 +334,13 @@ fn a_custodian_that_calls_has_a_listener_a_folder_a_token_and_addresses_of_its_o
 /// A commented-out field shows its default: uncommented, nothing changes.
 #[test]
 fn the_defaults_shown_in_the_examples_are_the_defaults() {
-    for name in ["signer.example.toml", "cosigner.example.toml", "relay.example.toml", "enclave.example.toml"]
-    {
+    for name in [
+        "signer.example.toml",
+        "cosigner.example.toml",
+        "relay.example.toml",
+        "enclave.example.toml",
+        "observer.example.toml",
+    ] {
         let text = text_of(name);
         let shown: String = text
             .lines()
@@ -342,6 +354,7 @@ fn the_defaults_shown_in_the_examples_are_the_defaults() {
             "signer.example.toml" => format!("{:?}", signer_of(text).unwrap()),
             "cosigner.example.toml" => format!("{:?}", cosigner_of(text).unwrap()),
             "enclave.example.toml" => format!("{:?}", enclave_of(text).unwrap()),
+            "observer.example.toml" => format!("{:?}", observer_of(text).unwrap()),
             _ => format!("{:?}", relay_of(text).unwrap()),
         };
         assert_eq!(same(&shown), same(&text), "{name}");

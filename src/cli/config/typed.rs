@@ -86,6 +86,56 @@ tables! {
         tracing: TracingTable,
     }
 
+    /// The file of an observer of EVM chains.
+    ObserverFile {
+        observer: String,
+        statement_key: SecretTable,
+        state: PathBuf,
+        #[serde(default = "every_s")]
+        every_s: u64,
+        signer: SignerPlaceTable,
+        tls: TlsTable,
+        trust: TrustTable,
+        chains: Vec<ChainTable>,
+        #[serde(default)]
+        tracing: TracingTable,
+    }
+
+    /// Where the signer is.
+    SignerPlaceTable {
+        address: String,
+    }
+
+    /// An EVM chain, and its nodes.
+    ChainTable {
+        network: String,
+        quorum: usize,
+        #[serde(default = "finalized")]
+        finality: String,
+        #[serde(default = "depth")]
+        depth: u64,
+        #[serde(default = "head_age_s_max")]
+        head_age_s_max: u64,
+        #[serde(default = "final_age_s_max")]
+        final_age_s_max: u64,
+        #[serde(default = "time_ms")]
+        time_ms: u64,
+        #[serde(default = "log_blocks_max")]
+        log_blocks_max: u64,
+        #[serde(default = "at_once_max")]
+        at_once_max: usize,
+        ca: Option<PathBuf>,
+        nodes: Vec<NodeTable>,
+    }
+
+    /// One node of a chain.
+    NodeTable {
+        name: String,
+        url: Option<String>,
+        url_file: Option<PathBuf>,
+        bearer: Option<SecretTable>,
+    }
+
     /// The brake: its own listener, and the folder of its marker.
     FreezeTable {
         listen: String,
@@ -326,6 +376,38 @@ impl From<SecretTable> for GivenTable {
 }
 
 /// The network's default.
+const fn every_s() -> u64 {
+    12
+}
+
+fn finalized() -> String {
+    "finalized".to_owned()
+}
+
+const fn depth() -> u64 {
+    64
+}
+
+const fn head_age_s_max() -> u64 {
+    180
+}
+
+const fn final_age_s_max() -> u64 {
+    3_600
+}
+
+const fn time_ms() -> u64 {
+    10_000
+}
+
+const fn log_blocks_max() -> u64 {
+    1_000
+}
+
+const fn at_once_max() -> usize {
+    16
+}
+
 fn per_vasp() -> String {
     "PerVasp".to_owned()
 }

@@ -104,3 +104,51 @@ fn a_revert_is_told_in_words() {
     cut.truncate(60);
     assert_eq!(Revert::read(&cut), Revert::Other([0x08, 0xc3, 0x79, 0xa0]));
 }
+
+/// A signed payment of this wallet's, as it is sent to it, and its hash.
+fn sent(nonce: u64, payees: &[Payee]) -> (B256, Vec<u8>) {
+    let plan = UnsignedPlan { nonce, ..plan(payees) };
+    let unsigned = Unsigned::build(&trusted(&wallet(0), nonce), &plan).unwrap();
+    let call = unsigned.call().clone();
+    (call.hash(&wallet(0)).unwrap(), super::super::build::execution(&call, vec![7; 130]))
+}
+
+fn verdicts(logs: Vec<Log>, input: &[u8], nonce: u64) -> Vec<Option<Verdict>> {
+    let told = witness(&Receipt { succeeded: true, logs }, input, &wallet(0), nonce);
+    told.into_iter().map(|told| told.verdict).collect()
+}
+
+#[test]
+fn whoever_built_nothing_tells_what_was_paid_by_the_hash_alone_wherever_the_call_stands() {
+    let (safe, token) = (wallet(0).address(), token().contract().unwrap());
+    let payee = token_to(2, 800);
+    let (hash, input) = sent(4, &[payee]);
+    let paid = || vec![moved(token, safe, payee.to, 800), event(safe, "ExecutionSuccess", hash)];
+    assert_eq!(verdicts(paid(), &input, 4), [Some(Verdict::Paid)]);
+    let wrapped = [&b"something else is called first"[..], &input, &[9; 40]].concat();
+    assert_eq!(verdicts(paid(), &wrapped, 4), [Some(Verdict::Paid)]);
+    let lied = vec![event(safe, "ExecutionSuccess", hash)];
+    assert_eq!(verdicts(lied, &input, 4), [Some(Verdict::NotAsAsked(payee))]);
+    assert_eq!(verdicts(paid(), &input, 5), [None], "another nonce, another hash");
+    assert_eq!(verdicts(paid(), b"", 4), [None], "nobody can tell what was done");
+    assert_eq!(verdicts(paid(), &sent(4, &[token_to(2, 801)]).1, 4), [None], "another payment");
+    let failed = vec![event(safe, "ExecutionFailure", hash)];
+    assert_eq!(verdicts(failed, b"", 4), [Some(Verdict::Reverted)]);
+    assert!(verdicts(vec![event(stranger(3), "ExecutionSuccess", hash)], &input, 4).is_empty());
+    let reverted = Receipt { succeeded: false, logs: paid() };
+    assert!(witness(&reverted, &input, &wallet(0), 4).is_empty());
+}
+
+#[test]
+fn one_movement_pays_for_one_execution_though_two_stand_in_one_transaction() {
+    let (safe, token) = (wallet(0).address(), token().contract().unwrap());
+    let payee = token_to(2, 800);
+    let (one, two) = (sent(4, &[payee]), sent(5, &[payee]));
+    let input = [one.1.as_slice(), &two.1].concat();
+    let ended = |hash| event(safe, "ExecutionSuccess", hash);
+    let movement = || moved(token, safe, payee.to, 800);
+    let both = vec![movement(), ended(one.0), movement(), ended(two.0)];
+    assert_eq!(verdicts(both, &input, 4), [Some(Verdict::Paid), Some(Verdict::Paid)]);
+    let once = vec![movement(), ended(one.0), ended(two.0)];
+    assert_eq!(verdicts(once, &input, 4), [Some(Verdict::Paid), Some(Verdict::NotAsAsked(payee))]);
+}

@@ -134,6 +134,20 @@ fn vectors() -> Vec<(String, Value)> {
                 "proof": wallets::prove(&wallets::message()),
             }),
         ),
+        (
+            "wallet-ownership-evm".into(),
+            json!({
+                "text": evm_message(),
+                "digest": HEXLOWER.encode(&digest(&evm_message())),
+                "private_key": HEXLOWER.encode(&EVM_KEY),
+                "proof": evm_registration().proof,
+            }),
+        ),
+        machine(
+            "wallet-registration-evm",
+            EXCHANGE,
+            sign_registration(&evm_registration(), ed25519(&key(EXCHANGE))).unwrap(),
+        ),
         machine(
             "wallet-registration",
             EXCHANGE,
@@ -152,6 +166,10 @@ fn vectors() -> Vec<(String, Value)> {
         all.push(machine(&name, OBSERVER, sign_statement(&statement, ed25519(&key(OBSERVER))).unwrap()));
     }
     all
+}
+
+fn evm_message() -> String {
+    ownership_message(&evm_claim(), &challenge_name(&challenge_for(evm_claim()).text))
 }
 
 /// Spellings of the request that must be refused, each with its code and field.
@@ -330,6 +348,12 @@ fn the_vector_files_open_the_doors() {
         Ok(())
     };
     assert!(verify_registration((&text, "2026-a", &signed), challenge, &trust, (NOW, AGE), owns).is_ok());
+    let evm =
+        evidence::wallet_registration::parse_registration(&of(&load("wallet-registration-evm"), "text"));
+    let (evm, ownership) = (evm.unwrap(), load("wallet-ownership-evm"));
+    let account = crate::ethereum::Destination::parse(&evm.claim.address).unwrap().address();
+    assert_eq!(evm.proof, of(&ownership, "proof"));
+    assert_eq!(crate::ethereum::verify_message(account, &of(&ownership, "text"), &evm.proof), Ok(()));
     let approval = load("withdrawal-approval");
     let expected = ApprovalText::parse(&of(&approval, "text")).unwrap();
     assert!(verify_approval(&expected, &of(&approval, "signature"), &trust, NOW).is_ok());

@@ -170,6 +170,7 @@ fn a_text_of_another_spelling_is_refused() {
         ("network: mainnet", "network: testnet4"),
         ("bip322-simple", "bip322-full"),
         ("bip322-simple", "eip191"),
+        ("bip322-simple", "eip1271"),
         ("challenge: ", "challenge: 0x"),
         ("proof: ", "proof:  "),
         ("v1", "v2"),

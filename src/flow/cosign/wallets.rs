@@ -4,7 +4,6 @@ use data_encoding::HEXLOWER;
 
 use super::party::{Core, Party, refuse_if_stopped};
 use super::state::State;
-use crate::bitcoin::Destination;
 use crate::desk::{ChallengeOrder, DeskError, SignedText, WalletEvidence, WalletReceipt};
 use crate::evidence::wallet_challenge::{CHALLENGE_S, render_challenge};
 use crate::evidence::wallet_registration::parse_registration;
@@ -24,10 +23,9 @@ impl Party {
             let cure = "send the asset of this wallet";
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
         }
-        let spelled = Destination::parse(&address, self.context.wallet.network())
-            .map_err(|no| Invalid { field: "address", ..no })?;
-        if spelled.as_str() != address {
-            let problem = format!("is not in its normal spelling `{}`", spelled.as_str());
+        let spelled = wallet::spelled(asset, &address)?;
+        if spelled != address {
+            let problem = format!("is not in its normal spelling `{spelled}`");
             let cure = "send the address in lower case";
             return Err(Invalid::new(Code::AddressMalformed, "address", problem, cure).into());
         }

@@ -1,0 +1,549 @@
+//! The observer before a real chain and over the real wire: what it states is what happened, once, whatever fails on the way.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use alloy_primitives::{Address, Bytes, U256, keccak256};
+use countersign::desk::{Caller, DeskError, Role, SignedText, StatementDesk, StatementReceipt};
+use countersign::ethereum::pins::{Pin, Singleton, V1_4_1};
+use countersign::ethereum::*;
+use countersign::evidence::statement::Statement;
+use countersign::evidence::trust_file::{SafeEntry, TokenEntry, WalletEntry};
+use countersign::evidence::{
+    Body, ChainFact, Ending, ExecutedFact, NotProven, SafeFact, StatementKind, Trust, verify_statement,
+};
+use countersign::grpc::{Client, Desks, Drain, Limits, Server, system_clock};
+use countersign::keys::KeyRole;
+use countersign::observer::run::{Missed, Subject};
+use countersign::observer::{
+    Bounds as Ages, Cursor, LookFault, Observer, SpeakFault, Speaker, State, Turn, Watch, begin, chain_fact,
+    safe_fact,
+};
+use countersign::pki::{self, Authority, LeafOrder, Validity};
+use countersign::withdrawal::{Amount, Asset, Code, EvmAsset, Seconds, evm_address};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::chain::Chain;
+use super::nodes::{MAKE, mine, three};
+use super::parties;
+use super::paying::danger_any_call;
+use super::proxy::{Manner, Proxy};
+use super::token::{self, Manner as TokenManner};
+use super::world::*;
+
+const AGES: Ages = Ages { head_age_s_max: 600, final_age_s_max: 900 };
+
+/// A trust file with this Safe and these tokens.
+fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
+    let mut content = parties::trust_content();
+    let [a, b, c] = KeyRole::ALL.map(|role| evm_address::spell(wallet.owners().of(role)));
+    let token = |(at, contract): (usize, &Address)| TokenEntry {
+        contract: evm_address::spell(*contract),
+        symbol: format!("T{at}"),
+        decimals: token::DECIMALS.into(),
+    };
+    content.wallets.push(WalletEntry {
+        network: world.chain.id.to_string(),
+        hot: evm_address::spell(wallet.address()),
+        cold: None,
+        safe: Some(SafeEntry {
+            release: wallet.make().release.version.to_owned(),
+            singleton: if wallet.make().singleton == Singleton::Plain { "l1" } else { "l2" }.into(),
+            signer: a,
+            cosigner: b,
+            vault: c,
+        }),
+        tokens: tokens.iter().enumerate().map(token).collect(),
+    });
+    parties::trust(&content)
+}
+
+fn clock() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+fn now() -> Seconds {
+    Seconds(clock() / 1_000)
+}
+
+/// A party as it hears statements: each verified by its own trust file, each number once, none missing.
+struct Party {
+    trust: Trust,
+    heard: Mutex<Vec<Statement>>,
+    loses_receipts: Mutex<bool>,
+}
+
+#[tonic::async_trait]
+impl StatementDesk for Party {
+    async fn submit(&self, caller: &Caller, said: SignedText) -> Result<StatementReceipt, DeskError> {
+        assert_eq!(caller.role, Role::Observer);
+        let mut heard = self.heard.lock().unwrap();
+        let last = |_: &str, kind: StatementKind| {
+            heard.iter().filter(|known| known.body.kind() == kind).map(|known| known.number).max()
+        };
+        let verified = verify_statement(&said.text, &said.signature, &self.trust, now(), Some(60), last);
+        let verified = verified.map_err(|no| match no {
+            NotProven::Unreadable(invalid) => DeskError::Invalid(invalid),
+            NotProven::Refused(finding) => DeskError::Refused(finding),
+        })?;
+        let number = verified.statement().number;
+        heard.push(verified.statement().clone());
+        if *self.loses_receipts.lock().unwrap() {
+            return Err(DeskError::may_have_happened(Code::StoreUnavailable, "the commit's answer was lost"));
+        }
+        Ok(StatementReceipt { number, log_index: 1 })
+    }
+}
+
+impl Party {
+    fn safes(&self) -> Vec<SafeFact> {
+        let heard = self.heard.lock().unwrap();
+        let safe = |statement: &Statement| match &statement.body {
+            Body::Safe(fact) => Some((**fact).clone()),
+            _ => None,
+        };
+        heard.iter().filter_map(safe).collect()
+    }
+
+    fn chains(&self) -> Vec<ChainFact> {
+        let heard = self.heard.lock().unwrap();
+        let chain = |statement: &Statement| match &statement.body {
+            Body::Chain(facts) => Some(facts.clone()),
+            _ => None,
+        };
+        heard.iter().filter_map(chain).flatten().collect()
+    }
+}
+
+/// A party behind the real face, with mutual TLS.
+struct Running {
+    party: Arc<Party>,
+    authority: Authority,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    served: tokio::task::JoinHandle<Drain>,
+}
+
+const VALID: Validity = Validity { not_before: Seconds(1_000_000_000), not_after: Seconds(4_000_000_000) };
+
+impl Running {
+    async fn start(trust: Trust) -> Self {
+        let party = Arc::new(Party { trust, heard: Mutex::default(), loses_receipts: Mutex::new(false) });
+        let authority = Authority::create("test authority", VALID).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls =
+            pki::server_config(&[authority.certificate().clone()], leaf(&authority, Role::Signer).identity())
+                .unwrap();
+        let desks = Desks { statements: Some(party.clone()), ..Desks::default() };
+        let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move { drop(stopped.await) };
+        let served = tokio::spawn(async move { server.serve(listener, stopped).await.unwrap() });
+        Self { party, authority, address, stop: Some(stop), served }
+    }
+
+    fn speaker(&self, seed: u8) -> Speaker {
+        let identity = leaf(&self.authority, Role::Observer).identity();
+        let tls = pki::client_config(&[self.authority.certificate().clone()], identity).unwrap();
+        let client = Client::with_tls(self.address.to_string(), tls, Role::Signer).unwrap();
+        Speaker::new(client, "watcher".into(), parties::key(seed))
+    }
+
+    async fn end(&mut self) {
+        drop(self.stop.take());
+        (&mut self.served).await.unwrap();
+    }
+}
+
+fn leaf(authority: &Authority, role: Role) -> pki::Issued {
+    let hosts = vec!["127.0.0.1".to_owned()];
+    authority.issue(&LeafOrder { role, name: "watcher".into(), hosts, validity: VALID }).unwrap()
+}
+
+/// The Safe's facts as the room `ethereum` judges them.
+fn judged(wallet: &SafeWallet, fact: &SafeFact) -> Result<u64, NotAsPinned> {
+    let pin = |contract: countersign::evidence::Contract| Pin {
+        address: contract.address,
+        code_hash: contract.code_hash,
+    };
+    let facts = SafeFacts {
+        chain: fact.chain,
+        address: fact.safe,
+        proxy_code_hash: fact.proxy_code_hash,
+        singleton: pin(fact.singleton),
+        version: fact.version.clone(),
+        owners: fact.owners.clone(),
+        threshold: fact.threshold,
+        modules: fact.modules.clone(),
+        guard: fact.guard,
+        module_guard: fact.module_guard,
+        fallback_handler: pin(fact.fallback_handler),
+        multi_send: pin(fact.multi_send),
+        nonce: fact.nonce,
+    };
+    judge(wallet, &facts).map(|trusted| trusted.nonce())
+}
+
+fn told(fact: &SafeFact) -> Vec<(u64, Ending)> {
+    fact.executed.iter().map(|done| (done.nonce, done.ending)).collect()
+}
+
+fn codes(turn: &Turn) -> Vec<(Subject, Code)> {
+    turn.missed.iter().map(|(subject, missed)| (*subject, missed.code())).collect()
+}
+
+struct Scene {
+    world: World,
+    wallet: SafeWallet,
+    tokens: [Address; 2],
+    proxies: [Proxy; 3],
+    running: Running,
+    folder: tempfile::TempDir,
+}
+
+/// A Safe with ether and two tokens, one of which lies; three nodes, of which one does too; a party on the wire.
+async fn scene(make: Make) -> Option<Scene> {
+    let world = World::new(Chain::start_anvil().await?, make).await;
+    let wallet = world.make_safe(0).await;
+    world.chain.bank_sends(wallet.address(), U256::from(3 * u128::from(ETHER)), &[]).await;
+    let honest = token::token(&world.chain, TokenManner::ReturnsNothing, wallet.address(), 9_000).await;
+    let lying = token::token(&world.chain, TokenManner::ReturnsFalse, wallet.address(), 500).await;
+    mine(&world.chain, 3).await;
+    let (_, proxies) = three(&world.chain, Manner::Lies).await;
+    let running = Running::start(trusting(&world, &wallet, &[honest, lying])).await;
+    let folder = tempfile::tempdir().unwrap();
+    Some(Scene { world, wallet, tokens: [honest, lying], proxies, running, folder })
+}
+
+impl Scene {
+    fn watch(&self) -> Watch {
+        let urls = self.proxies.each_ref().map(|proxy| proxy.url.as_str());
+        let nodes = super::nodes::nodes(self.world.chain.id, &urls, super::nodes::DEPTH);
+        Watch::new(nodes, &self.running.party.trust, AGES).unwrap()
+    }
+
+    fn state_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("state.toml")
+    }
+
+    async fn begin(&self) -> Cursor {
+        let last = self.watch_height().await;
+        let cursor = begin(&self.watch(), &self.wallet, last).await.unwrap();
+        let mut state = State::begin(&self.state_path()).unwrap();
+        assert!(state.begin_safe(self.world.chain.id, self.wallet.address(), cursor).unwrap());
+        cursor
+    }
+
+    async fn watch_height(&self) -> u64 {
+        let (nodes, _proxies) = three(&self.world.chain, Manner::Honest).await;
+        nodes.last_final().await.unwrap().value().block().number
+    }
+
+    /// A process that just started, over whatever state is there.
+    fn observer(&self) -> Observer {
+        let state = State::open(&self.state_path()).unwrap();
+        Observer::new(vec![self.watch()], self.running.speaker(parties::OBSERVER), state)
+    }
+
+    fn safe(&self) -> Subject {
+        Subject::Safe(self.world.chain.id, self.wallet.address())
+    }
+
+    async fn settle(&self) {
+        mine(&self.world.chain, 3).await;
+    }
+}
+
+/// A contract that calls the address in front of its data with the rest of it.
+async fn forwarder(chain: &Chain) -> Address {
+    let at = stranger(200);
+    let code: Bytes = "0x6014360380601460003760006000826000600060003560601c5af15000".parse().unwrap();
+    chain.put_code(at, code).await;
+    at
+}
+
+#[tokio::test]
+async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it() {
+    for make in [MAKE, Make { release: &V1_4_1, singleton: Singleton::Telling }] {
+        let Some(scene) = scene(make).await else { return };
+        let (world, chain, wallet) = (&scene.world, &scene.world.chain, &scene.wallet);
+        assert_eq!(scene.begin().await.nonce, 0);
+        let mut observer = scene.observer();
+        let party = scene.running.party.clone();
+        let turn = observer.turn(&clock).await;
+        assert!(turn.missed.is_empty(), "{:?}", turn.missed);
+        let first = party.safes().pop().unwrap();
+        assert_eq!((judged(wallet, &first), told(&first)), (Ok(0), vec![]));
+        let asset = |token: Option<Address>| {
+            Asset::Evm(token.map_or(EvmAsset::Ether(chain.id), |at| EvmAsset::Token(chain.id, at)))
+        };
+        let [honest, lying] = scene.tokens;
+        let mut balances = vec![
+            (asset(None), Amount::from_units(3 * u128::from(ETHER))),
+            (asset(Some(honest)), Amount::from_units(9_000)),
+            (asset(Some(lying)), Amount::from_units(500)),
+        ];
+        balances[1..].sort();
+        let mut found = first.balances.clone();
+        found[1..].sort();
+        assert_eq!(found, balances);
+        assert!(first.decimals.len() == 2 && first.decimals.iter().all(|(_, told)| *told == token::DECIMALS));
+
+        // paid, by the executor and by a stranger's contract; reverted; success that moved nothing; and what nobody would sign
+        assert_eq!(world.pay(wallet, &[ether(chain, stranger(1), 5)]).await, Verdict::Paid);
+        let payees = [tokens(chain, honest, stranger(2), 40), ether(chain, stranger(3), 6)];
+        let (finished, _) = world.finish(wallet, Task::Pay(payees.to_vec()), expecting(&payees)).await;
+        let wrapped = [wallet.address().as_slice(), finished.data()].concat();
+        world.execute(forwarder(chain).await, wrapped).await;
+        assert_eq!(
+            token::held(chain, honest, stranger(2)).await,
+            U256::from(40),
+            "the stranger had it executed"
+        );
+        chain.put_code(stranger(4), "0x60006000fd".parse().unwrap()).await;
+        assert_eq!(world.pay(wallet, &[ether(chain, stranger(4), 5)]).await, Verdict::Reverted);
+        let lie = tokens(chain, lying, stranger(5), 7);
+        assert_eq!(world.pay(wallet, &[lie]).await, Verdict::NotAsAsked(lie));
+        let words = [stranger(9).into_word().to_vec(), U256::from(1).to_be_bytes::<32>().to_vec()].concat();
+        let approve = [&keccak256("approve(address,uint256)")[..4], &words].concat();
+        danger_any_call(world, wallet, stranger(6), approve).await;
+        assert_eq!(observer.turn(&clock).await.missed.len(), 0);
+        assert!(told(party.safes().last().unwrap()).len() < 5, "what is not final is not told yet");
+        scene.settle().await;
+        assert_eq!(observer.turn(&clock).await.missed.len(), 0);
+        scene.settle().await;
+        assert_eq!(observer.turn(&clock).await.missed.len(), 0);
+
+        let all: Vec<ExecutedFact> = party.safes().into_iter().flat_map(|fact| fact.executed).collect();
+        let endings: Vec<_> = all.iter().map(|done| (done.nonce, done.ending)).collect();
+        use Ending::{Odd, Paid, Reverted};
+        assert_eq!(endings, [(0, Paid), (1, Paid), (2, Reverted), (3, Odd), (4, Odd)], "each once, in order");
+        assert_eq!(all[1].safe_tx_hash, finished.hash());
+        let last = party.safes().pop().unwrap();
+        assert_eq!((judged(wallet, &last), last.executed.len()), (Ok(5), 0));
+        assert_eq!(last.balances[0].1, Amount::from_units(3 * u128::from(ETHER) - 11));
+        let tip = party.chains().pop().unwrap();
+        assert_eq!(tip.chain, countersign::withdrawal::Chain::Evm(chain.id));
+        let (nodes, _proxies) = three(chain, Manner::Honest).await;
+        let head = nodes.latest().await.unwrap();
+        let fees = nodes.fees(&head).await.unwrap();
+        assert_eq!(u64::from(tip.height), head.value().number);
+        assert_eq!(u128::from(tip.fee_rate.0), (fees.base_fee_next + fees.tip) * 1_000);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_a_lost_receipt_and_a_signer_that_is_away_lose_nothing_and_break_no_row() {
+    let Some(mut scene) = scene(MAKE).await else { return };
+    let chain = scene.world.chain.id;
+    scene.begin().await;
+    let party = scene.running.party.clone();
+    assert!(scene.observer().turn(&clock).await.missed.is_empty());
+    assert_eq!(
+        scene.world.pay(&scene.wallet, &[ether(&scene.world.chain, stranger(1), 5)]).await,
+        Verdict::Paid
+    );
+    scene.settle().await;
+
+    // heard, and the observer does not know it: it tells again, after a restart as well
+    *party.loses_receipts.lock().unwrap() = true;
+    let turn = scene.observer().turn(&clock).await;
+    assert_eq!(
+        codes(&turn),
+        [(Subject::Chain, Code::StoreUnavailable), (scene.safe(), Code::StoreUnavailable)]
+    );
+    *party.loses_receipts.lock().unwrap() = false;
+    let turn = scene.observer().turn(&clock).await;
+    assert!(turn.missed.is_empty(), "{:?}", turn.missed);
+    let safes = party.safes();
+    let [.., unsure, again] = safes.as_slice() else { panic!("three were heard") };
+    assert_eq!((told(unsure), told(again)), (vec![(0, Ending::Paid)], vec![(0, Ending::Paid)]));
+    assert!(scene.observer().turn(&clock).await.missed.is_empty());
+    assert_eq!(told(&party.safes().pop().unwrap()), []);
+
+    // a clock that went back brings no number back
+    let behind = || clock() - 3_600_000;
+    let turn = scene.observer().turn(&behind).await;
+    assert!(codes(&turn).iter().all(|(_, code)| *code == Code::StatementTimeOutOfRange), "{:?}", turn.missed);
+    assert!(turn.missed.iter().all(|(_, missed)| !missed.is_lasting()));
+    assert!(scene.observer().turn(&clock).await.missed.is_empty());
+    let numbers: Vec<u64> = party.heard.lock().unwrap().iter().map(|statement| statement.number).collect();
+    assert!(numbers.len() >= 8);
+
+    // away, and back with nothing lost
+    assert_eq!(
+        scene.world.pay(&scene.wallet, &[ether(&scene.world.chain, stranger(1), 5)]).await,
+        Verdict::Paid
+    );
+    scene.settle().await;
+    let before = State::open(&scene.state_path()).unwrap().cursor(chain, scene.wallet.address());
+    let speaker = scene.running.speaker(parties::OBSERVER);
+    scene.running.end().await;
+    let state = State::open(&scene.state_path()).unwrap();
+    let turn = Observer::new(vec![scene.watch()], speaker, state).turn(&clock).await;
+    assert!(turn.stated.is_empty());
+    assert!(turn.missed.iter().all(|(_, missed)| !missed.is_lasting()), "{:?}", turn.missed);
+    let state = State::open(&scene.state_path()).unwrap();
+    assert_eq!(state.cursor(chain, scene.wallet.address()), before, "nothing is noted without a receipt");
+}
+
+#[tokio::test]
+async fn with_too_few_honest_nodes_or_a_chain_that_stands_still_nothing_is_stated() {
+    let Some(scene) = scene(MAKE).await else { return };
+    scene.begin().await;
+    let mut observer = scene.observer();
+    scene.proxies[1].behave(Manner::Lags(2));
+    let turn = observer.turn(&clock).await;
+    assert!(turn.stated.is_empty());
+    assert_eq!(codes(&turn), [(Subject::Chain, Code::NodesNotAgreed), (scene.safe(), Code::NodesNotAgreed)]);
+    assert!(turn.missed.iter().all(|(_, missed)| !missed.is_lasting()), "it goes on by itself");
+    scene.proxies[1].behave(Manner::Honest);
+    assert!(observer.turn(&clock).await.missed.is_empty());
+
+    let watch = scene.watch();
+    let later = now().plus(2_000);
+    let code = chain_fact(&watch, later).await.unwrap_err().code();
+    assert_eq!(code, Code::ChainStalled);
+    let cursor = Cursor { nonce: 0, height: 0 };
+    let no = safe_fact(&watch, &scene.wallet, cursor, later).await.unwrap_err();
+    assert!(matches!(no, LookFault::Stalled { which: "block", .. }), "{no}");
+
+    // a cursor that does not fit the chain, such as one of another chain, is never made to fit
+    for cursor in [Cursor { nonce: 1, height: 0 }, Cursor { nonce: 0, height: 1_000_000 }] {
+        let no = safe_fact(&watch, &scene.wallet, cursor, now()).await.unwrap_err();
+        assert!(matches!(no, LookFault::Contradiction(_)), "{no}");
+    }
+    let early = begin(&watch, &scene.wallet, 0).await.unwrap();
+    assert_eq!(early, Cursor { nonce: 0, height: 0 }, "before it stood there");
+    assert!(begin(&watch, &scene.wallet, 1_000_000).await.is_err(), "nobody begins in the future");
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_speak_ends_the_observer_and_a_safe_without_a_beginning_too() {
+    let Some(scene) = scene(MAKE).await else { return };
+    drop(State::begin(&scene.state_path()).unwrap().note(StatementKind::Price, 1, None));
+    let state = || State::open(&scene.state_path()).unwrap();
+    let mut nowhere = Observer::new(vec![scene.watch()], scene.running.speaker(parties::OBSERVER), state());
+    let turn = nowhere.turn(&clock).await;
+    assert!(matches!(turn.missed.as_slice(), [(_, Missed::NotBegun)]), "{:?}", turn.missed);
+    drop(nowhere);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut stranger = Observer::new(vec![scene.watch()], scene.running.speaker(parties::STRANGER), state());
+    let ended = stranger.run(std::time::Duration::from_millis(10), &clock, stop.clone()).await;
+    let (subject, missed) = ended.unwrap_err();
+    let refused =
+        matches!(missed, Missed::Speak(SpeakFault::Refused { code: Code::StatementSignatureInvalid, .. }));
+    assert!(subject == Subject::Chain && refused, "{missed}");
+    drop(stranger);
+    scene.begin().await;
+    stop.cancel();
+    assert!(scene.observer().run(std::time::Duration::from_secs(60), &clock, stop).await.is_ok());
+}
+
+/// Writes what an operator would put beside the configuration, and the configuration.
+fn write_files(scene: &Scene) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = scene.folder.path();
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let own = leaf(&scene.running.authority, Role::Observer);
+    write("ca.pem", scene.running.authority.certificate_pem());
+    write("observer.pem", &own.certificate_pem);
+    write("observer.key", &own.key_pem);
+    write("statement.key", &format!("{}\n", data_encoding::HEXLOWER.encode(&[parties::OBSERVER; 32])));
+    let text = scene.running.party.trust.text();
+    write("trust.toml", text);
+    for seed in &parties::QUORUM[..2] {
+        let private = parties::ssh_private(*seed);
+        let signature =
+            countersign::evidence::sign_ssh(&private, countersign::evidence::NAMESPACE_TRUST, text);
+        write(&format!("{seed}.sig"), &signature.unwrap());
+    }
+    write("node-1.url", &scene.proxies[1].url);
+    let [one, two] = [21, 22].map(parties::ssh_public);
+    let (signer, node) = (scene.running.address, &scene.proxies[0].url);
+    let chain = scene.world.chain.id;
+    let config = format!(
+        r#"
+        observer = "watcher"
+        statement_key = {{ file = "statement.key" }}
+        state = "state.toml"
+        every_s = 1
+        signer = {{ address = "{signer}" }}
+        tls = {{ ca = "ca.pem", cert = "observer.pem", key = "observer.key" }}
+        [trust]
+        file = "trust.toml"
+        signatures = ["21.sig", "22.sig"]
+        quorum = {{ threshold = 2, people = [{{ name = "p21", key = "{one}" }}, {{ name = "p22", key = "{two}" }}] }}
+        [[chains]]
+        network = "{chain}"
+        quorum = 2
+        finality = "depth"
+        depth = 3
+        head_age_s_max = 600
+        ca = "ca.pem"
+        nodes = [{{ name = "a", url = "{node}" }}, {{ name = "b", url_file = "node-1.url" }}]
+        "#
+    );
+    write("observer.toml", &config);
+    folder.join("observer.toml")
+}
+
+/// Runs the program; its exit code, and what it printed.
+async fn program(config: &std::path::Path, args: &[&str]) -> (i32, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let output = command.arg("observer").arg("--config").arg(config).args(args).output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_begins_once_states_and_ends_when_it_is_told_to() {
+    let Some(scene) = scene(MAKE).await else { return };
+    let config = write_files(&scene);
+    let party = scene.running.party.clone();
+    let height = scene.watch_height().await;
+    let chain = scene.world.chain.id;
+    let (code, said) = program(&config, &["--check"]).await;
+    assert!(code == 2 && said.contains("--begin"), "{said}");
+    let (code, said) = program(&config, &["--once"]).await;
+    assert!(code == 2 && said.contains("--begin") && party.safes().is_empty(), "{said}");
+    let begin = format!("{chain}={height}");
+    let (code, said) = program(&config, &["--begin", &begin]).await;
+    assert!(code == 0 && said.contains("begins"), "{said}");
+    let (code, said) = program(&config, &["--begin", &format!("{chain}=1")]).await;
+    assert!(code == 0 && said.contains("stays"), "{said}");
+    let (code, said) = program(&config, &["--check"]).await;
+    assert!(code == 0 && said.contains("2 of 2 must agree") && said.contains("1 Safes, 2 tokens"), "{said}");
+    assert!(!said.contains(&scene.proxies[1].url), "an address in a file is shown nowhere");
+    let (code, said) = program(&config, &["--once", "--json"]).await;
+    assert!(code == 0 && said.contains("\"not_stated\":[]"), "{said}");
+    assert_eq!((party.safes().len(), party.chains().len()), (1, 1));
+    scene.proxies[1].behave(Manner::Lags(2));
+    let (code, said) = program(&config, &["--once"]).await;
+    assert!(code == 1 && said.contains("NODES_NOT_AGREED"), "{said}");
+    scene.proxies[1].behave(Manner::Honest);
+
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("observer").arg("--config").arg(&config).kill_on_drop(true);
+    let mut running = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    while party.safes().len() < 3 {
+        assert!(running.try_wait().unwrap().is_none(), "it goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let (code, said) = program(&config, &["--once"]).await;
+    assert!(code == 2 && said.contains("another process"), "{said}");
+    let (code, said) = program(&config, &["--check"]).await;
+    assert!(code == 0 && said.contains("an observer that runs has it"), "{said}");
+    let id = rustix::process::Pid::from_raw(i32::try_from(running.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let ended = running.wait_with_output().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(String::from_utf8(ended.stdout).unwrap().starts_with("ready: observer of eip155:31337"));
+}
