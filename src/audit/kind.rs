@@ -107,6 +107,8 @@ kinds! {
     Reserved "reserved" "A transaction was booked: inputs, outputs and fee are bound before a key is touched."
         ["reservation" "purpose" "asset" "amount" "fee" "txid"]
         ["withdrawal" "withdrawals" "destination" "inputs" "outputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]
+    Executed "executed" "A Safe transaction of ours is in the chain for good: it paid, reverted, or did something else."
+        ["reservation" "txid" "transaction" "ending"] ["asset" "withdrawals" "height" "observer" "number"]
     ReservationReleased "reservation_released" "A booking was given up; no signature for it exists anywhere."
         ["reservation" "code"] ["withdrawal" "withdrawals" "txid" "detail"]
     Signed "signed" "The co-signer's signature for a reservation arrived and was verified."

@@ -26,12 +26,13 @@ pub async fn prefetch(
     ledger: &Ledger,
     batch: &[Command],
 ) -> Result<HashMap<WithdrawalId, Found>, JournalFault> {
-    let asked = batch.iter().filter_map(|command| match command {
-        Command::Ask { request, .. } => Some(request.id()),
-        Command::Cancel { cancel, .. } => Some(cancel.withdrawal()),
-        Command::Reject { rejection, .. } => Some(rejection.text().withdrawal()),
-        Command::Answered { id, .. } => Some(*id),
-        _ => None,
+    let asked = batch.iter().flat_map(|command| match command {
+        Command::Ask { request, .. } => vec![request.id()],
+        Command::Cancel { cancel, .. } => vec![cancel.withdrawal()],
+        Command::Reject { rejection, .. } => vec![rejection.text().withdrawal()],
+        Command::Answered { id, .. } => vec![*id],
+        Command::State { statement, .. } => ledger.treasury.withdrawals_ended_by(statement.statement()),
+        _ => Vec::new(),
     });
     let keys: Vec<String> =
         asked.filter(|id| !ledger.open.contains_key(id)).map(|id| id.to_string()).collect();

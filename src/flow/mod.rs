@@ -16,6 +16,7 @@ pub mod cosign;
 pub mod courier;
 pub mod daily;
 pub mod desk;
+pub mod executed;
 pub mod facts;
 pub mod found;
 pub mod ledger;

@@ -234,6 +234,12 @@ fn request_of(
     Ok(VerifiedRequest::reverify(&signed.text, &signed.key_id, &signed.signature, trust).ok())
 }
 
+/// A withdrawal that was final and is not any more; nothing, where its request does not verify under the trust file of today.
+pub fn reopened(context: &Context, key: &str, row: WithdrawalRow, newest: (u64, Seconds)) -> Option<Open> {
+    let request = request_of(context, key, &row).ok()??;
+    reopen(context, (key, request), row, newest, &[]).ok()
+}
+
 fn reopen(
     context: &Context,
     (key, request): (&str, VerifiedRequest),
@@ -320,18 +326,18 @@ fn load_reservations(
             let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;
             ledger.addresses.put_change(&script);
         }
+        let withdrawals = match &row.purpose {
+            Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
+            Purpose::Sweep { .. } => Vec::new(),
+        };
         if row.state == "released"
             && let Chain::Evm(chain) = asset.chain()
         {
-            let reservation = OpenReservation { row: Arc::new(row), asset, withdrawals: Vec::new() };
+            let reservation = OpenReservation { row: Arc::new(row), asset, withdrawals };
             rail::safe::spend(ledger, chain, id, &reservation);
             continue;
         }
         if row.state == "reserved" {
-            let withdrawals = match &row.purpose {
-                Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
-                Purpose::Sweep { .. } => Vec::new(),
-            };
             let is_owned = withdrawals.iter().all(|w: &WithdrawalId| ledger.open.contains_key(w));
             ledger.reserve(id, OpenReservation { row: Arc::new(row), asset, withdrawals });
             if is_owned {

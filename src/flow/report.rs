@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::ledger::journal::{JournalFault, LogView};
-use super::ledger::rows::{self, ReleasedRow, WithdrawalRow};
+use super::ledger::rows::{self, ExecutedRow, ReleasedRow, WithdrawalRow};
 use crate::bitcoin::Destination;
 use crate::enclave::{Door, EnclaveFault, ErrorReason, TELL_MAX, Tell, TellAsk};
 use crate::evidence::request::parse_request;
@@ -263,7 +263,14 @@ fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, 
     }
     let tell = match row.outcome() {
         // A Safe's transaction has no id of its chain before somebody submits it.
-        Outcome::Released if request.asset.chain().bitcoin().is_none() => None,
+        Outcome::Released if request.asset.chain().bitcoin().is_none() => {
+            let tx = |done: &ExecutedRow| Tell::Tx {
+                tx_hash: done.transaction.clone(),
+                vout: 0,
+                replaces: Vec::new(),
+            };
+            row.executed.as_ref().map(tx)
+        }
         Outcome::Released => {
             let released = row.released.as_ref().ok_or(Unreadable)?;
             Some(tx(context, &request, released).ok_or(Unreadable)?)

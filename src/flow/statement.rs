@@ -11,7 +11,9 @@ use super::ledger::Treasury;
 use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
+use super::ledger::lane::Ended;
 use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
+use super::ledger::treasury::Taken;
 use crate::audit::EntryKind;
 use crate::bitcoin::coin::RawTransaction;
 use crate::evidence::statement::{Body, Statement, VerifiedStatement};
@@ -31,7 +33,12 @@ pub fn key(statement: &Statement) -> String {
 
 /// The key of the row that holds the newest statement of an observer and kind.
 pub fn latest_key(statement: &Statement) -> String {
-    format!("latest/{}/{}", statement.observer, statement.body.kind().as_str())
+    let of = match &statement.body {
+        // Each Safe's own.
+        Body::Safe(fact) => format!("/{}:{}", fact.chain, fact.safe),
+        Body::Coins { .. } | Body::Position { .. } | Body::Price(_) | Body::Chain(_) => String::new(),
+    };
+    format!("latest/{}/{}{of}", statement.observer, statement.body.kind().as_str())
 }
 
 /// The key of the row that holds the statement whose price of an asset stands.
@@ -76,7 +83,7 @@ pub fn take(
     draft: &mut Draft,
     taking: &Taking<'_>,
     verified: &VerifiedStatement,
-) -> Result<u64, Finding> {
+) -> Result<(u64, Vec<Ended>), Finding> {
     let statement = verified.statement();
     let coins = prove(treasury, taking, statement)?;
     let digest = data_encoding::HEXLOWER.encode(verified.digest());
@@ -97,7 +104,9 @@ pub fn take(
     };
     let content = rows::write(&StatementRow { signed });
     let at = heard_at(statement.at, draft.now());
-    for asset in treasury.take(statement, at, taking.band) {
+    let Taken { accepted, ended } = treasury.take(statement, at, taking.band);
+    enter_ended(draft, statement, &ended);
+    for asset in accepted {
         draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
     }
     draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
@@ -122,7 +131,28 @@ pub fn take(
     for coin in coins {
         record(treasury, draft, taking, statement, coin);
     }
-    Ok(log_index)
+    Ok((log_index, ended))
+}
+
+/// Writes down what became of our Safe transactions.
+fn enter_ended(draft: &mut Draft, statement: &Statement, ended: &[Ended]) {
+    for Ended { claim, fact } in ended {
+        let withdrawals: Vec<String> = claim.withdrawals.iter().map(ToString::to_string).collect();
+        draft.entry(
+            EntryKind::Executed,
+            &[
+                ("reservation", &claim.reservation),
+                ("txid", &claim.hash),
+                ("transaction", &fact.transaction),
+                ("ending", &fact.ending.as_str()),
+                ("asset", &claim.asset),
+                ("withdrawals", &withdrawals.join(" ")),
+                ("height", &fact.height),
+                ("observer", &statement.observer),
+                ("number", &statement.number),
+            ],
+        );
+    }
 }
 
 fn record(

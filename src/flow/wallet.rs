@@ -78,8 +78,8 @@ pub fn verify(
     let when = (now, context.settings.request_age_s_max);
     let verified = verify_registration(parts(given), challenge, &context.trust, when, owns)?;
     let asset = verified.registration().claim.asset;
-    if asset != context.asset {
-        let detail = format!("`{asset}` is not the asset of this wallet");
+    if !context.pays(asset) {
+        let detail = format!("`{asset}` is no asset of this party's wallets");
         return Err(NotProven::Refused(Finding::new(Code::AssetUnknown, detail)));
     }
     Ok(verified)

@@ -8,7 +8,7 @@ use super::facts::{FeeSeen, Sight, judge};
 use super::ledger::{Ledger, Open};
 use super::rail::{self, Picked};
 use crate::freeze::Leaving;
-use crate::withdrawal::{Asset, Code, Finding, Outcome, Seconds};
+use crate::withdrawal::{Asset, Code, Finding, Kind, Outcome, Seconds};
 
 /// What is to be said of a withdrawal now, and the coins that would pay it.
 pub(super) fn weigh(
@@ -29,6 +29,10 @@ pub(super) fn weigh(
     if now.since(Seconds(open.row.asked_at)).is_some_and(|age| age > context.settings.hold_s_max) {
         let waited: Vec<&str> = open.row.findings.iter().map(|f| f.code.as_str()).collect();
         return (refuse(Code::HoldExpired, format!("waited for {}", waited.join(" "))), None);
+    }
+    // Its nonce is used up, and nobody was paid: it is never paid a second time under this id.
+    if open.row.executed.is_some() {
+        return (open.row.outcome(), None);
     }
     if !context.brake.is_free(Leaving::Payment) {
         return (Outcome::Held(vec![context.brake.finding()]), None);
@@ -71,7 +75,9 @@ fn without_coins(judged: Outcome, finding: Finding) -> Outcome {
     let is_stale = |found: &[Finding]| found.iter().any(|f| f.code == Code::FeeRateStale);
     match judged {
         Outcome::Held(found) if is_stale(&found) => Outcome::Held(found),
-        _ if matches!(finding.code, Code::HotFundsShort | Code::Internal) => Outcome::Held(vec![finding]),
+        _ if finding.code.kind() == Kind::Hold || finding.code == Code::Internal => {
+            Outcome::Held(vec![finding])
+        }
         _ => Outcome::Refused(vec![finding]),
     }
 }

@@ -12,6 +12,7 @@ use super::block::Block;
 use super::endpoint::Endpoint;
 use super::fault::{EndpointFault, NotAgreed};
 use super::hex::{Data, Word, number};
+use super::json::Rest;
 use super::nodes::Nodes;
 use super::said::Agreed;
 use super::transfers::RawLog;
@@ -97,6 +98,8 @@ pub(super) fn in_order(mut found: Vec<SafeLog>, last: &Block) -> Result<Vec<Safe
 pub(super) struct RawTransaction {
     hash: Word,
     input: Data,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 impl RawTransaction {

@@ -1,8 +1,10 @@
 //! Ether and a token go through the same gates as Bitcoin: asked, cleared, booked, co-signed, released. Nothing but the room that
 //! builds and checks is another.
 
-use countersign::desk::WithdrawalView;
+use countersign::desk::{PositionDesk, PositionView, Role, WithdrawalView};
+use countersign::ethereum::B256;
 use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::{Ending, ExecutedFact, SafeFact};
 use countersign::withdrawal::*;
 
 use super::parties::*;
@@ -65,4 +67,127 @@ async fn ether_and_a_token_are_paid_by_both_owners_under_one_nonce_after_the_oth
     let second = pay(&world, "t-1", token(), 250 * USDT).await;
     assert_eq!(second.outcome, Outcome::Released, "{:?}", codes(&second));
     assert_ne!(first.txid, second.txid);
+}
+
+/// What the log says became of the Safe transaction of a withdrawal, for the observer to state.
+fn executed(view: &WithdrawalView, nonce: u64, ending: Ending) -> ExecutedFact {
+    let safe_tx_hash = view.txid.as_ref().unwrap().parse().unwrap();
+    ExecutedFact { nonce, safe_tx_hash, ending, transaction: B256::repeat_byte(0xe7), height: 101 }
+}
+
+async fn state_executed(world: &World, height: u64, done: ExecutedFact, balances: &[(Asset, u128)]) {
+    let fact = SafeFact { executed: vec![done], ..safe_fact(height, done.nonce + 1, balances) };
+    world.state(Body::Safe(Box::new(fact))).await;
+}
+
+fn spendable(position: &PositionView, asset: Asset) -> u128 {
+    position.assets.iter().find(|one| one.asset == asset).unwrap().spendable.units()
+}
+
+async fn position(world: &World) -> PositionView {
+    world.desk().position(&caller(Role::Operator, "kim"), None).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l17_what_is_signed_is_spent_until_the_chain_has_it_and_a_restart_of_both_changes_nothing() {
+    let mut world = funded().await;
+    let paid = pay(&world, "e-1", ether(), 2 * ETHER).await;
+    assert_eq!(paid.outcome, Outcome::Released, "{:?}", codes(&paid));
+    assert_eq!(spendable(&position(&world).await, ether()), 8 * ETHER);
+    world.restart_signer().await;
+    world.restart_cosigner().await;
+    assert_eq!(spendable(&position(&world).await, ether()), 8 * ETHER);
+    let next = pay(&world, "e-2", ether(), ETHER).await;
+    assert_eq!(next.outcome, Outcome::Released, "{:?}", codes(&next));
+    // the chain has the first: it is gone from the stated balance, and is taken off once
+    let stated = [(ether(), 8 * ETHER), (token(), 10_000 * USDT)];
+    state_executed(&world, 110, executed(&paid, 0, Ending::Paid), &stated).await;
+    assert_eq!(spendable(&position(&world).await, ether()), 7 * ETHER);
+    let found = world.find(paid.id).await;
+    assert_eq!(found.outcome, Outcome::Released);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payee_that_reverts_is_held_and_never_paid_a_second_time() {
+    let world = funded().await;
+    let view = pay(&world, "t-1", token(), 100 * USDT).await;
+    assert_eq!(view.outcome, Outcome::Released, "{:?}", codes(&view));
+    let stated = [(ether(), 10 * ETHER), (token(), 10_000 * USDT)];
+    state_executed(&world, 110, executed(&view, 0, Ending::Reverted), &stated).await;
+    let held = world.find(view.id).await;
+    assert_eq!(codes(&held), ["PAYEE_REVERTED"]);
+    // those behind it go on, under the next nonce
+    let next = pay(&world, "t-2", token(), 100 * USDT).await;
+    assert_eq!(next.outcome, Outcome::Released, "{:?}", codes(&next));
+    world.later(86_500);
+    state(&world, 120, 1, &stated).await;
+    let over = world.until(view.id, |view| matches!(view.outcome, Outcome::Refused(_))).await;
+    assert_eq!(codes(&over), ["HOLD_EXPIRED"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_safe_that_is_not_as_pinned_pays_nobody_until_it_is_again() {
+    let world = funded().await;
+    let balances = [(ether(), 10 * ETHER), (token(), 10_000 * USDT)];
+    let mut changed = safe_fact(110, 0, &balances);
+    changed.modules.push(cold_safe());
+    world.state(Body::Safe(Box::new(changed))).await;
+    let request = request(&world, "e-1", ether(), ETHER);
+    let asked = world.ask(&request, ("Vale", "Vera")).await.unwrap();
+    let held = world.until(asked.id, |view| codes(view) == ["SAFE_NOT_AS_PINNED"]).await;
+    assert!(matches!(held.outcome, Outcome::Held(_)));
+    world.state(Body::Safe(Box::new(safe_fact(120, 0, &balances)))).await;
+    world.until(asked.id, |view| view.outcome == Outcome::Released).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l12_too_much_ether_goes_to_the_cold_safe_before_anybody_is_paid() {
+    let world = funded().await;
+    state(&world, 110, 0, &[(ether(), 60 * ETHER), (token(), 10_000 * USDT)]).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let swept = loop {
+        let position = position(&world).await;
+        let ether = position.assets.into_iter().find(|one| one.asset == ether()).unwrap();
+        if let Some(sweep) = ether.sweeps.into_iter().next() {
+            break (sweep, ether.hot, ether.cold);
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no sweep");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let (sweep, hot, cold) = swept;
+    assert!(sweep.txid.starts_with("0x") && !sweep.raw_transaction.is_empty());
+    // 150 ether in all, of which at most 45 may rest hot
+    assert!(hot.units() <= 45 * ETHER && hot.units() + cold.units() == 150 * ETHER, "{hot} {cold}");
+    let view = pay(&world, "e-1", ether(), ETHER).await;
+    assert_eq!(view.outcome, Outcome::Released, "{:?}", codes(&view));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_requests_for_an_evm_chain_name_the_field_and_ask_nobody() {
+    let world = funded().await;
+    let base = request(&world, "e-1", ether(), ETHER);
+    let other_chain = Asset::parse("eip155:1/slip44:60").unwrap();
+    let unpinned = Asset::parse("eip155:31337/erc20:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed").unwrap();
+    let to = |text: &str| WithdrawalRequest { destination: text.to_owned(), ..base.clone() };
+    for (code, request) in [
+        (Code::AddressMalformed, to("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")),
+        (Code::AddressMalformed, to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed")),
+        (Code::AddressNotPayable, to("0x0000000000000000000000000000000000000000")),
+        (Code::AssetUnknown, WithdrawalRequest { asset: other_chain, ..base.clone() }),
+        (Code::AssetUnknown, WithdrawalRequest { asset: unpinned, ..base.clone() }),
+    ] {
+        let no = world.ask(&request, ("Vale", "Vera")).await.unwrap_err();
+        assert_eq!(no.code(), code, "{no}");
+    }
+    let dear = WithdrawalRequest { fee_max: Amount::from_units(1_000), ..base.clone() };
+    let asked = world.ask(&dear, ("Vale", "Vera")).await.unwrap();
+    let no = world.until(asked.id, |view| view.outcome != Outcome::Moving).await;
+    assert_eq!(codes(&no), ["FEE_ABOVE_CAP"]);
+    let own = WithdrawalRequest {
+        request_id: RequestId::parse("e-2").unwrap(),
+        ..to(&countersign::withdrawal::evm_address::spell(cold_safe()))
+    };
+    let asked = world.ask(&own, ("Vale", "Vera")).await.unwrap();
+    let no = world.until(asked.id, |view| view.outcome != Outcome::Moving).await;
+    assert!(matches!(no.outcome, Outcome::Refused(_)), "{:?}", codes(&no));
 }

@@ -130,6 +130,7 @@ impl Party {
                     hash: proven.checked.txid(),
                     asset: *asset,
                     amount: yes.outgoing,
+                    withdrawals: Vec::new(),
                 };
                 if let Chain::Evm(chain) = asset.chain()
                     && let Some(lane) = state.treasury.lane_mut(chain)

@@ -34,7 +34,7 @@ impl Party {
             state: "taken",
         };
         let log_index = match statement::take(&mut core.state.treasury, &mut draft, &taking, &verified) {
-            Ok(log_index) => log_index,
+            Ok((log_index, _)) => log_index,
             Err(finding) => return Ok(Err(finding)),
         };
         if let Err(fault) = core.journal.commit(draft).await {

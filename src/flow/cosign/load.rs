@@ -161,7 +161,16 @@ fn remember(
     {
         let reservation = ReservationId::parse(key).map_err(|_| unreadable())?;
         let nonce = row.inputs.first().and_then(|anchor| lane.nonce_of(anchor)).ok_or_else(unreadable)?;
-        lane.sign(nonce, Claim { reservation, hash: row.txid.clone(), asset, amount: row.outgoing });
+        lane.sign(
+            nonce,
+            Claim {
+                reservation,
+                hash: row.txid.clone(),
+                asset,
+                amount: row.outgoing,
+                withdrawals: Vec::new(),
+            },
+        );
     }
     if let Some(change) = row.change {
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;

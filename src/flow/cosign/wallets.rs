@@ -18,9 +18,9 @@ impl Party {
     /// Issues a challenge. Nothing is kept: the signature says later that it was issued, for whom and when.
     pub(super) async fn challenge(&self, order: ChallengeOrder) -> Result<SignedText, DeskError> {
         let ChallengeOrder { organisation, customer_ref, asset, address } = order;
-        if asset != self.context.asset {
-            let problem = format!("`{asset}` is not the asset of this wallet");
-            let cure = "send the asset of this wallet";
+        if !self.context.pays(asset) {
+            let problem = format!("`{asset}` is no asset of this party's wallets");
+            let cure = "send the asset of one of its wallets";
             return Err(Invalid::new(Code::AssetUnknown, "asset", problem, cure).into());
         }
         let spelled = wallet::spelled(asset, &address)?;

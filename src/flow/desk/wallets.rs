@@ -129,7 +129,7 @@ impl SignerDesk {
             return Ok(again);
         }
         match wallet::verify(&self.context, evidence, self.context.now()) {
-            Err(no) if is_late(&no) && again.registration().claim.asset == self.context.asset => Ok(again),
+            Err(no) if is_late(&no) && self.context.pays(again.registration().claim.asset) => Ok(again),
             verified => verified.map_err(refused),
         }
     }

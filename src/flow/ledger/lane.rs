@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ethereum::{Deposits, NotAsPinned, SafeWallet, TrustedSafe};
-use crate::evidence::SafeFact;
-use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds};
+use crate::evidence::{ExecutedFact, SafeFact};
+use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// A Safe transaction with both parties' word, as far as is known not executed for good.
 #[derive(Debug, Clone)]
@@ -19,6 +19,17 @@ pub struct Claim {
     pub asset: Asset,
     /// How much of it, in base units.
     pub amount: u128,
+    /// The withdrawals it pays, where this party keeps them.
+    pub withdrawals: Vec<WithdrawalId>,
+}
+
+/// A claim that is over: its transaction is in the chain for good.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The claim.
+    pub claim: Claim,
+    /// What became of it.
+    pub fact: ExecutedFact,
 }
 
 /// What was stated last of the Safe.
@@ -63,18 +74,30 @@ impl Lane {
     }
 
     /// Takes what is stated of the Safe at one final block. An older block than the last is no news. What was executed for good is
-    /// claimed no more: it is gone from the stated balance.
-    pub fn take(&mut self, fact: &SafeFact, at: Seconds) {
+    /// claimed no more: it is gone from the stated balance. Gives the claims that are over by it.
+    pub fn take(&mut self, fact: &SafeFact, at: Seconds) -> Vec<Ended> {
         let is_older = self.stated.as_ref().is_some_and(|known| fact.height < known.height);
         if is_older || fact.chain != self.wallet.chain() || fact.safe != self.wallet.address() {
-            return;
+            return Vec::new();
         }
+        let ended = self.ended(fact);
         let judged = crate::flow::rail::safe::judged(&self.wallet, fact).map(Arc::new);
         if let Ok(safe) = &judged {
             self.signed = self.signed.split_off(&safe.nonce());
         }
         let balances = fact.balances.iter().copied().collect();
         self.stated = Some(Stated { at, height: fact.height, judged, balances });
+        ended
+    }
+
+    /// What a statement says the end of, among what is claimed. A nonce may be told twice: it counts once.
+    pub fn ended(&self, fact: &SafeFact) -> Vec<Ended> {
+        let ours = fact.executed.iter().filter_map(|done| {
+            let claim =
+                self.signed.get(&done.nonce).filter(|claim| claim.hash == done.safe_tx_hash.to_string())?;
+            Some(Ended { claim: claim.clone(), fact: *done })
+        });
+        ours.collect()
     }
 
     /// The Safe, found to be the one pinned; otherwise what to wait for. Nothing is signed without it.

@@ -10,12 +10,12 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
 use super::facts::{Facts, Heard};
-use super::lane::Lane;
+use super::lane::{Ended, Lane};
 use super::refills::Refills;
 use crate::ethereum::SafeWallet;
 use crate::evidence::Trust;
 use crate::evidence::statement::{Body, Statement, StatementKind};
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Krw, Seconds, WithdrawalId};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
@@ -170,6 +170,15 @@ impl Account {
     }
 }
 
+/// What a statement changed.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The assets whose stated price was accepted as the one that stands.
+    pub accepted: Vec<Asset>,
+    /// The Safe transactions of ours that are over.
+    pub ended: Vec<Ended>,
+}
+
 /// What a party knows about money.
 #[derive(Debug, Default)]
 pub struct Treasury {
@@ -208,20 +217,27 @@ impl Treasury {
         self.lanes.get_mut(&chain)
     }
 
-    /// Takes who spoke, what of each asset, and what of a Safe; gives the assets whose stated price was accepted as the one that
-    /// stands. Coins are the caller's to record.
-    pub fn take(&mut self, statement: &Statement, at: Seconds, band: &dyn Fn(Asset) -> Band) -> Vec<Asset> {
+    /// The withdrawals whose Safe transactions a statement says the end of.
+    pub fn withdrawals_ended_by(&self, statement: &Statement) -> Vec<WithdrawalId> {
+        let Body::Safe(fact) = &statement.body else { return Vec::new() };
+        let ended = self.lanes.get(&fact.chain).map(|lane| lane.ended(fact)).unwrap_or_default();
+        ended.into_iter().flat_map(|ended| ended.claim.withdrawals).collect()
+    }
+
+    /// Takes who spoke, what of each asset, and what of a Safe. Coins are the caller's to record.
+    pub fn take(&mut self, statement: &Statement, at: Seconds, band: &dyn Fn(Asset) -> Band) -> Taken {
         self.heard.take(statement, at);
-        if let Body::Safe(fact) = &statement.body
-            && let Some(lane) = self.lanes.get_mut(&fact.chain)
-        {
-            lane.take(fact, at);
-        }
+        let ended = match &statement.body {
+            Body::Safe(fact) => {
+                self.lanes.get_mut(&fact.chain).map(|lane| lane.take(fact, at)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
         let accounts = self.accounts.iter_mut();
         let accepted = accounts.filter_map(|(asset, account)| {
             account.facts.take(&statement.body, at, *asset, band(*asset)).then_some(*asset)
         });
-        accepted.collect()
+        Taken { accepted: accepted.collect(), ended }
     }
 
     /// What is known of an asset.

@@ -297,6 +297,7 @@ pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation
         hash: reservation.row.txid.clone(),
         asset: reservation.asset,
         amount: reservation.row.outgoing,
+        withdrawals: reservation.withdrawals.clone(),
     };
     if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
         lane.sign(nonce, claim);

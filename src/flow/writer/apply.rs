@@ -9,7 +9,8 @@ use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
 use crate::flow::statement::{self, OwnScripts, Taking};
 use crate::flow::{
-    Allocated, Command, Effect, RefillStep, address, approve, refill, treasury, void, wallet, withdraw,
+    Allocated, Command, Effect, RefillStep, address, approve, executed, refill, treasury, void, wallet,
+    withdraw,
 };
 use crate::withdrawal::Finding;
 
@@ -156,8 +157,12 @@ impl Writer {
             stored: &turn.spent,
             state: "undelivered",
         };
-        let log_index = statement::take(&mut self.ledger.treasury, &mut turn.draft, &taking, verified)
-            .map_err(DeskError::Refused)?;
+        let (log_index, ended) =
+            statement::take(&mut self.ledger.treasury, &mut turn.draft, &taking, verified)
+                .map_err(DeskError::Refused)?;
+        for ended in &ended {
+            executed::settle(&self.context, &mut self.ledger, turn, ended);
+        }
         self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
         turn.effects.push(Effect::Deliver(statement::key(said)));
         self.ledger.ripen_all();

@@ -27,6 +27,18 @@ impl FindingRow {
     }
 }
 
+/// What became of a Safe transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutedRow {
+    /// The transaction of the chain that executed it, whoever sent that.
+    pub transaction: String,
+    /// `paid`, `reverted` or `odd`.
+    pub ending: String,
+    /// The height of its block.
+    pub height: u64,
+}
+
 /// One withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +65,9 @@ pub struct WithdrawalRow {
     pub anchor: Option<String>,
     /// The released transaction.
     pub released: Option<ReleasedRow>,
+    /// What became of its Safe transaction, once that is in the chain for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed: Option<ExecutedRow>,
     /// That it was taken back, once the co-signer has said that it never signs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<TakenBackRow>,
@@ -99,6 +114,7 @@ impl WithdrawalRow {
             reservation: None,
             anchor: None,
             released: None,
+            executed: None,
             taken_back: None,
         }
     }
