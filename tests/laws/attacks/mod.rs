@@ -6,6 +6,7 @@ mod cosigner;
 mod exchange;
 mod observer;
 mod people;
+mod safes;
 mod signer;
 
 use std::sync::Arc;
