@@ -146,3 +146,23 @@ async fn only_a_node_that_does_not_know_the_tag_is_asked_by_depth() {
         assert!(no.voices.iter().all(|(_, voice)| *voice == refused), "{no}");
     }
 }
+
+#[test]
+fn what_may_have_been_taken_or_mined_is_never_said_to_be_nowhere() {
+    let sending = |words: &[SendWord], silent: &[EndpointFault]| Sending {
+        words: words.iter().map(|word| Said::new(name("a"), word.clone())).collect(),
+        silent: silent.iter().map(|fault| (name("b"), fault.clone())).collect(),
+    };
+    let of = |words: &[SendWord], silent: &[EndpointFault]| sending(words, silent).reached();
+    let (low, used) = (SendWord::FeeTooLow, SendWord::NonceTooLow);
+    assert_eq!(of(&[used.clone(), SendWord::Taken], &[EndpointFault::Late]), Reached::Pool);
+    assert_eq!(of(&[low.clone(), low.clone()], &[EndpointFault::WrongChain]), Reached::Nowhere);
+    assert_eq!(of(&[used.clone(), used.clone()], &[]), Reached::Unknown, "it may be mined");
+    assert_eq!(of(&[low.clone(), used], &[]), Reached::Unknown);
+    assert_eq!(
+        of(&[low], &[EndpointFault::Resting]),
+        Reached::Unknown,
+        "it may have taken it before it broke"
+    );
+    assert_eq!(of(&[], &[EndpointFault::Resting, EndpointFault::Resting]), Reached::Unknown);
+}
