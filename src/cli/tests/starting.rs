@@ -112,6 +112,20 @@ pub(super) fn alone(desk: &Desk, signer: &Path, name: &str, token: &str) -> Path
 }
 
 #[test]
+fn a_new_data_key_is_named_from_the_root_for_the_configuration_has_a_folder_of_its_own() {
+    let desk = Desk::new();
+    let path = deployment(&desk);
+    alone(&desk, &path, "alone.toml", "{ file = \"own-token\" }");
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = format!("{up}{}", desk.path("new.key").strip_prefix("/").unwrap().display());
+    let made = desk.play(&format!("enclave rekey --config @alone.toml --generate {relative}")).unwrap();
+    let named = Path::new(made.json["made"].as_str().unwrap());
+    assert!(named.is_absolute() && named.is_file() && desk.path("new.key").is_file(), "{named:?}");
+    assert!(made.text.contains(&format!("{{ file = \"{}\" }}", named.display())), "{}", made.text);
+}
+
+#[test]
 fn a_backends_token_that_can_be_read_only_once_starts_the_lone_enclave_and_passes_the_check() {
     let desk = Desk::new();
     let path = deployment(&desk);
