@@ -146,7 +146,7 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
     let (brake, freezing) = stand_brake(party, &beliefs, KeyRole::Cosigner)?;
-    let parts = assemble::cosigner(&settings, (beliefs, brake))?;
+    let (parts, shown) = assemble::cosigner(&settings, (beliefs, brake))?;
     let (listener, address) = listen("listen", party.listen).await?;
     let limits = Limits {
         calls_max: party.bounds.queue_max,
@@ -155,7 +155,7 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     };
     let server = server(party, limits)?;
     let inbox = parts.hot_key.inbox();
-    let calls = Calls::stand(settings.custodian.as_ref(), inbox).await?;
+    let calls = Calls::stand(settings.custodian.as_ref(), inbox, shown).await?;
     let cosigner = Cosigner::start(parts).await?;
     let audit = Arc::new(crate::flow::audit::LogDesk::new(cosigner.log()));
     let desks = Desks { cosign: Some(Arc::new(cosigner)), audit: Some(audit), ..Desks::default() };

@@ -80,7 +80,7 @@ fn no_enclave_serves_anybody_with_an_older_trust_file_than_the_one_before() {
 }
 
 /// A secret that is gone once it was read, and the number it is read by.
-fn piped(secret: &str) -> (std::io::PipeReader, i32) {
+pub(super) fn piped(secret: &str) -> (std::io::PipeReader, i32) {
     use std::io::Write;
     use std::os::fd::AsRawFd;
     let (reader, mut writer) = std::io::pipe().unwrap();
