@@ -120,20 +120,8 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
     let signer =
         Signer::start(assemble::signer(&settings, (beliefs, brake), parts, enclave.clone())?).await?;
-    let desk = signer.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        wallets: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        positions: Some(desk.clone()),
-        refills: Some(desk.clone()),
-        audit: Some(desk),
-        cosign: None,
-        enclave: Some(watch::watch_enclave(enclave.clone())),
-        freeze: None,
-    };
+    let watched = Some(watch::watch_enclave(enclave.clone()));
+    let desks = Desks { enclave: watched, ..Desks::of_signer(&signer.desk()) };
     let listeners = [("grpc", address), ("freeze", freezing.address), ("travel_rule", enclave.address())];
     ready(out, "signer", &listeners);
     let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
