@@ -55,6 +55,9 @@ mod tests {
 
     const OURS: [u8; 20] = [7; 20];
 
+    /// What a liar does to an answer.
+    type Alter<'a> = &'a dyn Fn(&mut RefillView);
+
     fn script(to: [u8; 20]) -> bitcoin::ScriptBuf {
         bitcoin::ScriptBuf::new_p2wpkh(&bitcoin::WPubkeyHash::from_byte_array(to))
     }
@@ -124,7 +127,7 @@ mod tests {
         let good = || attested(vec![part(OURS, 5_000), part(OURS, 7_000)], OURS);
         check(&good(), &key).unwrap();
         let thief = part([9; 20], 7_000);
-        let alterations: [(&str, &dyn Fn(&mut RefillView)); 9] = [
+        let alterations: [(&str, Alter<'_>); 9] = [
             ("no word", &|view| view.attestation = None),
             ("another id", &|view| view.id = "rf_00000002".into()),
             ("another address", &|view| view.address = address([9; 20])),
