@@ -193,14 +193,6 @@ pub async fn signer(args: Args) {
         enclave,
     };
     let signer = Signer::start(parts).await.unwrap();
-    let desk = signer.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        positions: Some(desk),
-        ..Desks::default()
-    };
-    serve(&dir, "signer", desks).await;
+    serve(&dir, "signer", Desks::of_signer(&signer.desk())).await;
     signer.stop().await;
 }

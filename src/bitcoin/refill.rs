@@ -11,6 +11,7 @@ use ::bitcoin::secp256k1::{Message, PublicKey as Point};
 use ::bitcoin::sighash::SighashCache;
 use ::bitcoin::{Amount, EcdsaSighashType, OutPoint, Psbt, Transaction, TxOut, Witness, ecdsa, psbt};
 
+use super::address::Destination;
 use super::build::{BuildError, Chance, OwnOutput, Unsigned, UnsignedPlan};
 use super::coin::{OwnCoin, ProofError, RawTransaction};
 use super::consensus;
@@ -309,6 +310,20 @@ impl SignedCopyError {
 /// The id of the transaction in a PSBT that was handed back.
 pub fn txid_of(bytes: &[u8]) -> Result<String, Invalid> {
     Ok(psbt_reader::read(bytes)?.unsigned_tx.compute_txid().to_string())
+}
+
+/// Whether a PSBT is of the transaction with this id, and that output of it pays exactly so much to this address.
+pub fn pays(
+    bytes: &[u8],
+    (txid, vout): (&str, u32),
+    (address, amount_sat): (&Destination, u64),
+) -> Result<bool, Invalid> {
+    let transaction = psbt_reader::read(bytes)?.unsigned_tx;
+    let output = usize::try_from(vout).ok().and_then(|at| transaction.output.get(at));
+    let is_paid = output.is_some_and(|output| {
+        output.script_pubkey.as_script() == address.script_pubkey() && output.value.to_sat() == amount_sat
+    });
+    Ok(is_paid && transaction.compute_txid().to_string() == txid)
 }
 
 /// Checks a signed copy against the PSBT that was exported and makes the finished transaction of it: the same unsigned

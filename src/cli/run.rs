@@ -9,17 +9,16 @@ pub(super) mod outward;
 mod rekey;
 pub(super) mod room;
 pub(super) mod standalone;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -36,7 +35,6 @@ use super::instance::Instance;
 use super::keyfile;
 use super::problem::{Exit, Problem};
 use crate::enclave::wall::{Launch, Outside};
-use crate::enclave::{Door, Health};
 use crate::flow::context::machine_clock;
 use crate::flow::cosign::Cosigner;
 use crate::flow::ledger::journal::JournalFault;
@@ -52,9 +50,6 @@ use crate::withdrawal::Code;
 
 /// The largest question between the parties: a thousand transactions with their proofs.
 const COSIGN_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// How often the enclave is asked how it is.
-const HEALTH_EVERY: Duration = Duration::from_secs(3);
 
 /// What each service takes.
 #[derive(Debug, Args)]
@@ -128,20 +123,8 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     let server = server(party, Limits { calls_max: party.bounds.queue_max, ..Limits::default() })?;
     let signer =
         Signer::start(assemble::signer(&settings, (beliefs, brake), parts, enclave.clone())?).await?;
-    let desk = signer.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        wallets: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        positions: Some(desk.clone()),
-        refills: Some(desk.clone()),
-        audit: Some(desk),
-        cosign: None,
-        enclave: Some(watch_enclave(enclave.clone())),
-        freeze: None,
-    };
+    let watched = Some(watch::watch_enclave(enclave.clone()));
+    let desks = Desks { enclave: watched, ..Desks::of_signer(&signer.desk()) };
     let listeners = [("grpc", address), ("freeze", freezing.address), ("travel_rule", enclave.address())];
     ready(out, "signer", &listeners);
     let served = drained(Server { desks, ..server }.serve(listener, stop_signal()?).await);
@@ -150,32 +133,11 @@ async fn stand_signer(settings: SignerSettings, launch: Launch, out: Out) -> Res
     served
 }
 
-/// Whether the travel rule can be met now: the enclave's process, its database, its relay.
-fn watch_enclave(door: Arc<dyn Door>) -> watch::Receiver<bool> {
-    let (tell, told) = watch::channel(false);
-    tokio::spawn(async move {
-        while !tell.is_closed() {
-            let health = door.health().await;
-            let is_well = matches!(&health, Ok(Health { database: true, relay: true, registered: true, .. }));
-            let has_changed = tell.send_if_modified(|was| std::mem::replace(was, is_well) != is_well);
-            match health {
-                _ if !has_changed => {}
-                Ok(Health { database, relay, registered, waiting }) => {
-                    info!(is_well, database, relay, registered, waiting, "the enclave's health has changed");
-                }
-                Err(fault) => warn!(code = %fault.code(), "the enclave cannot be asked how it is: {fault}"),
-            }
-            tokio::time::sleep(HEALTH_EVERY).await;
-        }
-    });
-    told
-}
-
 async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, Problem> {
     let party = &settings.party;
     let beliefs = Beliefs::open(party)?;
     let (brake, freezing) = stand_brake(party, &beliefs, KeyRole::Cosigner)?;
-    let parts = assemble::cosigner(&settings, (beliefs, brake))?;
+    let (parts, shown) = assemble::cosigner(&settings, (beliefs, brake))?;
     let (listener, address) = listen("listen", party.listen).await?;
     let limits = Limits {
         calls_max: party.bounds.queue_max,
@@ -184,7 +146,7 @@ async fn stand_cosigner(settings: CosignerSettings, out: Out) -> Result<Answer, 
     };
     let server = server(party, limits)?;
     let inbox = parts.hot_key.inbox();
-    let calls = Calls::stand(settings.custodian.as_ref(), inbox).await?;
+    let calls = Calls::stand(settings.custodian.as_ref(), inbox, shown).await?;
     let cosigner = Cosigner::start(parts).await?;
     let audit = Arc::new(crate::flow::audit::LogDesk::new(cosigner.log()));
     let desks = Desks { cosign: Some(Arc::new(cosigner)), audit: Some(audit), ..Desks::default() };

@@ -69,10 +69,38 @@ impl RefillService for Refills {
     ) -> Result<Response<v1::Refill>, Status> {
         let caller = caller(&request)?;
         let v1::CancelRefillRequest { refill, reason } = request.into_inner();
-        if reason.len() > REASON_LEN_MAX || reason.chars().any(char::is_control) {
-            let problem = format!("is longer than {REASON_LEN_MAX} bytes, or not on one line");
-            return Err(Invalid::new(Code::FieldTooLong, "reason", problem, "write one short line").into());
-        }
+        check_reason(&reason)?;
         Ok(Response::new(self.0.take_back(&caller, &refill, &reason).await?.into()))
+    }
+}
+
+/// It stands in the log: one short line.
+fn check_reason(reason: &str) -> Result<(), Invalid> {
+    let no = |code, problem| Err(Invalid::new(code, "reason", problem, "write one short line"));
+    if reason.len() > REASON_LEN_MAX {
+        return no(Code::FieldTooLong, format!("is longer than {REASON_LEN_MAX} bytes"));
+    }
+    if reason.chars().any(char::is_control) {
+        return no(Code::FieldMalformed, "holds a line feed or another control character".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_reason_that_is_too_long_and_one_on_two_lines_are_two_mistakes() {
+        assert!(check_reason("").is_ok() && check_reason(&"x".repeat(REASON_LEN_MAX)).is_ok());
+        for (reason, code) in [
+            ("x".repeat(REASON_LEN_MAX + 1), Code::FieldTooLong),
+            ("one\ntwo".to_owned(), Code::FieldMalformed),
+            ("a\u{1b}b".to_owned(), Code::FieldMalformed),
+        ] {
+            let no = check_reason(&reason).unwrap_err();
+            assert_eq!((no.code, no.field), (code, "reason"));
+        }
     }
 }

@@ -65,6 +65,29 @@ pub struct Desks {
     pub freeze: Option<Arc<dyn FreezeDesk>>,
 }
 
+impl Desks {
+    /// Every desk of the signer's own listener, all kept by one. What its enclave is like, the caller adds.
+    pub fn of_signer<D>(desk: &Arc<D>) -> Self
+    where
+        D: WithdrawalDesk + AddressDesk + WalletDesk + ApprovalDesk + StatementDesk,
+        D: PositionDesk + RefillDesk + AuditDesk,
+    {
+        Self {
+            withdrawals: Some(desk.clone()),
+            addresses: Some(desk.clone()),
+            wallets: Some(desk.clone()),
+            approvals: Some(desk.clone()),
+            statements: Some(desk.clone()),
+            positions: Some(desk.clone()),
+            refills: Some(desk.clone()),
+            audit: Some(desk.clone()),
+            cosign: None,
+            enclave: None,
+            freeze: None,
+        }
+    }
+}
+
 /// The name under which the health service tells of the signer's enclave; a part of the signer, and no service of its own.
 pub const ENCLAVE_HEALTH: &str = "countersign.enclave";
 

@@ -110,7 +110,8 @@ impl Endpoint {
             match self.tagged(tag.as_str()).await {
                 Ok(Some(block)) => return Ok(block.number),
                 // it does not know the tag, or nothing is final yet by it
-                Ok(None) | Err(EndpointFault::Refused { .. }) => {}
+                Ok(None) => {}
+                Err(fault) if fault.is_no_such_tag() => {}
                 Err(fault) => return Err(fault),
             }
         }

@@ -112,8 +112,10 @@ impl Endpoint {
             Serves::Unknown => {}
         }
         let said: Reply<Quantity> = self.exchange("eth_chainId", json!([])).await?;
+        // only a number that differs shuts it out for good; a hiccup may say anything else
         let number = said?.and_then(Quantity::u64);
-        let ours = number == Some(self.chain.number());
+        let number = number.ok_or(EndpointFault::Malformed("its chain id is no number that there is"))?;
+        let ours = number == self.chain.number();
         self.standing().serves = if ours { Serves::Ours } else { Serves::Another };
         if ours { Ok(()) } else { Err(EndpointFault::WrongChain) }
     }
@@ -123,13 +125,21 @@ impl Endpoint {
         method: &str,
         params: Value,
     ) -> Result<Reply<T>, EndpointFault> {
-        if self.standing().rests_until.is_some_and(|until| Instant::now() < until) {
-            return Err(EndpointFault::Resting);
-        }
+        self.is_fit()?;
+        // the queue is ours: waiting in it says nothing of the endpoint
+        let place = tokio::time::timeout(self.bounds.time, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(EndpointFault::Busy) };
+        let begun = self.is_fit()?;
         let call = self.call(method, params);
         let answer = tokio::time::timeout(self.bounds.time, call).await.unwrap_or(Err(EndpointFault::Late));
-        self.note(&answer);
+        self.note(&answer, begun);
         answer
+    }
+
+    /// Now, unless the endpoint rests.
+    fn is_fit(&self) -> Result<Instant, EndpointFault> {
+        let (now, until) = (Instant::now(), self.standing().rests_until);
+        if until.is_some_and(|until| now < until) { Err(EndpointFault::Resting) } else { Ok(now) }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -137,21 +147,23 @@ impl Endpoint {
         method: &str,
         params: Value,
     ) -> Result<Reply<T>, EndpointFault> {
-        let _place = self.places.acquire().await.map_err(|_| EndpointFault::Unreachable)?;
         let id = self.last_id.fetch_add(1, Ordering::Relaxed);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         json::read(&self.line.post(body.to_string()).await?, id)
     }
 
-    fn note<T>(&self, answer: &Result<T, EndpointFault>) {
+    fn note<T>(&self, answer: &Result<T, EndpointFault>, begun: Instant) {
         let mut standing = self.standing();
         match answer {
             Err(fault) if fault.is_broken() => {
-                let longer = REST_FIRST.saturating_mul(1 << standing.failures.min(8));
-                standing.failures = standing.failures.saturating_add(1);
-                standing.rests_until = Some(Instant::now() + longer.min(REST_LONGEST));
                 if standing.serves == Serves::Ours {
                     standing.serves = Serves::Unknown;
+                }
+                // calls that were under way together tell of one break
+                if standing.rests_until.is_none_or(|until| until <= begun) {
+                    let longer = REST_FIRST.saturating_mul(1 << standing.failures.min(8));
+                    standing.failures = standing.failures.saturating_add(1);
+                    standing.rests_until = Some(Instant::now() + longer.min(REST_LONGEST));
                 }
             }
             _ => {

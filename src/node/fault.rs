@@ -37,6 +37,9 @@ pub enum EndpointFault {
     /// It failed a moment ago and is left alone for a while.
     #[error("it failed and is left alone for a while")]
     Resting,
+    /// So many calls to it were under way that this one found no place in time. It was not sent.
+    #[error("too many calls to it are under way")]
+    Busy,
     /// It does not have the block: it lags, or follows another fork.
     #[error("it does not have the block")]
     Elsewhere,
@@ -46,6 +49,19 @@ impl EndpointFault {
     /// Whether the endpoint itself is broken, and not just of another mind.
     pub(super) const fn is_broken(&self) -> bool {
         matches!(self, Self::Unreachable | Self::Late | Self::Status(_) | Self::Malformed(_))
+    }
+
+    /// Whether it is a refusal that says: I do not know the tag, or nothing is final yet by it. Any other refusal says nothing of it.
+    pub(super) fn is_no_such_tag(&self) -> bool {
+        let Self::Refused { code, message } = self else { return false };
+        // "unknown block" of the execution APIs (Besu, Nethermind, Erigon, reth), parameters that are none (before the merge)
+        let by_code = matches!(code, -39_001 | -32_602);
+        let text = message.to_ascii_lowercase();
+        // geth and those that write as it does
+        by_code
+            || ["finalized block not found", "safe block not found", "unknown block"]
+                .iter()
+                .any(|part| text.contains(part))
     }
 }
 

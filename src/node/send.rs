@@ -85,24 +85,23 @@ pub struct Sending {
 pub enum Reached {
     /// At least one node says it has it.
     Pool,
-    /// Every node answered, and each said no.
+    /// Every node of the chain answered, and each said no, none of them for a nonce that is used.
     Nowhere,
-    /// No node says it has it, and at least one did not answer: it may be under way.
+    /// No node says it has it, but one did not answer, or says that its nonce is used: it may be under way, or mined.
     Unknown,
 }
 
 impl Sending {
     /// How far it has come.
     pub fn reached(&self) -> Reached {
-        let has = |said: &Said<SendWord>| matches!(said.word(), SendWord::Taken | SendWord::AlreadyKnown);
-        // an endpoint that was never spoken to has taken nothing
-        let untold =
-            |fault: &EndpointFault| matches!(fault, EndpointFault::Resting | EndpointFault::WrongChain);
-        match (self.words.iter().any(has), self.silent.iter().all(|(_, fault)| untold(fault))) {
-            (true, _) => Reached::Pool,
-            (false, true) => Reached::Nowhere,
-            (false, false) => Reached::Unknown,
+        let any = |is: fn(&SendWord) -> bool| self.words.iter().any(|said| is(said.word()));
+        if any(|word| matches!(word, SendWord::Taken | SendWord::AlreadyKnown)) {
+            return Reached::Pool;
         }
+        // an endpoint of another chain has taken nothing; one that rests may have taken it before it broke
+        let silent = self.silent.iter().any(|(_, fault)| *fault != EndpointFault::WrongChain);
+        let used = any(|word| *word == SendWord::NonceTooLow);
+        if silent || used { Reached::Unknown } else { Reached::Nowhere }
     }
 }
 

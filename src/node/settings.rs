@@ -118,7 +118,7 @@ pub struct Finality {
 /// What one question may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// How long one call may take.
+    /// How long one call may take, and how long at most it waits for a place before.
     pub time: Duration,
     /// The longest answer that is read, in bytes.
     pub answer_len_max: usize,

@@ -55,12 +55,7 @@ async fn a_client_nobody_here_wrote_carries_a_withdrawal_through_over_mtls() {
     let files = PemFiles::in_folder(dir.path(), "signer");
     let identity = pki::read_identity(&files.certificate, &files.key).unwrap();
     let tls = pki::server_config(std::slice::from_ref(authority.certificate()), identity).unwrap();
-    let desks = Desks {
-        withdrawals: Some(world.desk()),
-        addresses: Some(world.desk()),
-        audit: Some(world.desk()),
-        ..Desks::default()
-    };
+    let desks = Desks::of_signer(&world.desk());
     let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

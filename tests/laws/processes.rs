@@ -238,14 +238,7 @@ async fn be_signer(folder: &Path) {
         enclave: Arc::new(enclave),
     };
     let signer = Signer::start(parts).await.unwrap();
-    let desk = signer.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        ..Desks::default()
-    };
-    serve(folder, Role::Signer, desks).await;
+    serve(folder, Role::Signer, Desks::of_signer(&signer.desk())).await;
 }
 
 // -- the blows ---------------------------------------------------------------------------------------------------------

@@ -132,19 +132,7 @@ impl Terminal {
 
     /// The signer's listener, with every desk that people and exchanges stand at.
     async fn serve(&mut self, world: &World, authority: &Authority) -> String {
-        let desk = world.desk();
-        let desks = Desks {
-            withdrawals: Some(desk.clone()),
-            addresses: Some(desk.clone()),
-            wallets: Some(desk.clone()),
-            approvals: Some(desk.clone()),
-            statements: Some(desk.clone()),
-            positions: Some(desk.clone()),
-            refills: Some(desk.clone()),
-            audit: Some(desk),
-            ..Desks::default()
-        };
-        let server = self.server(authority, "signer", desks);
+        let server = self.server(authority, "signer", Desks::of_signer(&world.desk()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let serving = tokio::spawn(async move {

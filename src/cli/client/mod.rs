@@ -4,6 +4,7 @@ pub mod address;
 mod agent;
 pub mod approvals;
 pub mod approve;
+mod attested;
 pub mod audit;
 pub mod connect;
 pub mod freeze;

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::VerifyingKey;
 use serde_json::json;
 
 use super::connect::{self, ConnectArgs};
-use super::view;
+use super::{attested, view};
 use crate::cli::answer::{Answer, Facts, table};
 use crate::cli::problem::Problem;
 use crate::desk::{ColdCoinOrder, RefillOrder, RefillView};
+use crate::evidence::signature::read_public_key;
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Asset};
+use crate::withdrawal::{Amount, Asset, Code};
+
+/// The longest id of a refill, in bytes.
+const ID_LEN_MAX: usize = 64;
 
 /// What can be done about refills.
 #[derive(Debug, Subcommand)]
@@ -40,8 +45,9 @@ Example:
 Example:
   countersign refill export --profile operator.toml rf_00000042 --out /media/cold
 
-Writes <refill>-1.psbt and so on (BIP-174, binary) and <refill>.attestation. Files that are there are not overwritten. Have two
-keys of the cold wallet sign every input of each, and hand the copies back before they are finalised.")]
+Writes <refill>-1.psbt and so on (BIP-174, binary) and <refill>.attestation. Files that are there are not overwritten. With the
+co-signer's attestation_key in the profile nothing is written unless its word holds for every PSBT. Have two keys of the cold
+wallet sign every input of each, and hand the copies back before they are finalised.")]
     Export(ExportArgs),
     /// Operator: hand signed copies back
     #[command(after_help = "\
@@ -140,7 +146,7 @@ pub async fn run(command: &RefillCommand) -> Result<Answer, Problem> {
 
 fn answer(wire: v1::Refill) -> Result<Answer, Problem> {
     let view = RefillView::try_from(wire)?;
-    Ok(Answer::ok(document(&view), shown(&view)))
+    Ok(Answer::ok(document(&view), shown(&view, claimed(&view))))
 }
 
 async fn request(args: &RequestArgs) -> Result<Answer, Problem> {
@@ -198,23 +204,53 @@ async fn list(args: &ListArgs) -> Result<Answer, Problem> {
 }
 
 async fn export(args: &ExportArgs) -> Result<Answer, Problem> {
+    let refill = file_name(&args.refill)?;
     let session = args.connect.open()?;
-    let message = session.request(v1::ExportRefillRequest { refill: args.refill.clone() });
+    let key = session.profile.attestation_key.as_deref();
+    let key = key.map(|key| read_public_key("attestation_key", key)).transpose()?;
+    let message = session.request(v1::ExportRefillRequest { refill: refill.to_owned() });
     let wire = session.client.refills().export_refill(message).await?.into_inner();
-    let view = RefillView::try_from(wire)?;
+    handed_out(&RefillView::try_from(wire)?, refill, key.as_ref(), &args.out)
+}
+
+/// Writes what was handed out. With the co-signer's attestation key in the profile nothing that it did not attest is written.
+fn handed_out(
+    view: &RefillView,
+    refill: &str,
+    key: Option<&VerifyingKey>,
+    folder: &Path,
+) -> Result<Answer, Problem> {
+    if view.id != refill {
+        let cure = "nothing was written; find out who altered the answer";
+        return Err(Problem::of(Code::EvidenceInvalid, "the service sent another refill").cure(cure));
+    }
+    let word = match key {
+        Some(key) => attested::check(view, key).map(|()| "by the co-signer; it holds for every PSBT")?,
+        None => claimed(view),
+    };
     let mut facts = Facts::new();
     for (number, part) in (1..).zip(&view.parts) {
-        let path = args.out.join(format!("{}-{number}.psbt", view.id));
+        let path = folder.join(format!("{refill}-{number}.psbt"));
         write_new(&path, &part.psbt)?;
         facts = facts.line("written", path.display());
     }
     if let Some(word) = &view.attestation {
-        let path = args.out.join(format!("{}.attestation", view.id));
+        let path = folder.join(format!("{refill}.attestation"));
         let signature = HEXLOWER.encode(&word.signature);
         write_new(&path, format!("{}signature: {signature}\n", word.text).as_bytes())?;
         facts = facts.line("attestation", path.display());
     }
-    Ok(Answer::ok(document(&view), format!("{}{}", shown(&view), facts.text())))
+    Ok(Answer::ok(document(view), format!("{}{}", shown(view, word), facts.text())))
+}
+
+/// An id that can stand in the name of a file.
+fn file_name(refill: &str) -> Result<&str, Problem> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !refill.is_empty() && refill.len() <= ID_LEN_MAX && refill.bytes().all(is_plain) {
+        return Ok(refill);
+    }
+    let cure = "write it as `countersign refill list` shows it, such as rf_00000042";
+    Err(Problem::config("REFILL", "is no id of a refill", cure))
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
@@ -250,13 +286,18 @@ fn total(view: &RefillView) -> String {
     coins(view, Amount::from_units(units))
 }
 
-fn shown(view: &RefillView) -> String {
+/// What the service says of the co-signer's word.
+fn claimed(view: &RefillView) -> &'static str {
+    if view.attestation.is_some() { "claimed, not checked here" } else { "not yet" }
+}
+
+fn shown(view: &RefillView, attested: &str) -> String {
     let mut facts = Facts::new()
         .line("refill", &view.id)
         .line("state", view.state.as_str())
         .line("amount", total(view))
         .line("to", format!("{} (branch 1, index {})", view.address, view.index))
-        .line("attested", if view.attestation.is_some() { "yes, by the co-signer" } else { "not yet" })
+        .line("attested", attested)
         .line("asked by", &view.requested_by)
         .line("waits until", view.expires_at);
     for (number, part) in (1..).zip(&view.parts) {
@@ -322,5 +363,45 @@ mod tests {
         }
         assert_eq!(binary(b"cHNidP8=\n".to_vec()), b"psbt\xff");
         assert_eq!(binary(b"psbt\xff\x01".to_vec()), b"psbt\xff\x01");
+    }
+
+    fn view(id: &str) -> RefillView {
+        RefillView {
+            id: id.into(),
+            state: crate::desk::RefillState::Exported,
+            asset: Asset::Bitcoin(crate::withdrawal::Network::Regtest),
+            address: "bcrt1q".into(),
+            index: 0,
+            parts: Vec::new(),
+            earmarks: Vec::new(),
+            requested_by: "kim".into(),
+            requested_at: crate::withdrawal::Seconds(1),
+            expires_at: crate::withdrawal::Seconds(2),
+            attestation: Some(crate::desk::SignedText {
+                text: "forged\n".into(),
+                key_id: String::new(),
+                signature: [1; 64],
+            }),
+        }
+    }
+
+    #[test]
+    fn what_the_service_sends_is_no_path_and_its_word_is_only_claimed() {
+        for text in ["", ".", "..", "../x", "/etc/x", "a/b", "a\\b", "rf 1", "rf\u{e9}", &"x".repeat(65)] {
+            assert_eq!(file_name(text).unwrap_err().field.as_deref(), Some("REFILL"), "{text}");
+        }
+        let refill = file_name("rf_00000042").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        for other in ["../rf_00000042", "rf_00000043"] {
+            let no = handed_out(&view(other), refill, None, folder.path()).unwrap_err();
+            assert_eq!((no.code, files()), (Some(Code::EvidenceInvalid), 0), "{no}");
+        }
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key();
+        handed_out(&view(refill), refill, Some(&key), folder.path()).unwrap_err();
+        assert_eq!(files(), 0, "what does not hold is not written");
+        let told = handed_out(&view(refill), refill, None, folder.path()).unwrap();
+        assert!(told.text.contains("claimed, not checked here"), "{}", told.text);
+        assert_eq!(files(), 1);
     }
 }

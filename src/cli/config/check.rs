@@ -14,6 +14,7 @@ use crate::bitcoin::KeySlot;
 use crate::cli::answer::Answer;
 use crate::cli::instance::{Instance, Witnessing};
 use crate::cli::problem::{Exit, Problem};
+use crate::cli::run::custodian::Shown;
 use crate::cli::run::{assemble, custodian as assemble_custodian};
 use crate::desk::Role;
 use crate::keys::KeyRole;
@@ -152,9 +153,11 @@ pub fn cosigner(settings: &CosignerSettings) -> Answer {
     let mut checks = Checks::default();
     party(&mut checks, &settings.party, (Role::Cosigner, KeyRole::Cosigner), settings.custodian.is_some());
     if let Some(custodian) = &settings.custodian {
-        checks.add("custodian", found_custodian(custodian));
+        let (found, shown) = found_custodian(custodian)
+            .map_or_else(|problem| (Err(problem), Shown::default()), |(found, shown)| (Ok(found), shown));
+        checks.add("custodian", found);
         if let Some(inbound) = &custodian.inbound {
-            checks.add("custodian's calls", found_inbound(inbound, &custodian.way));
+            checks.add("custodian's calls", found_inbound(inbound, &shown));
         }
         let trust = load::trust(&settings.party.trust);
         if trust.is_ok_and(|trust| trust.custodian_key().is_none()) {
@@ -185,19 +188,20 @@ pub fn relay(settings: &RelaySettings) -> Answer {
 }
 
 /// Opens the way to the custodian; nobody is called.
-fn found_custodian(custodian: &CustodianSettings) -> Result<String, Problem> {
-    assemble_custodian::way(custodian)?;
-    Ok(match &custodian.way {
+fn found_custodian(custodian: &CustodianSettings) -> Result<(String, Shown), Problem> {
+    let (_, shown) = assemble_custodian::way(custodian)?;
+    let found = match &custodian.way {
         CustodianWay::Folders { outbox, inbox } => {
             format!("key B by files: {} and {}", outbox.display(), inbox.display())
         }
         CustodianWay::Server(server) => format!("key B at {} (not called)", server.url),
-    })
+    };
+    Ok((found, shown))
 }
 
 /// What the listener for the custodian's calls opens with; it does not listen, and its folder was opened with the way.
-fn found_inbound(inbound: &InboundSettings, way: &CustodianWay) -> Result<String, Problem> {
-    assemble_custodian::inbound(inbound, way)?;
+fn found_inbound(inbound: &InboundSettings, shown: &Shown) -> Result<String, Problem> {
+    assemble_custodian::inbound(inbound, shown)?;
     Ok(format!("at {}, kept in {}", inbound.listen, inbound.inbox.display()))
 }
 

@@ -202,6 +202,11 @@ fn the_adapter_stands_in_place_of_the_enclave_and_its_mistakes_are_told_by_name(
         panic!("another one")
     };
     assert!(adapter.exchange.unwrap().listener.is_some());
+    let (head, tables) = text.split_once("\n[verifyvasp]\n").unwrap();
+    let tables: String =
+        tables.lines().filter(|line| !line.starts_with("user")).map(|line| format!("{line}\n")).collect();
+    let with_user = signer_of(&format!("{head}\n[verifyvasp]\nuser = \"nobody\"\n{tables}")).unwrap();
+    assert_eq!(with_user.travel_rule.user(), Some(("verifyvasp.user", "nobody")));
     let (before, rest) = text.split_once("\n[verifyvasp]\n").unwrap();
     let (tables, after) = rest.split_once("\n[limits]\n").unwrap();
     let both = format!("{}\n[verifyvasp]\n{tables}", text_of("signer.example.toml"));

@@ -95,11 +95,11 @@ impl TravelRule {
         }
     }
 
-    /// The user its process runs as, where one is set.
-    pub fn user(&self) -> Option<&str> {
+    /// The user its process runs as, where one is set, behind the field that names it.
+    pub fn user(&self) -> Option<(&'static str, &str)> {
         match self {
-            Self::Own(own) => own.user.as_deref(),
-            Self::VerifyVasp(adapter) => adapter.user.as_deref(),
+            Self::Own(own) => own.user.as_deref().map(|user| ("enclave.user", user)),
+            Self::VerifyVasp(adapter) => adapter.user.as_deref().map(|user| ("verifyvasp.user", user)),
         }
     }
 

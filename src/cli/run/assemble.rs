@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 
+use super::custodian::{Shown, key_b};
 use super::keystore_of;
 use super::outward::Outward;
 use crate::bitcoin::KeySlot;
@@ -89,11 +90,11 @@ pub fn signer(
     })
 }
 
-/// The co-signer's parts, its keys checked against what it believes.
+/// The co-signer's parts, its keys checked against what it believes; and what a custodian's own calls must not show.
 pub fn cosigner(
     settings: &CosignerSettings,
     (beliefs, brake): (Beliefs, Arc<Brake>),
-) -> Result<CosignerParts, Problem> {
+) -> Result<(CosignerParts, Shown), Problem> {
     let party = &settings.party;
     let route = settings.route.as_ref().map(server_of).transpose()?;
     let (keystore, instance) = keystore_of(party, KeyRole::Cosigner)?;
@@ -101,18 +102,18 @@ pub fn cosigner(
     drop(keystore);
     witnessing.check(&beliefs.trust)?;
     instance.check_seats(&beliefs.safes, KeyRole::Cosigner)?;
-    let hot_key = match &settings.custodian {
+    let (hot_key, shown) = match &settings.custodian {
         None => {
             instance.check_slot(&beliefs.hot, KeySlot::B)?;
-            KeyB::Own(instance.hot_key)
+            (KeyB::Own(instance.hot_key), Shown::default())
         }
         Some(custodian) => {
             instance.check_no_slot(&beliefs.hot)?;
-            super::custodian::key_b(custodian, witnessing.custody)?
+            key_b(custodian, witnessing.custody)?
         }
     };
     let own = party_settings(party, &beliefs);
-    Ok(CosignerParts {
+    let parts = CosignerParts {
         store: load::store_url(&party.store)?,
         context: Arc::new(context(party, (beliefs, brake), own)),
         secret: instance.store,
@@ -124,7 +125,8 @@ pub fn cosigner(
         hot_key,
         seat: instance.seat,
         route: route.map(|route| Arc::new(Route::new(route))),
-    })
+    };
+    Ok((parts, shown))
 }
 
 /// An enclave server, as one party reaches it: opens its token and its certificates.

@@ -13,7 +13,7 @@ use super::assemble::roots_of;
 use crate::cli::config::custodian::{
     CustodianServer, CustodianSettings, CustodianWay, INBOUND_INBOX, InboundSettings,
 };
-use crate::cli::config::secrets::{Secret, text_of};
+use crate::cli::config::secrets::text_of;
 use crate::cli::problem::Problem;
 use crate::custodian::inbound::{Standing, serve};
 use crate::custodian::{Custodian, CustodianFault, Folder, Inbox, Settings, Way, Webhook};
@@ -21,22 +21,31 @@ use crate::enclave::exchange::auth::OwnToken;
 use crate::enclave::exchange::{Auth, Line};
 use crate::enclave::wire::tls::{self, Identity};
 use crate::flow::cosign::{Custody, KeyB};
-use crate::keys::{IdentityKey, PassphraseSource};
+use crate::keys::IdentityKey;
 use crate::pki;
 
+/// What is shown at the custodian's server, read once; empty where it has none. Its own calls must show something else.
+#[derive(Default)]
+pub struct Shown(Option<Zeroizing<String>>);
+
 /// Key B at this custodian; `identity` signs the orders.
-pub fn key_b(settings: &CustodianSettings, identity: Arc<IdentityKey>) -> Result<KeyB, Problem> {
-    let custody = Custody::new(way(settings)?, identity, settings.every);
-    Ok(KeyB::Custodian(Arc::new(custody)))
+pub fn key_b(settings: &CustodianSettings, identity: Arc<IdentityKey>) -> Result<(KeyB, Shown), Problem> {
+    let (custodian, shown) = way(settings)?;
+    let custody = Custody::new(custodian, identity, settings.every);
+    Ok((KeyB::Custodian(Arc::new(custody)), shown))
 }
 
 /// Opens the way, and the folder of the custodian's own calls. Nobody is called.
-pub fn way(settings: &CustodianSettings) -> Result<Custodian, Problem> {
-    let way = match &settings.way {
+pub fn way(settings: &CustodianSettings) -> Result<(Custodian, Shown), Problem> {
+    let (way, shown) = match &settings.way {
         CustodianWay::Folders { outbox, inbox } => {
-            Way::Folder(Folder::open(outbox.clone(), inbox.clone()).map_err(no_folder)?)
+            let folder = Folder::open(outbox.clone(), inbox.clone()).map_err(no_folder)?;
+            (Way::Folder(folder), Shown::default())
         }
-        CustodianWay::Server(server) => Way::Webhook(webhook(server)?),
+        CustodianWay::Server(server) => {
+            let (webhook, shown) = webhook(server)?;
+            (Way::Webhook(webhook), shown)
+        }
     };
     let inbox = settings.inbound.as_ref().map(|inbound| {
         let cure =
@@ -44,19 +53,16 @@ pub fn way(settings: &CustodianSettings) -> Result<Custodian, Problem> {
         let inbox = Inbox::open(inbound.inbox.clone());
         inbox.map(Arc::new).map_err(|fault| Problem::config(INBOUND_INBOX, fault.to_string(), cure))
     });
-    Ok(Custodian::new(way, inbox.transpose()?))
+    Ok((Custodian::new(way, inbox.transpose()?), shown))
 }
 
-/// What the listener for the custodian's calls opens with: its token and its certificate.
-pub fn inbound(
-    settings: &InboundSettings,
-    way: &CustodianWay,
-) -> Result<(OwnToken, Arc<ServerConfig>), Problem> {
+/// What the listener for the custodian's calls opens with: its token and its certificate. The two directions' tokens differ.
+pub fn inbound(settings: &InboundSettings, shown: &Shown) -> Result<(OwnToken, Arc<ServerConfig>), Problem> {
     let field = "custodian.inbound.token";
     let cure = "write at least 32 random characters, such as 32 bytes in hex";
     let text = text_of(field, &settings.token)?;
     let token = OwnToken::new(&text).map_err(|no| Problem::config(field, no.to_string(), cure))?;
-    if shown(way)?.is_some_and(|other| *other == *text) {
+    if shown.0.as_ref().is_some_and(|other| **other == *text) {
         let cure = "make a token of its own for each direction";
         return Err(Problem::config(field, "is the token of custodian.token as well", cure));
     }
@@ -65,15 +71,6 @@ pub fn inbound(
     let cure = "name a certificate and its key";
     let tls = tls.map_err(|error| Problem::config("custodian.inbound.cert", error.to_string(), cure))?;
     Ok((token, tls))
-}
-
-/// The token of our own calls, where it stands in a file. What comes through a descriptor is read once, and not here.
-fn shown(way: &CustodianWay) -> Result<Option<Zeroizing<String>>, Problem> {
-    let CustodianWay::Server(server) = way else { return Ok(None) };
-    match &server.token {
-        Secret::Place(PassphraseSource::Descriptor(_)) => Ok(None),
-        readable => readable.read("custodian.token").map(Some),
-    }
 }
 
 /// The listener at work.
@@ -89,10 +86,11 @@ impl Calls {
     pub async fn stand(
         custodian: Option<&CustodianSettings>,
         inbox: Option<Arc<Inbox>>,
+        shown: Shown,
     ) -> Result<Option<Self>, Problem> {
         let Some((custodian, inbox)) = custodian.zip(inbox) else { return Ok(None) };
         let Some(settings) = &custodian.inbound else { return Ok(None) };
-        let (token, tls) = inbound(settings, &custodian.way)?;
+        let (token, tls) = inbound(settings, &shown)?;
         let (listener, address) = super::listen("custodian.inbound.listen", settings.listen).await?;
         let stop = CancellationToken::new();
         let standing = Standing { listener, tls, token, allow: settings.allow.clone() };
@@ -107,7 +105,7 @@ impl Calls {
     }
 }
 
-fn webhook(server: &CustodianServer) -> Result<Webhook, Problem> {
+fn webhook(server: &CustodianServer) -> Result<(Webhook, Shown), Problem> {
     let token = server.token.read("custodian.token")?;
     let auth = Auth::new(&token, server.token_header.as_deref()).map_err(|no| {
         let cure = "write a token of visible ASCII characters without blanks";
@@ -117,7 +115,8 @@ fn webhook(server: &CustodianServer) -> Result<Webhook, Problem> {
     let line = Line::new(roots, Some(auth), server.allow.clone());
     let cure = "correct the custodian's settings";
     let line = line.map_err(|fault| Problem::config("custodian", fault.to_string(), cure))?;
-    Ok(Webhook::new(Settings { url: server.url.clone(), line, time: server.call_time }))
+    let settings = Settings { url: server.url.clone(), line, time: server.call_time };
+    Ok((Webhook::new(settings), Shown(Some(token))))
 }
 
 fn no_folder(fault: CustodianFault) -> Problem {

@@ -93,6 +93,8 @@ fn is_owner(database: &Path) -> Result<(), Problem> {
 
 /// The form of the new key follows that of the key there is.
 fn generate(enclave: &EnclaveSettings, path: &Path) -> Result<Answer, Problem> {
+    // The configuration's paths count from its own folder, and not from here.
+    let path = &std::path::absolute(path).map_err(|error| Problem::file(path, &error))?;
     let secret = keyfile::fresh()?;
     let (new, old) = match &enclave.data_key {
         DataKeySource::Hex(_) => {

@@ -224,12 +224,12 @@ async fn answer(line: Inside, standing: Standing) -> Result<Answer, Problem> {
 }
 
 /// The user's number and its group's, from the file of users: no service for names is asked.
-pub(in crate::cli) fn owner_of(name: &str) -> Result<Owner, Problem> {
+pub(in crate::cli) fn owner_of((field, name): (&str, &str)) -> Result<Owner, Problem> {
     let file = Path::new("/etc/passwd");
     let users = std::fs::read_to_string(file).map_err(|error| Problem::file(file, &error))?;
     users.lines().find_map(|line| owner_in(line, name)).ok_or_else(|| {
         let problem = format!("there is no user `{name}` in /etc/passwd");
-        Problem::config("enclave.user", problem, "create the user, or leave the field out")
+        Problem::config(field, problem, "create the user, or leave the field out")
     })
 }
 
@@ -244,9 +244,9 @@ fn owner_in(line: &str, name: &str) -> Option<Owner> {
 }
 
 /// Whether this process is the user's alone, where one is set.
-fn is_owner(user: Option<&str>) -> Result<(), Problem> {
-    let Some(user) = user else { return Ok(()) };
-    let owner = owner_of(user)?;
+fn is_owner(user: Option<(&str, &str)>) -> Result<(), Problem> {
+    let Some((field, user)) = user else { return Ok(()) };
+    let owner = owner_of((field, user))?;
     let groups = getgroups().unwrap_or_default();
     let alone = groups.iter().all(|group| group.as_raw() == owner.group);
     if geteuid().as_raw() == owner.user && getegid().as_raw() == owner.group && alone {
@@ -254,7 +254,7 @@ fn is_owner(user: Option<&str>) -> Result<(), Problem> {
     }
     let problem = format!("the enclave's process could not become `{user}` and give up all other groups");
     let cure = "start the signer with the right to change its user (root), or leave the field out";
-    Err(Problem::config("enclave.user", problem, cure))
+    Err(Problem::config(field, problem, cure))
 }
 
 impl From<ConfineFault> for Problem {
@@ -296,10 +296,12 @@ mod tests {
     #[test]
     fn a_user_that_this_process_is_not_is_refused() {
         assert!(is_owner(None).is_ok());
-        let no = is_owner(Some("nobody")).unwrap_err();
-        assert_eq!(no.field.as_deref(), Some("enclave.user"));
-        let no = owner_of("nobody of that name").unwrap_err();
-        assert_eq!(no.field.as_deref(), Some("enclave.user"));
+        for field in ["enclave.user", "verifyvasp.user"] {
+            let no = is_owner(Some((field, "nobody"))).unwrap_err();
+            assert_eq!(no.field.as_deref(), Some(field));
+            let no = owner_of((field, "nobody of that name")).unwrap_err();
+            assert_eq!(no.field.as_deref(), Some(field));
+        }
     }
 
     #[test]

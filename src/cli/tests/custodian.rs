@@ -1,6 +1,6 @@
 //! Key B at an outside custodian, from `init` to `--check`: the page of the procedure shows these lines.
 
-use super::starting::block_on;
+use super::starting::{block_on, piped};
 use super::*;
 use crate::cli::run::custodian::{Calls, way};
 
@@ -159,10 +159,20 @@ fn a_check_reads_certificate_key_token_and_folder_of_the_custodians_calls_and_do
         let found = with(from, to);
         assert!(found.exit != Exit::Ok && failed(&found).len() == 1, "{from} {to}: {}", found.text);
     }
-    let server = "kind = \"webhook\"\nurl = \"https://127.0.0.1:1/v1\"\nca = \"tls/ca.pem\"\ntoken = { file = \"calls.token\" }\n";
-    let one = desk.path("one-token.toml");
-    std::fs::write(&one, text.replacen(TABLE, &format!("[custodian]\n{server}"), 1)).unwrap();
-    assert_eq!(failed(&cosigner_checked(&one)), ["custodian.inbound.token"]);
+    // each direction has a token of its own, also where ours can be read only once
+    let shown = |token: &str| {
+        let server = "kind = \"webhook\"\nurl = \"https://127.0.0.1:1/v1\"\nca = \"tls/ca.pem\"";
+        let one = desk.path("one-token.toml");
+        let table = format!("[custodian]\n{server}\ntoken = {token}\n");
+        std::fs::write(&one, text.replacen(TABLE, &table, 1)).unwrap();
+        cosigner_checked(&one)
+    };
+    assert_eq!(failed(&shown("{ file = \"calls.token\" }")), ["custodian.inbound.token"]);
+    let (_pipe, number) = piped(SECRET);
+    assert_eq!(failed(&shown(&format!("{{ descriptor = {number} }}"))), ["custodian.inbound.token"]);
+    let (_pipe, number) = piped("the-custodians-own-token");
+    let found = shown(&format!("{{ descriptor = {number} }}"));
+    assert!(failed(&found).is_empty(), "{}", found.text);
 }
 
 #[test]
@@ -170,8 +180,8 @@ fn the_listener_for_a_custodians_calls_stands_as_configured_and_ends() {
     let desk = Desk::new();
     let settings = config::cosigner(&called(&desk)).unwrap().custodian.unwrap();
     block_on(async {
-        let inbox = way(&settings).unwrap().inbox();
-        let calls = Calls::stand(Some(&settings), inbox).await.unwrap().unwrap();
+        let (custodian, shown) = way(&settings).unwrap();
+        let calls = Calls::stand(Some(&settings), custodian.inbox(), shown).await.unwrap().unwrap();
         let ca = reqwest::Certificate::from_pem(&std::fs::read(desk.path("tls/ca.pem")).unwrap()).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build().unwrap();

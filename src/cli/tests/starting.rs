@@ -80,7 +80,7 @@ fn no_enclave_serves_anybody_with_an_older_trust_file_than_the_one_before() {
 }
 
 /// A secret that is gone once it was read, and the number it is read by.
-fn piped(secret: &str) -> (std::io::PipeReader, i32) {
+pub(super) fn piped(secret: &str) -> (std::io::PipeReader, i32) {
     use std::io::Write;
     use std::os::fd::AsRawFd;
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -109,6 +109,20 @@ pub(super) fn alone(desk: &Desk, signer: &Path, name: &str, token: &str) -> Path
         "#
     );
     desk.write(name, &format!("memory_lock = false\n[trust]{trust}[enclave]{tail}{exchange}"))
+}
+
+#[test]
+fn a_new_data_key_is_named_from_the_root_for_the_configuration_has_a_folder_of_its_own() {
+    let desk = Desk::new();
+    let path = deployment(&desk);
+    alone(&desk, &path, "alone.toml", "{ file = \"own-token\" }");
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = format!("{up}{}", desk.path("new.key").strip_prefix("/").unwrap().display());
+    let made = desk.play(&format!("enclave rekey --config @alone.toml --generate {relative}")).unwrap();
+    let named = Path::new(made.json["made"].as_str().unwrap());
+    assert!(named.is_absolute() && named.is_file() && desk.path("new.key").is_file(), "{named:?}");
+    assert!(made.text.contains(&format!("{{ file = \"{}\" }}", named.display())), "{}", made.text);
 }
 
 #[test]

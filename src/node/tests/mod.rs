@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod answering;
+
 use alloy_primitives::{Address, B256};
 use rustls::RootCertStore;
 use zeroize::Zeroizing;

@@ -94,15 +94,7 @@ async fn a_stolen_cosigner_vouches_for_no_address_that_the_signer_did_not_derive
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cosigners_certificate_opens_nothing_at_the_signer() {
     let world = World::funded(Plan::default(), 2, 70 * COIN).await;
-    let desk = world.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        ..Desks::default()
-    };
-    let wire = Wire::before(desks, Role::Signer).await;
+    let wire = Wire::before(Desks::of_signer(&world.desk()), Role::Signer).await;
     let request = world.request("r1", TAYLOR, 2_000_000);
     let message = || countersign::wire::v1::CreateWithdrawalRequest {
         request: Some(sign(&request).into()),

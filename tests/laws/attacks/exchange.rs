@@ -7,18 +7,7 @@ use wallet_policy::Units;
 use super::*;
 
 async fn wire(world: &World) -> Wire {
-    let desk = world.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        positions: Some(desk.clone()),
-        audit: Some(desk.clone()),
-        wallets: Some(desk),
-        ..Desks::default()
-    };
-    Wire::before(desks, Role::Signer).await
+    Wire::before(Desks::of_signer(&world.desk()), Role::Signer).await
 }
 
 fn asked(request: SignedText) -> v1::CreateWithdrawalRequest {

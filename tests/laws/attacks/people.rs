@@ -41,16 +41,7 @@ async fn a_stolen_operators_key_is_one_person_and_asks_for_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_certificate_of_an_auditor_reads_and_changes_nothing() {
     let world = World::funded(Plan::default(), 3, 70 * COIN).await;
-    let desk = world.desk();
-    let desks = Desks {
-        withdrawals: Some(desk.clone()),
-        addresses: Some(desk.clone()),
-        approvals: Some(desk.clone()),
-        statements: Some(desk.clone()),
-        audit: Some(desk),
-        ..Desks::default()
-    };
-    let wire = Wire::before(desks, Role::Signer).await;
+    let wire = Wire::before(Desks::of_signer(&world.desk()), Role::Signer).await;
     let client = wire.client_as(Role::Auditor, "stolen");
     let held = world.request("r1", TAYLOR, LARGE);
     let view = world.ask(&held, ("Robbins", "Taylor")).await.unwrap();
@@ -67,11 +58,26 @@ async fn a_stolen_certificate_of_an_auditor_reads_and_changes_nothing() {
     let signature = approval(&text(&world, &held).render(), KIM);
     let approve = v1::ApproveWithdrawalRequest { name: name.clone(), signature };
     let state = v1::SubmitStatementRequest { statement: Some(world.statement(NOTHING_NEW).into()) };
+    let refill = || "rf_00000001".to_owned();
+    let ask = v1::CreateRefillRequest { asset: ASSET.to_string(), ..Default::default() };
+    let export = v1::ExportRefillRequest { refill: refill() };
+    let import = v1::ImportRefillRequest { refill: refill(), psbt: b"psbt\xff".to_vec() };
+    let give_up = v1::CancelRefillRequest { refill: refill(), reason: "stolen".into() };
+    let challenge = v1::CreateWalletChallengeRequest::default();
+    let registration = v1::CreateWalletRegistrationRequest::default();
+    let removal = v1::DeleteWalletRegistrationRequest::default();
     let answers = [
         client.withdrawals().create_withdrawal(create).await.err(),
         client.withdrawals().cancel_withdrawal(cancel).await.err(),
         client.approvals().approve_withdrawal(approve.clone()).await.err(),
         client.statements().submit_statement(state).await.err(),
+        client.refills().create_refill(ask).await.err(),
+        client.refills().export_refill(export).await.err(),
+        client.refills().import_refill(import).await.err(),
+        client.refills().cancel_refill(give_up).await.err(),
+        client.wallets().create_wallet_challenge(challenge).await.err(),
+        client.wallets().create_wallet_registration(registration).await.err(),
+        client.wallets().delete_wallet_registration(removal).await.err(),
     ];
     for no in answers {
         assert_eq!(no.unwrap().code(), tonic::Code::PermissionDenied);
@@ -80,6 +86,9 @@ async fn a_stolen_certificate_of_an_auditor_reads_and_changes_nothing() {
     // it reads
     let pick = Some(v1::get_withdrawal_request::Pick::Name(name));
     client.withdrawals().get_withdrawal(v1::GetWithdrawalRequest { pick }).await.unwrap();
+    assert!(
+        client.refills().list_refills(v1::ListRefillsRequest {}).await.unwrap().get_ref().refills.is_empty()
+    );
     // who may approve does so with the same signature
     wire.client_as(Role::Operator, "kim").approvals().approve_withdrawal(approve).await.unwrap();
     world.until(view.id, |v| codes(v) == ["RELEASED"]).await;

@@ -145,7 +145,7 @@ fn lists(checks: &mut Checks, screening: Option<&ScreeningSettings>, named: Name
 /// Whether there is such a user. What it may read, only it can find out.
 fn user(checks: &mut Checks, user: Option<&str>, named: Named) {
     let Some(user) = user else { return };
-    let owner = owner_of(user).map_err(named);
+    let owner = owner_of(("enclave.user", user)).map_err(named);
     let is_other = owner.as_ref().is_ok_and(|owner| owner.user != geteuid().as_raw());
     checks.add("enclave user", owner.map(|owner| format!("`{user}` is the user {}", owner.user)));
     if is_other {
