@@ -190,7 +190,7 @@ mod tests {
         }
         told(&db, 9, &error("X"), 11).await;
         assert_eq!(due(&db, 11, 8).await, ["u8", "u9"]);
-        db.telling_done(&db.tellings_due(Seconds(11), 1).await.unwrap()[0]).await.unwrap();
+        db.telling_done(db.tellings_due(Seconds(11), 1).await.unwrap().first().unwrap()).await.unwrap();
         assert_eq!(due(&db, 11, 8).await, ["u9"]);
         assert_eq!(due(&db, 20, 3).await, ["u9", "u0", "u1"], "and its own time comes");
     }
@@ -223,7 +223,7 @@ mod tests {
         assert!(db.order_put(&order(2)).await.is_err(), "it is the first order's");
         assert!(db.order("d2").await.unwrap().is_none());
         assert_eq!(db.orders_forget(Seconds(100), 10).await.unwrap(), 0, "something is to be told");
-        db.telling_done(&db.tellings_due(Seconds(10), 1).await.unwrap()[0]).await.unwrap();
+        db.telling_done(db.tellings_due(Seconds(10), 1).await.unwrap().first().unwrap()).await.unwrap();
         assert_eq!(db.orders_forget(Seconds(100), 10).await.unwrap(), 1);
         assert_eq!(db.telling_of("u1").await.unwrap(), None);
     }

@@ -183,7 +183,7 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
         (
             "DELEGATECALL to a MultiSend that is not pinned",
             "CALL_NOT_ALLOWED",
-            batched(MULTI_SEND.parse().unwrap(), &[asked.clone()]),
+            batched(MULTI_SEND.parse().unwrap(), std::slice::from_ref(&asked)),
         ),
         (
             "a hidden inner call",
@@ -195,7 +195,7 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
             "CALL_NOT_ALLOWED",
             batched(multi_send, &[asked.clone(), (contract(), with(APPROVE, &[word(thief), number(1)]))]),
         ),
-        ("a batch of one", "TRANSACTION_MISMATCH", batched(multi_send, &[asked.clone()])),
+        ("a batch of one", "TRANSACTION_MISMATCH", batched(multi_send, std::slice::from_ref(&asked))),
         ("a module", "CALL_NOT_ALLOWED", to_safe(with(ENABLE_MODULE, &[word(thief)]))),
         ("a guard", "CALL_NOT_ALLOWED", to_safe(with(SET_GUARD, &[word(thief)]))),
         ("the threshold", "CALL_NOT_ALLOWED", to_safe(with(CHANGE_THRESHOLD, &[number(1)]))),
