@@ -8,8 +8,8 @@ use crate::desk::{
     Cancellation, Payload, Prevout, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
-    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, Outcome, RequestId, Stage, VaspId,
-    WithdrawalId, WithdrawalRequest,
+    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, Outcome, RequestId, SafePlace, Stage,
+    VaspId, WithdrawalId, WithdrawalRequest, evm_address,
 };
 
 const COLLECTION: &str = "withdrawals/";
@@ -182,6 +182,24 @@ impl TryFrom<v1::Prevout> for Prevout {
     }
 }
 
+impl From<SafePlace> for v1::SafePlace {
+    fn from(place: SafePlace) -> Self {
+        Self {
+            chain: place.chain.to_string(),
+            safe: evm_address::spell(place.safe),
+            nonce: place.nonce,
+        }
+    }
+}
+
+impl TryFrom<v1::SafePlace> for SafePlace {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::SafePlace) -> Result<Self, Invalid> {
+        Self::new(&wire.chain, &wire.safe, wire.nonce)
+    }
+}
+
 impl From<WithdrawalView> for v1::Withdrawal {
     fn from(view: WithdrawalView) -> Self {
         let (outcome, findings) = outcome_to_wire(view.outcome);
@@ -202,6 +220,7 @@ impl From<WithdrawalView> for v1::Withdrawal {
             findings,
             txid: view.txid.unwrap_or_default(),
             raw_transaction: view.raw_transaction,
+            safe: view.safe.map(Into::into),
             prevouts: view.prevouts.into_iter().map(Into::into).collect(),
             fee: view.fee.map(|fee| fee.to_string()).unwrap_or_default(),
             log_index: view.log_index,
@@ -233,6 +252,7 @@ impl TryFrom<v1::Withdrawal> for WithdrawalView {
             outcome: outcome(wire.outcome, wire.findings)?,
             txid: Some(wire.txid).filter(|txid| !txid.is_empty()),
             raw_transaction: wire.raw_transaction,
+            safe: wire.safe.map(TryInto::try_into).transpose()?,
             prevouts: wire.prevouts.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             fee: match wire.fee.as_str() {
                 "" => None,
@@ -291,6 +311,8 @@ mod tests {
             outcome,
             txid: finished.then(|| "ab".repeat(32)),
             raw_transaction: if finished { vec![2, 0, 0, 0] } else { Vec::new() },
+            safe: finished
+                .then(|| SafePlace::parse("eip155:1:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed/5").unwrap()),
             prevouts: if finished {
                 vec![Prevout {
                     txid: "cd".repeat(32),

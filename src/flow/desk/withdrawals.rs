@@ -59,6 +59,7 @@ impl WithdrawalDesk for SignerDesk {
             outcome,
             txid: None,
             raw_transaction: Vec::new(),
+            safe: None,
             prevouts: Vec::new(),
             fee: None,
             log_index: 0,
