@@ -8,8 +8,8 @@ use crate::desk::{
     Cancellation, Payload, Prevout, WithdrawalFilter, WithdrawalOrder, WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::{
-    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, Outcome, RequestId, SafePlace, Stage,
-    VaspId, WithdrawalId, WithdrawalRequest, evm_address,
+    Amount, Asset, Code, CustomerRef, Finding, Invalid, Organisation, Outcome, RequestId, Stage, VaspId,
+    WithdrawalId, WithdrawalRequest,
 };
 
 const COLLECTION: &str = "withdrawals/";
@@ -182,24 +182,6 @@ impl TryFrom<v1::Prevout> for Prevout {
     }
 }
 
-impl From<SafePlace> for v1::SafePlace {
-    fn from(place: SafePlace) -> Self {
-        Self {
-            chain: place.chain.to_string(),
-            safe: evm_address::spell(place.safe),
-            nonce: place.nonce,
-        }
-    }
-}
-
-impl TryFrom<v1::SafePlace> for SafePlace {
-    type Error = Invalid;
-
-    fn try_from(wire: v1::SafePlace) -> Result<Self, Invalid> {
-        Self::new(&wire.chain, &wire.safe, wire.nonce)
-    }
-}
-
 impl From<WithdrawalView> for v1::Withdrawal {
     fn from(view: WithdrawalView) -> Self {
         let (outcome, findings) = outcome_to_wire(view.outcome);
@@ -290,7 +272,7 @@ impl TryFrom<v1::CancelWithdrawalResponse> for Cancellation {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::withdrawal::{Network, Seconds};
+    use crate::withdrawal::{Network, SafePlace, Seconds};
 
     fn view(stage: Stage, outcome: Outcome, finished: bool) -> WithdrawalView {
         let request = WithdrawalRequest {

@@ -114,7 +114,10 @@ fn text_with(view: &WithdrawalView, receipt: &str) -> String {
     facts
         .maybe("txid", view.txid.as_ref())
         .maybe("fee", view.fee.map(|fee| format!("{} ({fee})", coin(fee, request.asset.fee_asset()))))
-        .maybe("safe", view.safe.map(|place| format!("{} on {}", evm_address::spell(place.safe), place.chain)))
+        .maybe(
+            "safe",
+            view.safe.map(|place| format!("{} on {}", evm_address::spell(place.safe), place.chain)),
+        )
         .maybe("safe nonce", view.safe.map(|place| place.nonce))
         .maybe(if view.safe.is_some() { "call data" } else { "transaction" }, raw)
         .maybe("receipt", view.void_receipt.as_ref().map(|_| receipt))

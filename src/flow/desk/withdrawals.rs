@@ -118,7 +118,12 @@ impl WithdrawalDesk for SignerDesk {
                 organisation: Some(crate::withdrawal::Organisation::parse(&caller.name)?),
                 ..filter
             },
-            Role::Observer | Role::Operator | Role::Auditor | Role::Signer | Role::Cosigner => filter,
+            Role::Observer
+            | Role::Operator
+            | Role::Auditor
+            | Role::Executor
+            | Role::Signer
+            | Role::Cosigner => filter,
         };
         let live = BroadcastStream::new(self.views.subscribe());
         let mut past = Vec::new();
