@@ -107,7 +107,7 @@ fn seed_phrase(seed: u8) -> Phrase {
 fn keystore(seed: u8) -> keys::OpenKeystore {
     let seed = seed_phrase(seed).to_seed(&SecretBytes::take_from(&mut [])).unwrap();
     let terms = KeystoreTerms {
-        role: KeyRole::Cosigner,
+        role: KeyRole::Cosigner.into(),
         network: NETWORK,
         account: 0,
         cost: SealCost::danger_cheap(),

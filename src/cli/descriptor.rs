@@ -14,7 +14,7 @@ use super::now;
 use super::problem::{Exit, Problem};
 use crate::bitcoin::{AccountKey, Branch, WalletDescriptor};
 use crate::evidence::PossessionText;
-use crate::keys::{self, AccountXpub, KeyRole};
+use crate::keys::{self, AccountXpub, KeyRole, KeystoreRole};
 use crate::withdrawal::Network;
 
 /// The commands.
@@ -152,7 +152,11 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
     };
     let keystore = keys::open(&keys::read_file(&path)?, &source.read()?)?;
     let hot = keystore.hot_key()?;
-    let (xpub, role) = (hot.xpub(), keystore.terms().role);
+    let xpub = hot.xpub();
+    let KeystoreRole::Party(role) = keystore.terms().role else {
+        let problem = "is an executor's: it has no key of a wallet";
+        return Err(Problem::config("keystore", problem, "name the keystore of a party or of the vault"));
+    };
     let text = PossessionText { role, network: xpub.network(), key: xpub.to_string(), at: now() };
     let text = text.render();
     let export = Export {

@@ -12,11 +12,13 @@ use super::config::custodian::{CustodianSettings, INBOUND_INBOX};
 use super::config::secrets::DataKeySource;
 use super::config::verifyvasp::TravelRule;
 use super::config::{self, load};
-use super::instance::{Instance, Witnessing};
+use super::instance::{Books, Witnessing};
 use super::problem::Problem;
 use super::{keyfile, words};
 use crate::enclave::{DataKey, Enclave};
-use crate::keys::{self, KeyRole, KeystoreTerms, OpenKeystore, PassphraseSource, SealCost, SecretBytes};
+use crate::keys::{
+    self, KeyRole, KeystoreRole, KeystoreTerms, OpenKeystore, PassphraseSource, SealCost, SecretBytes,
+};
 use crate::store::StoreUrl;
 use crate::withdrawal::Network;
 
@@ -39,6 +41,8 @@ pub enum InitRole {
     Exchange,
     /// An observer's statement key (Ed25519)
     Observer,
+    /// The account that pays gas, and the ledger of its nonces
+    Executor,
 }
 
 /// What guessing a passphrase costs.
@@ -65,7 +69,7 @@ pub struct InitArgs {
     /// Whose things are made
     #[arg(long, value_enum)]
     pub role: InitRole,
-    /// Take network, places and passphrase from the service's own configuration file (signer, cosigner, enclave)
+    /// Take network, places and passphrase from the service's own configuration file (signer, cosigner, enclave, executor)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// mainnet, testnet4, signet or regtest
@@ -167,6 +171,7 @@ pub async fn run(args: InitArgs) -> Result<Answer, Problem> {
             machine_key(&args, "vasp-identity", "goes into the trust files of other VASPs and to the relay")
         }
         InitRole::Exchange => machine_key(&args, "exchange", "goes into the trust file, [[request_keys]]"),
+        InitRole::Executor => executor(args).await,
         InitRole::Observer => machine_key(&args, "observer", "goes into the trust file, [[statement_keys]]"),
     }
 }
@@ -198,7 +203,6 @@ fn made_or_kept(path: &Path, field: &str, existing: bool) -> Result<String, Prob
 
 /// What a party is made of, after flags and configuration were put together.
 struct Plan {
-    role: KeyRole,
     network: Network,
     keystore: PathBuf,
     passphrase: PassphraseSource,
@@ -279,11 +283,11 @@ impl Plan {
                         identity_key: None,
                     },
                 };
-                Self { enclave: Some(enclave), ..Self::of_config(role, settings.party)? }
+                Self { enclave: Some(enclave), ..Self::of_config(settings.party)? }
             }
             (Some(path), KeyRole::Cosigner) => {
                 let settings = config::cosigner(path)?;
-                Self { custodian: settings.custodian, ..Self::of_config(role, settings.party)? }
+                Self { custodian: settings.custodian, ..Self::of_config(settings.party)? }
             }
             (Some(_), KeyRole::Vault) => {
                 return Err(Problem::config(
@@ -299,9 +303,8 @@ impl Plan {
         Ok(plan)
     }
 
-    fn of_config(role: KeyRole, party: config::PartyPlaces) -> Result<Self, Problem> {
+    fn of_config(party: config::PartyPlaces) -> Result<Self, Problem> {
         Ok(Self {
-            role,
             network: party.network,
             store: Some(load::store_url(&party.store)?),
             keystore: party.keystore,
@@ -337,7 +340,6 @@ impl Plan {
             return Err(wanted("--origin"));
         }
         Ok(Self {
-            role,
             network: args.network.ok_or_else(|| wanted("--network"))?,
             keystore: args.keystore.clone().ok_or_else(|| wanted("--keystore"))?,
             passphrase: args.passphrase.required()?,
@@ -427,15 +429,15 @@ async fn enclave(args: InitArgs) -> Result<Answer, Problem> {
 
 async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
     let plan = Plan::of(&args, role)?;
-    if args.cost == Cost::Cheap && plan.network == Network::Mainnet {
-        return Err(Problem::config(
-            "--cost",
-            "cheap is refused on mainnet: the passphrase could be guessed",
-            "leave it out",
-        ));
-    }
+    no_cheap_mainnet(&args, plan.network)?;
     plan.nothing_there(args.existing)?;
-    let (keystore, shown) = keystore(&args, &plan)?;
+    let place = KeyPlace {
+        role: role.into(),
+        network: plan.network,
+        path: &plan.keystore,
+        passphrase: &plan.passphrase,
+    };
+    let (keystore, shown) = keystore(&args, &place)?;
     let mut facts = Facts::new().line("role", role.as_str()).line("network", plan.network);
     let xpub = keystore.account_xpub()?;
     facts = facts.line("keystore", plan.keystore.display());
@@ -454,8 +456,8 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
         facts.line(label, value)
     };
     if let (Some(origin), Some(url)) = (&plan.origin, &plan.store) {
-        let instance = Instance::of(&keystore, origin)?;
-        facts = tell(facts, "log_key", "log key", instance.log_key.to_string());
+        let books = Books::of(&keystore, origin)?;
+        facts = tell(facts, "log_key", "log key", books.log_key.to_string());
         if role == KeyRole::Cosigner {
             let witnessing = Witnessing::of(&keystore, origin)?;
             facts = tell(facts, "witness_key", "witness key", witnessing.key.to_string());
@@ -466,7 +468,7 @@ async fn party(args: InitArgs, role: KeyRole) -> Result<Answer, Problem> {
                 facts = tell(facts, "custody_order_key", "custody order key", key);
             }
         }
-        super::run::create_store(url, instance, role.as_str(), args.existing).await?;
+        super::run::create_store(url, books, role.as_str(), args.existing).await?;
         facts = tell(facts, "store", "store", url.to_string());
     }
     for (field, folder) in plan.custodian.iter().flat_map(CustodianSettings::folders) {
@@ -521,12 +523,66 @@ const fn next(role: KeyRole) -> &'static str {
     }
 }
 
+/// Which keystore is made, and where.
+struct KeyPlace<'a> {
+    role: KeystoreRole,
+    network: Network,
+    path: &'a Path,
+    passphrase: &'a PassphraseSource,
+}
+
+/// Makes keystore and ledger of an executor, whose configuration names all of it.
+async fn executor(args: InitArgs) -> Result<Answer, Problem> {
+    let cure = "write the executor's configuration first; deploy/executor.example.toml shows every field";
+    let settings = config::executor(args.config.as_deref().ok_or_else(|| missing("--config", cure))?)?;
+    no_cheap_mainnet(&args, settings.network)?;
+    let url = load::store_url(&settings.store)?;
+    if !args.existing {
+        let keystore = [("keystore", settings.keystore.clone())];
+        free(keystore.into_iter().chain(config::sqlite_path(&url).map(|path| ("store", path))).collect())?;
+    }
+    let given = args.passphrase.source();
+    let place = KeyPlace {
+        role: KeystoreRole::Executor,
+        network: settings.network,
+        path: &settings.keystore,
+        passphrase: given.as_ref().unwrap_or(&settings.passphrase),
+    };
+    let (keystore, shown) = keystore(&args, &place)?;
+    let account = super::run::executor::account(&settings, &keystore)?.address().to_string();
+    let books = Books::of(&keystore, &settings.origin)?;
+    let log_key = books.log_key.to_string();
+    super::run::create_store(&url, books, "executor", args.existing).await?;
+    let chain = settings.nodes.chain;
+    let facts = Facts::new()
+        .line("role", "executor")
+        .line("keystore", settings.keystore.display())
+        .line("account", format!("{account} on {chain}"))
+        .line("log key", &log_key)
+        .line("store", &url);
+    let json = json!({ "role": "executor", "keystore": settings.keystore, "chain": chain.to_string(),
+        "account": account, "log_key": log_key, "store": url.to_string() });
+    Ok(Answer::ok(json, format!("{}{shown}{NEXT_EXECUTOR}\n", facts.text())))
+}
+
+const NEXT_EXECUTOR: &str = "\
+Next: send the account some of the chain's coin for gas, and have a certificate issued:
+`countersign pki issue --role executor`.";
+
+fn no_cheap_mainnet(args: &InitArgs, network: Network) -> Result<(), Problem> {
+    if args.cost != Cost::Cheap || network != Network::Mainnet {
+        return Ok(());
+    }
+    let problem = "cheap is refused on mainnet: the passphrase could be guessed";
+    Err(Problem::config("--cost", problem, "leave it out"))
+}
+
 /// Makes the keystore, or opens the one that is there; with what to tell of the words.
-fn keystore(args: &InitArgs, plan: &Plan) -> Result<(OpenKeystore, String), Problem> {
-    let passphrase = plan.passphrase.read()?;
-    if args.existing && plan.keystore.exists() {
-        let open = keys::open(&keys::read_file(&plan.keystore)?, &passphrase)?;
-        if open.terms().role != plan.role || open.terms().network != plan.network {
+fn keystore(args: &InitArgs, place: &KeyPlace<'_>) -> Result<(OpenKeystore, String), Problem> {
+    let passphrase = place.passphrase.read()?;
+    if args.existing && place.path.exists() {
+        let open = keys::open(&keys::read_file(place.path)?, &passphrase)?;
+        if open.terms().role != place.role || open.terms().network != place.network {
             let cure = "name the keystore of this party and network";
             return Err(Problem::config("keystore", "is another party's or of another network", cure));
         }
@@ -536,7 +592,7 @@ fn keystore(args: &InitArgs, plan: &Plan) -> Result<(OpenKeystore, String), Prob
         Cost::Standard => SealCost::STANDARD,
         Cost::Cheap => SealCost::danger_cheap(),
     };
-    let terms = KeystoreTerms { role: plan.role, network: plan.network, account: args.account, cost };
+    let terms = KeystoreTerms { role: place.role, network: place.network, account: args.account, cost };
     let (phrase, shown) = words::obtain(args)?;
     let bip39 = match &args.words_passphrase_file {
         Some(file) => PassphraseSource::File(file.clone()).read()?,
@@ -548,6 +604,6 @@ fn keystore(args: &InitArgs, plan: &Plan) -> Result<(OpenKeystore, String), Prob
     let random = getrandom::fill(&mut salt).and_then(|()| getrandom::fill(&mut nonce));
     random.map_err(|_| Problem::of(crate::withdrawal::Code::Internal, "the system gives no randomness"))?;
     let sealed = Zeroizing::new(keys::seal(&seed, terms, &passphrase, salt, nonce)?);
-    keys::create_file(&plan.keystore, &sealed)?;
+    keys::create_file(place.path, &sealed)?;
     Ok((keys::open(&sealed, &passphrase)?, shown))
 }

@@ -17,6 +17,29 @@ const WITNESS: &str = "witness";
 const ATTESTATION: &str = "attestation";
 const CUSTODY: &str = "custody";
 
+/// What everybody derives who has a store and a log.
+pub struct Books {
+    /// The secret of the store's tags.
+    pub store: StoreSecret,
+    /// The identity under the log.
+    pub log_identity: Arc<IdentityKey>,
+    /// The public half with its name.
+    pub log_key: LogKey,
+}
+
+impl Books {
+    /// Derives them; the keystore can be dropped afterwards.
+    pub fn of(keystore: &OpenKeystore, origin: &str) -> Result<Self, Problem> {
+        let mut secret = *keystore.instance_secret(STORE)?.expose();
+        let log_identity = keystore.ed25519_identity(LOG)?;
+        Ok(Self {
+            store: StoreSecret::take(&mut secret),
+            log_key: LogKey::new(origin, &log_identity.public_key())?,
+            log_identity: Arc::new(log_identity),
+        })
+    }
+}
+
 /// What both parties derive.
 pub struct Instance {
     /// The coin key.
@@ -34,15 +57,9 @@ pub struct Instance {
 impl Instance {
     /// Derives it; the keystore can be dropped afterwards.
     pub fn of(keystore: &OpenKeystore, origin: &str) -> Result<Self, Problem> {
-        let mut secret = *keystore.instance_secret(STORE)?.expose();
-        let log_identity = keystore.ed25519_identity(LOG)?;
-        Ok(Self {
-            hot_key: Arc::new(keystore.hot_key()?),
-            seat: Arc::new(keystore.seat_keys()?),
-            store: StoreSecret::take(&mut secret),
-            log_key: LogKey::new(origin, &log_identity.public_key())?,
-            log_identity: Arc::new(log_identity),
-        })
+        let Books { store, log_identity, log_key } = Books::of(keystore, origin)?;
+        let hot_key = Arc::new(keystore.hot_key()?);
+        Ok(Self { hot_key, seat: Arc::new(keystore.seat_keys()?), store, log_identity, log_key })
     }
 
     /// Whether the wallet's key in this place is the one of this seed.

@@ -108,6 +108,9 @@ pub enum Command {
     /// Run an observer of EVM chains: several nodes in, signed statements out
     #[command(after_help = OBSERVER_HELP)]
     Observer(run::ObserverArgs),
+    /// Run an executor: carries released Safe transactions to their chain, and pays the gas
+    #[command(after_help = EXECUTOR_HELP)]
+    Executor(run::ExecutorArgs),
     /// The signer's enclave, which the signer starts by itself
     #[command(hide = true)]
     EnclaveRoom(run::RoomArgs),
@@ -171,6 +174,7 @@ Examples:
   countersign init --role vault --network mainnet --keystore c.keystore --passphrase-file pass
   countersign init --role signer --config signer.toml --words-from paper.txt     (restore from words)
   countersign init --role exchange --key-file request.key
+  countersign init --role executor --config executor.toml
 
 A new seed's 24 words are shown once, on the terminal itself, or written to --words-file. Nothing is ever overwritten, and
 no service makes its keystore or its database by itself. The words restore the seed and all that comes from it; back up
@@ -218,6 +222,17 @@ Examples:
 States heights, fee rates and Safes to the signer. Holds no key to coins and decides nothing. One state, one process.
 It goes on by itself when nodes or the signer come back, and ends where only a change by somebody helps.
 --once ends with 1 if something could not be stated. deploy/observer.example.toml shows every field.";
+
+const EXECUTOR_HELP: &str = "\
+Examples:
+  countersign init --role executor --config executor.toml       (once: the account that pays gas, and the ledger)
+  countersign executor --config executor.toml --check
+  countersign executor --config executor.toml
+  countersign executor status --config executor.toml --open
+
+Follows what the signer has released for the Safes of one chain, and carries each transaction to a final block. Its key pays gas
+and moves no customer's money; at the signer it can read what was released and nothing else. Several may share one ledger: one
+works, the others stand by. deploy/executor.example.toml shows every field. SIGTERM or SIGINT: it gives its turn back, and exits.";
 
 const ADDRESS_HELP: &str = "\
 Examples:
@@ -364,6 +379,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
         Command::Enclave(args) => run::enclave(&args, out),
         Command::Relay(args) => run::relay(&args, out),
         Command::Observer(args) => run::observer::observer(&args, out),
+        Command::Executor(args) => run::executor::executor(&args, out),
         Command::EnclaveRoom(args) => run::enclave_room(&args),
         Command::Descriptor(command) => descriptor::run(&command),
         Command::Trust(command) => trust::run(&command),
@@ -402,6 +418,7 @@ async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
         | Command::Cosigner(_)
         | Command::Enclave(_)
         | Command::EnclaveRoom(_)
+        | Command::Executor(_)
         | Command::Observer(_)
         | Command::Relay(_) => Err(Problem::of(Code::Internal, "the command has no answer of this kind")),
     }

@@ -83,6 +83,7 @@ pub enum CertificateRole {
     Observer,
     Operator,
     Auditor,
+    Executor,
     Signer,
     Cosigner,
     /// A usual server certificate without a role
@@ -96,6 +97,7 @@ impl CertificateRole {
             Self::Observer => Some(Role::Observer),
             Self::Operator => Some(Role::Operator),
             Self::Auditor => Some(Role::Auditor),
+            Self::Executor => Some(Role::Executor),
             Self::Signer => Some(Role::Signer),
             Self::Cosigner => Some(Role::Cosigner),
             Self::Server => None,

@@ -3,6 +3,7 @@
 mod adapter;
 pub(super) mod assemble;
 pub(super) mod custodian;
+pub(super) mod executor;
 mod nodes;
 pub(super) mod observer;
 pub(super) mod outward;
@@ -31,7 +32,7 @@ use super::answer::{Answer, Out};
 use super::config::load::{self, Beliefs};
 use super::config::settings::{PartyPlaces, Tracing};
 use super::config::{self, CosignerSettings, RelaySettings, SignerSettings, check};
-use super::instance::Instance;
+use super::instance::{Books, Instance};
 use super::keyfile;
 use super::problem::{Exit, Problem};
 use crate::enclave::wall::{Launch, Outside};
@@ -47,6 +48,8 @@ use crate::pki;
 use crate::relay::{self as carrier, Standing};
 use crate::store::{OpenFault, StoreUrl};
 use crate::withdrawal::Code;
+
+pub use executor::ExecutorArgs;
 
 /// The largest question between the parties: a thousand transactions with their proofs.
 const COSIGN_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -100,13 +103,8 @@ pub fn relay(args: &ServiceArgs, out: Out) -> Result<Answer, Problem> {
 }
 
 /// Creates a party's store and begins its log. A store that is there is kept only where that is asked for.
-pub async fn create_store(
-    url: &StoreUrl,
-    instance: Instance,
-    party: &str,
-    existing: bool,
-) -> Result<(), Problem> {
-    let Instance { store, log_key, log_identity, .. } = instance;
+pub async fn create_store(url: &StoreUrl, books: Books, party: &str, existing: bool) -> Result<(), Problem> {
+    let Books { store, log_key, log_identity } = books;
     match signer::create_store(url, &store, log_key, log_identity, (party, super::now())).await {
         Err(JournalFault::Open(OpenFault::AlreadyExists(_))) if existing => Ok(()),
         made => Ok(made?),

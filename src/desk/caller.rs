@@ -15,6 +15,8 @@ pub enum Role {
     Operator,
     /// Reads everything, changes nothing.
     Auditor,
+    /// Carries finished Safe transactions to their chain, and reads nothing else.
+    Executor,
     /// The party with key A.
     Signer,
     /// The party with key B.
@@ -23,8 +25,15 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Exchange, Self::Observer, Self::Operator, Self::Auditor, Self::Signer, Self::Cosigner];
+    pub const ALL: [Self; 7] = [
+        Self::Exchange,
+        Self::Observer,
+        Self::Operator,
+        Self::Auditor,
+        Self::Executor,
+        Self::Signer,
+        Self::Cosigner,
+    ];
 
     /// The spelling in certificates and configuration.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Role {
             Self::Observer => "observer",
             Self::Operator => "operator",
             Self::Auditor => "auditor",
+            Self::Executor => "executor",
             Self::Signer => "signer",
             Self::Cosigner => "cosigner",
         }

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod cosign;
 pub mod freeze;
 pub mod refills;
+pub mod releases;
 pub mod statements;
 pub mod wallets;
 pub mod withdrawals;
@@ -32,6 +33,7 @@ pub use refills::{
     ColdCoinOrder, RefillAttestOrder, RefillAttestPart, RefillDesk, RefillOrder, RefillPart, RefillState,
     RefillView,
 };
+pub use releases::{ReleaseDesk, SafeRelease, SafeReleases};
 pub use statements::{
     AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt,
     SweepInTransit, TotalPosition,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{Answers, Caller, DeskError, Page, PageOrder, SignedText};
 use crate::withdrawal::{
-    Amount, Organisation, Outcome, RequestId, Seconds, Stage, WithdrawalId, WithdrawalRequest,
+    Amount, Organisation, Outcome, RequestId, SafePlace, Seconds, Stage, WithdrawalId, WithdrawalRequest,
 };
 
 /// The IVMS101 payload of a request: personal data, on its way to the enclave and nowhere else (law L5).
@@ -97,10 +97,12 @@ pub struct WithdrawalView {
     pub stage: Stage,
     /// What is said of it.
     pub outcome: Outcome,
-    /// The transaction's id in display order, from the stage reserved on.
+    /// The transaction's id in display order, from the stage reserved on; of a Safe the Safe transaction's hash.
     pub txid: Option<String>,
-    /// The finished transaction, once released; empty before.
+    /// The finished transaction, once released; empty before. Of a Safe the data of a call of `execTransaction`.
     pub raw_transaction: Vec<u8>,
+    /// Which Safe makes the payment, and which nonce of it is taken, from the stage reserved on; none on Bitcoin.
+    pub safe: Option<SafePlace>,
     /// What the transaction spends, in the order of its inputs; empty before the stage released.
     pub prevouts: Vec<Prevout>,
     /// The network fee, from the stage reserved on.

@@ -76,6 +76,8 @@ pub enum Change {
         /// What.
         outcome: Outcome,
     },
+    /// Where in the signer's list to go on after a start.
+    Followed(String),
     /// People must look at something.
     Alarm {
         /// The stable code.
@@ -108,7 +110,7 @@ impl Change {
                 job.outcome = Some(outcome.clone());
                 job.held = None;
             }),
-            Self::Alarm { .. } => {}
+            Self::Followed(_) | Self::Alarm { .. } => {}
         }
     }
 
@@ -125,6 +127,7 @@ impl Change {
             | Self::Mined { .. }
             | Self::Unmined { .. }
             | Self::Ended { .. }
+            | Self::Followed(_)
             | Self::Alarm { .. } => None,
         }
     }
@@ -142,6 +145,7 @@ impl Change {
             | Self::Seen { .. }
             | Self::Undone { .. }
             | Self::Settled { .. }
+            | Self::Followed(_)
             | Self::Alarm { .. } => None,
         }
     }

@@ -61,7 +61,7 @@ impl SubmitError {
 
 /// What the loop is asked to do.
 pub(super) enum Command {
-    Submit(Submission, oneshot::Sender<Result<JobView, SubmitError>>),
+    Submit(Submission, Option<String>, oneshot::Sender<Result<JobView, SubmitError>>),
 }
 
 /// The way to a running executor.
@@ -75,8 +75,17 @@ pub struct Desk {
 impl Desk {
     /// Hands over a finished Safe transaction. When this returns it is durable. The same one again is the same job.
     pub async fn submit(&self, submission: Submission) -> Result<JobView, SubmitError> {
+        self.submit_at(submission, None).await
+    }
+
+    /// The same; with a new job it is kept where in the signer's list to go on after a start.
+    pub(super) async fn submit_at(
+        &self,
+        submission: Submission,
+        cursor: Option<String>,
+    ) -> Result<JobView, SubmitError> {
         let (answer, told) = oneshot::channel();
-        let command = Command::Submit(submission, answer);
+        let command = Command::Submit(submission, cursor, answer);
         self.commands.try_send(command).map_err(|no| match no {
             mpsc::error::TrySendError::Full(_) => {
                 let detail = "too many submissions at once; nothing was written".to_owned();
@@ -95,6 +104,16 @@ impl Desk {
     /// Jobs that changed after the cursor, oldest change first; an empty cursor is the beginning. At most 1000 at once.
     pub async fn changes(&self, cursor: &str, limit: usize) -> Result<Changes, StoreFault> {
         self.reader.changes(cursor, limit).await
+    }
+
+    /// The cursor of what changes from now on.
+    pub fn newest(&self) -> String {
+        self.reader.newest()
+    }
+
+    /// Where in the signer's list to go on; empty for its beginning.
+    pub(super) async fn followed(&self) -> Result<String, StoreFault> {
+        self.reader.followed().await
     }
 
     /// How the executor stands now.

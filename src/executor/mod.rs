@@ -6,7 +6,7 @@
 //!
 //! Reading order: `rules`, `job`, `slot`, `ledger`, `change` (what is known) → `facts`, `question` (what is asked) → `price`,
 //! `observe`, `lane`, `plan`, `turn` (what follows: pure) → `rows`, `record`, `load` (what is durable) → `account` (the key) → `ask`
-//! (the nodes) → `view`, `desk`, `take` (the outside) → `deliver`, `run` (the loop; the only clock).
+//! (the nodes) → `view`, `desk`, `take` (the outside) → `deliver`, `run` (the loop; the only clock) → `follow` (the signer), `tell`.
 
 pub mod account;
 mod ask;
@@ -14,6 +14,7 @@ mod change;
 mod deliver;
 mod desk;
 mod facts;
+pub mod follow;
 mod job;
 mod lane;
 mod ledger;
@@ -29,16 +30,19 @@ mod rules;
 mod run;
 mod slot;
 mod take;
+mod tell;
 mod turn;
 mod view;
 
 pub use account::{Account, AccountFault};
 pub use desk::{Desk, Submission, SubmitError};
+pub use follow::Follower;
 pub use job::{Effect, JobKey, Outcome};
 pub use open::{OpenFault, Parts};
 pub use rules::{Rules, RulesInvalid};
 pub use run::Executor;
-pub use view::{Changes, JobView, Standing, State, Trouble};
+pub use tell::tell;
+pub use view::{Books, Changes, JobView, Standing, State, Trouble};
 
 #[cfg(test)]
 mod tests;

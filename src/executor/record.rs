@@ -12,7 +12,7 @@ use super::account::Account;
 use super::change::Change;
 use super::job::{Job, JobKey, Outcome, Seen};
 use super::ledger::Ledger;
-use super::rows::{ACCOUNT_KEY, AccountRow, JobRow, SlotRow};
+use super::rows::{ACCOUNT_KEY, AccountRow, FOLLOWED_KEY, JobRow, SlotRow};
 use super::slot::{Attempt, Mined, Slot};
 use super::view::word_of;
 
@@ -118,6 +118,10 @@ fn entry(draft: &mut Draft, account: &Account, ledger: &Ledger, change: &Change)
             draft.entry(EntryKind::ExecutionUndone, &fields);
         }
         Change::Settled { job, outcome } => settled(draft, ledger, *job, outcome),
+        // A row beside the entry of the job that was taken: what was read before that stands in the ledger.
+        Change::Followed(cursor) => {
+            draft.row(Table::Setting, FOLLOWED_KEY.to_owned(), "followed", draft.now(), cursor.clone());
+        }
         Change::Alarm { code, subject, detail } => {
             let detail = shown(detail);
             draft.entry(EntryKind::Alarm, &[("code", code), ("subject", subject), ("detail", &detail)]);

@@ -12,6 +12,9 @@ use super::slot::{Attempt, End, Mined, Slot};
 /// The key of the row that says which account it is.
 pub const ACCOUNT_KEY: &str = "executor.account";
 
+/// The key of the row that says where in the signer's list to go on.
+pub const FOLLOWED_KEY: &str = "executor.followed";
+
 /// Which account is followed, and from which nonce on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

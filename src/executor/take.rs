@@ -14,14 +14,18 @@ use super::view::JobView;
 impl Executor {
     pub(super) async fn command(&mut self, command: Command) {
         match command {
-            Command::Submit(submission, answer) => {
+            Command::Submit(submission, cursor, answer) => {
                 // whoever asked may have gone: what was taken is taken
-                let _ = answer.send(self.submit(submission).await);
+                let _ = answer.send(self.submit(submission, cursor).await);
             }
         }
     }
 
-    async fn submit(&mut self, submission: Submission) -> Result<JobView, SubmitError> {
+    async fn submit(
+        &mut self,
+        submission: Submission,
+        cursor: Option<String>,
+    ) -> Result<JobView, SubmitError> {
         let height = self.height.filter(|_| !self.stale).ok_or_else(|| {
             let other = self.stands_by.clone().unwrap_or_default();
             refused(Code::ExecutorStandby, format!("no turn of its own yet; working: `{other}`"))
@@ -44,10 +48,12 @@ impl Executor {
             .ok_or_else(|| refused(Code::ExecutionTooLarge, format!("it takes more than {most} gas")))?;
         let since = height.saturating_sub(self.rules.search_blocks);
         let job = Job::new(tx, gas_limit, now(), since);
-        let change = Change::Taken(Box::new(job));
+        let taken = Change::Taken(Box::new(job));
         let mut ledger = self.ledger.clone();
-        ledger.apply(&change);
-        self.write(ledger, &[change]).await?;
+        ledger.apply(&taken);
+        let changes: Vec<Change> =
+            [Some(taken), cursor.map(Change::Followed)].into_iter().flatten().collect();
+        self.write(ledger, &changes).await?;
         self.known(&key).await?.ok_or(SubmitError::Stopped)
     }
 

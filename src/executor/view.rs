@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::ethereum::{Address, B256};
-use crate::store::{PageToken, Row, Store, StoreFault, Table};
+use crate::store::{PageToken, Row, Store, StoreFault, StoreSecret, StoreUrl, Table};
 use crate::withdrawal::Code;
 
 use super::facts::Wei;
 use super::job::{Effect, JobKey, Outcome};
-use super::rows::JobRow;
+use super::rows::{FOLLOWED_KEY, JobRow};
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,15 @@ impl Reader {
         read(&row).map(Some)
     }
 
+    pub(super) fn newest(&self) -> String {
+        PageToken::from(Table::Execution, self.0.head().size).to_string()
+    }
+
+    pub(super) async fn followed(&self) -> Result<String, StoreFault> {
+        let row = self.0.row(Table::Setting, FOLLOWED_KEY).await?;
+        Ok(row.map(|row| row.content().to_owned()).unwrap_or_default())
+    }
+
     pub(super) async fn changes(&self, cursor: &str, limit: usize) -> Result<Changes, StoreFault> {
         let no = StoreFault::Malformed("the cursor is none of these");
         let after = if cursor.is_empty() { None } else { Some(PageToken::parse(cursor).ok_or(no)?) };
@@ -146,6 +155,21 @@ impl Reader {
             page.rows.last().map(|row| PageToken::from(Table::Execution, row.log_index().saturating_add(1)));
         let next = page.next.or(end).map_or_else(|| cursor.to_owned(), |token| token.to_string());
         Ok(Changes { jobs, cursor: next })
+    }
+}
+
+/// The ledger of an executor, read beside the process that works on it.
+pub struct Books(Reader);
+
+impl Books {
+    /// Opens the store and verifies it. Nothing is written.
+    pub async fn open(url: &StoreUrl, secret: &StoreSecret) -> Result<Self, crate::store::OpenFault> {
+        Ok(Self(Reader(Arc::new(Store::open(url, secret).await?))))
+    }
+
+    /// Jobs that changed after the cursor, as the desk's own.
+    pub async fn changes(&self, cursor: &str, limit: usize) -> Result<Changes, StoreFault> {
+        self.0.changes(cursor, limit).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::desk::{Prevout, WithdrawalView};
 use crate::evidence::request::parse_request;
-use crate::withdrawal::{Amount, Outcome, Seconds, WithdrawalId, WithdrawalRequest};
+use crate::withdrawal::{Amount, Outcome, SafePlace, Seconds, WithdrawalId, WithdrawalRequest};
 
 use super::found::Found;
 use super::ledger::rows::{ReleasedRow, WithdrawalRow};
@@ -16,6 +16,7 @@ pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
     if let Some(reserved) = reserved {
         view.txid = Some(reserved.row.txid.clone());
         view.fee = Some(Amount::from_units(reserved.row.fee));
+        view.safe = reserved.row.inputs.first().and_then(|anchor| SafePlace::parse(anchor));
     }
     Some(view)
 }
@@ -40,6 +41,7 @@ fn of_row(
         outcome: row.outcome(),
         txid: released.map(|r| r.txid.clone()),
         raw_transaction: released.and_then(|r| bytes(&r.tx_hex)).unwrap_or_default(),
+        safe: released.and_then(|r| SafePlace::parse(r.safe.as_deref()?)),
         prevouts: released.map(prevouts).unwrap_or_default(),
         fee: released.map(|r| Amount::from_units(r.fee)),
         log_index,

@@ -14,8 +14,8 @@ use crate::wire::v1::{
     address_service_client::AddressServiceClient, approval_service_client::ApprovalServiceClient,
     audit_service_client::AuditServiceClient, freeze_service_client::FreezeServiceClient,
     position_service_client::PositionServiceClient, refill_service_client::RefillServiceClient,
-    statement_service_client::StatementServiceClient, wallet_service_client::WalletServiceClient,
-    withdrawal_service_client::WithdrawalServiceClient,
+    release_service_client::ReleaseServiceClient, statement_service_client::StatementServiceClient,
+    wallet_service_client::WalletServiceClient, withdrawal_service_client::WithdrawalServiceClient,
 };
 
 /// Where to connect, and with which files.
@@ -103,6 +103,11 @@ impl Client {
     /// The client of `RefillService`.
     pub fn refills(&self) -> RefillServiceClient<Channel> {
         RefillServiceClient::new(self.channel())
+    }
+
+    /// The client of `ReleaseService`.
+    pub fn releases(&self) -> ReleaseServiceClient<Channel> {
+        ReleaseServiceClient::new(self.channel())
     }
 
     /// The client of `AuditService`.

@@ -14,6 +14,7 @@ pub mod freeze;
 pub mod gate;
 pub mod incoming;
 pub mod refills;
+pub mod releases;
 pub mod roles;
 pub mod server;
 pub mod statements;

@@ -1,6 +1,6 @@
 //! Which role may call what. This table is the only place; what is not in it nobody may call.
 
-use crate::desk::Role::{self, Auditor, Cosigner, Exchange, Observer, Operator, Signer};
+use crate::desk::Role::{self, Auditor, Cosigner, Exchange, Executor, Observer, Operator, Signer};
 
 /// How a method answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ const fn stream(path: &'static str, roles: &'static [Role]) -> Method {
 
 const READERS: &[Role] = &[Exchange, Operator, Auditor];
 const LOG_READERS: &[Role] = &[Auditor, Operator];
-const EVERYONE: &[Role] = &[Exchange, Observer, Operator, Auditor, Signer, Cosigner];
+const EVERYONE: &[Role] = &[Exchange, Observer, Operator, Auditor, Executor, Signer, Cosigner];
 
 /// Every method that somebody may call.
 pub const METHODS: &[Method] = &[
@@ -61,6 +61,7 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.RefillService/ExportRefill", &[Operator]),
     call("/countersign.v1.RefillService/ImportRefill", &[Operator]),
     call("/countersign.v1.RefillService/CancelRefill", &[Operator]),
+    call("/countersign.v1.ReleaseService/ListSafeReleases", &[Executor, Operator, Auditor]),
     stream("/countersign.v1.AuditService/ListEntries", LOG_READERS),
     call("/countersign.v1.AuditService/GetCheckpoint", LOG_READERS),
     call("/countersign.v1.AuditService/GetInclusionProof", LOG_READERS),
@@ -171,6 +172,13 @@ mod tests {
                 ["Get", "List", "Watch", "Check", "ServerReflection"].iter().any(|r| verb.starts_with(r));
             assert!(reads, "{}", method.path);
         }
+    }
+
+    #[test]
+    fn an_executor_can_read_what_was_released_and_nothing_else() {
+        let allowed = METHODS.iter().filter(|method| method.allows(Executor)).map(|method| method.path);
+        let own: Vec<&str> = allowed.filter(|path| path.starts_with("/countersign.")).collect();
+        assert_eq!(own, ["/countersign.v1.ReleaseService/ListSafeReleases"]);
     }
 
     #[test]

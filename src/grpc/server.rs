@@ -19,20 +19,21 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::gate::Gate;
 use super::{
-    Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, refills, statements, wallets,
-    withdrawals,
+    Clock, Limits, addresses, approvals, audit, cosign, freeze, incoming, refills, releases, statements,
+    wallets, withdrawals,
 };
 use crate::desk::{
-    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, RefillDesk, StatementDesk,
-    WalletDesk, WithdrawalDesk,
+    AddressDesk, ApprovalDesk, AuditDesk, CosignDesk, FreezeDesk, PositionDesk, RefillDesk, ReleaseDesk,
+    StatementDesk, WalletDesk, WithdrawalDesk,
 };
 use crate::wire::FILE_DESCRIPTOR_SET;
 use crate::wire::v1::{
     address_service_server::AddressServiceServer, approval_service_server::ApprovalServiceServer,
     audit_service_server::AuditServiceServer, cosigner_service_server::CosignerServiceServer,
     freeze_service_server::FreezeServiceServer, position_service_server::PositionServiceServer,
-    refill_service_server::RefillServiceServer, statement_service_server::StatementServiceServer,
-    wallet_service_server::WalletServiceServer, withdrawal_service_server::WithdrawalServiceServer,
+    refill_service_server::RefillServiceServer, release_service_server::ReleaseServiceServer,
+    statement_service_server::StatementServiceServer, wallet_service_server::WalletServiceServer,
+    withdrawal_service_server::WithdrawalServiceServer,
 };
 
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -55,6 +56,8 @@ pub struct Desks {
     pub positions: Option<Arc<dyn PositionDesk>>,
     /// For `RefillService`.
     pub refills: Option<Arc<dyn RefillDesk>>,
+    /// For `ReleaseService`.
+    pub releases: Option<Arc<dyn ReleaseDesk>>,
     /// For `AuditService`.
     pub audit: Option<Arc<dyn AuditDesk>>,
     /// For `CosignerService`.
@@ -70,7 +73,7 @@ impl Desks {
     pub fn of_signer<D>(desk: &Arc<D>) -> Self
     where
         D: WithdrawalDesk + AddressDesk + WalletDesk + ApprovalDesk + StatementDesk,
-        D: PositionDesk + RefillDesk + AuditDesk,
+        D: PositionDesk + RefillDesk + ReleaseDesk + AuditDesk,
     {
         Self {
             withdrawals: Some(desk.clone()),
@@ -80,6 +83,7 @@ impl Desks {
             statements: Some(desk.clone()),
             positions: Some(desk.clone()),
             refills: Some(desk.clone()),
+            releases: Some(desk.clone()),
             audit: Some(desk.clone()),
             cosign: None,
             enclave: None,
@@ -203,6 +207,10 @@ impl Server {
         }
         if let Some(desk) = desks.refills.clone() {
             let service = RefillServiceServer::new(refills::Refills(desk));
+            offer.add(service.max_decoding_message_size(limit));
+        }
+        if let Some(desk) = desks.releases.clone() {
+            let service = ReleaseServiceServer::new(releases::Releases(desk));
             offer.add(service.max_decoding_message_size(limit));
         }
         if let Some(desk) = desks.audit.clone() {

@@ -35,7 +35,7 @@ pub use mnemonic::{MnemonicError, Phrase, Seed, WordList};
 pub use order::{Branch, ChildIndex, OrderItem, SigningOrder};
 pub use passphrase::{PassphraseError, PassphraseSource};
 pub use possession::{POSSESSION_HEADING, verify_possession};
-pub use sealed::{KeystoreTerms, SealCost};
+pub use sealed::{KeystoreRole, KeystoreTerms, SealCost};
 pub use seat::{Seat, SeatKeys, SeatOrder, SeatSignature};
 pub use secret::{Secret, Secret32, SecretBytes};
 pub use signer::{EcdsaSignature, HotKey, SignError};

@@ -50,11 +50,43 @@ impl SealCost {
     }
 }
 
+/// Whose seed a keystore holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeystoreRole {
+    /// One of the three whose keys the wallets have.
+    Party(KeyRole),
+    /// The executor, whose account pays gas and nothing else.
+    Executor,
+}
+
+impl KeystoreRole {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Party(role) => role.as_str(),
+            Self::Executor => "executor",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "executor" => Some(Self::Executor),
+            party => KeyRole::parse(party).map(Self::Party),
+        }
+    }
+}
+
+impl From<KeyRole> for KeystoreRole {
+    fn from(role: KeyRole) -> Self {
+        Self::Party(role)
+    }
+}
+
 /// What a keystore says about itself in the clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeystoreTerms {
     /// Whose key it is.
-    pub role: KeyRole,
+    pub role: KeystoreRole,
     /// The network it signs on.
     pub network: Network,
     /// The account of BIP-0048.
@@ -116,7 +148,7 @@ impl Sealed {
     }
 
     fn parse_lines<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Self, KeystoreError> {
-        let role = KeyRole::parse(value(lines, "role")?);
+        let role = KeystoreRole::parse(value(lines, "role")?);
         let network = Network::parse(value(lines, "network")?);
         let account = number(lines, "account")?;
         let fingerprint = hex(lines, "fingerprint")?;

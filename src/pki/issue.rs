@@ -156,7 +156,7 @@ fn purposes(role: Role) -> Vec<ExtendedKeyUsagePurpose> {
     match role {
         Role::Signer => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         Role::Cosigner => vec![ExtendedKeyUsagePurpose::ServerAuth],
-        Role::Exchange | Role::Observer | Role::Operator | Role::Auditor => {
+        Role::Exchange | Role::Observer | Role::Operator | Role::Auditor | Role::Executor => {
             vec![ExtendedKeyUsagePurpose::ClientAuth]
         }
     }

@@ -121,7 +121,7 @@ impl Store {
     /// A page of at most `limit` rows (1 to [`PAGE_ROWS_MAX`]), in the order of the log entries that wrote them. A row
     /// that is written while pages are read is seen again at its new place; no other row is seen twice or left out.
     ///
-    /// Only [`Table::Withdrawal`] and [`Table::Execution`] have an index for it; any other table is sorted for each page.
+    /// Only [`Table::Withdrawal`], [`Table::Reservation`] and [`Table::Execution`] have an index for it; any other table is sorted for each page.
     pub async fn rows_page(
         &self,
         table: Table,

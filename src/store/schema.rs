@@ -4,7 +4,7 @@ use super::Table;
 use super::conn::Dialect;
 
 /// The version of the tables below. A store with any other is not opened.
-pub(super) const SCHEMA_VERSION: i64 = 4;
+pub(super) const SCHEMA_VERSION: i64 = 5;
 
 /// The statements that make an empty store, in order. `store_schema` comes last: what does not have it is unfinished.
 pub(super) fn tables(dialect: Dialect) -> Vec<String> {
@@ -23,7 +23,7 @@ pub(super) fn tables(dialect: Dialect) -> Vec<String> {
 /// Every index costs each write of a row: only tables that are read page by page have one beside their key.
 fn row_table(dialect: Dialect, table: Table) -> Vec<String> {
     let name = table.sql_name();
-    let is_listed = matches!(table, Table::Withdrawal | Table::Execution);
+    let is_listed = matches!(table, Table::Withdrawal | Table::Reservation | Table::Execution);
     match dialect {
         Dialect::Sqlite => {
             let rows = format!(

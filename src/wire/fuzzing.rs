@@ -9,9 +9,9 @@ use crate::desk::{
     AddressOrder, AddressView, ApprovalGiven, ApprovalOrder, AssetPosition, AttestationOrder, AuditEntry,
     Cancellation, ChallengeOrder, ChallengeView, CheckpointView, CosignItem, CosignOrder, CosignOutcome,
     CosignPayment, CosignStatus, DailyStatement, PendingApproval, PositionView, Prevout, ProofView,
-    RefillAttestOrder, RefillOrder, RefillView, RejectionOrder, SignedText, StatementReceipt, SweepInTransit,
-    TotalPosition, VoidOrder, Voided, WalletEvidence, WalletView, WithdrawalOrder, WithdrawalPick,
-    WithdrawalView,
+    RefillAttestOrder, RefillOrder, RefillView, RejectionOrder, SafeReleases, SignedText, StatementReceipt,
+    SweepInTransit, TotalPosition, VoidOrder, Voided, WalletEvidence, WalletView, WithdrawalOrder,
+    WithdrawalPick, WithdrawalView,
 };
 use crate::withdrawal::fuzzing::told;
 use crate::withdrawal::{Code, Invalid};
@@ -48,6 +48,13 @@ const READERS: &[Reader] = &[
         (
             read::<v1::CreateWithdrawalRequest, WithdrawalOrder>(b),
             read::<v1::PrepareWithdrawalRequest, WithdrawalOrder>(b),
+        )
+            .0
+    },
+    |b| {
+        (
+            read::<v1::ListSafeReleasesResponse, SafeReleases>(b),
+            trip::<v1::ListSafeReleasesResponse, SafeReleases>(b),
         )
             .0
     },

@@ -12,6 +12,7 @@ pub mod freeze;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod refills;
+pub mod releases;
 pub mod statements;
 pub mod status;
 pub mod wallets;

@@ -202,6 +202,7 @@ impl From<WithdrawalView> for v1::Withdrawal {
             findings,
             txid: view.txid.unwrap_or_default(),
             raw_transaction: view.raw_transaction,
+            safe: view.safe.map(Into::into),
             prevouts: view.prevouts.into_iter().map(Into::into).collect(),
             fee: view.fee.map(|fee| fee.to_string()).unwrap_or_default(),
             log_index: view.log_index,
@@ -233,6 +234,7 @@ impl TryFrom<v1::Withdrawal> for WithdrawalView {
             outcome: outcome(wire.outcome, wire.findings)?,
             txid: Some(wire.txid).filter(|txid| !txid.is_empty()),
             raw_transaction: wire.raw_transaction,
+            safe: wire.safe.map(TryInto::try_into).transpose()?,
             prevouts: wire.prevouts.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             fee: match wire.fee.as_str() {
                 "" => None,
@@ -270,7 +272,7 @@ impl TryFrom<v1::CancelWithdrawalResponse> for Cancellation {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::withdrawal::{Network, Seconds};
+    use crate::withdrawal::{Network, SafePlace, Seconds};
 
     fn view(stage: Stage, outcome: Outcome, finished: bool) -> WithdrawalView {
         let request = WithdrawalRequest {
@@ -291,6 +293,8 @@ mod tests {
             outcome,
             txid: finished.then(|| "ab".repeat(32)),
             raw_transaction: if finished { vec![2, 0, 0, 0] } else { Vec::new() },
+            safe: finished
+                .then(|| SafePlace::parse("eip155:1:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed/5").unwrap()),
             prevouts: if finished {
                 vec![Prevout {
                     txid: "cd".repeat(32),

@@ -17,6 +17,7 @@ mod paying;
 mod peers;
 mod pins;
 mod proxy;
+mod published;
 mod seats;
 mod token;
 mod torture;

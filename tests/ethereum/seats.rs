@@ -18,7 +18,12 @@ pub fn opened(role: KeyRole, seed: u8) -> OpenKeystore {
     let entropy = Secret::fill_with(|to: &mut [u8; 32]| to.fill(seed));
     let phrase = Phrase::from_entropy(WordList::English, &entropy).unwrap();
     let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
-    let terms = KeystoreTerms { role, network: Network::Regtest, account: 0, cost: SealCost::danger_cheap() };
+    let terms = KeystoreTerms {
+        role: role.into(),
+        network: Network::Regtest,
+        account: 0,
+        cost: SealCost::danger_cheap(),
+    };
     let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
     let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
     keys::open(&sealed, &passphrase).unwrap()

@@ -19,9 +19,14 @@ pub const DECIMALS: u8 = 6;
 /// Puts a token on the chain and gives it to somebody.
 pub async fn token(chain: &Chain, manner: Manner, holder: Address, units: u64) -> Address {
     let at = Address::from_word(keccak256(format!("{manner:?}")));
-    chain.put_code(at, code(manner)).await;
+    put(chain, at, manner).await;
     grant(chain, at, holder, units).await;
     at
+}
+
+/// Puts a token at an address.
+pub async fn put(chain: &Chain, at: Address, manner: Manner) {
+    chain.put_code(at, code(manner)).await;
 }
 
 pub async fn grant(chain: &Chain, token: Address, holder: Address, units: u64) {

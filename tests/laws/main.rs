@@ -7,8 +7,18 @@ mod adapter_process;
 mod approvals;
 mod attacks;
 mod brakes;
+mod carried;
+#[allow(dead_code)]
+#[path = "../ethereum/chain.rs"]
+mod chain;
+#[allow(dead_code)]
+#[path = "../ethereum/chance.rs"]
+mod chance;
 mod custodian;
 mod doors;
+#[allow(dead_code)]
+#[path = "../ethereum/token.rs"]
+mod evm_token;
 mod facts;
 mod foreign;
 mod freeze;
@@ -24,6 +34,11 @@ mod parties;
 mod play;
 mod policy;
 mod processes;
+#[allow(dead_code)]
+#[path = "../ethereum/proxy.rs"]
+mod proxy;
+#[path = "../ethereum/published.rs"]
+mod published;
 mod refill;
 mod requests;
 mod safes;

@@ -311,6 +311,7 @@ mod tests {
             outcome: Outcome::Refused(vec![Finding::new(Code::RejectedByOperator, "kim: no")]),
             txid: None,
             raw_transaction: Vec::new(),
+            safe: None,
             prevouts: Vec::new(),
             fee: None,
             log_index: 1,

@@ -7,7 +7,7 @@ use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::WithdrawalView;
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Asset, Finding, Outcome};
+use crate::withdrawal::{Amount, Asset, Finding, Outcome, evm_address};
 
 /// Reads a withdrawal as the service sent it.
 pub fn read(wire: v1::Withdrawal) -> Result<WithdrawalView, Problem> {
@@ -71,6 +71,8 @@ pub fn document(view: &WithdrawalView) -> Value {
         "findings": findings.collect::<Vec<_>>(),
         "txid": view.txid,
         "tx_hex": (!view.raw_transaction.is_empty()).then(|| HEXLOWER.encode(&view.raw_transaction)),
+        "safe": view.safe.map(|place| json!({ "chain": place.chain.to_string(),
+            "address": evm_address::spell(place.safe), "nonce": place.nonce })),
         "prevouts": prevouts.collect::<Vec<_>>(),
         "fee_sat": view.fee.map(|fee| fee.to_string()),
         "log_index": view.log_index,
@@ -112,7 +114,12 @@ fn text_with(view: &WithdrawalView, receipt: &str) -> String {
     facts
         .maybe("txid", view.txid.as_ref())
         .maybe("fee", view.fee.map(|fee| format!("{} ({fee})", coin(fee, request.asset.fee_asset()))))
-        .maybe("transaction", raw)
+        .maybe(
+            "safe",
+            view.safe.map(|place| format!("{} on {}", evm_address::spell(place.safe), place.chain)),
+        )
+        .maybe("safe nonce", view.safe.map(|place| place.nonce))
+        .maybe(if view.safe.is_some() { "call data" } else { "transaction" }, raw)
         .maybe("receipt", view.void_receipt.as_ref().map(|_| receipt))
         .line("log index", view.log_index)
         .line("updated", view.updated_at)

@@ -1,12 +1,13 @@
 //! What `--check` says: every part of a configuration by itself, so that all mistakes show at once. Starts nothing.
 
+pub mod executor;
 pub mod observer;
 mod travel_rule;
 
 use serde_json::{Value, json};
 
 use super::custodian::{CustodianSettings, CustodianWay, InboundSettings};
-use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings};
+use super::settings::{CosignerSettings, PartyPlaces, RelaySettings, SignerSettings, StorePlace};
 use super::travel_rule::StandaloneSettings;
 use super::verifyvasp::{ServerSettings, TravelRule};
 use super::{load, sqlite_path};
@@ -209,7 +210,7 @@ fn party(checks: &mut Checks, party: &PartyPlaces, (role, key_role): (Role, KeyR
     checks.add("configuration", Ok(format!("{}, listens on {}", party.network, party.listen)));
     checks.add("certificate", role_certificate(&party.tls, role));
     checks.add("freeze", freeze_folder(party));
-    checks.add("store", store(party));
+    checks.add("store", store(&party.store));
     let trust = load::trust(&party.trust);
     let signed = |trust: &crate::evidence::Trust| {
         format!("version {}, signed by {}", trust.version(), trust.signers().collect::<Vec<_>>().join(", "))
@@ -260,8 +261,8 @@ fn own_keys(
     Ok(format!("key {slot:?} of the wallet; log and trust file agree"))
 }
 
-fn store(party: &PartyPlaces) -> Result<String, Problem> {
-    let url = load::store_url(&party.store)?;
+fn store(place: &StorePlace) -> Result<String, Problem> {
+    let url = load::store_url(place)?;
     match sqlite_path(&url) {
         Some(path) => file_there(&path, "store.url"),
         None => Ok(format!("{url} (not connected to)")),

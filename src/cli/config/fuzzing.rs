@@ -9,6 +9,7 @@ use wallet_policy::Policy;
 use wallet_policy::settings::{Guard, Settings};
 
 use super::environment::Variables;
+use super::executor::ExecutorSettings;
 use super::observer::ObserverSettings;
 use super::secrets::Given;
 use super::{CosignerSettings, RelaySettings, SignerSettings, StandaloneSettings, read, typed};
@@ -22,7 +23,7 @@ fn told(problem: &Problem) {
     assert!(!problem.text.is_empty() && !problem.cure.is_empty(), "{problem:?}");
 }
 
-/// The files of the five parties.
+/// The files of the parties.
 pub(crate) fn files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let base = Path::new(BASE);
@@ -34,8 +35,11 @@ pub(crate) fn files(data: &[u8]) {
         .and_then(|file: typed::EnclaveFile| StandaloneSettings::new(file, base, &Given::default()));
     let observer =
         read::parse(text, "").and_then(|file: typed::ObserverFile| ObserverSettings::new(file, base));
+    let executor =
+        read::parse(text, "").and_then(|file: typed::ExecutorFile| ExecutorSettings::new(file, base));
     let read = [
         observer.inspect_err(told).is_ok(),
+        executor.inspect_err(told).is_ok(),
         signer.inspect_err(told).is_ok(),
         cosigner.inspect_err(told).is_ok(),
         relay.inspect_err(told).is_ok(),
@@ -51,6 +55,7 @@ pub(crate) fn file_seeds() -> Vec<Vec<u8>> {
         include_bytes!("../../../deploy/relay.example.toml").to_vec(),
         include_bytes!("../../../deploy/enclave.example.toml").to_vec(),
         include_bytes!("../../../deploy/observer.example.toml").to_vec(),
+        include_bytes!("../../../deploy/executor.example.toml").to_vec(),
     ]
 }
 

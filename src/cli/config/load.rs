@@ -11,9 +11,9 @@ use crate::cli::problem::Problem;
 use crate::evidence::{Directory, NotProven, Quorum, Trust};
 use crate::flow::rail::Safes;
 use crate::flow::rail::safe::SafePins;
-use crate::keys::{self, KeyRole, OpenKeystore, PassphraseSource, Secret32};
+use crate::keys::{self, KeyRole, KeystoreRole, OpenKeystore, PassphraseSource, Secret32};
 use crate::store::StoreUrl;
-use crate::withdrawal::{Asset, Code};
+use crate::withdrawal::{Asset, Code, Network};
 
 /// What a party believes and decides by.
 pub struct Beliefs {
@@ -178,7 +178,16 @@ fn cedar_files(folder: &Path) -> Result<Vec<(String, String)>, Problem> {
 
 /// Opens a party's keystore; one of another role or network is refused, so that no process ever has two keys.
 pub fn keystore(party: &PartyPlaces, role: KeyRole) -> Result<OpenKeystore, Problem> {
-    let bytes = keys::read_file(&party.keystore).map_err(|error| Problem::from(error).at("keystore.path"))?;
+    keystore_at(&party.keystore, &party.passphrase, (role.into(), party.network))
+}
+
+/// Opens a keystore; one of another role or network is refused.
+pub fn keystore_at(
+    path: &Path,
+    passphrase: &PassphraseSource,
+    (role, network): (KeystoreRole, Network),
+) -> Result<OpenKeystore, Problem> {
+    let bytes = keys::read_file(path).map_err(|error| Problem::from(error).at("keystore.path"))?;
     let terms = keys::read_terms(&bytes).map_err(|error| Problem::from(error).at("keystore.path"))?;
     if terms.role != role {
         let problem = format!("holds the key of the {}, this is the {}", terms.role.as_str(), role.as_str());
@@ -188,12 +197,11 @@ pub fn keystore(party: &PartyPlaces, role: KeyRole) -> Result<OpenKeystore, Prob
             "name the keystore of this party; no two keys ever meet on one machine",
         ));
     }
-    if terms.network != party.network {
-        let problem = format!("holds a key for {}, the network is {}", terms.network, party.network);
+    if terms.network != network {
+        let problem = format!("holds a key for {}, the network is {network}", terms.network);
         return Err(Problem::config("keystore.path", problem, "set the network of the keystore"));
     }
-    let passphrase =
-        party.passphrase.read().map_err(|error| Problem::from(error).at("keystore.passphrase"))?;
+    let passphrase = passphrase.read().map_err(|error| Problem::from(error).at("keystore.passphrase"))?;
     keys::open(&bytes, &passphrase).map_err(|error| {
         let field =
             if error.code() == Code::PassphraseWrong { "keystore.passphrase" } else { "keystore.path" };

@@ -8,6 +8,7 @@ pub mod check;
 pub mod custodian;
 pub mod environment;
 pub mod exchange;
+pub mod executor;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod load;
@@ -55,6 +56,12 @@ pub fn relay(path: &Path) -> Result<RelaySettings, Problem> {
 pub fn observer(path: &Path) -> Result<observer::ObserverSettings, Problem> {
     let (file, base) = read::file::<typed::ObserverFile>(path)?;
     observer::ObserverSettings::new(file, &base)
+}
+
+/// Reads the configuration of an executor.
+pub fn executor(path: &Path) -> Result<executor::ExecutorSettings, Problem> {
+    let (file, base) = read::file::<typed::ExecutorFile>(path)?;
+    executor::ExecutorSettings::new(file, &base)
 }
 
 /// Reads the configuration of an enclave that stands alone: from a file, from the documented variables, or from both, each value

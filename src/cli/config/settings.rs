@@ -243,7 +243,7 @@ pub(super) fn pem(table: typed::TlsTable, base: &Path) -> PemFiles {
     PemFiles { authority: base.join(table.ca), certificate: base.join(table.cert), key: base.join(table.key) }
 }
 
-fn network(text: &str) -> Result<Network, Problem> {
+pub(super) fn network(text: &str) -> Result<Network, Problem> {
     Network::parse(text).map_err(|no| Problem::config("network", no.problem, no.cure))
 }
 
@@ -295,7 +295,7 @@ fn fingerprint(field: &str, text: String) -> Result<String, Problem> {
     Err(Problem::config(field, "is not 16 lower-case hex digits", cure))
 }
 
-fn store(table: typed::StoreTable, base: &Path) -> Result<StorePlace, Problem> {
+pub(super) fn store(table: typed::StoreTable, base: &Path) -> Result<StorePlace, Problem> {
     match (table.url, table.url_file) {
         (Some(url), None) => {
             check_url("store.url", &url)?;
@@ -386,7 +386,7 @@ fn rules(text: &str, base: &Path) -> Result<Option<PathBuf>, Problem> {
     }
 }
 
-fn origin(text: String) -> Result<String, Problem> {
+pub(super) fn origin(text: String) -> Result<String, Problem> {
     let no = |_| {
         Problem::config(
             "log.origin",

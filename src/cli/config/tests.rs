@@ -31,6 +31,10 @@ fn observer_of(text: &str) -> Result<observer::ObserverSettings, Problem> {
     observer::ObserverSettings::new(read::parse(text, "")?, Path::new("/etc/x"))
 }
 
+fn executor_of(text: &str) -> Result<executor::ExecutorSettings, Problem> {
+    executor::ExecutorSettings::new(read::parse(text, "")?, Path::new("/etc/x"))
+}
+
 fn enclave_of(text: &str) -> Result<StandaloneSettings, Problem> {
     StandaloneSettings::new(read::parse(text, "")?, Path::new("/etc/x"), &secrets::Given::default())
 }
@@ -56,9 +60,38 @@ fn the_example_files_are_what_the_program_reads() {
     let observer = observer(&example("observer.example.toml")).unwrap();
     let nodes = &observer.chains.first().unwrap().nodes;
     assert_eq!((nodes.chain.to_string().as_str(), nodes.nodes.len(), nodes.quorum), ("eip155:1", 3, 2));
+    let executor = executor(&example("executor.example.toml")).unwrap();
+    assert_eq!((executor.nodes.chain.to_string().as_str(), executor.nodes.nodes.len()), ("eip155:1", 3));
+    assert_eq!(executor.rules, crate::executor::Rules::default(), "the defaults are the executor's own");
     let enclave = enclave(Some(&example("enclave.example.toml")), None).unwrap();
     assert_eq!(enclave.enclave.retention_days, Some(travel_rule::RETENTION_DAYS_MIN));
     assert_eq!(enclave.notices, [""; 0], "the example is what we would run");
+}
+
+#[test]
+fn every_mistake_of_an_executor_is_told_by_the_fields_whole_name() {
+    let text = text_of("executor.example.toml");
+    let table: &[(&str, &str, &str)] = &[
+        ("network = \"mainnet\"", "network = \"main\"", "network"),
+        ("name = \"executor-1\"", "name = \"Executor 1\"", "name"),
+        ("# key_index = 0", "key_index = 2147483648", "key_index"),
+        ("network = \"eip155:1\"", "network = \"eip155:01\"", "chain.network"),
+        ("# finality = \"finalized\" ", "finality = \"sure\" ", "chain.finality"),
+        ("# depth = 64 ", "depth = 0 ", "chain.depth"),
+        ("name = \"own\"", "name = \"Own\"", "chain.nodes.name"),
+        ("# fee_per_gas_cap = \"200000000000\" ", "fee_per_gas_cap = \"0x1\" ", "gas.fee_per_gas_cap"),
+        ("# fee_per_gas_cap = \"200000000000\" ", "fee_per_gas_cap = \"0\" ", "gas.fee_per_gas_cap"),
+        ("# balance_target = \"2000000000000000000\" ", "balance_target = \"1\" ", "gas.balance_target"),
+        ("# window = 16 ", "window = 0 ", "limits.window"),
+        ("# attempts_max = 40 ", "attempts_max = 1 ", "limits.attempts_max"),
+        ("# follow_ms = 1000 ", "follow_ms = 0 ", "limits.follow_ms"),
+        ("# pause_ms = 2000 ", "pauses_ms = 2 ", "limits.pauses_ms"),
+    ];
+    for (from, to, field) in table {
+        assert!(text.contains(from), "{from}");
+        let no = executor_of(&text.replacen(from, to, 1)).unwrap_err();
+        assert_eq!((no.exit, no.field.as_deref()), (Exit::Usage, Some(*field)), "{to}: {no}");
+    }
 }
 
 #[test]
@@ -345,6 +378,7 @@ fn the_defaults_shown_in_the_examples_are_the_defaults() {
         "relay.example.toml",
         "enclave.example.toml",
         "observer.example.toml",
+        "executor.example.toml",
     ] {
         let text = text_of(name);
         let shown: String = text
@@ -360,6 +394,7 @@ fn the_defaults_shown_in_the_examples_are_the_defaults() {
             "cosigner.example.toml" => format!("{:?}", cosigner_of(text).unwrap()),
             "enclave.example.toml" => format!("{:?}", enclave_of(text).unwrap()),
             "observer.example.toml" => format!("{:?}", observer_of(text).unwrap()),
+            "executor.example.toml" => format!("{:?}", executor_of(text).unwrap()),
             _ => format!("{:?}", relay_of(text).unwrap()),
         };
         assert_eq!(same(&shown), same(&text), "{name}");

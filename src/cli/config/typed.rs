@@ -362,10 +362,69 @@ tables! {
         tls: Option<ServerTable>,
     }
 
+    /// The executor's file.
+    ExecutorFile {
+        network: String,
+        name: String,
+        #[serde(default)]
+        key_index: u32,
+        keystore: KeystoreTable,
+        store: StoreTable,
+        log: LogTable,
+        signer: SignerPlaceTable,
+        tls: TlsTable,
+        trust: TrustTable,
+        chain: CarriedChainTable,
+        #[serde(default)]
+        gas: GasTable,
+        #[serde(default)]
+        limits: ExecutorLimits,
+        #[serde(default)]
+        tracing: TracingTable,
+    }
+
+    /// The chain that an executor carries to, and its nodes.
+    CarriedChainTable {
+        network: String,
+        quorum: usize,
+        #[serde(default = "finalized")]
+        finality: String,
+        #[serde(default = "depth")]
+        depth: u64,
+        #[serde(default = "time_ms")]
+        time_ms: u64,
+        #[serde(default = "log_blocks_max")]
+        log_blocks_max: u64,
+        #[serde(default = "at_once_max")]
+        at_once_max: usize,
+        ca: Option<PathBuf>,
+        nodes: Vec<NodeTable>,
+    }
+
     /// A server's certificate and key.
     ServerTable {
         cert: PathBuf,
         key: PathBuf,
+    }
+}
+
+impl From<CarriedChainTable> for ChainTable {
+    fn from(table: CarriedChainTable) -> Self {
+        let CarriedChainTable { network, quorum, finality, depth, .. } = table;
+        let CarriedChainTable { time_ms, log_blocks_max, at_once_max, ca, nodes, .. } = table;
+        Self {
+            network,
+            quorum,
+            finality,
+            depth,
+            head_age_s_max: head_age_s_max(),
+            final_age_s_max: final_age_s_max(),
+            time_ms,
+            log_blocks_max,
+            at_once_max,
+            ca,
+            nodes,
+        }
     }
 }
 
@@ -473,6 +532,33 @@ bounds! {
         depth_min: u32 = 6,
         queue_max: usize = 1_024,
         drain_s_max: u64 = 20,
+        memory_lock: bool = true,
+    }
+
+    /// What an executor pays for gas; sums in wei, as text.
+    GasTable {
+        fee_per_gas_cap: String = "200000000000".to_owned(),
+        fee_job_cap: String = "500000000000000000".to_owned(),
+        tip_min: String = "1".to_owned(),
+        balance_low: String = "500000000000000000".to_owned(),
+        balance_target: String = "2000000000000000000".to_owned(),
+        base_fee_margin_percent: u32 = 50,
+        gas_more: u64 = 0,
+        gas_limit_max: u64 = 16_777_216,
+        cancel_gas: u64 = 21_000,
+    }
+
+    /// Bounds of an executor.
+    ExecutorLimits {
+        window: usize = 16,
+        jobs_max: usize = 4_096,
+        stuck_blocks: u64 = 5,
+        attempts_max: usize = 40,
+        search_blocks: u64 = 50_000,
+        alarm_after_s: u64 = 600,
+        lease_s: u64 = 30,
+        pause_ms: u64 = 2_000,
+        follow_ms: u64 = 1_000,
         memory_lock: bool = true,
     }
 

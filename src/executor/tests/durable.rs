@@ -25,7 +25,7 @@ fn opened(seed: u8) -> keys::OpenKeystore {
     let phrase = Phrase::from_entropy(WordList::English, &entropy).unwrap();
     let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
     let cost = SealCost::danger_cheap();
-    let terms = KeystoreTerms { role: KeyRole::Signer, network: Network::Regtest, account: 0, cost };
+    let terms = KeystoreTerms { role: KeyRole::Signer.into(), network: Network::Regtest, account: 0, cost };
     let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
     let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
     keys::open(&sealed, &passphrase).unwrap()

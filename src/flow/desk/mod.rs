@@ -4,6 +4,7 @@ mod addresses;
 mod admit;
 mod approvals;
 mod refills;
+mod releases;
 mod wallets;
 mod withdrawals;
 

@@ -67,7 +67,12 @@ impl WalletDesk for SignerDesk {
     ) -> Result<Page<WalletView>, DeskError> {
         let organisation = match caller.role {
             Role::Exchange => Some(Organisation::parse(&caller.name)?),
-            Role::Observer | Role::Operator | Role::Auditor | Role::Signer | Role::Cosigner => organisation,
+            Role::Observer
+            | Role::Operator
+            | Role::Auditor
+            | Role::Executor
+            | Role::Signer
+            | Role::Cosigner => organisation,
         };
         let bad = || {
             let cure = "send the token of the last page, or none";

@@ -59,6 +59,7 @@ impl WithdrawalDesk for SignerDesk {
             outcome,
             txid: None,
             raw_transaction: Vec::new(),
+            safe: None,
             prevouts: Vec::new(),
             fee: None,
             log_index: 0,
@@ -117,7 +118,12 @@ impl WithdrawalDesk for SignerDesk {
                 organisation: Some(crate::withdrawal::Organisation::parse(&caller.name)?),
                 ..filter
             },
-            Role::Observer | Role::Operator | Role::Auditor | Role::Signer | Role::Cosigner => filter,
+            Role::Observer
+            | Role::Operator
+            | Role::Auditor
+            | Role::Executor
+            | Role::Signer
+            | Role::Cosigner => filter,
         };
         let live = BroadcastStream::new(self.views.subscribe());
         let mut past = Vec::new();

@@ -349,6 +349,7 @@ pub fn finish(
         txid: finished.txid().to_string(),
         tx_hex: finished.bytes().to_lower_hex_string(),
         fee: u128::from(checked.fee_sat()),
+        safe: None,
         prevouts: checked
             .inputs()
             .iter()

@@ -403,6 +403,7 @@ pub fn finish(
         txid: finished.hash().to_string(),
         tx_hex: HEXLOWER.encode(finished.data()),
         fee: parcel.row.fee,
+        safe: parcel.row.inputs.first().cloned(),
         prevouts: Vec::new(),
         log_index: 0,
     })

@@ -78,6 +78,7 @@ pub fn view(request_id: &str, log_index: u64) -> WithdrawalView {
         outcome: Outcome::Held(vec![Finding::new(Code::ApprovalRequired, "one of treasury")]),
         txid: None,
         raw_transaction: Vec::new(),
+        safe: None,
         prevouts: Vec::new(),
         fee: None,
         log_index,

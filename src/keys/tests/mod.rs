@@ -49,7 +49,7 @@ fn seed_of(n: u32) -> Seed {
 }
 
 fn terms(network: Network) -> KeystoreTerms {
-    KeystoreTerms { role: KeyRole::Signer, network, account: 0, cost: SealCost::danger_cheap() }
+    KeystoreTerms { role: KeyRole::Signer.into(), network, account: 0, cost: SealCost::danger_cheap() }
 }
 
 fn sealed(seed: &Seed, terms: KeystoreTerms) -> Vec<u8> {

@@ -87,10 +87,13 @@ pub struct TakenBackRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleasedRow {
-    /// The transaction id, as nodes print it.
+    /// The transaction id, as nodes print it; of a Safe the Safe transaction's hash.
     pub txid: String,
-    /// The raw transaction, hex.
+    /// The raw transaction, hex; of a Safe the data of a call of `execTransaction`.
     pub tx_hex: String,
+    /// The place of a Safe transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe: Option<String>,
     /// The fee, in base units of the asset in which it is taken.
     pub fee: u128,
     /// What its inputs spend.

@@ -1,0 +1,30 @@
+//! What `--check` says of the executor. No node is asked, and no signer.
+
+use super::{Checks, role_certificate, store};
+use crate::cli::answer::Answer;
+use crate::cli::config::executor::ExecutorSettings;
+use crate::cli::config::load;
+use crate::cli::run::executor::{account, keystore, nodes, safe};
+use crate::desk::Role;
+
+/// Checks the executor's settings.
+pub fn executor(settings: &ExecutorSettings) -> Answer {
+    let mut checks = Checks::default();
+    let chain = settings.nodes.chain;
+    checks.add("configuration", Ok(format!("`{}` for {chain}, follows {}", settings.name, settings.signer)));
+    checks.add("certificate", role_certificate(&settings.tls, Role::Executor));
+    checks.add("store", store(&settings.store));
+    let opened = keystore(settings).and_then(|keystore| account(settings, &keystore));
+    checks.add("account", opened.map(|account| format!("{} pays gas", account.address())));
+    let trust = load::trust(&settings.trust);
+    checks.add(
+        "trust file",
+        trust.as_ref().map(|trust| format!("version {}", trust.version())).map_err(Clone::clone),
+    );
+    if let Ok(trust) = trust {
+        checks.add("safe", safe(settings, &trust).map(|wallet| format!("{}, as pinned", wallet.address())));
+    }
+    let (count, quorum) = (settings.nodes.nodes.len(), settings.nodes.quorum);
+    checks.add("nodes", nodes(settings).map(|_| format!("{quorum} of {count} must agree (not asked)")));
+    checks.answer()
+}

@@ -1,0 +1,407 @@
+//! From released to paid: what both parties signed is listed in order with its place, and the executor, a program of its own that
+//! can do nothing else at the signer, carries it to a real chain, also when it was away meanwhile.
+//!
+//! The chain is anvil's, from `$COUNTERSIGN_EVM`; see tests/ethereum. Without it that part says loudly that it was skipped.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::U256;
+use countersign::desk::*;
+use countersign::ethereum::pins::{Pin, V1_4_1};
+use countersign::ethereum::{Address, Blueprint, SafeFacts, SignedSafeTx};
+use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::trust_file;
+use countersign::evidence::{Contract, NAMESPACE_TRUST, SafeFact, sign_ssh};
+use countersign::grpc::{Client, ClientOrder, Desks, Limits, Server, system_clock};
+use countersign::node::{Bounds, Finality, Name, Nodes, Place, Settings};
+use countersign::pki::{self, Authority, LeafOrder, PemFiles};
+use countersign::wire::v1;
+use countersign::withdrawal::evm_address::spell;
+use countersign::withdrawal::*;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::chain::Chain as Anvil;
+use super::evm_token::{self, Manner, held};
+use super::parties::*;
+use super::processes::VALID;
+use super::proxy::{self, Proxy};
+use super::published;
+use super::world::*;
+
+const ETHER: u128 = 1_000_000_000_000_000_000;
+const USDT: u128 = 1_000_000;
+/// 20 gwei for a unit of gas.
+const RATE: u64 = 20_000_000_000_000;
+
+fn plan() -> Plan {
+    let mut plan = Plan::default();
+    plan.trust.wallets.push(safes_entry());
+    (plan.signer_policy, plan.cosigner_policy) = (evm_policy_settings(), evm_policy_settings());
+    plan
+}
+
+async fn state(world: &World, safe: SafeFact) {
+    let height = u32::try_from(safe.height).unwrap();
+    let chain = ChainFact { chain: ether().chain(), height, fee_rate: FeeRate(RATE) };
+    let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
+    world.state(Body::Chain(vec![bitcoin, chain])).await;
+    world.state(Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))])).await;
+    let cold = vec![
+        (ASSET, Amount::from_sat(40 * COIN)),
+        (ether(), Amount::from_units(90 * ETHER)),
+        (token(), Amount::from_units(90_000 * USDT)),
+    ];
+    world.state(Body::Position { cold, swept: Vec::new() }).await;
+    world.state(Body::Safe(Box::new(safe))).await;
+}
+
+async fn pay(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalView {
+    let request = WithdrawalRequest {
+        asset,
+        amount: Amount::from_units(units),
+        fee_max: Amount::from_units(ETHER / 50),
+        ..world.request(id, VERA, 1)
+    };
+    let asked = world.ask(&request, ("Vale", "Vera")).await.unwrap();
+    let view = world.until(asked.id, |view| view.outcome != Outcome::Moving).await;
+    assert_eq!(view.outcome, Outcome::Released, "{:?}", codes(&view));
+    view
+}
+
+async fn releases(world: &World, size_max: u32, token: &str) -> SafeReleases {
+    let token = Some(token.to_owned()).filter(|token| !token.is_empty());
+    let page = PageOrder { size_max, token };
+    world.desk().safe_releases(&caller(Role::Executor, "one"), page).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_safe_pays_names_its_place_and_is_listed_in_order_for_whoever_carries_it() {
+    let mut world = World::funded(plan(), 4, 40 * COIN).await;
+    state(&world, safe_fact(100, 3, &[(ether(), 10 * ETHER), (token(), 10_000 * USDT)])).await;
+    let bitcoin = world.withdraw("b-1", 200_000).await;
+    assert_eq!(bitcoin.safe, None);
+    let first = pay(&world, "e-1", ether(), ETHER).await;
+    let second = pay(&world, "t-1", token(), 250 * USDT).await;
+    let place = |nonce| SafePlace { chain: EVM, safe: hot_safe().address(), nonce };
+    assert_eq!((first.safe, second.safe), (Some(place(3)), Some(place(4))));
+    for view in [&first, &second] {
+        let read = SignedSafeTx::read(&view.raw_transaction, view.safe.unwrap().nonce, &hot_safe()).unwrap();
+        assert_eq!(Some(read.hash().to_string()), view.txid, "bytes and place are enough for anybody");
+    }
+
+    // one place of the ledger at a time, and all at once
+    let (mut token, mut found) = (String::new(), Vec::new());
+    loop {
+        let page = releases(&world, 1, &token).await;
+        found.extend(page.items);
+        if page.next == token {
+            break;
+        }
+        token = page.next;
+    }
+    let all = releases(&world, 500, "").await;
+    assert_eq!(all.items, found);
+    let told = |release: &SafeRelease| (release.place, Some(release.hash.clone()), release.data.clone());
+    let asked = |view: &WithdrawalView| (view.safe.unwrap(), view.txid.clone(), view.raw_transaction.clone());
+    assert_eq!(found.iter().map(told).collect::<Vec<_>>(), [asked(&first), asked(&second)]);
+
+    // the token is good for what comes later, and after a restart
+    assert!(releases(&world, 500, &all.next).await.items.is_empty());
+    world.restart_signer().await;
+    let third = pay(&world, "e-2", ether(), ETHER / 2).await;
+    let later = releases(&world, 500, &all.next).await;
+    assert_eq!(later.items.iter().map(told).collect::<Vec<_>>(), [asked(&third)]);
+    let page = PageOrder { size_max: 1, token: Some("no token".into()) };
+    let no = world.desk().safe_releases(&caller(Role::Executor, "one"), page).await.unwrap_err();
+    assert_eq!(no.code(), Code::FieldMalformed);
+}
+
+/// A chain with the Safe of the tests on it, and what asks its nodes.
+struct Ground {
+    anvil: Anvil,
+    proxies: [Proxy; 2],
+    nodes: Nodes,
+}
+
+fn contract(pin: Pin) -> Contract {
+    Contract { address: pin.address, code_hash: pin.code_hash }
+}
+
+impl Ground {
+    async fn new() -> Option<Self> {
+        let anvil = Anvil::start_anvil().await?;
+        assert_eq!(anvil.id, EVM);
+        published::deploy(&anvil, &V1_4_1).await;
+        let safe = hot_safe();
+        let blueprint = Blueprint::new(safe.make(), &safe.owners().all(), 2);
+        let deployment = blueprint.deployment(U256::from(7));
+        anvil.bank_sends(V1_4_1.factory.address, U256::ZERO, &deployment).await;
+        anvil.bank_sends(safe.address(), U256::from(10 * ETHER), &[]).await;
+        let contract: Address = TOKEN.parse().unwrap();
+        evm_token::put(&anvil, contract, Manner::ReturnsNothing).await;
+        evm_token::grant(&anvil, contract, safe.address(), u64::try_from(10_000 * USDT).unwrap()).await;
+        let proxy = async || Proxy::start(anvil.url(), proxy::Manner::Honest).await;
+        let proxies = [proxy().await, proxy().await];
+        let place = |(at, proxy): (usize, &Proxy)| {
+            Place::new(Name::parse(&format!("node-{at}")).unwrap(), &proxy.url, None).unwrap()
+        };
+        let places = proxies.iter().enumerate().map(place).collect();
+        let finality = Finality { tag: None, depth: 2 };
+        let roots = rustls::RootCertStore::empty();
+        let settings = Settings::new(EVM, (places, 2), finality, Bounds::default(), roots).unwrap();
+        let ground = Self { anvil, proxies, nodes: Nodes::new(settings).unwrap() };
+        ground.mine(4).await;
+        Some(ground)
+    }
+
+    async fn mine(&self, blocks: u64) {
+        self.anvil.ask("anvil_mine", json!([format!("0x{blocks:x}")])).await;
+    }
+
+    /// What the nodes agree on about the Safe, at a final block.
+    async fn fact(&self) -> SafeFact {
+        let last = self.nodes.last_final().await.unwrap();
+        let (at, block) = (last.block(), *last.block().value());
+        let safe = hot_safe().address();
+        let facts: SafeFacts = self.nodes.safe(&at, safe, &V1_4_1).await.unwrap().into_value();
+        let coin = self.nodes.balance(&at, safe).await.unwrap().into_value();
+        let units = self.nodes.token_balance(&at, TOKEN.parse().unwrap(), safe).await.unwrap().into_value();
+        SafeFact {
+            chain: facts.chain,
+            safe: facts.address,
+            height: block.number,
+            block_hash: block.hash,
+            proxy_code_hash: facts.proxy_code_hash,
+            singleton: contract(facts.singleton),
+            version: facts.version,
+            owners: facts.owners,
+            threshold: facts.threshold,
+            modules: facts.modules,
+            guard: facts.guard,
+            module_guard: facts.module_guard,
+            fallback_handler: contract(facts.fallback_handler),
+            multi_send: contract(facts.multi_send),
+            nonce: facts.nonce,
+            balances: vec![(ether(), coin.amount().unwrap()), (token(), units.unwrap().amount().unwrap())],
+            decimals: Vec::new(),
+            executed: Vec::new(),
+        }
+    }
+}
+
+/// The executor's own folder, and the signer before which it stands.
+struct Post {
+    folder: tempfile::TempDir,
+    signer: String,
+}
+
+impl Post {
+    /// Serves the signer's desk, and writes everything that an executor is given: certificate, trust file, configuration.
+    async fn new(world: &World, ground: &Ground) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::create("test authority", VALID).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.certificate_pem()).unwrap();
+        for role in [Role::Signer, Role::Executor] {
+            let hosts = vec!["127.0.0.1".into()];
+            let order = LeafOrder { role, name: "test".into(), hosts, validity: VALID };
+            let files = PemFiles::in_folder(folder.path(), role.as_str());
+            files.write(&authority.issue(&order).unwrap()).unwrap();
+        }
+        let files = PemFiles::in_folder(folder.path(), "signer");
+        let identity = pki::read_identity(&files.certificate, &files.key).unwrap();
+        let tls = pki::server_config(std::slice::from_ref(authority.certificate()), identity).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let signer = listener.local_addr().unwrap().to_string();
+        let desk = world.desk();
+        let desks = Desks { withdrawals: Some(desk.clone()), releases: Some(desk), ..Desks::default() };
+        let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
+        tokio::spawn(async move { server.serve(listener, std::future::pending()).await.unwrap() });
+        let post = Self { folder, signer };
+        post.write(&world.plan.trust, &ground.proxies);
+        post
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, content: &trust_file::TrustContent, nodes: &[Proxy; 2]) {
+        use std::os::unix::fs::PermissionsExt;
+        let put = |name: &str, text: &str| std::fs::write(self.path().join(name), text).unwrap();
+        let text = trust_file::render(content).unwrap();
+        put("trust.toml", &text);
+        for seed in &QUORUM[..2] {
+            let signed = sign_ssh(&ssh_private(*seed), NAMESPACE_TRUST, &text).unwrap();
+            put(&format!("trust.{seed}.sig"), &signed);
+        }
+        let people: Vec<String> = QUORUM
+            .iter()
+            .map(|seed| format!("{{ name = \"p{seed}\", key = \"{}\" }}", ssh_public(*seed)))
+            .collect();
+        put("pass", "correct horse\n");
+        let pass = self.path().join("pass");
+        std::fs::set_permissions(&pass, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let (folder, signer) = (self.path().display(), &self.signer);
+        let (first, second) = (QUORUM[0], QUORUM[1]);
+        put(
+            "executor.toml",
+            &format!(
+                r#"
+                network = "regtest"
+                name = "one"
+                keystore = {{ path = "keystore", passphrase = {{ file = "pass" }} }}
+                store = {{ url = "sqlite:{folder}/executor.db" }}
+                log = {{ origin = "test.example/executor" }}
+                signer = {{ address = "{signer}" }}
+                tls = {{ ca = "ca.pem", cert = "executor.pem", key = "executor.key" }}
+                trust.file = "trust.toml"
+                trust.signatures = ["trust.{first}.sig", "trust.{second}.sig"]
+                trust.quorum = {{ threshold = 2, people = [{people}] }}
+                limits = {{ pause_ms = 50, follow_ms = 50, lease_s = 3, memory_lock = false }}
+                tracing = {{ format = "text" }}
+                [chain]
+                network = "{EVM}"
+                quorum = 2
+                finality = "depth"
+                depth = 2
+                nodes = [{{ name = "a", url = "{}" }}, {{ name = "b", url = "{}" }}]
+                "#,
+                nodes[0].url,
+                nodes[1].url,
+                people = people.join(", "),
+            ),
+        );
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(words).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// What a command answers; it must end well.
+    fn ask(&self, words: &[&str]) -> Value {
+        let done = self.command(&[&["--json"], words].concat()).output().unwrap();
+        let told = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{words:?}: {told} {}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_str(&told).unwrap()
+    }
+
+    fn start(&self) -> Running {
+        let log = std::fs::File::options().create(true).append(true).open(self.path().join("log")).unwrap();
+        let mut command = self.command(&["executor", "--config", "executor.toml"]);
+        Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn client(&self) -> Client {
+        let files = PemFiles::in_folder(self.path(), "executor");
+        Client::open(&ClientOrder { address: self.signer.clone(), files, server_role: Role::Signer }).unwrap()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// Mines until the executor's ledger says that so many are paid for good.
+    async fn until_paid(&self, ground: &Ground, count: usize) -> Value {
+        for _ in 0..60 {
+            ground.mine(1).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let told = self.ask(&["executor", "status", "--config", "executor.toml"]);
+            let all = told["executions"].as_array().unwrap();
+            let paid = |job: &&Value| job["state"] == "final" && job["effect"] == "paid";
+            if all.iter().filter(paid).count() == count {
+                assert_eq!(all.len(), count, "{told}");
+                return told;
+            }
+        }
+        panic!("it never came to {count}: {}", self.log());
+    }
+}
+
+/// An executor in a process of its own; dropped, it is killed.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// It is told to stop, and ends well.
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_released_is_paid_on_the_chain_once_also_if_the_executor_was_killed_meanwhile() {
+    let Some(ground) = Ground::new().await else { return };
+    let world = World::funded(plan(), 4, 40 * COIN).await;
+    state(&world, ground.fact().await).await;
+    let post = Post::new(&world, &ground).await;
+    let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];
+    let made = post.ask(&[&init[..], &["--cost", "cheap"]].concat());
+    let account: Address = made["account"].as_str().unwrap().parse().unwrap();
+    ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
+    let checked = post.ask(&["executor", "--config", "executor.toml", "--check"]);
+    assert_eq!(checked["ok"], true, "{checked}");
+    let vera: Address = VERA.parse().unwrap();
+    let contract: Address = TOKEN.parse().unwrap();
+
+    let first = pay(&world, "e-1", ether(), ETHER).await;
+    let running = post.start();
+    let told = post.until_paid(&ground, 1).await;
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER));
+    assert_eq!(told["executions"][0]["safe_tx_hash"].as_str(), first.txid.as_deref());
+    assert_eq!(
+        (told["account"].as_str(), told["chain"].as_str()),
+        (Some(spell(account).as_str()), Some("eip155:31337"))
+    );
+
+    // it is killed; what is released meanwhile waits in the signer's list
+    drop(running);
+    let second = pay(&world, "t-1", token(), 250 * USDT).await;
+    let third = pay(&world, "e-2", ether(), ETHER / 2).await;
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER));
+    let running = post.start();
+    let told = post.until_paid(&ground, 3).await;
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER + ETHER / 2));
+    assert_eq!(held(&ground.anvil, contract, vera).await, U256::from(250 * USDT));
+    for view in [&second, &third] {
+        let hash = view.txid.as_deref();
+        let all = told["executions"].as_array().unwrap();
+        assert!(all.iter().any(|job| job["safe_tx_hash"].as_str() == hash), "{told}");
+    }
+
+    // the Safe's nonce has advanced: the same bytes again are refused by the contract (GS026), whoever sends them
+    let fact = ground.fact().await;
+    assert_eq!(fact.nonce, U256::from(3));
+    for view in [&first, &second, &third] {
+        let no = ground.anvil.call(hot_safe().address(), &view.raw_transaction).await.unwrap_err();
+        assert!(no.windows(5).any(|word| word == b"GS026"), "{no}");
+    }
+    // and stated so, the next withdrawal takes the next nonce
+    state(&world, fact).await;
+    let fourth = pay(&world, "e-3", ether(), ETHER / 4).await;
+    assert_eq!(fourth.safe.unwrap().nonce, 3);
+    post.until_paid(&ground, 4).await;
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER + ETHER / 2 + ETHER / 4));
+    running.stop();
+
+    // its certificate opens nothing but the list
+    let client = Arc::new(post.client());
+    assert!(client.releases().list_safe_releases(v1::ListSafeReleasesRequest::default()).await.is_ok());
+    let no = client.withdrawals().list_withdrawals(v1::ListWithdrawalsRequest::default()).await.unwrap_err();
+    assert_eq!(no.code(), tonic::Code::PermissionDenied);
+    let watch = client.withdrawals().watch_withdrawals(v1::WatchWithdrawalsRequest::default()).await;
+    assert_eq!(watch.unwrap_err().code(), tonic::Code::PermissionDenied);
+}
