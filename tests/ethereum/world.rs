@@ -1,8 +1,8 @@
 //! Safes on a chain: deployed from the published packages, read, and paid from as signer and co-signer do it.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use countersign::ethereum::check::Expectations;
-use countersign::ethereum::pins::{Pin, Release};
+use countersign::ethereum::pins::Pin;
 use countersign::ethereum::reading::{FALLBACK_HANDLER_SLOT, GUARD_SLOT, MODULE_GUARD_SLOT, SINGLETON_SLOT};
 use countersign::ethereum::*;
 use countersign::keys::{KeyRole, Seat};
