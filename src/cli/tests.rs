@@ -4,6 +4,7 @@
 
 mod checking;
 mod custodian;
+mod executor;
 mod starting;
 
 use std::path::{Path, PathBuf};
