@@ -62,7 +62,12 @@ fn node_rows(theirs: Option<&Value>, table: &str, first: f64) {
 fn seat_keys(role: KeyRole, seed: u8) -> SeatKeys {
     let phrase = Phrase::from_entropy(WordList::English, &Secret::take_from(&mut [seed; 32])).unwrap();
     let seed = phrase.to_seed(&SecretBytes::take_from(&mut [])).unwrap();
-    let terms = KeystoreTerms { role: role.into(), network: Network::Regtest, account: 0, cost: SealCost::danger_cheap() };
+    let terms = KeystoreTerms {
+        role: role.into(),
+        network: Network::Regtest,
+        account: 0,
+        cost: SealCost::danger_cheap(),
+    };
     let passphrase = SecretBytes::take_from(&mut b"open".to_vec());
     let sealed = keys::seal(&seed, terms, &passphrase, [1; 16], [2; 24]).unwrap();
     keys::open(&sealed, &passphrase).unwrap().seat_keys().unwrap()
