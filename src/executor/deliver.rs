@@ -66,7 +66,6 @@ fn complaint(sending: &Sending) -> Option<Complaint> {
         _ => None,
     });
     let known = [
-        (SendWord::NonceTooLow, Complaint::Nonce),
         (SendWord::InsufficientFunds, Complaint::Funds),
         (SendWord::ReplacementUnderpriced, Complaint::Underpriced),
         (SendWord::FeeTooLow, Complaint::FeeTooLow),

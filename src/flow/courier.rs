@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::Command;
 use super::context::Context;
 use super::ledger::journal::{JournalFault, LogView};
+use super::ledger::lane::safe_of;
 use super::ledger::rows::{self, ReservationRow, StatementRow};
 use super::policies;
 use super::rail::{Body, Keys, finish};
@@ -306,10 +307,20 @@ impl Courier {
             self.pending.get(&parcel.reservation).is_none_or(|(due, _)| *due <= now)
         };
         let is = |wanted: Leaving| move |parcel: &&Arc<Parcel>| leaving(&parcel.row) == wanted;
-        let mut due = self.parcels.iter().filter(is_due);
+        let in_turn = |parcel: &&Arc<Parcel>| self.is_in_turn(parcel);
+        let mut due = self.parcels.iter().filter(is_due).filter(in_turn);
         let swept = sweeps && due.any(|parcel| leaving(&parcel.row) == Leaving::Sweep);
         let wanted = if swept { Leaving::Sweep } else { Leaving::Payment };
-        self.parcels.iter().filter(is_due).filter(is(wanted)).filter(move |_| swept || pays)
+        let parcels = self.parcels.iter().filter(is_due).filter(is(wanted));
+        parcels.filter(move |parcel| self.is_in_turn(parcel)).filter(move |_| swept || pays)
+    }
+
+    /// Whether nothing of the other kind comes before it on its Safe: the co-signer signs the next nonce only.
+    fn is_in_turn(&self, parcel: &Arc<Parcel>) -> bool {
+        let Some(lane) = safe_of(&parcel.row) else { return true };
+        let before = self.parcels.iter().take_while(|other| other.reservation != parcel.reservation);
+        let mut on_lane = before.filter(|other| safe_of(&other.row) == Some(lane));
+        on_lane.all(|other| leaving(&other.row) == leaving(&parcel.row))
     }
 
     /// How long until something is asked about again whose signature was still to come.

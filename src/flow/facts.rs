@@ -84,14 +84,16 @@ impl<'a> Sight<'a> {
             trust: &context.trust,
             treasury,
             hot: hot(asset),
-            spendable: treasury.spendable(asset),
+            spendable: treasury.spendable(asset, hot(asset)),
             others: Vec::new(),
             brake: &context.brake,
             transit_s_max: context.settings.transit_s_max,
             price_s_max: context.policy.settings().ages.price_s,
             now,
         };
-        let others = treasury.accounts().map(|(other, _)| other).filter(|other| *other != asset);
+        // Only a share in total wants to know of them.
+        let is_asked = context.share_rule(asset).total.is_some();
+        let others = treasury.accounts().map(|(other, _)| other).filter(|other| is_asked && *other != asset);
         let others =
             others.map(|other| Resting { asset: other, position: sight(other).position() }).collect();
         Self { others, ..sight(asset) }

@@ -148,7 +148,8 @@ async fn decimals(watch: &Watch, at: &Agreed<Block>) -> Result<Vec<(EvmAsset, u8
     Ok(found)
 }
 
-fn fact_of(facts: SafeFacts, at: &Block) -> SafeFact {
+/// The facts of a Safe as a statement has them, without balances and ends.
+pub fn fact_of(facts: SafeFacts, at: &Block) -> SafeFact {
     let contract = |pin: Pin| Contract { address: pin.address, code_hash: pin.code_hash };
     SafeFact {
         chain: facts.chain,

@@ -8,7 +8,7 @@
 //! Safe's nonces) → [`state`] (what was said) → [`speak`] (signing and sending) → [`run`] (one turn, and the schedule).
 
 mod executed;
-mod look;
+pub mod look;
 pub mod run;
 pub mod speak;
 pub mod state;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use alloy_primitives::{Address, Bytes, U256, keccak256};
 use countersign::desk::{Caller, DeskError, Role, SignedText, StatementDesk, StatementReceipt};
-use countersign::ethereum::pins::{Pin, Singleton, V1_4_1};
+use countersign::ethereum::pins::{Singleton, V1_4_1};
 use countersign::ethereum::*;
 use countersign::evidence::statement::Statement;
 use countersign::evidence::trust_file::{SafeEntry, TokenEntry, WalletEntry};
@@ -165,26 +165,7 @@ fn leaf(authority: &Authority, role: Role) -> pki::Issued {
 
 /// The Safe's facts as the room `ethereum` judges them.
 fn judged(wallet: &SafeWallet, fact: &SafeFact) -> Result<u64, NotAsPinned> {
-    let pin = |contract: countersign::evidence::Contract| Pin {
-        address: contract.address,
-        code_hash: contract.code_hash,
-    };
-    let facts = SafeFacts {
-        chain: fact.chain,
-        address: fact.safe,
-        proxy_code_hash: fact.proxy_code_hash,
-        singleton: pin(fact.singleton),
-        version: fact.version.clone(),
-        owners: fact.owners.clone(),
-        threshold: fact.threshold,
-        modules: fact.modules.clone(),
-        guard: fact.guard,
-        module_guard: fact.module_guard,
-        fallback_handler: pin(fact.fallback_handler),
-        multi_send: pin(fact.multi_send),
-        nonce: fact.nonce,
-    };
-    judge(wallet, &facts).map(|trusted| trusted.nonce())
+    countersign::flow::ledger::lane::judged(wallet, fact).map(|trusted| trusted.nonce())
 }
 
 fn told(fact: &SafeFact) -> Vec<(u64, Ending)> {

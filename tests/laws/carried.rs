@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use alloy_primitives::U256;
 use countersign::desk::*;
-use countersign::ethereum::pins::{Pin, V1_4_1};
+use countersign::ethereum::pins::V1_4_1;
 use countersign::ethereum::{Address, Blueprint, SafeFacts, SignedSafeTx};
 use countersign::evidence::statement::{Body, ChainFact};
 use countersign::evidence::trust_file;
-use countersign::evidence::{Contract, NAMESPACE_TRUST, SafeFact, sign_ssh};
+use countersign::evidence::{NAMESPACE_TRUST, SafeFact, sign_ssh};
 use countersign::grpc::{Client, ClientOrder, Desks, Limits, Server, system_clock};
 use countersign::node::{Bounds, Finality, Name, Nodes, Place, Settings};
+use countersign::observer::look::fact_of;
 use countersign::pki::{self, Authority, LeafOrder, PemFiles};
 use countersign::wire::v1;
 use countersign::withdrawal::evm_address::spell;
@@ -37,13 +38,6 @@ const ETHER: u128 = 1_000_000_000_000_000_000;
 const USDT: u128 = 1_000_000;
 /// 20 gwei for a unit of gas.
 const RATE: u64 = 20_000_000_000_000;
-
-fn plan() -> Plan {
-    let mut plan = Plan::default();
-    plan.trust.wallets.push(safes_entry());
-    (plan.signer_policy, plan.cosigner_policy) = (evm_policy_settings(), evm_policy_settings());
-    plan
-}
 
 async fn state(world: &World, safe: SafeFact) {
     let height = u32::try_from(safe.height).unwrap();
@@ -81,7 +75,7 @@ async fn releases(world: &World, size_max: u32, token: &str) -> SafeReleases {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_safe_pays_names_its_place_and_is_listed_in_order_for_whoever_carries_it() {
-    let mut world = World::funded(plan(), 4, 40 * COIN).await;
+    let mut world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, safe_fact(100, 3, &[(ether(), 10 * ETHER), (token(), 10_000 * USDT)])).await;
     let bitcoin = world.withdraw("b-1", 200_000).await;
     assert_eq!(bitcoin.safe, None);
@@ -128,10 +122,6 @@ struct Ground {
     nodes: Nodes,
 }
 
-fn contract(pin: Pin) -> Contract {
-    Contract { address: pin.address, code_hash: pin.code_hash }
-}
-
 impl Ground {
     async fn new() -> Option<Self> {
         let anvil = Anvil::start_anvil().await?;
@@ -171,26 +161,8 @@ impl Ground {
         let facts: SafeFacts = self.nodes.safe(&at, safe, &V1_4_1).await.unwrap().into_value();
         let coin = self.nodes.balance(&at, safe).await.unwrap().into_value();
         let units = self.nodes.token_balance(&at, TOKEN.parse().unwrap(), safe).await.unwrap().into_value();
-        SafeFact {
-            chain: facts.chain,
-            safe: facts.address,
-            height: block.number,
-            block_hash: block.hash,
-            proxy_code_hash: facts.proxy_code_hash,
-            singleton: contract(facts.singleton),
-            version: facts.version,
-            owners: facts.owners,
-            threshold: facts.threshold,
-            modules: facts.modules,
-            guard: facts.guard,
-            module_guard: facts.module_guard,
-            fallback_handler: contract(facts.fallback_handler),
-            multi_send: contract(facts.multi_send),
-            nonce: facts.nonce,
-            balances: vec![(ether(), coin.amount().unwrap()), (token(), units.unwrap().amount().unwrap())],
-            decimals: Vec::new(),
-            executed: Vec::new(),
-        }
+        let balances = vec![(ether(), coin.amount().unwrap()), (token(), units.unwrap().amount().unwrap())];
+        SafeFact { balances, ..fact_of(facts, &block) }
     }
 }
 
@@ -345,7 +317,7 @@ impl Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_released_is_paid_on_the_chain_once_also_if_the_executor_was_killed_meanwhile() {
     let Some(ground) = Ground::new().await else { return };
-    let world = World::funded(plan(), 4, 40 * COIN).await;
+    let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, ground.fact().await).await;
     let post = Post::new(&world, &ground).await;
     let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];

@@ -15,16 +15,9 @@ const USDT: u128 = 1_000_000;
 /// 20 gwei for a unit of gas.
 const RATE: u64 = 20_000_000_000_000;
 
-fn plan() -> Plan {
-    let mut plan = Plan::default();
-    plan.trust.wallets.push(safes_entry());
-    (plan.signer_policy, plan.cosigner_policy) = (evm_policy_settings(), evm_policy_settings());
-    plan
-}
-
 /// A world whose Safe holds ten ether and ten thousand dollars, with enough of both in the cold.
 async fn funded() -> World {
-    let world = World::funded(plan(), 4, 40 * COIN).await;
+    let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, 100, 0, &[(ether(), 10 * ETHER), (token(), 10_000 * USDT)]).await;
     world
 }

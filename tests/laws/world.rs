@@ -922,6 +922,14 @@ impl World {
     }
 }
 
+/// A plan with the Safes of an EVM chain, ether and a token.
+pub fn evm_plan() -> Plan {
+    let mut plan = Plan::default();
+    plan.trust.wallets.push(safes_entry());
+    (plan.signer_policy, plan.cosigner_policy) = (evm_policy_settings(), evm_policy_settings());
+    plan
+}
+
 /// What the enclaves of the world know.
 fn enclave_assets() -> Vec<enclave::Coin> {
     let usdt = Denomination::new("USDT", 6).unwrap();

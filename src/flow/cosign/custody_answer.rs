@@ -5,7 +5,6 @@ use data_encoding::HEXLOWER;
 use tracing::{error, warn};
 
 use super::custody::{Custody, is_of, txid_bytes};
-use super::judge;
 use super::party::{Core, Party};
 use crate::audit::EntryKind;
 use crate::bitcoin::{CheckedTransaction, KeySlot, VerifiedSignatures};
@@ -16,6 +15,7 @@ use crate::flow::context::Context;
 use crate::flow::ledger::coins::CoinState;
 use crate::flow::ledger::journal::{Draft, JournalFault};
 use crate::flow::ledger::rows::{self, CoinRow, CosignedRow, SeenRequestRow, Signed};
+use crate::flow::rail::bitcoin;
 use crate::flow::treasury::write_coin;
 use crate::keys::verify_with_k256;
 use crate::store::Table;
@@ -47,7 +47,7 @@ pub(super) fn judged(
     }
     let broken = || Finding::new(Code::Internal, "the booked PSBT cannot be read");
     let psbt = HEXLOWER.decode(row.psbt.as_bytes()).map_err(|_| broken())?;
-    let checked = judge::read_again(context, row, &psbt).filter(|checked| is_of(id, checked));
+    let checked = bitcoin::read_again(context, row, &psbt).filter(|checked| is_of(id, checked));
     let checked = checked.ok_or_else(broken)?;
     let signatures =
         checked.answered(KeySlot::B, answer).map_err(|no| Finding::new(no.code(), no.to_string()))?;

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::prove::{Proven, ProvenPayment, no};
 use super::state::{Past, State};
-use crate::bitcoin::build::Payee;
-use crate::bitcoin::{CheckedTransaction, Expectations, Pinned, check_psbt};
-use crate::bitcoin::{FeeCaps, KeySlot, OwnCoin, OwnScript};
+use crate::bitcoin::{CheckedTransaction, OwnScript};
 use crate::desk::Refusal;
 use crate::ethereum::CheckedSafeTx;
 use crate::evidence::Approval;
@@ -15,7 +13,7 @@ use crate::evidence::TravelRule;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, judge};
 use crate::flow::ledger::lane::Lane;
-use crate::flow::ledger::rows::{ChangeRow, CosignedRow};
+use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
 use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Outcome, Seconds, WithdrawalId};
@@ -247,40 +245,4 @@ fn answer(id: Option<WithdrawalId>, outcome: Outcome) -> Result<(), Refusal> {
         }
         Outcome::Released => Err(no(id, Finding::new(Code::Internal, "a policy releases nothing by itself"))),
     }
-}
-
-/// Reads a transaction again that was judged before, from its row alone: its coins are spent by now. What it pays was
-/// judged then and is fixed by its id, so every output that is not our own is taken as a payee.
-pub fn read_again(context: &Context, row: &CosignedRow, psbt: &[u8]) -> Option<CheckedTransaction> {
-    let txid: ::bitcoin::Txid = row.txid.parse().ok()?;
-    let unsigned = crate::bitcoin::psbt_reader::read(psbt).ok()?.unsigned_tx;
-    let change = row.change.map(|c| c.vout);
-    let others = unsigned.output.iter().enumerate().filter(|(at, _)| u32::try_from(*at).ok() != change);
-    let payees: Vec<Payee> = match row.swept {
-        Some(_) => Vec::new(),
-        None => others
-            .map(|(_, out)| Payee {
-                script_pubkey: out.script_pubkey.clone(),
-                amount_sat: out.value.to_sat(),
-            })
-            .collect(),
-    };
-    let coins: Vec<OwnCoin> = row.coins.iter().filter_map(|c| c.own_coin(&context.wallet)).collect();
-    let expect = Expectations {
-        txid: Some(txid),
-        receiver: KeySlot::B,
-        signed_by: None,
-        payees: &payees,
-        cold: row.swept.map(|(_, index_max)| Pinned { wallet: &context.cold, index_max }),
-        change_index_max: row.change.map_or(0, |c| c.index),
-        change_ready: None,
-        caps: FeeCaps {
-            rate_max: crate::bitcoin::fee::RATE_BELIEVED_MAX,
-            transaction_sat_max: u64::try_from(row.fee).unwrap_or(u64::MAX),
-            asked_sat_max: None,
-        },
-        tip_height: unsigned.lock_time.to_consensus_u32(),
-    };
-    let lookup = |outpoint: &::bitcoin::OutPoint| coins.iter().find(|c| c.outpoint == *outpoint).cloned();
-    check_psbt(psbt, &context.wallet, &expect, &lookup).ok()
 }

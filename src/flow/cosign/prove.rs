@@ -76,7 +76,12 @@ pub(super) fn prove(
         Chain::Bitcoin(_) => check_psbt_of(context, state, (item, &txid), &payments),
         Chain::Evm(chain) => check_proposal_of(context, state, chain, (item, &txid), &payments),
     };
-    let checked = checked.map_err(|finding| no(first, finding))?;
+    let checked = checked.map_err(|finding| {
+        // Another nonce is the next one by now: the withdrawal gets that.
+        let is_late = finding.code == Code::AnchorMismatch;
+        let refusal = no(first, finding);
+        Refusal { is_hold: refusal.is_hold || is_late, ..refusal }
+    })?;
     let named = checked.reservation();
     if named != item.reservation {
         let detail = format!("the transaction is {named}, not {}", item.reservation);

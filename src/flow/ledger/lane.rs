@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ethereum::{Deposits, NotAsPinned, SafeWallet, TrustedSafe};
-use crate::evidence::{ExecutedFact, SafeFact};
+use super::rows::ReservationRow;
+use crate::ethereum::pins::Pin;
+use crate::ethereum::{NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
+use crate::evidence::{Contract, ExecutedFact, SafeFact};
 use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
 /// A Safe transaction with both parties' word, as far as is known not executed for good.
@@ -41,6 +43,11 @@ struct Stated {
     balances: BTreeMap<Asset, Amount>,
 }
 
+/// Which Safe a reservation takes a nonce of, as its anchor names it; nothing for one that spends coins.
+pub fn safe_of(row: &ReservationRow) -> Option<&str> {
+    Some(row.inputs.first()?.rsplit_once('/')?.0)
+}
+
 /// One Safe.
 #[derive(Debug)]
 pub struct Lane {
@@ -56,11 +63,6 @@ impl Lane {
         Self { wallet, stated: None, signed: BTreeMap::new(), reserved: BTreeSet::new() }
     }
 
-    /// The Safe as pinned.
-    pub const fn wallet(&self) -> &SafeWallet {
-        &self.wallet
-    }
-
     /// The anchor at a nonce: `eip155:1:0x…/5`.
     pub fn anchor(&self, nonce: u64) -> String {
         format!("{}:{}/{nonce}", self.wallet.chain(), self.wallet.address())
@@ -68,9 +70,8 @@ impl Lane {
 
     /// The nonce of an anchor of this Safe.
     pub fn nonce_of(&self, anchor: &str) -> Option<u64> {
-        let (safe, nonce) = anchor.rsplit_once('/')?;
-        let nonce = nonce.parse().ok()?;
-        (self.anchor(nonce) == anchor && safe.starts_with("eip155:")).then_some(nonce)
+        let nonce = anchor.rsplit_once('/')?.1.parse().ok()?;
+        (self.anchor(nonce) == anchor).then_some(nonce)
     }
 
     /// Takes what is stated of the Safe at one final block. An older block than the last is no news. What was executed for good is
@@ -81,7 +82,7 @@ impl Lane {
             return Vec::new();
         }
         let ended = self.ended(fact);
-        let judged = crate::flow::rail::safe::judged(&self.wallet, fact).map(Arc::new);
+        let judged = judged(&self.wallet, fact).map(Arc::new);
         if let Ok(safe) = &judged {
             self.signed = self.signed.split_off(&safe.nonce());
         }
@@ -131,11 +132,6 @@ impl Lane {
             .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains(nonce))
     }
 
-    /// What was signed under a nonce.
-    pub fn signed(&self, nonce: u64) -> Option<&Claim> {
-        self.signed.get(&nonce)
-    }
-
     /// A reservation takes the nonce.
     pub fn reserve(&mut self, nonce: u64) {
         self.reserved.insert(nonce);
@@ -158,9 +154,25 @@ impl Lane {
             self.signed.insert(nonce, claim);
         }
     }
+}
 
-    /// The deposit addresses that this Safe is the treasury of.
-    pub fn deposits(&self) -> Deposits {
-        Deposits::of(&self.wallet)
-    }
+/// What the facts of a statement come to.
+pub fn judged(wallet: &SafeWallet, fact: &SafeFact) -> Result<TrustedSafe, NotAsPinned> {
+    let pin = |contract: &Contract| Pin { address: contract.address, code_hash: contract.code_hash };
+    let facts = SafeFacts {
+        chain: fact.chain,
+        address: fact.safe,
+        proxy_code_hash: fact.proxy_code_hash,
+        singleton: pin(&fact.singleton),
+        version: fact.version.clone(),
+        owners: fact.owners.clone(),
+        threshold: fact.threshold,
+        modules: fact.modules.clone(),
+        guard: fact.guard,
+        module_guard: fact.module_guard,
+        fallback_handler: pin(&fact.fallback_handler),
+        multi_send: pin(&fact.multi_send),
+        nonce: fact.nonce,
+    };
+    judge(wallet, &facts)
 }

@@ -24,9 +24,7 @@ use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
 use crate::evidence::request::VerifiedRequest;
-use crate::withdrawal::{
-    Amount, Asset, Chain, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId,
-};
+use crate::withdrawal::{Amount, Asset, Code, Invalid, Organisation, ReservationId, Seconds, WithdrawalId};
 
 /// A withdrawal that is not final.
 pub struct Open {
@@ -308,15 +306,8 @@ impl Ledger {
     }
 
     /// What of an asset can be spent now.
-    pub fn spendable(&self, asset: Asset) -> Amount {
-        match asset.chain() {
-            Chain::Bitcoin(_) => self.treasury.spendable(asset),
-            // A Safe has no coins that are locked: what is reserved is among what is credited.
-            Chain::Evm(_) => {
-                let there = self.treasury.credited(asset).units();
-                Amount::from_units(there.saturating_sub(self.outgoing(asset).units()))
-            }
-        }
+    pub fn spendable(&self, asset: Asset, now: Seconds) -> Amount {
+        self.treasury.spendable(asset, self.hot(asset, now))
     }
 
     /// Claims what a reservation spends.

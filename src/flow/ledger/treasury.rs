@@ -255,11 +255,11 @@ impl Treasury {
         self.of_mut(asset).map_or(Ok(()), |account| account.sums.spend(at, spend))
     }
 
-    /// What can be spent now.
-    pub fn spendable(&self, asset: Asset) -> Amount {
+    /// What can be spent now of what rests hot: coins may be locked or too young, a Safe's balance is not.
+    pub fn spendable(&self, asset: Asset, hot: Amount) -> Amount {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.spendable_sat()),
-            Chain::Evm(_) => self.credited(asset),
+            Chain::Evm(_) => hot,
         }
     }
 

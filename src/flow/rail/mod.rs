@@ -246,7 +246,7 @@ pub fn read_again(
 ) -> Option<Checked> {
     match Asset::parse(&row.asset).ok()?.chain() {
         Chain::Bitcoin(_) => {
-            let checked = crate::flow::cosign::judge::read_again(context, row, bytes)?;
+            let checked = bitcoin::read_again(context, row, bytes)?;
             Some(Checked::Bitcoin(context.asset, Box::new(checked)))
         }
         Chain::Evm(_) => safe::read_again(context, treasury, row, bytes),

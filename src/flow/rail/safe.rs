@@ -6,14 +6,12 @@ use data_encoding::HEXLOWER;
 
 use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
-use crate::ethereum::pins::Pin;
 use crate::ethereum::{
-    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Make, NotAsPinned, Owners, Payee,
-    Proposal, Release, SafeFacts, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan,
-    address_of, check_proposal, judge,
+    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Make, Owners, Payee, Proposal, Release,
+    SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of, check_proposal,
 };
+use crate::evidence::Trust;
 use crate::evidence::trust_file::{SafeEntry, WalletEntry};
-use crate::evidence::{Contract, SafeFact, Trust};
 use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
@@ -96,27 +94,6 @@ pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
 }
 
-/// What the facts of a statement come to.
-pub fn judged(wallet: &SafeWallet, fact: &SafeFact) -> Result<TrustedSafe, NotAsPinned> {
-    let pin = |contract: &Contract| Pin { address: contract.address, code_hash: contract.code_hash };
-    let facts = SafeFacts {
-        chain: fact.chain,
-        address: fact.safe,
-        proxy_code_hash: fact.proxy_code_hash,
-        singleton: pin(&fact.singleton),
-        version: fact.version.clone(),
-        owners: fact.owners.clone(),
-        threshold: fact.threshold,
-        modules: fact.modules.clone(),
-        guard: fact.guard,
-        module_guard: fact.module_guard,
-        fallback_handler: pin(&fact.fallback_handler),
-        multi_send: pin(&fact.multi_send),
-        nonce: fact.nonce,
-    };
-    judge(wallet, &facts)
-}
-
 /// A payment by a Safe, and what it would cost.
 pub struct Picked {
     chain: ChainId,
@@ -163,8 +140,9 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
     let payee = payee(request)?;
     let chain = payee.asset.chain();
     lane(ledger, chain)?.trusted()?;
-    if ledger.spendable(request.asset) < request.amount {
-        let detail = format!("{} can be spent of {}", ledger.spendable(request.asset), request.asset);
+    let spendable = ledger.spendable(request.asset, context.now());
+    if spendable < request.amount {
+        let detail = format!("{spendable} can be spent of {}", request.asset);
         return Err(Finding::new(Code::HotFundsShort, detail));
     }
     let gas = gas_of(context, payee.asset);
@@ -189,7 +167,7 @@ pub fn pick_sweep(
     let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
     let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
     lane(ledger, chain)?.trusted()?;
-    let amount = surplus.min(ledger.spendable(Asset::Evm(asset)).units());
+    let amount = surplus.min(ledger.spendable(Asset::Evm(asset), context.now()).units());
     if amount == 0 {
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
     }
@@ -218,7 +196,8 @@ fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
 /// What the answer about a Safe transaction is judged by.
 #[derive(Clone)]
 pub struct Body {
-    safe: Arc<TrustedSafe>,
+    /// The Safe as it was found when the body was made; without it nothing is signed.
+    safe: Result<Arc<TrustedSafe>, Finding>,
     nonce: u64,
     payees: Vec<Payee>,
     cold: Option<Address>,
@@ -253,7 +232,7 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
         change: None,
         tip_height: height,
         body: super::Body::Safe(Body {
-            safe,
+            safe: Ok(safe),
             nonce,
             // What goes to cold is no payee: its place is pinned.
             payees: if picked.is_sweep { Vec::new() } else { vec![picked.payee] },
@@ -269,7 +248,7 @@ pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservati
     let request = |id| ledger.open.get(id).map(|open: &Open| open.request.request());
     let payees = reservation.withdrawals.iter().map(|id| payee(request(id)?).ok());
     Some(Body {
-        safe: lane.trusted().ok()?,
+        safe: lane.trusted(),
         nonce: lane.nonce_of(reservation.row.inputs.first()?)?,
         payees: payees.collect::<Option<_>>()?,
         cold: context.safes.get(&asset.chain()).and_then(|pins| pins.cold),
@@ -394,7 +373,8 @@ pub fn finish(
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
     let places = (body.payees.as_slice(), body.cold);
-    let checked = check(signed, &body.safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
+    let safe = body.safe.as_ref().map_err(Clone::clone)?;
+    let checked = check(signed, safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
     let own = sign(context, seat, (parcel.reservation, KeyRole::Signer, leaving(&parcel.row)), &checked)?;
     let theirs =
         checked.signature().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;

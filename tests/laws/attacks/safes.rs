@@ -16,10 +16,7 @@ struct Vault {
 
 impl Vault {
     async fn new() -> Self {
-        let mut plan = Plan::default();
-        plan.trust.wallets.push(safes_entry());
-        (plan.signer_policy, plan.cosigner_policy) = (evm_policy_settings(), evm_policy_settings());
-        let (world, thief) = Thief::with(plan, 1, 40 * COIN).await;
+        let (world, thief) = Thief::with(evm_plan(), 1, 40 * COIN).await;
         let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(20_000_000_000_000) };
         let cold = vec![
             (ether(), Amount::from_units(90 * 10u128.pow(18))),
