@@ -90,7 +90,9 @@ fn init_makes_everything_of_a_signer_once_and_prints_what_the_trust_file_needs()
     }
     let words = std::fs::read_to_string(desk.path("a.words")).unwrap();
     assert_eq!(words.split_whitespace().count(), 24);
-    assert!(!made.to_string().contains(words.split_whitespace().next().unwrap()) || words.len() < 10);
+    // a field's name may be one of the words by chance, half of them may not
+    let said = made.to_string();
+    assert!(words.split_whitespace().filter(|word| said.contains(*word)).count() < 12, "{said}");
     let again = desk.no(SIGNER);
     assert_eq!((again.exit, again.field.as_deref()), (Exit::Usage, Some("keystore")), "{again}");
     assert!(again.cure.contains("--existing"), "{again}");

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign::enclave::wall::{Launch, Outside};
-use countersign::enclave::{
-    DataKey, Door, Enclave, ErrorReason, Kind, Tell, TellAsk, VerifyAsk, VerifyReply,
-};
-use countersign::evidence::{NAMESPACE_TRUST, digest, parse_report, sign_ssh, trust_file};
+use countersign::enclave::{DataKey, Door, Enclave, ErrorReason, Tell, TellAsk, VerifyAsk, VerifyReply};
+use countersign::evidence::{NAMESPACE_TRUST, parse_report, sign_ssh, trust_file};
 use countersign::withdrawal::*;
 use serde_json::{Value, json};
 
 use super::play::{PythonBackend, client};
+use super::verifyvasp::asked_about;
 use super::world::*;
 
 const BACKEND_TOKEN: &str = "the-backends-own-token";
@@ -106,7 +105,7 @@ memory_lock = false
 }
 
 fn ask(id: &str) -> VerifyAsk {
-    let request = WithdrawalRequest {
+    asked_about(&WithdrawalRequest {
         organisation: Organisation::parse("acme").unwrap(),
         request_id: RequestId::parse(id).unwrap(),
         customer_ref: CustomerRef::parse("customer-1").unwrap(),
@@ -116,21 +115,7 @@ fn ask(id: &str) -> VerifyAsk {
         fee_max: Amount::from_sat(20_000),
         beneficiary_vasp: ROBOT_VASP,
         asked_at: Seconds(1_800_000_000),
-    };
-    let text = sign(&request).text;
-    VerifyAsk {
-        request_digest: data_encoding::HEXLOWER.encode(&digest(&text)),
-        request_text: text,
-        symbol: "BTC".into(),
-        network: "regtest".into(),
-        destination: TAYLOR.into(),
-        amount: request.amount,
-        value: Some(Krw(1_000_000)),
-        beneficiary_vasp: ROBOT_VASP,
-        kind: Kind::User,
-        payload: Some(ivms(("Robbins", "Taylor"), TAYLOR)),
-        fresh_since: None,
-    }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

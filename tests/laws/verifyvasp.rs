@@ -301,8 +301,12 @@ async fn l04_a_vasp_that_signs_is_never_cleared_by_a_report_nor_the_other_by_a_s
 
 /// A question about a withdrawal of a hundredth of a coin to Taylor.
 pub fn ask(world: &World, id: &str) -> VerifyAsk {
-    let request = world.request(id, TAYLOR, SAT);
-    let text = sign(&request).text;
+    asked_about(&world.request(id, TAYLOR, SAT))
+}
+
+/// What the enclave is asked about a request to pay Taylor.
+pub fn asked_about(request: &WithdrawalRequest) -> VerifyAsk {
+    let text = sign(request).text;
     VerifyAsk {
         request_digest: data_encoding::HEXLOWER.encode(&digest(&text)),
         request_text: text,

@@ -288,6 +288,7 @@ fn tell(text_out: Option<&PathBuf>, text: &str, command: &str) -> Result<Answer,
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::client::connect::CallerArgs;
     use crate::desk::SignedText;
     use crate::evidence::{TravelRule, VoidCause, WithdrawalVoid, ed25519, sign_void};
     use crate::withdrawal::*;
@@ -356,7 +357,7 @@ mod tests {
         let id = |number: u8| waiting(number).withdrawal.to_string();
         let how = || SignArgs { ssh_key: None, signature: None, text_out: None, yes: true };
         let connect =
-            || ConnectArgs { profile: None, connect: None, ca: None, cert: None, key: None, deadline: 1 };
+            || ConnectArgs { profile: None, connect: None, caller: CallerArgs::default(), deadline: 1 };
         let named = |ids: Vec<String>, how| named(&ApproveArgs { connect: connect(), withdrawals: ids, how });
         assert_eq!(named(vec![id(1), id(2)], how()).unwrap().len(), 2);
         assert_eq!(named(vec![id(1), id(1)], how()).err().unwrap().field.as_deref(), Some("WITHDRAWAL"));

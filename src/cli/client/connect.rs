@@ -23,6 +23,17 @@ pub struct ConnectArgs {
     /// The service's address; its host must stand in its certificate
     #[arg(long, value_name = "HOST:PORT", help_heading = "Connection")]
     pub connect: Option<String>,
+    /// Who calls.
+    #[command(flatten)]
+    pub caller: CallerArgs,
+    /// How long one call may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, help_heading = "Connection")]
+    pub deadline: u64,
+}
+
+/// The files that a caller shows and trusts.
+#[derive(Debug, Default, Args)]
+pub struct CallerArgs {
     /// The CA's certificate
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub ca: Option<PathBuf>,
@@ -32,9 +43,23 @@ pub struct ConnectArgs {
     /// The certificate's key
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub key: Option<PathBuf>,
-    /// How long one call may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, help_heading = "Connection")]
-    pub deadline: u64,
+}
+
+impl CallerArgs {
+    /// The three files, each by its flag or the profile.
+    pub fn files(&self, profile: &Profile) -> Result<PemFiles, Problem> {
+        Ok(PemFiles {
+            authority: needed("--ca", self.ca.as_ref(), profile.ca.as_ref())?,
+            certificate: needed("--cert", self.cert.as_ref(), profile.cert.as_ref())?,
+            key: needed("--key", self.key.as_ref(), profile.key.as_ref())?,
+        })
+    }
+}
+
+/// What a connection cannot do without.
+fn needed<T: Clone>(flag: &str, flagged: Option<&T>, known: Option<&T>) -> Result<T, Problem> {
+    let cure = "give it, or --profile with a file that has it";
+    flagged.or(known).cloned().ok_or_else(|| Problem::config(flag, "is missing", cure))
 }
 
 /// A profile. Every field may be given as a flag instead, which then counts.
@@ -113,24 +138,8 @@ impl ConnectArgs {
     /// Makes ready to call one of the parties.
     pub fn open_to(&self, server_role: Role) -> Result<Session, Problem> {
         let profile = self.profile()?;
-        let wanted =
-            |flag: &str| Problem::config(flag, "is missing", "give it, or --profile with a file that has it");
-        let pick = |flag: &str, given: &Option<PathBuf>, known: &Option<PathBuf>| {
-            given.clone().or_else(|| known.clone()).ok_or_else(|| wanted(flag))
-        };
-        let order = ClientOrder {
-            address: self
-                .connect
-                .clone()
-                .or_else(|| profile.connect.clone())
-                .ok_or_else(|| wanted("--connect"))?,
-            files: PemFiles {
-                authority: pick("--ca", &self.ca, &profile.ca)?,
-                certificate: pick("--cert", &self.cert, &profile.cert)?,
-                key: pick("--key", &self.key, &profile.key)?,
-            },
-            server_role,
-        };
+        let address = needed("--connect", self.connect.as_ref(), profile.connect.as_ref())?;
+        let order = ClientOrder { address, files: self.caller.files(&profile)?, server_role };
         let deadline = Duration::from_secs(self.deadline.max(1));
         Ok(Session { client: Client::open(&order)?, profile, deadline })
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tonic::{Request, Response, Status};
 
-use super::connect::Profile;
+use super::connect::{CallerArgs, Profile};
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::{FreezeView, Role};
@@ -29,15 +29,9 @@ pub struct PartiesArgs {
     /// The co-signer's freeze listener
     #[arg(long, value_name = "HOST:PORT", help_heading = "Connection")]
     pub cosigner: Option<String>,
-    /// The CA's certificate
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub ca: Option<PathBuf>,
-    /// The operator's certificate
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub cert: Option<PathBuf>,
-    /// The certificate's key
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub key: Option<PathBuf>,
+    /// The operator who calls.
+    #[command(flatten)]
+    pub caller: CallerArgs,
     /// How long each party may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, help_heading = "Connection")]
     pub deadline: u64,
@@ -59,16 +53,7 @@ impl PartiesArgs {
     /// Reads the profile. Nothing is connected yet.
     pub fn open(&self) -> Result<Parties, Problem> {
         let profile = self.profile.as_deref().map_or_else(|| Ok(Profile::default()), Profile::read)?;
-        let pick = |flag: &str, given: &Option<PathBuf>, known: &Option<PathBuf>| {
-            let cure = "give it, or --profile with a file that has it";
-            let wanted = || Problem::config(flag, "is missing", cure);
-            given.clone().or_else(|| known.clone()).ok_or_else(wanted)
-        };
-        let files = PemFiles {
-            authority: pick("--ca", &self.ca, &profile.ca)?,
-            certificate: pick("--cert", &self.cert, &profile.cert)?,
-            key: pick("--key", &self.key, &profile.key)?,
-        };
+        let files = self.caller.files(&profile)?;
         let addresses = [
             self.signer.clone().or_else(|| profile.signer_freeze.clone()),
             self.cosigner.clone().or_else(|| profile.cosigner_freeze.clone()),
