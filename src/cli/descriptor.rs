@@ -14,7 +14,7 @@ use super::now;
 use super::problem::{Exit, Problem};
 use crate::bitcoin::{AccountKey, Branch, WalletDescriptor};
 use crate::evidence::PossessionText;
-use crate::keys::{self, AccountXpub, KeyRole, KeystoreRole};
+use crate::keys::{self, AccountXpub, KeyRole, KeystoreRole, OpenKeystore};
 use crate::withdrawal::Network;
 
 /// The commands.
@@ -66,6 +66,32 @@ pub struct ExportArgs {
     /// Take both from a signer's or co-signer's configuration
     #[arg(long, value_name = "FILE", conflicts_with = "keystore")]
     pub config: Option<PathBuf>,
+}
+
+impl ExportArgs {
+    /// Opens the keystore.
+    pub fn open(&self) -> Result<OpenKeystore, Problem> {
+        let (path, source) = match (&self.config, &self.keystore) {
+            (Some(config), _) => {
+                let party = party_of(config)?;
+                (party.keystore, self.passphrase.source().unwrap_or(party.passphrase))
+            }
+            (None, Some(keystore)) => (keystore.clone(), self.passphrase.required()?),
+            (None, None) => return Err(super::init::missing("--keystore", "name the keystore")),
+        };
+        Ok(keys::open(&keys::read_file(&path)?, &source.read()?)?)
+    }
+}
+
+/// Whose a party's keystore is; one of an executor has no key to customers' money.
+pub fn role_of(keystore: &OpenKeystore) -> Result<KeyRole, Problem> {
+    match keystore.terms().role {
+        KeystoreRole::Party(role) => Ok(role),
+        KeystoreRole::Executor => {
+            let problem = "is an executor's: it has no key of a wallet";
+            Err(Problem::config("keystore", problem, "name the keystore of a party or of the vault"))
+        }
+    }
 }
 
 /// What `assemble` takes.
@@ -134,29 +160,22 @@ pub fn party_of(path: &Path) -> Result<config::PartyPlaces, Problem> {
 }
 
 fn export(args: &ExportArgs) -> Result<Answer, Problem> {
-    let (path, source) = match (&args.config, &args.keystore) {
-        (Some(config), _) => {
-            let party = party_of(config)?;
-            if config::cosigner(config).is_ok_and(|settings| settings.custodian.is_some()) {
-                let cure = "take key B from the custodian, and give it to `descriptor assemble`";
-                return Err(Problem::config(
-                    "custodian",
-                    "holds key B: this keystore has no key of the wallet",
-                    cure,
-                ));
-            }
-            (party.keystore, args.passphrase.source().unwrap_or(party.passphrase))
-        }
-        (None, Some(keystore)) => (keystore.clone(), args.passphrase.required()?),
-        (None, None) => return Err(super::init::missing("--keystore", "name the keystore")),
-    };
-    let keystore = keys::open(&keys::read_file(&path)?, &source.read()?)?;
+    if args
+        .config
+        .as_ref()
+        .is_some_and(|config| config::cosigner(config).is_ok_and(|settings| settings.custodian.is_some()))
+    {
+        let cure = "take key B from the custodian, and give it to `descriptor assemble`";
+        return Err(Problem::config(
+            "custodian",
+            "holds key B: this keystore has no key of the wallet",
+            cure,
+        ));
+    }
+    let keystore = args.open()?;
+    let role = role_of(&keystore)?;
     let hot = keystore.hot_key()?;
     let xpub = hot.xpub();
-    let KeystoreRole::Party(role) = keystore.terms().role else {
-        let problem = "is an executor's: it has no key of a wallet";
-        return Err(Problem::config("keystore", problem, "name the keystore of a party or of the vault"));
-    };
     let text = PossessionText { role, network: xpub.network(), key: xpub.to_string(), at: now() };
     let text = text.render();
     let export = Export {

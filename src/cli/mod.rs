@@ -14,6 +14,7 @@ pub mod pki;
 pub mod policy;
 pub mod problem;
 pub mod run;
+pub mod safe;
 pub mod sandbox;
 pub mod trust;
 mod words;
@@ -84,6 +85,9 @@ pub enum Command {
     /// The wallet's descriptor: export keys, assemble, compare and pin
     #[command(subcommand)]
     Descriptor(descriptor::DescriptorCommand),
+    /// The wallets of EVM chains: owners, where a Safe will stand, whether it is as pinned
+    #[command(subcommand)]
+    Safe(safe::SafeCommand),
     /// Look at a trust file as a party would open it
     #[command(subcommand)]
     Trust(trust::TrustCommand),
@@ -392,6 +396,7 @@ pub fn run(command: Command, out: Out) -> Result<Answer, Problem> {
 async fn asked(command: Command, out: Out) -> Result<Answer, Problem> {
     match command {
         Command::Init(args) => init::run(args).await,
+        Command::Safe(command) => safe::run(&command).await,
         Command::Address(args) => address::run(&args).await,
         Command::Withdraw(args) => withdraw::run(&args).await,
         Command::Cancel(args) => withdraw::cancel(&args).await,

@@ -4,7 +4,7 @@ mod adapter;
 pub(super) mod assemble;
 pub(super) mod custodian;
 pub(super) mod executor;
-mod nodes;
+pub(super) mod nodes;
 pub(super) mod observer;
 pub(super) mod outward;
 mod rekey;

@@ -478,8 +478,12 @@ fn write_files(scene: &Scene) -> std::path::PathBuf {
 
 /// Runs the program; its exit code, and what it printed.
 async fn program(config: &std::path::Path, args: &[&str]) -> (i32, String) {
+    command(&["observer"], config, args).await
+}
+
+async fn command(name: &[&str], config: &std::path::Path, args: &[&str]) -> (i32, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
-    let output = command.arg("observer").arg("--config").arg(config).args(args).output().await.unwrap();
+    let output = command.args(name).arg("--config").arg(config).args(args).output().await.unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
@@ -527,4 +531,27 @@ async fn the_program_begins_once_states_and_ends_when_it_is_told_to() {
     let ended = running.wait_with_output().await.unwrap();
     assert!(ended.status.success(), "{ended:?}");
     assert!(String::from_utf8(ended.stdout).unwrap().starts_with("ready: observer of eip155:31337"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_whether_the_safe_is_as_pinned_and_what_differs() {
+    let Some(scene) = scene(MAKE).await else { return };
+    let config = write_files(&scene);
+    let check = async || command(&["safe", "check"], &config, &["--json"]).await;
+    let (code, said) = check().await;
+    let found: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &found["safes"][0]["verdict"]), (0, &"as pinned".into()), "{said}");
+    assert_eq!(found["safes"][0]["facts"]["threshold"], "2");
+    scene.proxies[1].behave(Manner::Lags(2));
+    let (code, said) = check().await;
+    assert!(code != 0 && said.contains("NODES_NOT_AGREED"), "{said}");
+    scene.proxies[1].behave(Manner::Honest);
+
+    // the threshold is the fifth word of a Safe's own storage
+    let safe = scene.wallet.address();
+    let one = format!("0x{:064x}", 1);
+    scene.world.chain.ask("anvil_setStorageAt", serde_json::json!([safe.to_string(), "0x4", one])).await;
+    scene.world.chain.ask("anvil_mine", serde_json::json!(["0x5"])).await;
+    let (code, said) = check().await;
+    assert!(code == 1 && said.contains("not as pinned: the threshold"), "{said}");
 }
