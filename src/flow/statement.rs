@@ -11,7 +11,7 @@ use super::ledger::Treasury;
 use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
-use super::ledger::lane::Ended;
+use super::ledger::lane::{Ended, Told};
 use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
 use super::ledger::treasury::Taken;
 use crate::audit::EntryKind;
@@ -39,6 +39,14 @@ pub fn latest_key(statement: &Statement) -> String {
         Body::Coins { .. } | Body::Position { .. } | Body::Price(_) | Body::Chain(_) => String::new(),
     };
     format!("latest/{}/{}{of}", statement.observer, statement.body.kind().as_str())
+}
+
+/// The key of the row that holds the statement in which the nonce of its Safe grew last.
+fn grown_key(statement: &Statement) -> String {
+    match &statement.body {
+        Body::Safe(fact) => format!("grown/{}:{}", fact.chain, fact.safe),
+        _ => latest_key(statement),
+    }
 }
 
 /// The key of the row that holds the statement whose price of an asset stands.
@@ -104,8 +112,14 @@ pub fn take(
     };
     let content = rows::write(&StatementRow { signed });
     let at = heard_at(statement.at, draft.now());
-    let Taken { accepted, ended } = treasury.take(statement, at, taking.band);
+    let Taken { accepted, of_safe: Told { ended, grew, doubt } } = treasury.take(statement, at, taking.band);
     enter_ended(draft, statement, &ended);
+    if let Some(doubt) = doubt {
+        enter_doubt(draft, statement, &doubt);
+    }
+    if grew {
+        draft.row(Table::Statement, grown_key(statement), "grown", at, content.clone());
+    }
     for asset in accepted {
         draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
     }
@@ -132,6 +146,14 @@ pub fn take(
         record(treasury, draft, taking, statement, coin);
     }
     Ok((log_index, ended))
+}
+
+/// People hear of a statement that is not believed, once until one is again.
+fn enter_doubt(draft: &mut Draft, statement: &Statement, doubt: &Finding) {
+    let subject = key(statement);
+    tracing::error!(code = %doubt.code, statement = subject, "{}", doubt.detail);
+    let detail = Draft::spelled(&doubt.detail);
+    draft.entry(EntryKind::Alarm, &[("code", &doubt.code), ("subject", &subject), ("detail", &detail)]);
 }
 
 /// Writes down what became of our Safe transactions.

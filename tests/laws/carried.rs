@@ -161,8 +161,11 @@ impl Ground {
         let facts: SafeFacts = self.nodes.safe(&at, safe, &V1_4_1).await.unwrap().into_value();
         let coin = self.nodes.balance(&at, safe).await.unwrap().into_value();
         let units = self.nodes.token_balance(&at, TOKEN.parse().unwrap(), safe).await.unwrap().into_value();
+        let told = self.nodes.token_decimals(&at, TOKEN.parse().unwrap()).await.unwrap().into_value();
         let balances = vec![(ether(), coin.amount().unwrap()), (token(), units.unwrap().amount().unwrap())];
-        SafeFact { balances, ..fact_of(facts, &block) }
+        let decimals = vec![(EvmAsset::Token(EVM, TOKEN.parse().unwrap()), told.unwrap())];
+        SafeFact { balances, decimals, ..fact_of(facts, &block) }
+    }
     }
 }
 

@@ -41,6 +41,7 @@ mod proxy;
 mod published;
 mod refill;
 mod requests;
+mod safe_facts;
 mod safes;
 mod self_hosted;
 mod server;

@@ -10,19 +10,19 @@ use countersign::withdrawal::*;
 use super::parties::*;
 use super::world::*;
 
-const ETHER: u128 = 1_000_000_000_000_000_000;
-const USDT: u128 = 1_000_000;
+pub const ETHER: u128 = 1_000_000_000_000_000_000;
+pub const USDT: u128 = 1_000_000;
 /// 20 gwei for a unit of gas.
 const RATE: u64 = 20_000_000_000_000;
 
 /// A world whose Safe holds ten ether and ten thousand dollars, with enough of both in the cold.
-async fn funded() -> World {
+pub async fn funded() -> World {
     let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, 100, 0, &[(ether(), 10 * ETHER), (token(), 10_000 * USDT)]).await;
     world
 }
 
-async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)]) {
+pub async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)]) {
     let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(RATE) };
     let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
     world.state(Body::Chain(vec![bitcoin, chain])).await;
@@ -37,7 +37,7 @@ async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)
     world.state(Body::Safe(Box::new(safe_fact(height, nonce, balances)))).await;
 }
 
-fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequest {
+pub fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequest {
     WithdrawalRequest {
         asset,
         amount: Amount::from_units(units),
@@ -46,7 +46,7 @@ fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequ
     }
 }
 
-async fn pay(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalView {
+pub async fn pay(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalView {
     let request = request(world, id, asset, units);
     let asked = world.ask(&request, ("Vale", "Vera")).await.unwrap();
     world.until(asked.id, |view| view.outcome != Outcome::Moving).await
@@ -73,11 +73,11 @@ async fn state_executed(world: &World, height: u64, done: ExecutedFact, balances
     world.state(Body::Safe(Box::new(fact))).await;
 }
 
-fn spendable(position: &PositionView, asset: Asset) -> u128 {
+pub fn spendable(position: &PositionView, asset: Asset) -> u128 {
     position.assets.iter().find(|one| one.asset == asset).unwrap().spendable.units()
 }
 
-async fn position(world: &World) -> PositionView {
+pub async fn position(world: &World) -> PositionView {
     world.desk().position(&caller(Role::Operator, "kim"), None).await.unwrap()
 }
 

@@ -152,7 +152,7 @@ pub fn safe_fact(height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFac
         multi_send: contract(release.multi_send),
         nonce: U256::from(nonce),
         balances: balances.iter().map(|(asset, units)| (*asset, Amount::from_units(*units))).collect(),
-        decimals: Vec::new(),
+        decimals: vec![(EvmAsset::Token(EVM, TOKEN.parse().unwrap()), 6)],
         executed: Vec::new(),
     }
 }

@@ -60,7 +60,7 @@ impl Seen {
             (Table::Statement, "latest") => {
                 self.latest.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
-            (Table::Statement, "accepted") => {
+            (Table::Statement, "accepted" | "grown") => {
                 self.accepted.push((rows::read(key, content).map_err(bad)?, row.at()));
             }
             (Table::SignedReservation, "signed") => {

@@ -146,15 +146,11 @@ fn check_proposal_of(
 ) -> Result<Checked, Finding> {
     let payees = payments.iter().map(|payment| safe::payee(payment.request.request()));
     let payees = payees.collect::<Result<Vec<_>, _>>()?;
-    let no_hash = |_| Finding::new(Code::NotInLog, "the entry names no Safe transaction");
-    safe::check_as_cosigner(
-        context,
-        &state.treasury,
-        chain,
-        &item.psbt,
-        txid.parse().map_err(no_hash)?,
-        &payees,
-    )
+    let hash =
+        txid.parse().map_err(|_| Finding::new(Code::NotInLog, "the entry names no Safe transaction"))?;
+    let checked = safe::check_as_cosigner(context, &state.treasury, chain, &item.psbt, hash, &payees)?;
+    state.treasury.is_as_pinned(checked.asset())?;
+    Ok(checked)
 }
 
 /// The reservation must be in the log that was just witnessed (law L21); the entry fixes the transaction.

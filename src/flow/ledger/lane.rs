@@ -41,6 +41,25 @@ struct Stated {
     height: u64,
     judged: Result<Arc<TrustedSafe>, NotAsPinned>,
     balances: BTreeMap<Asset, Amount>,
+    decimals: BTreeMap<Asset, u8>,
+}
+
+/// The highest nonce that was stated, and the height of the block where it was stated first.
+#[derive(Debug, Clone, Copy)]
+struct Grown {
+    nonce: u64,
+    height: u64,
+}
+
+/// What a statement changed.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The claims that are over by it.
+    pub ended: Vec<Ended>,
+    /// Whether the nonce is higher than ever before.
+    pub grew: bool,
+    /// Why it is not believed, where that is news.
+    pub doubt: Option<Finding>,
 }
 
 /// Which Safe a reservation takes a nonce of, as its anchor names it; nothing for one that spends coins.
@@ -53,6 +72,9 @@ pub fn safe_of(row: &ReservationRow) -> Option<&str> {
 pub struct Lane {
     wallet: SafeWallet,
     stated: Option<Stated>,
+    grown: Option<Grown>,
+    /// The nonce of a statement that is not believed; nothing is signed while it stands.
+    doubted: Option<u64>,
     signed: BTreeMap<u64, Claim>,
     reserved: BTreeSet<u64>,
 }
@@ -60,7 +82,14 @@ pub struct Lane {
 impl Lane {
     /// The Safe that is pinned; nothing is known of it yet.
     pub const fn new(wallet: SafeWallet) -> Self {
-        Self { wallet, stated: None, signed: BTreeMap::new(), reserved: BTreeSet::new() }
+        Self {
+            wallet,
+            stated: None,
+            grown: None,
+            doubted: None,
+            signed: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+        }
     }
 
     /// The anchor at a nonce: `eip155:1:0x…/5`.
@@ -75,20 +104,70 @@ impl Lane {
     }
 
     /// Takes what is stated of the Safe at one final block. An older block than the last is no news. What was executed for good is
-    /// claimed no more: it is gone from the stated balance. Gives the claims that are over by it.
-    pub fn take(&mut self, fact: &SafeFact, at: Seconds) -> Vec<Ended> {
+    /// claimed no more: it is gone from the stated balance. At final blocks a nonce only grows: a statement in which it went back
+    /// is not believed, and nothing is signed until one goes on from the higher nonce.
+    pub fn take(&mut self, fact: &SafeFact, at: Seconds) -> Told {
         let is_older = self.stated.as_ref().is_some_and(|known| fact.height < known.height);
         if is_older || fact.chain != self.wallet.chain() || fact.safe != self.wallet.address() {
-            return Vec::new();
+            return Told::default();
         }
+        let nonce = u64::try_from(fact.nonce).ok();
+        if let (Some(nonce), Some(grown)) = (nonce, self.grown)
+            && nonce < grown.nonce
+        {
+            return self.doubt(nonce, fact.height, grown);
+        }
+        self.doubted = None;
+        let grew = self.grow(nonce, fact.height);
         let ended = self.ended(fact);
         let judged = judged(&self.wallet, fact).map(Arc::new);
         if let Ok(safe) = &judged {
             self.signed = self.signed.split_off(&safe.nonce());
         }
         let balances = fact.balances.iter().copied().collect();
-        self.stated = Some(Stated { at, height: fact.height, judged, balances });
-        ended
+        let decimals = fact.decimals.iter().map(|(token, count)| (Asset::Evm(*token), *count)).collect();
+        self.stated = Some(Stated { at, height: fact.height, judged, balances, decimals });
+        Told { ended, grew, doubt: None }
+    }
+
+    fn grow(&mut self, nonce: Option<u64>, height: u64) -> bool {
+        let Some(nonce) = nonce.filter(|nonce| self.grown.is_none_or(|grown| *nonce > grown.nonce)) else {
+            return false;
+        };
+        self.grown = Some(Grown { nonce, height });
+        true
+    }
+
+    /// A lower nonce of an earlier block is no news.
+    fn doubt(&mut self, nonce: u64, height: u64, grown: Grown) -> Told {
+        if height < grown.height {
+            return Told::default();
+        }
+        let is_news = self.doubted.replace(nonce).is_none();
+        Told { doubt: self.is_believed().err().filter(|_| is_news), ..Told::default() }
+    }
+
+    fn is_believed(&self) -> Result<(), Finding> {
+        let (Some(nonce), Some(grown)) = (self.doubted, self.grown) else { return Ok(()) };
+        let detail = format!(
+            "nonce {nonce} is stated of {}, and it was {} at height {} already",
+            self.wallet.address(),
+            grown.nonce,
+            grown.height
+        );
+        Err(Finding::new(Code::SafeNonceWentBack, detail))
+    }
+
+    /// Whether the contract of a token tells the decimals that are pinned. Nothing of it moves otherwise: every amount of it
+    /// would be another one than people meant.
+    pub fn has_decimals(&self, asset: Asset, pinned: u32) -> Result<(), Finding> {
+        let told = self.stated.as_ref().and_then(|stated| stated.decimals.get(&asset));
+        let detail = match told {
+            Some(told) if u32::from(*told) == pinned => return Ok(()),
+            Some(told) => format!("the contract of {asset} tells {told} decimals, and {pinned} are pinned"),
+            None => format!("no decimals are stated of {asset}, and {pinned} are pinned"),
+        };
+        Err(Finding::new(Code::TokenNotAsPinned, detail))
     }
 
     /// What a statement says the end of, among what is claimed. A nonce may be told twice: it counts once.
@@ -103,6 +182,7 @@ impl Lane {
 
     /// The Safe, found to be the one pinned; otherwise what to wait for. Nothing is signed without it.
     pub fn trusted(&self) -> Result<Arc<TrustedSafe>, Finding> {
+        self.is_believed()?;
         let no = |detail: String| Finding::new(Code::SafeNotAsPinned, detail);
         match &self.stated {
             None => Err(no(format!("nothing was ever stated of {}", self.wallet.address()))),
@@ -127,7 +207,7 @@ impl Lane {
     /// The nonce that comes next: the lowest that nothing takes. One that a dead reservation had is taken again, so that no
     /// nonce behind it waits for ever.
     pub fn next_nonce(&self) -> Option<u64> {
-        let Some(Stated { judged: Ok(safe), .. }) = &self.stated else { return None };
+        let safe = self.trusted().ok()?;
         (safe.nonce()..u64::MAX)
             .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains(nonce))
     }

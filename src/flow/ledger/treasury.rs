@@ -10,12 +10,12 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
 use super::facts::{Facts, Heard};
-use super::lane::{Ended, Lane};
+use super::lane::{Lane, Told};
 use super::refills::Refills;
 use crate::ethereum::SafeWallet;
 use crate::evidence::Trust;
 use crate::evidence::statement::{Body, Statement, StatementKind};
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Krw, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Krw, Seconds, WithdrawalId};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
@@ -175,8 +175,8 @@ impl Account {
 pub struct Taken {
     /// The assets whose stated price was accepted as the one that stands.
     pub accepted: Vec<Asset>,
-    /// The Safe transactions of ours that are over.
-    pub ended: Vec<Ended>,
+    /// What it says of a Safe of ours.
+    pub of_safe: Told,
 }
 
 /// What a party knows about money.
@@ -227,17 +227,17 @@ impl Treasury {
     /// Takes who spoke, what of each asset, and what of a Safe. Coins are the caller's to record.
     pub fn take(&mut self, statement: &Statement, at: Seconds, band: &dyn Fn(Asset) -> Band) -> Taken {
         self.heard.take(statement, at);
-        let ended = match &statement.body {
+        let of_safe = match &statement.body {
             Body::Safe(fact) => {
                 self.lanes.get_mut(&fact.chain).map(|lane| lane.take(fact, at)).unwrap_or_default()
             }
-            _ => Vec::new(),
+            _ => Told::default(),
         };
         let accounts = self.accounts.iter_mut();
         let accepted = accounts.filter_map(|(asset, account)| {
             account.facts.take(&statement.body, at, *asset, band(*asset)).then_some(*asset)
         });
-        Taken { accepted: accepted.collect(), ended }
+        Taken { accepted: accepted.collect(), of_safe }
     }
 
     /// What is known of an asset.
@@ -260,6 +260,17 @@ impl Treasury {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.spendable_sat()),
             Chain::Evm(_) => hot,
+        }
+    }
+
+    /// Whether an asset is what its pin says: the contract of a token tells the pinned decimals itself.
+    pub fn is_as_pinned(&self, asset: Asset) -> Result<(), Finding> {
+        match asset {
+            Asset::Evm(EvmAsset::Token(chain, _)) => {
+                let lane = self.lane(chain).ok_or_else(|| Finding::new(Code::AssetUnknown, ""))?;
+                lane.has_decimals(asset, self.of(asset).decimals)
+            }
+            Asset::Bitcoin(_) | Asset::Evm(EvmAsset::Ether(_)) => Ok(()),
         }
     }
 

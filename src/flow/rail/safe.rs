@@ -140,6 +140,7 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
     let payee = payee(request)?;
     let chain = payee.asset.chain();
     lane(ledger, chain)?.trusted()?;
+    ledger.treasury.is_as_pinned(request.asset)?;
     let spendable = ledger.spendable(request.asset, context.now());
     if spendable < request.amount {
         let detail = format!("{spendable} can be spent of {}", request.asset);
@@ -167,6 +168,7 @@ pub fn pick_sweep(
     let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
     let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
     lane(ledger, chain)?.trusted()?;
+    ledger.treasury.is_as_pinned(Asset::Evm(asset))?;
     let amount = surplus.min(ledger.spendable(Asset::Evm(asset), context.now()).units());
     if amount == 0 {
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));

@@ -1,6 +1,7 @@
 //! The stolen signer before a Safe: the co-signer decodes the calldata itself, and signs what was asked and nothing else.
 
 use countersign::ethereum::{Address, Bytes, Operation, Proposal, SafeCall, SafeWallet, U256, Units};
+use countersign::evidence::SafeFact;
 use countersign::evidence::statement::{Body, ChainFact};
 
 use super::*;
@@ -237,4 +238,29 @@ async fn a_nonce_is_given_to_one_payment_and_a_payment_to_one_nonce_whatever_is_
     vault.world.restart_cosigner().await;
     assert_eq!(no(vault.ask(&safe, honest(0, 150_003), &its).await), "ANCHOR_MISMATCH");
     yes(vault.ask(&safe, honest(1, 150_004), &its).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_tells_other_decimals_and_a_nonce_that_went_back_get_no_signature_whatever_the_signer_says()
+ {
+    let mut vault = Vault::new().await;
+    let (safe, asked) = (hot_safe(), vault.request("t-1", 100 * USDT));
+    let payment = vault.payment(&asked);
+    let Asset::Evm(of) = token() else { unreachable!() };
+    let balances = [(ether(), 10u128.pow(19)), (token(), 10_000 * USDT)];
+    for (n, decimals) in [(1, vec![(of, 18)]), (2, Vec::new()), (3, vec![(of, 5)])] {
+        let fact = SafeFact { decimals, ..safe_fact(100 + n, 5, &balances) };
+        tell(&vault.world, Body::Safe(Box::new(fact))).await.unwrap();
+        let verdict = vault.ask(&safe, honest(5, 150_000 + n), &payment).await;
+        assert_eq!(no(verdict), "TOKEN_NOT_AS_PINNED");
+    }
+    for (height, nonce, gas) in [(110, 4, 150_010), (111, 0, 150_011)] {
+        tell(&vault.world, Body::Safe(Box::new(safe_fact(height, nonce, &balances)))).await.unwrap();
+        let verdict = vault.ask(&safe, honest(nonce, gas), &payment).await;
+        assert_eq!(no(verdict), "SAFE_NONCE_WENT_BACK");
+    }
+    vault.world.restart_cosigner().await;
+    assert_eq!(no(vault.ask(&safe, honest(5, 150_012), &payment).await), "SAFE_NONCE_WENT_BACK");
+    tell(&vault.world, Body::Safe(Box::new(safe_fact(120, 5, &balances)))).await.unwrap();
+    yes(vault.ask(&safe, honest(5, 150_013), &payment).await);
 }
