@@ -406,6 +406,7 @@ fn decisions(rounds: usize) {
             paid: Units(400),
             leaving: Units(400),
             lineage: Units(400),
+            share: Units(400),
             request_max: Some(Units(20_000)),
         },
         spent: Spent {

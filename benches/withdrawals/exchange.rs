@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bitcoin::consensus::encode::{deserialize, serialize};
 use bitcoin::hashes::Hash;
 use countersign::desk::{Payload, Role, SignedText, WithdrawalOrder};
+use countersign::ethereum::{Action, SignedSafeTx, Units};
 use countersign::evidence::*;
 use countersign::grpc::Client;
 use countersign::pki;
@@ -138,7 +139,28 @@ impl Exchange {
 
     /// Signed requests with ids of their own.
     pub fn orders(&self, from: usize, count: usize) -> Vec<Order> {
-        let payload = ivms();
+        self.orders_of(from..from + count, |_, request| request)
+    }
+
+    /// The same for a token, each of another amount.
+    pub fn token_orders(&self, from: usize, count: usize) -> Vec<Order> {
+        self.orders_of(from..from + count, |n, request| WithdrawalRequest {
+            asset: token(),
+            destination: VERA.to_owned(),
+            amount: Amount::from_units(PAID_UNITS + n as u128),
+            fee_max: Amount::from_units(1_000_000_000_000_000),
+            ..request
+        })
+    }
+
+    fn orders_of(
+        &self,
+        numbers: std::ops::Range<usize>,
+        with: impl Fn(usize, WithdrawalRequest) -> WithdrawalRequest,
+    ) -> Vec<Order> {
+        let payload = |to: &str| {
+            if to == VERA { ivms("Vale", "Vera", VERA) } else { ivms("Robbins", "Taylor", TAYLOR) }
+        };
         let order = |n: usize| {
             let request = WithdrawalRequest {
                 organisation: Organisation::parse("acme").unwrap(),
@@ -151,14 +173,15 @@ impl Exchange {
                 beneficiary_vasp: ROBOT_VASP,
                 asked_at: now(),
             };
+            let request = with(n, request);
+            let ivms101_payload = payload(&request.destination);
             let request = signed(sign_request(&request, ed25519(&key(EXCHANGE))).unwrap(), "k1");
-            let wire =
-                v1::CreateWithdrawalRequest { request: Some(request), ivms101_payload: payload.clone() };
+            let wire = v1::CreateWithdrawalRequest { request: Some(request), ivms101_payload };
             // What cannot be read here would be refused there.
             let _: WithdrawalOrder = wire.clone().try_into().unwrap();
             wire
         };
-        (from..from + count).map(order).collect()
+        numbers.map(order).collect()
     }
 
     /// Has each verified by the counterparty beforehand; all must say yes.
@@ -181,7 +204,7 @@ impl Exchange {
         let mut client = self.client(at).withdrawals();
         let answer = client.create_withdrawal(order).await.map_err(|status| status.to_string())?.into_inner();
         match answer.outcome() {
-            v1::WithdrawalOutcome::Released => Ok(Released { transaction: answer.raw_transaction }),
+            v1::WithdrawalOutcome::Released => Ok(Released::of(answer)),
             outcome => Err(format!("{outcome:?} {:?}", answer.findings)),
         }
     }
@@ -190,11 +213,35 @@ impl Exchange {
 /// A withdrawal that came back.
 pub struct Released {
     transaction: Vec<u8>,
+    txid: String,
+    nonce: Option<u64>,
+    amount: Option<u128>,
 }
 
 impl Released {
+    fn of(answer: v1::Withdrawal) -> Self {
+        let amount = answer.amount.parse().ok();
+        let nonce = answer.safe.map(|safe| safe.nonce);
+        Self { transaction: answer.raw_transaction, txid: answer.txid, nonce, amount }
+    }
+
+    /// The nonce of its Safe, its hash, and what it pays this one.
+    pub fn place(&self) -> (u64, String, u128) {
+        (self.nonce.unwrap(), self.txid.clone(), self.amount.unwrap())
+    }
+
+    /// The id of the payment, if everything that must be signed is; of a Safe's, how many payments stand beside it.
+    pub fn id_if_complete(&self, batches: &mut BTreeMap<u64, usize>) -> Option<String> {
+        let Some(nonce) = self.nonce else { return self.bitcoin_id_if_complete().map(|id| id.to_string()) };
+        let read = SignedSafeTx::read(&self.transaction, nonce, &hot_safe()).ok()?;
+        let amount = Units::from_amount(Amount::from_units(self.amount?));
+        let pays = |action: &&Action| matches!(action, Action::Pay(payee) if payee.amount == amount);
+        batches.insert(nonce, read.actions().len());
+        (read.actions().iter().filter(pays).count() == 1).then(|| format!("{nonce} {}", self.amount.unwrap()))
+    }
+
     /// Whether both signatures are in every input, and what its id is.
-    pub fn id_if_complete(&self) -> Option<bitcoin::Txid> {
+    fn bitcoin_id_if_complete(&self) -> Option<bitcoin::Txid> {
         let transaction: bitcoin::Transaction = deserialize(&self.transaction).ok()?;
         let complete = |input: &bitcoin::TxIn| {
             let witness = input.witness.to_vec();
@@ -204,7 +251,7 @@ impl Released {
     }
 }
 
-fn ivms() -> Vec<u8> {
+fn ivms(primary: &str, secondary: &str, account: &str) -> Vec<u8> {
     let person = |primary: &str, secondary: &str| {
         serde_json::json!({"naturalPerson": {
             "name": {"nameIdentifier": [{
@@ -215,7 +262,7 @@ fn ivms() -> Vec<u8> {
     };
     let payload = serde_json::to_vec(&serde_json::json!({
         "originator": {"originatorPersons": [person("LEE", "JIHYE")], "accountNumber": ["c-1"]},
-        "beneficiary": {"beneficiaryPersons": [person("Robbins", "Taylor")], "accountNumber": [TAYLOR]},
+        "beneficiary": {"beneficiaryPersons": [person(primary, secondary)], "accountNumber": [account]},
     }));
     let payload = payload.unwrap();
     assert!(!Payload::new(payload.clone()).is_empty());

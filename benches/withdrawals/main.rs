@@ -13,6 +13,7 @@
     clippy::float_arithmetic
 )]
 
+mod chain;
 mod exchange;
 mod meter;
 #[path = "../../tests/parties/mod.rs"]
@@ -20,7 +21,7 @@ mod parties;
 mod party;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +32,7 @@ use countersign::desk::Role;
 use countersign::enclave::Enclave;
 use countersign::enclave::wall::Inside;
 use countersign::pki::{Authority, LeafOrder, PemFiles, Validity};
-use countersign::relay::robot::Robot;
+use countersign::relay::robot::{Customer, Robot};
 use countersign::relay::{self, Member, Standing};
 use countersign::withdrawal::Seconds;
 use tokio::net::TcpListener;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::chain::{Chain, Told};
 use self::exchange::{Exchange, Observer, Order, Released};
 use self::meter::{Meter, Watched, quantile};
 use self::party::{Party, enclave_settings};
@@ -78,6 +80,9 @@ struct Args {
     /// Worker threads of each process's runtime.
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    /// Pays a token from a Safe, and not bitcoin: as many at once as are ready together, and each transaction stated as paid after.
+    #[arg(long)]
+    token: bool,
     /// Keeps the enclave in the signer's process: what the wall costs is the difference.
     #[arg(long)]
     no_wall: bool,
@@ -106,7 +111,7 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         match args.role.as_deref() {
-            Some("cosigner") => party::cosigner(args.dir.unwrap()).await,
+            Some("cosigner") => party::cosigner(args.dir.unwrap(), args.token).await,
             Some("signer") => party::signer(args).await,
             Some("enclave") => party::enclave(&args.dir.unwrap(), &args.relay, line.unwrap()).await,
             Some(other) => panic!("no role `{other}`"),
@@ -159,7 +164,11 @@ async fn counterparty(dir: &Path) -> (String, Enclave) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = enclave_settings(dir, (ROBOT_VASP, ROBOT), &at, listener.local_addr().unwrap());
     Enclave::create_database(&settings.database).await.unwrap();
-    let robot = Robot::personas(TAYLOR, "bcrt1q-ethan", "bcrt1q-company");
+    let robot = Robot::personas(TAYLOR, "bcrt1q-ethan", "bcrt1q-company").with(Customer::person(
+        "Vale",
+        "Vera",
+        &[VERA],
+    ));
     (at, Enclave::start(settings, Arc::new(robot), listener).await.unwrap())
 }
 
@@ -169,9 +178,12 @@ async fn drive(args: Args) {
     certificates(&dir);
     let (relay, robot) = counterparty(&dir).await;
     let workers = args.workers.to_string();
-    let cosigner = Party::start("cosigner", &dir, &["--workers", &workers]).await;
+    let mut alone = vec!["--workers", &workers];
+    alone.extend(args.token.then_some("--token"));
+    let cosigner = Party::start("cosigner", &dir, &alone).await;
     let mut to = vec!["--workers", &workers, "--cosigner", &cosigner.address, "--relay", &relay];
     to.extend(args.no_wall.then_some("--no-wall"));
+    to.extend(args.token.then_some("--token"));
     let signer = Party::start("signer", &dir, &to).await;
     let mut watched = vec![Watched { name: "exchange", pid: std::process::id() }];
     watched.extend([&signer, &cosigner].map(|p| Watched { name: p.name, pid: p.pid() }));
@@ -179,6 +191,12 @@ async fn drive(args: Args) {
 
     let exchange = Arc::new(Exchange::new(&dir, &signer.address, args.connections));
     let mut observer = Observer::new(&dir, &signer.address);
+    if args.token {
+        tokens(&exchange, observer, &args, &watched).await;
+        signer.stop().await;
+        cosigner.stop().await;
+        return robot.stop().await;
+    }
     let meter = Meter::start(&watched);
     let addresses = exchange.addresses(args.coins).await;
     meter.stop("address attestations (streamed in batches of 1,000, both logs written)", addresses.len());
@@ -196,7 +214,7 @@ async fn drive(args: Args) {
         exchange.prepare(&orders, args.in_flight).await;
         meter.stop("travel-rule verification round trips", orders.len());
         tokio::time::sleep(Duration::from_secs(args.pause_s)).await;
-        closed(&exchange, orders, &args, &watched, run).await;
+        closed(&exchange, orders, &args, &watched, (run, None)).await;
     }
     if args.open_s > 0 {
         observer.state_facts(args.coins).await;
@@ -210,17 +228,47 @@ async fn drive(args: Args) {
     robot.stop().await;
 }
 
+/// The closed loop with a token: beside it an observer states what was released as paid.
+async fn tokens(exchange: &Arc<Exchange>, observer: Observer, args: &Args, watched: &[Watched]) {
+    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    let mut chain = Chain::new(observer);
+    chain.state_facts().await;
+    let stop = CancellationToken::new();
+    let playing = tokio::spawn(chain.play(heard, stop.clone()));
+    let mut from = 0;
+    for run in 0..args.repeat {
+        let orders = exchange.token_orders(from, args.withdrawals);
+        from += orders.len();
+        exchange.prepare(&orders, args.in_flight).await;
+        tokio::time::sleep(Duration::from_secs(args.pause_s)).await;
+        closed(exchange, orders, args, watched, (run, Some(told.clone()))).await;
+    }
+    stop.cancel();
+    playing.await.unwrap();
+}
+
 /// Takes what came back apart: all must be complete, and no two the same.
 fn judge(done: Vec<Result<(Released, Duration), String>>) -> Vec<Duration> {
     let (mut ids, mut times, mut wrong) = (BTreeSet::new(), Vec::with_capacity(done.len()), Vec::new());
+    let (mut batches, mut paid) = (BTreeMap::new(), 0);
     for one in done {
-        match one.and_then(|(r, t)| Ok((r.id_if_complete().ok_or("a signature is missing")?, t))) {
+        match one.and_then(|(r, t)| Ok((r.id_if_complete(&mut batches).ok_or("a signature is missing")?, t)))
+        {
             Ok((id, time)) => {
-                assert!(ids.insert(id), "one transaction for two withdrawals");
+                assert!(ids.insert(id), "one payment for two withdrawals");
                 times.push(time);
             }
             Err(why) => wrong.push(why),
         }
+    }
+    paid += batches.values().sum::<usize>();
+    if paid > 0 {
+        println!(
+            "  {} transactions, {:.1} payments in each",
+            batches.len(),
+            paid as f64 / batches.len() as f64
+        );
+        assert!(!wrong.is_empty() || paid == times.len(), "more was paid than was asked");
     }
     if let Some(first) = wrong.first() {
         println!("!! {} were not released; the first: {first}", wrong.len());
@@ -240,19 +288,30 @@ fn print_times(times: &[Duration]) {
     );
 }
 
-async fn closed(exchange: &Arc<Exchange>, orders: Vec<Order>, args: &Args, watched: &[Watched], run: usize) {
+async fn closed(
+    exchange: &Arc<Exchange>,
+    orders: Vec<Order>,
+    args: &Args,
+    watched: &[Watched],
+    (run, told): (usize, Option<Told>),
+) {
     let meter = Meter::start(watched);
     let (next, orders) = (Arc::new(AtomicUsize::new(0)), Arc::new(orders));
     let mut tasks = JoinSet::new();
     for _ in 0..args.in_flight {
         let (exchange, next, orders) = (exchange.clone(), next.clone(), orders.clone());
+        let told = told.clone();
         tasks.spawn(async move {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(order) = orders.get(at) else { return done };
                 let from = Instant::now();
-                done.push(exchange.withdraw(at, order.clone()).await.map(|r| (r, from.elapsed())));
+                let came = exchange.withdraw(at, order.clone()).await;
+                if let (Some(told), Ok(released)) = (&told, &came) {
+                    told.send(released.place()).unwrap();
+                }
+                done.push(came.map(|r| (r, from.elapsed())));
             }
         });
     }

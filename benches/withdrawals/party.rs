@@ -17,7 +17,7 @@ use countersign::grpc::{Desks, Limits, Server, system_clock};
 use countersign::keys::KeyRole;
 use countersign::pki;
 use countersign::wire::channel::ChannelOrder;
-use countersign::withdrawal::{Seconds, VaspId};
+use countersign::withdrawal::{Denomination, Network, Seconds, VaspId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -96,11 +96,11 @@ async fn store_made(dir: &Path, name: &'static str, seed: u8, origin: &str) {
 }
 
 /// The co-signer's process.
-pub async fn cosigner(dir: PathBuf) {
+pub async fn cosigner(dir: PathBuf, with_token: bool) {
     store_made(&dir, "cosigner", 0xb, COSIGNER_ORIGIN).await;
     let (log, witness) = (identity(0xb, "log"), identity(0xb, "witness"));
     let parts = CosignerParts {
-        context: context(&dir, countersign::withdrawal::KeyRole::Cosigner),
+        context: context(&dir, countersign::withdrawal::KeyRole::Cosigner, with_token),
         store: store(&dir, "cosigner"),
         secret: store_secret(0xb),
         log_key: LogKey::new(COSIGNER_ORIGIN, &log.public_key()).unwrap(),
@@ -138,9 +138,20 @@ pub fn enclave_settings(
         tls,
         endpoint: format!("https://{address}"),
         screener: None,
-        limits: enclave::Limits { retry_s_max: 1, waiting_max: 100_000, ..enclave::Limits::default() },
+        limits: enclave::Limits {
+            retry_s_max: 1,
+            waiting_max: 100_000,
+            assets: assets(),
+            ..enclave::Limits::default()
+        },
         now: countersign::flow::context::machine_clock(),
     }
+}
+
+/// What may be asked about: bitcoin, and the token.
+fn assets() -> Vec<enclave::Coin> {
+    let coin = enclave::Coin::own(token(), Denomination::new("USDT", 6).unwrap());
+    Network::ALL.into_iter().map(enclave::Coin::bitcoin).chain([coin]).collect()
 }
 
 async fn own_enclave(dir: &Path, relay: &str) -> Enclave {
@@ -183,7 +194,7 @@ pub async fn signer(args: Args) {
     let order = ChannelOrder { address: args.cosigner, tls, server_role: Role::Cosigner };
     let log = identity(0xa, "log");
     let parts = SignerParts {
-        context: context(&dir, countersign::withdrawal::KeyRole::Signer),
+        context: context(&dir, countersign::withdrawal::KeyRole::Signer, args.token),
         store: store(&dir, "signer"),
         secret: store_secret(0xa),
         log_key: LogKey::new(SIGNER_ORIGIN, &log.public_key()).unwrap(),

@@ -28,6 +28,8 @@ use crate::withdrawal::{Code, Finding, ReservationId};
 
 /// The most reservations one question carries.
 pub const PARCELS_MAX: usize = 64;
+/// The most payments one question carries, unless one reservation alone has more: a fraction of what the line takes.
+const PAYMENTS_AT_ONCE: usize = 1_024;
 /// How many bytes of statements one call carries, unless one statement alone is longer: well below what the line takes.
 const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many retries long the pause grows at most, before what is still to come is asked about again.
@@ -344,7 +346,12 @@ impl Courier {
         let old_size = self.known_size.min(head.size);
         let consistency = self.log.consistency(old_size, head.size).await?;
         let mut items = Vec::new();
+        let mut payments = 0usize;
         for parcel in self.sendable().take(self.at_once) {
+            payments = payments.saturating_add(parcel.payments.len());
+            if payments > PAYMENTS_AT_ONCE && !items.is_empty() {
+                break;
+            }
             let inclusion = self.log.inclusion(parcel.row.log_index, head.size).await?;
             items.push(CosignItem {
                 reservation: parcel.reservation,
@@ -420,12 +427,7 @@ impl Courier {
                 ItemVerdict::Signed(psbt) => signed.push((parcel, psbt)),
                 ItemVerdict::Refused(refusal) => {
                     info!(code = %refusal.finding.code, reservation = %id, "the co-signer said no");
-                    let refused = Command::CosignerRefused {
-                        reservation: id,
-                        finding: refusal.finding,
-                        is_hold: refusal.is_hold,
-                    };
-                    let _ = self.commands.send(refused).await;
+                    let _ = self.commands.send(Command::CosignerRefused { reservation: id, refusal }).await;
                 }
             }
         }

@@ -53,7 +53,7 @@ fn unpaid(
         Ending::Reverted => Code::PayeeReverted,
         Ending::Paid | Ending::Odd => Code::PaymentNotAsAsked,
     };
-    let detail = format!("{} in transaction {}", ended.claim.hash, ended.fact.transaction);
+    let detail = format!("{} in transaction {}{}", ended.claim.hash, ended.fact.transaction, together(ended));
     tracing::error!(%code, withdrawal = %id, "{detail}");
     found.row.executed = Some(executed_row(ended));
     found.row.reservation = None;
@@ -67,6 +67,18 @@ fn unpaid(
         None => {
             tracing::error!(code = %Code::RequestKeyUnknown, withdrawal = %id, "its request verifies no more")
         }
+    }
+}
+
+/// A batch is undone as a whole: what that means for each of it.
+fn together(ended: &Ended) -> String {
+    let count = ended.claim.withdrawals.len();
+    match ended.fact.ending {
+        Ending::Reverted if count > 1 => format!(
+            ", a batch of {count} that was undone as a whole: none of them was paid, and one payee made it so; this one is not \
+             paid under its id any more, and may be asked for anew"
+        ),
+        Ending::Reverted | Ending::Paid | Ending::Odd => String::new(),
     }
 }
 

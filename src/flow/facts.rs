@@ -59,6 +59,8 @@ pub struct FeeSeen {
     pub leaving: u128,
     /// Base units committed by all transactions for the same withdrawal, this one included.
     pub lineage: u128,
+    /// What of it falls on one of the requests that the transaction pays; together never less than the fee.
+    pub share: u128,
 }
 
 impl FeeSeen {
@@ -66,7 +68,7 @@ impl FeeSeen {
     pub fn of_bytes(fee_sat: u64, vbytes: u64) -> Self {
         let paid = u128::from(fee_sat);
         let rate = paid.saturating_mul(1_000).checked_div(u128::from(vbytes)).unwrap_or(u128::MAX);
-        Self { rate, paid, leaving: paid, lineage: paid }
+        Self { rate, paid, leaving: paid, lineage: paid, share: paid }
     }
 }
 
@@ -190,6 +192,7 @@ impl Sight<'_> {
             paid: Units(fee.paid),
             leaving: Units(fee.leaving),
             lineage: Units(fee.lineage),
+            share: Units(fee.share),
             request_max: Some(Units(request.fee_max.units())),
         };
         let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
@@ -227,6 +230,7 @@ impl Sight<'_> {
             paid: Units(fee.paid),
             leaving: Units(fee.leaving),
             lineage: Units(fee.paid),
+            share: Units(fee.share),
             request_max: None,
         };
         let destination = Destination { address, own: true, pinned: true };
@@ -241,6 +245,7 @@ impl Sight<'_> {
             paid: Units(fee.paid),
             leaving: Units(fee.leaving),
             lineage: Units(fee.paid),
+            share: Units(fee.share),
             request_max: None,
         };
         self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)

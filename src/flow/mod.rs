@@ -9,6 +9,7 @@
 pub mod address;
 pub mod approve;
 pub mod audit;
+pub mod batch;
 pub mod brake;
 pub mod clear;
 pub mod context;
@@ -43,8 +44,8 @@ use self::courier::Parcel;
 
 use crate::bitcoin::refill::ColdCoin;
 use crate::desk::{
-    AddressOrder, AddressView, DeskError, Payload, RefillView, SignedText, StatementReceipt, WalletView,
-    WithdrawalView,
+    AddressOrder, AddressView, DeskError, Payload, RefillView, Refusal, SignedText, StatementReceipt,
+    WalletView, WithdrawalView,
 };
 use crate::enclave::Word;
 use crate::evidence::approval::Approval;
@@ -203,10 +204,8 @@ pub enum Command {
     CosignerRefused {
         /// To which reservation.
         reservation: ReservationId,
-        /// Its findings.
-        finding: Finding,
-        /// Whether it is a not-yet.
-        is_hold: bool,
+        /// About which withdrawal, why, and whether it is a not-yet.
+        refusal: Refusal,
     },
     /// Something that people must look at.
     Alarm {

@@ -293,7 +293,10 @@ fn load_reservations(
         ledger.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
         if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.charged) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
-                if let Some(open) = ledger.open.get_mut(&withdrawal) {
+                // In a batch there may be one that had been charged before, and was not charged with it.
+                if let Some(open) = ledger.open.get_mut(&withdrawal)
+                    && !reserve::is_charged(open.charged_at, at)
+                {
                     open.charged_at = Some(at);
                 }
             }

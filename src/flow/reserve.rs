@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
+use super::batch::Batch;
 use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, Purpose, ReservationRow, Signed};
 use super::ledger::treasury::Spend;
 use super::ledger::{Ledger, Open, OpenReservation};
-use super::rail::{self, Built, Picked};
+use super::rail::{self, Built};
 use super::writer::Turn;
 use super::{handed_on, withdraw};
 use crate::audit::EntryKind;
@@ -18,43 +19,54 @@ use crate::desk::{ClearanceEvidence, CosignPayment};
 use crate::enclave::Word;
 use crate::evidence::TravelRule;
 use crate::store::Table;
-use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, WithdrawalId};
+use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, Seconds, WithdrawalId};
 
 /// How long a withdrawal that was charged to the sums is not charged again, in seconds: the shortest window.
 const CHARGED_S: u64 = 3_600;
 
-/// Reserves a withdrawal: what pays it, sums and the unsigned transaction, all in this turn's commit.
-pub fn reserve_withdrawal(
+/// What a withdrawal adds to the sums without its fee; nothing, where it was charged within the hour. A co-signer that holds is
+/// asked again and again: what never left is not counted each time. Nor is it given back.
+pub fn charge(ledger: &Ledger, open: &Open, now: Seconds) -> Option<Spend> {
+    if is_charged(open.charged_at, now) {
+        return None;
+    }
+    let leaving = open.request.request().amount.units();
+    let unsigned = if is_unsigned(open) { leaving } else { 0 };
+    Some(Spend { leaving, fee: 0, unnamed: unnamed_value(ledger, open), unsigned })
+}
+
+/// Whether what was charged then is not charged again now.
+pub fn is_charged(charged_at: Option<Seconds>, now: Seconds) -> bool {
+    charged_at.and_then(|at| now.since(at)).is_some_and(|ago| ago < CHARGED_S)
+}
+
+/// Reserves withdrawals that one transaction pays: what pays them, sums and the unsigned transaction, all in this turn's commit.
+pub fn reserve_withdrawals(
     context: &Context,
     ledger: &mut Ledger,
     turn: &mut Turn,
-    id: WithdrawalId,
-    picked: &Picked,
+    batch: &Batch,
 ) -> Result<Box<Parcel>, Finding> {
-    let (fee, now) = (picked.fee(), turn.draft.now());
-    let open = ledger.open.get(&id).ok_or_else(|| Finding::new(Code::Internal, "it is not open"))?;
-    let (asset, amount) = (open.request.request().asset, open.request.request().amount.units());
-    // A co-signer that holds is asked again and again; what never left is not counted each time. Nor is it given back.
-    let spend = match open.charged_at.and_then(|at| now.since(at)) {
-        Some(ago) if ago < CHARGED_S => Spend::default(),
-        _ => {
-            let unsigned = if is_unsigned(open) { amount } else { 0 };
-            let leaving = amount.saturating_add(fee.leaving);
-            Spend { leaving, fee: fee.paid, unnamed: unnamed_value(ledger, open), unsigned }
-        }
+    let (fee, asset, now) = (batch.picked.fee(), batch.asset, turn.draft.now());
+    // The fee is counted as a whole as soon as one of them was not charged before.
+    let spend = match batch.charged.is_empty() {
+        true => Spend::default(),
+        false => batch.spend.plus(&Spend { leaving: fee.leaving, fee: fee.paid, ..Spend::default() }),
     };
-    let built = rail::build(context, ledger, picked)?;
+    let built = rail::build(context, ledger, &batch.picked)?;
     spend_sums(ledger, turn, asset, spend)?;
-    let purpose = Purpose::Withdrawals(vec![id.to_string()]);
-    let booking = Booking { asset, purpose, withdrawals: vec![id], spend };
-    let mut parcel = book(context, ledger, turn, built, booking);
-    if let Some(open) = ledger.open.get_mut(&id) {
-        if spend.leaving > 0 {
+    let withdrawals = batch.withdrawals.clone();
+    let purpose = Purpose::Withdrawals(withdrawals.iter().map(ToString::to_string).collect());
+    let mut parcel = book(context, ledger, turn, built, Booking { asset, purpose, withdrawals, spend });
+    for id in &batch.charged {
+        if let Some(open) = ledger.open.get_mut(id) {
             open.charged_at = Some(now);
         }
-        parcel.payments = vec![payment(open)];
     }
-    withdraw::mark_reserved(ledger, turn, id, parcel.reservation, parcel.row.log_index);
+    for id in &batch.withdrawals {
+        parcel.payments.extend(ledger.open.get(id).map(payment));
+        withdraw::mark_reserved(ledger, turn, *id, parcel.reservation, parcel.row.log_index);
+    }
     Ok(parcel)
 }
 

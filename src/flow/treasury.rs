@@ -19,6 +19,7 @@ use super::withdraw;
 use super::writer::Turn;
 use super::{rail, refill, reserve};
 use crate::audit::EntryKind;
+use crate::desk::Refusal;
 use crate::freeze::Leaving;
 use crate::store::Table;
 use crate::withdrawal::{Amount, Asset, Code, Finding, Outcome, ReservationId, Seconds};
@@ -184,6 +185,7 @@ pub fn finished(
         }
         ledger.ripen_all();
     }
+    ledger.more_at_once(reservation.asset);
     for withdrawal in &reservation.withdrawals {
         withdraw::released(ledger, turn, *withdrawal, &released);
     }
@@ -236,17 +238,24 @@ pub fn parse_txid(text: &str) -> ::bitcoin::Txid {
     ::bitcoin::Txid::from_str(text).unwrap_or_else(|_| ::bitcoin::hashes::Hash::all_zeros())
 }
 
-/// The co-signer said no: the reservation is released and its withdrawals are free to be decided again.
-pub fn cosigner_refused(
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    id: ReservationId,
-    finding: &Finding,
-    is_hold: bool,
-) {
+/// The co-signer said no: the reservation is released and its withdrawals are free to be decided again, those that the no does not
+/// name at once. A no that names none of several refuses nobody: it is found out about with fewer of them at once.
+pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, refusal: &Refusal) {
+    let finding = &refusal.finding;
     let Some(reservation) = reserve::release(ledger, turn, id, finding) else { return };
-    for withdrawal in &reservation.withdrawals {
-        withdraw::unreserved(ledger, turn, *withdrawal, finding, is_hold);
+    let withdrawals = &reservation.withdrawals;
+    let only = withdrawals.first().copied().filter(|_| withdrawals.len() == 1);
+    let named = only.or(refusal.withdrawal.filter(|named| withdrawals.contains(named)));
+    for withdrawal in withdrawals {
+        let no = match named {
+            Some(named) if named != *withdrawal => withdraw::No::Beside,
+            Some(_) if !refusal.is_hold => withdraw::No::Refused,
+            Some(_) | None => withdraw::No::Held,
+        };
+        withdraw::unreserved(ledger, turn, *withdrawal, (no, finding));
+    }
+    if named.is_none() && !refusal.is_hold {
+        ledger.fewer_at_once(reservation.asset, withdrawals.len());
     }
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
         tell_unswept(ledger, turn, reservation.asset, finding, "the co-signer refused the sweep");

@@ -2,7 +2,9 @@
 
 use crate::desk::{Prevout, WithdrawalView};
 use crate::evidence::request::parse_request;
-use crate::withdrawal::{Amount, Outcome, SafePlace, Seconds, WithdrawalId, WithdrawalRequest};
+use crate::withdrawal::{
+    Amount, Outcome, ReservationId, SafePlace, Seconds, WithdrawalId, WithdrawalRequest,
+};
 
 use super::found::Found;
 use super::ledger::rows::{ReleasedRow, WithdrawalRow};
@@ -10,7 +12,8 @@ use super::ledger::{Ledger, Open};
 
 /// The view of a withdrawal in memory.
 pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
-    let reserved = ledger.reservations.values().find(|r| r.withdrawals.contains(&open.id));
+    let reservation = open.row.reservation.as_deref().and_then(|id| ReservationId::parse(id).ok());
+    let reserved = reservation.and_then(|id| ledger.reservations.get(&id));
     let mut view =
         of_row(open.id, (&open.row, open.request.request().clone()), open.log_index, open.updated_at);
     if let Some(reserved) = reserved {

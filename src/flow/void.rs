@@ -107,12 +107,16 @@ pub fn may_be_released(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId) 
     }
     alarm(turn, ("reservation", &id), &Finding::new(Code::EvidenceInvalid, BOTH));
     for withdrawal in withdrawals {
-        if let Some(open) = ledger.open.get_mut(&withdrawal) {
-            settle_taken_back(open, turn);
+        if let Some(open) = ledger.open.get_mut(&withdrawal)
+            && !settle_taken_back(open, turn)
+        {
+            settle(open, turn, Outcome::Held(vec![Finding::new(Code::CosignerHolds, BOTH_OF_ANOTHER)]));
         }
     }
     false
 }
+
+const BOTH_OF_ANOTHER: &str = "it is paid by one transaction with a withdrawal that was taken back and signed all the same; people must look";
 
 const BOTH: &str = "the co-signer gave a receipt that it never signs this, and signed it";
 

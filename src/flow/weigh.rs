@@ -3,6 +3,7 @@
 use wallet_policy::Facts;
 
 use super::approve;
+use super::batch::Batch;
 use super::context::Context;
 use super::facts::{FeeSeen, Sight, judge};
 use super::ledger::{Ledger, Open};
@@ -10,12 +11,14 @@ use super::rail::{self, Picked};
 use crate::freeze::Leaving;
 use crate::withdrawal::{Asset, Code, Finding, Kind, Outcome, Seconds};
 
-/// What is to be said of a withdrawal now, and the coins that would pay it.
+/// What is to be said of a withdrawal now, behind those of its asset that are gathered, and what would pay it: with them, where it
+/// joins them.
 pub(super) fn weigh(
     context: &Context,
     ledger: &Ledger,
     open: &Open,
     now: Seconds,
+    (gathered, joins): (Option<&Batch>, bool),
 ) -> (Outcome, Option<Picked>) {
     let request = open.request.request();
     let place = match rail::place(context, request.asset, &request.destination) {
@@ -38,7 +41,11 @@ pub(super) fn weigh(
         return (Outcome::Held(vec![context.brake.finding()]), None);
     }
     let picked = match &open.clearance {
-        Some(_) => rail::pick(context, ledger, open),
+        Some(_) => {
+            let taken = gathered.map_or(0, |batch| batch.amount);
+            let joined = gathered.filter(|_| joins).map(|batch| &batch.picked);
+            rail::pick(context, ledger, open, (taken, joined))
+        }
         None => Ok(None),
     };
     let (picked, unpicked) = match picked {
@@ -54,7 +61,14 @@ pub(super) fn weigh(
         Ok(facts) => {
             let queued =
                 facts.queued || context.brake.is_queued(request.asked_at, Some(Seconds(open.row.asked_at)));
-            judge(&context.policy, &Facts { queued, ..facts })
+            let facts = match gathered {
+                Some(batch) => batch.before(joins).behind(batch.amount, facts),
+                None => Some(facts),
+            };
+            match facts {
+                Some(facts) => judge(&context.policy, &Facts { queued, ..facts }),
+                None => Outcome::Held(vec![Finding::new(Code::PolicyFault, UNCOUNTED)]),
+            }
         }
         Err(finding) => Outcome::Held(vec![finding]),
     };
@@ -68,6 +82,8 @@ pub(super) fn weigh(
     }
     (outcome, picked)
 }
+
+const UNCOUNTED: &str = "a sum of amounts does not fit 128 bits";
 
 /// What is said where no coins can be picked. By a fee rate that is out of date nothing is refused: `judged`, the policy's
 /// word, then says what is missing. What broke on our own side is no reason to refuse either.

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
+use super::batch::Batches;
 use super::context::Context;
 use super::found::Found;
 use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ReleasedRow, Signed, WithdrawalRow};
 use super::ledger::{Ledger, Open};
-use super::reserve::{self};
-use super::weigh::weigh;
 use super::writer::Turn;
 use super::{Effect, approve, clear, void, wallet};
 use crate::audit::EntryKind;
@@ -221,10 +220,12 @@ pub fn unanswered(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
 ///
 /// At most a few hundred in one turn: the rest is decided in the next, so that no caller waits for all of them.
 pub fn decide_ripe(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
+    let mut batches = Batches::default();
     for _ in 0..DECISIONS_MAX {
         let Some(id) = ledger.next_ripe() else { break };
-        decide(context, ledger, turn, id);
+        decide(context, ledger, turn, (id, &mut batches));
     }
+    batches.book(context, ledger, turn);
     // What changed without being decided (released, cancelled, unanswered) is written as well.
     drop_final(ledger, turn);
 }
@@ -259,7 +260,13 @@ pub fn write_rows(ledger: &Ledger, turn: &mut Turn) {
     }
 }
 
-fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId) {
+/// Decides one: it is settled, or gathered for a transaction of this turn.
+fn decide(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    (id, batches): (WithdrawalId, &mut Batches),
+) {
     let now = turn.draft.now();
     if let Err(outcome) = wallet::exempt(context, ledger, turn, id) {
         return settle_by_id(ledger, turn, id, outcome);
@@ -267,24 +274,18 @@ fn decide(context: &Context, ledger: &mut Ledger, turn: &mut Turn, id: Withdrawa
     if let Some(open) = ledger.open.get_mut(&id) {
         approve::take_up(context, open, now);
     }
-    let Some(open) = ledger.open.get(&id).filter(|o| o.row.reservation.is_none() && !o.row.is_final()) else {
+    if ledger.open.get(&id).is_none_or(|o| o.row.reservation.is_some() || o.row.is_final()) {
         return;
-    };
-    let (outcome, picked) = weigh(context, ledger, open, now);
-    if outcome == Outcome::Moving {
-        let Some(picked) = picked else { return };
-        return match reserve::reserve_withdrawal(context, ledger, turn, id, &picked) {
-            Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
-            Err(finding) => settle_by_id(ledger, turn, id, Outcome::Held(vec![finding])),
-        };
     }
+    let Some(outcome) = batches.weigh(context, ledger, turn, id) else { return };
     if matches!(&outcome, Outcome::Held(f) if f.iter().any(|f| f.code == Code::ClearanceExpired)) {
         turn.effects.push(Effect::Clear(id));
     }
     settle_by_id(ledger, turn, id, outcome);
 }
 
-fn settle_by_id(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, outcome: Outcome) {
+/// Says an outcome of a withdrawal, if it is open.
+pub fn settle_by_id(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, outcome: Outcome) {
     if let Some(open) = ledger.open.get_mut(&id) {
         settle(open, turn, outcome);
     }
@@ -337,13 +338,32 @@ pub fn released(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, released
     }
 }
 
-/// The co-signer said no; with no signature in the world the withdrawal is free to be decided again (law L20).
-pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, finding: &Finding, is_hold: bool) {
+/// The co-signer's no to a transaction, as it falls on one withdrawal that this was to pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum No {
+    /// It is about this one, and stays.
+    Refused,
+    /// It is about this one for now, or about nobody of several.
+    Held,
+    /// It is about another one.
+    Beside,
+}
+
+/// The co-signer said no; with no signature in the world the withdrawal is free to be decided again (law L20): at once, where the
+/// no is about another one.
+pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, (no, finding): (No, &Finding)) {
     let Some(open) = ledger.open.get_mut(&id) else { return };
     open.row.reservation = None;
     open.row.set_stage(Stage::Cleared);
     if void::settle_taken_back(open, turn) {
         return;
+    }
+    if no == No::Beside {
+        mark(open, turn);
+        if open.clearance.is_none() {
+            turn.effects.push(Effect::Clear(id));
+        }
+        return ledger.ripen(&id);
     }
     // Each attempt is a reservation that both parties keep for ever as dead.
     open.retry_s = open.retry_s.saturating_mul(2).clamp(RETRY_S_MIN, RETRY_S_MAX);
@@ -353,9 +373,9 @@ pub fn unreserved(ledger: &mut Ledger, turn: &mut Turn, id: WithdrawalId, findin
         turn.effects.push(Effect::Clear(id));
     }
     let detail = format!("{}: {}", finding.code, finding.detail);
-    let outcome = if void::was_taken_back(finding) {
+    let outcome = if no == No::Refused && void::was_taken_back(finding) {
         Outcome::Refused(vec![finding.clone()])
-    } else if is_hold {
+    } else if no == No::Held {
         // Operators are shown what waits for them, whichever party misses their word.
         let missing = Some(finding).filter(|f| f.code == Code::ApprovalRequired).cloned();
         let held = std::iter::once(Finding::new(Code::CosignerHolds, detail)).chain(missing);

@@ -166,7 +166,6 @@ impl Ground {
         let decimals = vec![(EvmAsset::Token(EVM, TOKEN.parse().unwrap()), told.unwrap())];
         SafeFact { balances, decimals, ..fact_of(facts, &block) }
     }
-    }
 }
 
 /// The executor's own folder, and the signer before which it stands.
@@ -385,4 +384,46 @@ async fn what_is_released_is_paid_on_the_chain_once_also_if_the_executor_was_kil
     assert_eq!(no.code(), tonic::Code::PermissionDenied);
     let watch = client.withdrawals().watch_withdrawals(v1::WatchWithdrawalsRequest::default()).await;
     assert_eq!(watch.unwrap_err().code(), tonic::Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_batch_is_carried_as_one_transaction_and_pays_each_of_it_on_the_chain_once() {
+    let Some(ground) = Ground::new().await else { return };
+    let world = World::funded(evm_plan(), 4, 40 * COIN).await;
+    let fact = ground.fact().await;
+    let changed = SafeFact { modules: vec![cold_safe()], ..fact.clone() };
+    state(&world, changed).await;
+    let post = Post::new(&world, &ground).await;
+    let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];
+    let made = post.ask(&[&init[..], &["--cost", "cheap"]].concat());
+    let account: Address = made["account"].as_str().unwrap().parse().unwrap();
+    ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
+
+    // while the Safe is not as pinned they wait, and then they are ready together
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let request = WithdrawalRequest {
+            asset: token(),
+            amount: Amount::from_units(100 * USDT + n),
+            fee_max: Amount::from_units(ETHER / 50),
+            ..world.request(&format!("t-{n}"), VERA, 1)
+        };
+        let asked = world.ask(&request, ("Vale", "Vera")).await.unwrap();
+        ids.push(world.until(asked.id, |view| codes(view) == ["SAFE_NOT_AS_PINNED"]).await.id);
+    }
+    world.state(Body::Safe(Box::new(fact))).await;
+    let mut hashes = std::collections::BTreeSet::new();
+    for id in ids {
+        hashes.insert(world.until(id, |view| view.outcome == Outcome::Released).await.txid.unwrap());
+    }
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+
+    let running = post.start();
+    let told = post.until_paid(&ground, 1).await;
+    assert_eq!(told["executions"][0]["safe_tx_hash"].as_str(), hashes.first().map(String::as_str));
+    let (vera, contract): (Address, Address) = (VERA.parse().unwrap(), TOKEN.parse().unwrap());
+    let sum = 12 * 100 * USDT + (0..12).sum::<u128>();
+    assert_eq!(held(&ground.anvil, contract, vera).await, U256::from(sum));
+    assert_eq!(ground.fact().await.nonce, U256::from(1));
+    running.stop();
 }

@@ -6,6 +6,7 @@ mod adapter;
 mod adapter_process;
 mod approvals;
 mod attacks;
+mod batches;
 mod brakes;
 mod carried;
 #[allow(dead_code)]

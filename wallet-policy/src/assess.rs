@@ -116,7 +116,7 @@ impl Assessment {
             fee_within_lineage_cap: fee.lineage <= set.fee_lineage_max,
             fee_within_request_cap: fee
                 .request_max
-                .map_or(facts.kind != Kind::Withdraw, |max| fee.paid <= max),
+                .map_or(facts.kind != Kind::Withdraw, |max| fee.share <= max),
             fee_within_budget: fits(fee_day, set.fee_budget_daily),
             position_fresh: fresh(facts.stated.position, ages.position_s),
             price_fresh: fresh(facts.stated.price, ages.price_s) && facts.value.is_some(),

@@ -76,7 +76,9 @@ pub struct Fee {
     pub leaving: Units,
     /// Base units all transactions of this lineage of bumps have committed to pay, this one included.
     pub lineage: Units,
-    /// The request's own cap; `None` where no request stands behind the transaction.
+    /// What of `paid` falls on this request: all of it, or its part where the transaction pays several.
+    pub share: Units,
+    /// The request's own cap on that; `None` where no request stands behind the transaction.
     pub request_max: Option<Units>,
 }
 

@@ -187,7 +187,7 @@ fn fee_detail(c: &Case<'_>) -> String {
         return format!("fees of {} are above {} for one lineage", fee.lineage, set.fee_lineage_max);
     }
     match fee.request_max {
-        Some(max) => format!("a fee of {} is above the request's {max}", fee.paid),
+        Some(max) => format!("a fee of {} is above the request's {max}", fee.share),
         None => "the request states no fee cap".to_owned(),
     }
 }

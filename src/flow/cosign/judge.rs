@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::prove::{Proven, ProvenPayment, no};
+use super::prove::{Proven, ProvenPayment, no, only};
 use super::state::{Past, State};
 use crate::bitcoin::{CheckedTransaction, OwnScript};
 use crate::desk::Refusal;
@@ -66,7 +66,8 @@ pub fn decide(
     match kind {
         Kind::Withdrawal => {
             for payment in &proven.payments {
-                weigh(context, state, &sight, payment, (fee, spend))?;
+                let weighed = weigh(context, state, &sight, payment, (fee, spend));
+                weighed.map_err(|refusal| about(&proven.payments, refusal))?;
                 spend = spend.plus(&payment_of(state, payment));
             }
         }
@@ -78,6 +79,14 @@ pub fn decide(
     }
     let spend = Spend { leaving: spend.leaving.saturating_add(fee.leaving), fee: fee.paid, ..spend };
     Ok(Yes { spend, outgoing: checked.outgoing(), change: checked.change(), swept })
+}
+
+/// That a fee is too high for one transaction is about all that it pays: with fewer of them it may be right.
+fn about(payments: &[ProvenPayment], refusal: Refusal) -> Refusal {
+    match refusal.finding.code {
+        Code::FeeAboveCap => Refusal { withdrawal: only(payments), ..refusal },
+        _ => refusal,
+    }
 }
 
 /// What one payment adds to the sums, without the fee.
@@ -198,11 +207,11 @@ fn weigh(
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
     let own = place.is_among(&state.scripts);
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();
-    let mut facts = sight
+    let facts = sight
         .of_withdrawal(&payment.request, own, Some(&payment.clearance), &approvals, fee)
         .map_err(|finding| no(id, finding))?;
     let too_much = || no(id, Finding::new(Code::PolicyFault, "a sum of amounts does not fit 128 bits"));
-    facts.spent = before.on_top_of(facts.spent).ok_or_else(too_much)?;
+    let facts = before.behind(before.leaving, facts).ok_or_else(too_much)?;
     answer(id, judge(&context.policy, &facts)).map_err(|no| name_left_out(no, &payment.left_out))
 }
 

@@ -1,5 +1,7 @@
 //! What is shown for one transaction: its entry in the log, its evidence, its form. Nothing decided before it matters here.
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use super::route::Heard;
 use super::state::{CHANGE_AHEAD_MAX, State};
 use super::wallets;
@@ -8,13 +10,15 @@ use crate::bitcoin::KeySlot;
 use crate::bitcoin::{Expectations, Pinned, check_psbt};
 use crate::desk::{ClearanceEvidence, CosignItem, CosignPayment, Refusal, SignedText};
 use crate::evidence::NotProven;
-use crate::evidence::request::{VerifiedRequest, verify_request};
+use crate::evidence::request::{VerifiedRequest, parse_request, verify_request};
 use crate::evidence::{Approval, PolicyHashes};
 use crate::evidence::{Clearance, Passage};
 use crate::flow::approve;
 use crate::flow::context::Context;
 use crate::flow::rail::{Checked, bitcoin, safe};
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, Finding, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{
+    Amount, Asset, Chain, ChainId, Code, Finding, ReservationId, Seconds, WithdrawalId, WithdrawalRequest,
+};
 
 /// How far ahead on the cold wallet's branch 0 a sweep may pay.
 const COLD_AHEAD_MAX: u32 = 1_000;
@@ -56,7 +60,8 @@ fn refused(withdrawal: Option<WithdrawalId>, not_proven: NotProven) -> Refusal {
     }
 }
 
-/// Proves one item by itself: its log entry, its evidence, its transaction. Depends on nothing decided in this batch.
+/// Proves one item by itself: its log entry, its evidence, its transaction. Depends on nothing decided in this batch. A no names
+/// a withdrawal where it is about that one alone.
 pub(super) fn prove(
     context: &Context,
     state: &State,
@@ -66,28 +71,46 @@ pub(super) fn prove(
     now: Seconds,
 ) -> Result<Proven, Refusal> {
     let (txid, asset) = in_log(accepted, item)?;
-    let payments = item
-        .payments
-        .iter()
-        .map(|payment| prove_payment(context, state, told, payment, now))
-        .collect::<Result<Vec<_>, _>>()?;
-    let first = payments.first().map(|p| p.request.id());
+    let proof = |payment| prove_payment(context, state, told, payment, now);
+    let proofs: Vec<_> = item.payments.par_iter().map(proof).collect();
+    let payments = proofs.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let only = only(&payments);
     let checked = match asset_of(context, asset, &payments)?.chain() {
         Chain::Bitcoin(_) => check_psbt_of(context, state, (item, &txid), &payments),
         Chain::Evm(chain) => check_proposal_of(context, state, chain, (item, &txid), &payments),
     };
-    let checked = checked.map_err(|finding| {
+    let checked = checked.map_err(|refusal| {
         // Another nonce is the next one by now: the withdrawal gets that.
-        let is_late = finding.code == Code::AnchorMismatch;
-        let refusal = no(first, finding);
-        Refusal { is_hold: refusal.is_hold || is_late, ..refusal }
+        let is_late = refusal.finding.code == Code::AnchorMismatch;
+        let withdrawal = refusal.withdrawal.or(only);
+        Refusal { withdrawal, is_hold: refusal.is_hold || is_late, ..refusal }
     })?;
     let named = checked.reservation();
     if named != item.reservation {
         let detail = format!("the transaction is {named}, not {}", item.reservation);
-        return Err(no(first, Finding::new(Code::TransactionMismatch, detail)));
+        return Err(no(only, Finding::new(Code::TransactionMismatch, detail)));
     }
     Ok(Proven { reservation: item.reservation, checked, payments })
+}
+
+/// The one withdrawal that a transaction pays; of several none is meant by what is wrong with all of it.
+pub(super) fn only(payments: &[ProvenPayment]) -> Option<WithdrawalId> {
+    match payments {
+        [payment] => Some(payment.request.id()),
+        _ => None,
+    }
+}
+
+/// Whom each payment pays; a no names it.
+fn payees<T>(
+    payments: &[ProvenPayment],
+    payee: impl Fn(&WithdrawalRequest) -> Result<T, Finding>,
+) -> Result<Vec<T>, Refusal> {
+    let each = payments.iter().map(|payment| {
+        let request = &payment.request;
+        payee(request.request()).map_err(|finding| no(Some(request.id()), finding))
+    });
+    each.collect()
 }
 
 /// The one asset that a transaction moves: that of the requests it pays, or the one that its log entry names for a sweep.
@@ -111,12 +134,10 @@ fn check_psbt_of(
     state: &State,
     (item, txid): (&CosignItem, &str),
     payments: &[ProvenPayment],
-) -> Result<Checked, Finding> {
-    let requests = payments.iter().map(|payment| payment.request.request());
-    let payees = requests.map(|asked| bitcoin::payee(context, &asked.destination, asked.amount));
-    let payees = payees.collect::<Result<Vec<_>, _>>()?;
+) -> Result<Checked, Refusal> {
+    let payees = payees(payments, |asked| bitcoin::payee(context, &asked.destination, asked.amount))?;
     let fee_max = payments.iter().try_fold(Amount::ZERO, |sum, p| sum.plus(p.request.request().fee_max));
-    let no_txid = |_| Finding::new(Code::NotInLog, "the entry names no transaction of Bitcoin");
+    let no_txid = |_| no(None, Finding::new(Code::NotInLog, "the entry names no transaction of Bitcoin"));
     let expect = Expectations {
         txid: Some(txid.parse().map_err(no_txid)?),
         receiver: KeySlot::B,
@@ -134,7 +155,7 @@ fn check_psbt_of(
     let lookup = |outpoint: &::bitcoin::OutPoint| state.own_coin(&context.wallet, outpoint);
     check_psbt(&item.psbt, &context.wallet, &expect, &lookup)
         .map(|checked| Checked::Bitcoin(context.asset, Box::new(checked)))
-        .map_err(|e| Finding::new(e.code(), e.to_string()))
+        .map_err(|e| no(None, Finding::new(e.code(), e.to_string())))
 }
 
 fn check_proposal_of(
@@ -143,13 +164,13 @@ fn check_proposal_of(
     chain: ChainId,
     (item, txid): (&CosignItem, &str),
     payments: &[ProvenPayment],
-) -> Result<Checked, Finding> {
-    let payees = payments.iter().map(|payment| safe::payee(payment.request.request()));
-    let payees = payees.collect::<Result<Vec<_>, _>>()?;
-    let hash =
-        txid.parse().map_err(|_| Finding::new(Code::NotInLog, "the entry names no Safe transaction"))?;
-    let checked = safe::check_as_cosigner(context, &state.treasury, chain, &item.psbt, hash, &payees)?;
-    state.treasury.is_as_pinned(checked.asset())?;
+) -> Result<Checked, Refusal> {
+    let payees = payees(payments, safe::payee)?;
+    let no_hash = |_| no(None, Finding::new(Code::NotInLog, "the entry names no Safe transaction"));
+    let hash = txid.parse().map_err(no_hash)?;
+    let checked = safe::check_as_cosigner(context, &state.treasury, chain, &item.psbt, hash, &payees);
+    let checked = checked.map_err(|finding| no(None, finding))?;
+    state.treasury.is_as_pinned(checked.asset()).map_err(|finding| no(None, finding))?;
     Ok(checked)
 }
 
@@ -181,8 +202,10 @@ fn prove_payment(
     let settings = &context.settings;
     let (given, trust) = (&payment.request, &context.trust);
     let age_s_max = settings.request_age_s_max.saturating_add(settings.hold_s_max);
+    // Not verified, and good enough to say which one it is about.
+    let said = parse_request(&given.text).ok().map(|said| said.id());
     let request = verify_request(&given.text, &given.key_id, &given.signature, trust, now, age_s_max)
-        .map_err(|e| refused(None, e))?;
+        .map_err(|e| refused(said, e))?;
     let id = Some(request.id());
     let clearance = match &payment.clearance {
         Some(ClearanceEvidence::Answer(answer)) => answered(context, state, answer, &request, now),

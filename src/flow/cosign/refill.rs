@@ -197,7 +197,7 @@ impl Party {
         let amount: u64 = order.parts.iter().map(|p| p.amount_sat).fold(0, u64::saturating_add);
         let paid_sat = order.parts.iter().map(|p| p.fee_sat).max().unwrap_or_default();
         let paid = u128::from(paid_sat);
-        let fee = FeeSeen { rate: 0, paid, leaving: paid, lineage: paid };
+        let fee = FeeSeen { rate: 0, paid, leaving: paid, lineage: paid, share: paid };
         let facts =
             sight.of_refill((Amount::from_sat(amount), address.to_owned()), fee, (position, asked))?;
         match judge(&context.policy, &facts) {

@@ -200,6 +200,8 @@ pub struct Ledger {
     pub noted: crate::flow::brake::Noted,
     /// Statements that have reached the co-signer and whose rows do not say so yet.
     pub delivered: Vec<String>,
+    /// How many withdrawals one transaction pays at most, where the co-signer said no to one and named nobody.
+    at_once: BTreeMap<Asset, usize>,
 }
 
 /// A sweep that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
@@ -308,6 +310,24 @@ impl Ledger {
     /// What of an asset can be spent now.
     pub fn spendable(&self, asset: Asset, now: Seconds) -> Amount {
         self.treasury.spendable(asset, self.hot(asset, now))
+    }
+
+    /// How many withdrawals of an asset one transaction pays at most, as far as the co-signer's nos go.
+    pub fn at_once(&self, asset: Asset) -> usize {
+        self.at_once.get(&asset).copied().unwrap_or(usize::MAX)
+    }
+
+    /// One of so many was refused and nobody was named: half as many are next.
+    pub fn fewer_at_once(&mut self, asset: Asset, count: usize) {
+        let half = (count / 2).max(1);
+        self.at_once.entry(asset).and_modify(|most| *most = half.min(*most)).or_insert(half);
+    }
+
+    /// One was signed: twice as many are next, until nothing is left to be found out.
+    pub fn more_at_once(&mut self, asset: Asset) {
+        if let Some(most) = self.at_once.get_mut(&asset) {
+            *most = most.saturating_mul(2);
+        }
     }
 
     /// Claims what a reservation spends.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use wallet_policy::facts::{Spent, Stated};
+use wallet_policy::facts::{Facts as PolicyFacts, Spent, Stated};
 use wallet_policy::price::Band;
 use wallet_policy::window::{RollingSum, WindowError};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
@@ -70,6 +70,14 @@ impl Spend {
             unnamed: Krw(self.unnamed.0.saturating_add(other.unnamed.0)),
             unsigned: self.unsigned.saturating_add(other.unsigned),
         }
+    }
+
+    /// The facts of a payment behind others that this is of, and that take `amount` of what can be spent; nothing, where the
+    /// sums do not fit.
+    pub fn behind(&self, amount: u128, facts: PolicyFacts) -> Option<PolicyFacts> {
+        let spent = self.on_top_of(facts.spent)?;
+        let spendable = Units(facts.spendable.0.saturating_sub(amount));
+        Some(PolicyFacts { spent, spendable, ..facts })
     }
 
     /// The sums as they would be with this on top, if they fit.

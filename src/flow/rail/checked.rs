@@ -120,7 +120,7 @@ impl Checked {
     pub fn fee(&self) -> FeeSeen {
         match self {
             Self::Bitcoin(_, tx) => FeeSeen::of_bytes(tx.fee_sat(), tx.vbytes()),
-            Self::Safe { tx, rate, .. } => safe::fee_of(tx.call().safe_tx_gas, *rate),
+            Self::Safe { tx, rate, .. } => safe::fee_of(tx.call().safe_tx_gas, payees(tx).count(), *rate),
         }
     }
 

@@ -80,12 +80,32 @@ impl Picked {
     }
 }
 
-/// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing).
-pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Picked>, Finding> {
+/// How many payments of an asset one transaction may carry.
+pub const fn payments_max(asset: Asset) -> usize {
+    match asset {
+        Asset::Bitcoin(_) => 1,
+        Asset::Evm(asset) => safe::payments_max(asset),
+    }
+}
+
+/// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing). Gathered
+/// payments of the asset take `taken` of what can be spent; where it `joins` them, what is picked pays them as well.
+pub fn pick(
+    context: &Context,
+    ledger: &Ledger,
+    open: &Open,
+    (taken, joins): (u128, Option<&Picked>),
+) -> Result<Option<Picked>, Finding> {
     let asset = open.request.request().asset;
     match asset.chain() {
         Chain::Bitcoin(_) => Ok(bitcoin::pick(context, ledger, open)?.map(Picked::Bitcoin)),
-        Chain::Evm(_) => Ok(safe::pick(context, ledger, open)?.map(Picked::Safe)),
+        Chain::Evm(_) => {
+            let joins = joins.and_then(|joins| match joins {
+                Picked::Safe(joins) => Some(joins),
+                Picked::Bitcoin(_) => None,
+            });
+            Ok(safe::pick(context, ledger, open, (taken, joins))?.map(Picked::Safe))
+        }
     }
 }
 
@@ -168,7 +188,7 @@ pub enum Body {
     Safe(safe::Body),
 }
 
-/// Builds the transaction that pays a withdrawal.
+/// Builds the transaction that pays what was picked.
 pub fn build(context: &Context, ledger: &mut Ledger, picked: &Picked) -> Result<Built, Finding> {
     match picked {
         Picked::Bitcoin(picked) => bitcoin::build_payment(context, ledger, picked),

@@ -34,6 +34,11 @@ const TOKEN_GAS: u64 = 160_000;
 const GAS_DRAWN: u64 = 1_024;
 /// The gas that the execution takes beside what is kept: the checks of two signatures, the events, and the call itself.
 const EXECUTION_GAS: u64 = 110_000;
+/// What each further payment adds to that: 153 bytes of a batch, paid for, hashed and copied.
+const BATCHED_GAS: u64 = 3_000;
+/// The most payments of a token in one transaction: 8.3 million of gas, half of what one transaction may take (EIP-7825), and
+/// their ids fit one field of the log.
+pub const PAYMENTS_MAX: usize = 50;
 
 /// The Safes of one chain as the trust file pins them.
 #[derive(Debug, Clone)]
@@ -94,10 +99,12 @@ pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
 }
 
-/// A payment by a Safe, and what it would cost.
+/// Payments of one asset by a Safe, and what they would cost.
 pub struct Picked {
     chain: ChainId,
-    payee: Payee,
+    asset: EvmAsset,
+    payees: Vec<Payee>,
+    drawn: u64,
     gas: u64,
     fee: FeeSeen,
     is_sweep: bool,
@@ -110,28 +117,52 @@ impl Picked {
     }
 }
 
-/// What executing a Safe transaction costs that keeps this much gas, at a rate in wei for 1,000 units.
-pub fn fee_of(safe_tx_gas: u64, rate: u128) -> FeeSeen {
-    let gas = u128::from(safe_tx_gas.saturating_add(EXECUTION_GAS));
+/// How many payments of an asset one transaction may carry. No party below may ask whether there is code at an address, so ether
+/// goes alone.
+pub const fn payments_max(asset: EvmAsset) -> usize {
+    match asset {
+        EvmAsset::Ether(_) => 1,
+        EvmAsset::Token(..) => PAYMENTS_MAX,
+    }
+}
+
+/// What executing a Safe transaction costs that keeps this much gas for so many payments, at a rate in wei for 1,000 units. On
+/// each request falls an equal part, rounded up.
+pub fn fee_of(safe_tx_gas: u64, payments: usize, rate: u128) -> FeeSeen {
+    let batched = count(payments.saturating_sub(1)).saturating_mul(BATCHED_GAS);
+    let gas = u128::from(safe_tx_gas.saturating_add(EXECUTION_GAS).saturating_add(batched));
     let paid = gas.saturating_mul(rate).div_ceil(1_000);
-    FeeSeen { rate, paid, leaving: 0, lineage: paid }
+    let share = paid.div_ceil(u128::from(count(payments.max(1))));
+    FeeSeen { rate, paid, leaving: 0, lineage: paid, share }
 }
 
 /// The most gas that may be kept for so many payments.
 pub fn gas_max(payments: usize) -> u64 {
-    let each = TOKEN_GAS.saturating_add(GAS_DRAWN);
-    each.saturating_mul(u64::try_from(payments.max(1)).unwrap_or(u64::MAX))
+    TOKEN_GAS.saturating_mul(count(payments.max(1))).saturating_add(GAS_DRAWN)
+}
+
+fn count(payments: usize) -> u64 {
+    u64::try_from(payments).unwrap_or(u64::MAX)
 }
 
 /// Who is paid what by a request.
 pub fn payee(request: &WithdrawalRequest) -> Result<Payee, Finding> {
     let Asset::Evm(asset) = request.asset else { return Err(no_wallet(&request.asset)) };
     let read = Destination::parse(&request.destination).map_err(|no| Finding::new(no.code, no.problem))?;
+    if asset.contract() == Some(read.address()) {
+        return Err(Finding::new(Code::AddressNotPayable, "the destination is the token's own contract"));
+    }
     Ok(Payee { to: read.address(), asset, amount: Units::from_amount(request.amount) })
 }
 
-/// Picks a payment by the Safe; nothing, where no fee rate was ever stated.
-pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Picked>, Finding> {
+/// Picks a payment by the Safe, behind those that it joins; nothing, where no fee rate was ever stated. Of what can be spent
+/// `taken` is not there any more.
+pub fn pick(
+    context: &Context,
+    ledger: &Ledger,
+    open: &Open,
+    (taken, joins): (u128, Option<&Picked>),
+) -> Result<Option<Picked>, Finding> {
     let request = open.request.request();
     let account = ledger.treasury.of(request.asset);
     let Some(rate) = account.facts.chain.map(|chain| u128::from(chain.value.fee_rate.0)) else {
@@ -141,19 +172,22 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
     let chain = payee.asset.chain();
     lane(ledger, chain)?.trusted()?;
     ledger.treasury.is_as_pinned(request.asset)?;
-    let spendable = ledger.spendable(request.asset, context.now());
-    if spendable < request.amount {
+    let spendable = ledger.spendable(request.asset, context.now()).units().saturating_sub(taken);
+    if spendable < request.amount.units() {
         let detail = format!("{spendable} can be spent of {}", request.asset);
         return Err(Finding::new(Code::HotFundsShort, detail));
     }
-    let gas = gas_of(context, payee.asset);
-    let fee = fee_of(gas, rate);
-    if Amount::from_units(fee.paid) > request.fee_max {
+    let payees: Vec<Payee> =
+        joins.map_or(&[][..], |joins| &joins.payees).iter().copied().chain([payee]).collect();
+    let drawn = joins.map_or_else(|| draw(context), |joins| joins.drawn);
+    let gas = gas_of(payee.asset, payees.len()).saturating_add(drawn);
+    let fee = fee_of(gas, payees.len(), rate);
+    if Amount::from_units(fee.share) > request.fee_max {
         let detail =
-            format!("executing it may cost {} wei, the request allows {}", fee.paid, request.fee_max);
+            format!("executing it may cost {} wei, the request allows {}", fee.share, request.fee_max);
         return Err(Finding::new(Code::FeeAboveCap, detail));
     }
-    Ok(Some(Picked { chain, payee, gas, fee, is_sweep: false }))
+    Ok(Some(Picked { chain, asset: payee.asset, payees, drawn, gas, fee, is_sweep: false }))
 }
 
 /// Picks a payment to the pinned cold Safe.
@@ -173,22 +207,28 @@ pub fn pick_sweep(
     if amount == 0 {
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
     }
-    let gas = gas_of(context, asset);
-    let fee = fee_of(gas, u128::from(rate.0));
-    let payee = Payee { to: cold, asset, amount: Units::from_amount(Amount::from_units(amount)) };
+    let drawn = draw(context);
+    let gas = gas_of(asset, 1).saturating_add(drawn);
+    let fee = fee_of(gas, 1, u128::from(rate.0));
+    let payees = vec![Payee { to: cold, asset, amount: Units::from_amount(Amount::from_units(amount)) }];
     Ok(PickedSweep {
         amount,
         address: spell(cold),
         fee,
         cold_index: 0,
-        with: SweepWith::Safe(Picked { chain, payee, gas, fee, is_sweep: true }),
+        with: SweepWith::Safe(Picked { chain, asset, payees, drawn, gas, fee, is_sweep: true }),
     })
 }
 
-/// The gas kept for a payment; no two attempts keep the same.
-fn gas_of(context: &Context, asset: EvmAsset) -> u64 {
+/// The gas kept for so many payments.
+fn gas_of(asset: EvmAsset, payments: usize) -> u64 {
     let kept = if matches!(asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
-    kept.saturating_add(context.random_u64() % GAS_DRAWN)
+    kept.saturating_mul(count(payments))
+}
+
+/// What is kept on top of it; no two attempts keep the same.
+fn draw(context: &Context) -> u64 {
+    context.random_u64() % GAS_DRAWN
 }
 
 fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
@@ -205,13 +245,13 @@ pub struct Body {
     cold: Option<Address>,
 }
 
-/// Builds the Safe transaction of a payment, under the next nonce.
+/// Builds the Safe transaction of what was picked, under the next nonce: a call, or a batch where it pays several.
 pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Built, Finding> {
     let lane = lane(ledger, picked.chain)?;
     let safe = lane.trusted()?;
     let short = || Finding::new(Code::SafeNotAsPinned, "its nonce is not known");
     let nonce = lane.next_nonce().ok_or_else(short)?;
-    let plan = UnsignedPlan { nonce, safe_tx_gas: picked.gas, task: Task::Pay(vec![picked.payee]) };
+    let plan = UnsignedPlan { nonce, safe_tx_gas: picked.gas, task: Task::Pay(picked.payees.clone()) };
     let broken = |e: crate::ethereum::BuildError| Finding::new(Code::Internal, e.to_string());
     let unsigned = Unsigned::build(&safe, &plan).map_err(broken)?;
     let id = ReservationId::of_txid(&unsigned.hash().0);
@@ -221,8 +261,9 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
             "this very transaction was refused; another is drawn next",
         ));
     }
-    let outgoing = picked.payee.amount.amount().map_or(u128::MAX, Amount::units);
-    let height = ledger.treasury.of(Asset::Evm(picked.payee.asset)).facts.chain.map_or(0, |c| c.value.height);
+    let amounts = picked.payees.iter().map(|payee| payee.amount.amount().map_or(u128::MAX, Amount::units));
+    let outgoing = amounts.fold(0u128, u128::saturating_add);
+    let height = ledger.treasury.of(Asset::Evm(picked.asset)).facts.chain.map_or(0, |c| c.value.height);
     Ok(Built {
         proposal: unsigned.proposal(),
         txid: unsigned.hash().to_string(),
@@ -237,7 +278,7 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
             safe: Ok(safe),
             nonce,
             // What goes to cold is no payee: its place is pinned.
-            payees: if picked.is_sweep { Vec::new() } else { vec![picked.payee] },
+            payees: if picked.is_sweep { Vec::new() } else { picked.payees.clone() },
             cold: context.safes.get(&picked.chain).and_then(|pins| pins.cold),
         }),
     })
@@ -331,6 +372,10 @@ pub fn check_as_cosigner(
     hash: B256,
     payees: &[Payee],
 ) -> Result<Checked, Finding> {
+    if payees.len() > PAYMENTS_MAX {
+        let detail = format!("it pays {} at once, and {PAYMENTS_MAX} is the most", payees.len());
+        return Err(Finding::new(Code::TransactionMismatch, detail));
+    }
     let lane = treasury.lane(chain).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
     let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;

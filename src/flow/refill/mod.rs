@@ -101,7 +101,7 @@ fn allow(
     let paid_sat = parts.iter().map(|part| part.fee_sat).max().unwrap_or_default();
     let chain = ledger.treasury.of(context.asset).facts.chain;
     let (rate, paid) = (chain.map_or(0, |chain| u128::from(chain.value.fee_rate.0)), u128::from(paid_sat));
-    let fee = FeeSeen { rate, paid, leaving: paid, lineage: paid };
+    let fee = FeeSeen { rate, paid, leaving: paid, lineage: paid, share: paid };
     let asked = (Amount::from_sat(amount), address.to_owned());
     let facts = sight(context, ledger, context.asset, now).of_refill(asked, fee, (position, earmarked));
     match judge(&context.policy, &facts.map_err(DeskError::Refused)?) {

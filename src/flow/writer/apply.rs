@@ -118,8 +118,8 @@ impl Writer {
                     treasury::finished(context, ledger, turn, reservation, released);
                 }
             }
-            Command::CosignerRefused { reservation, finding, is_hold } => {
-                treasury::cosigner_refused(ledger, turn, reservation, &finding, is_hold);
+            Command::CosignerRefused { reservation, refusal } => {
+                treasury::cosigner_refused(ledger, turn, reservation, &refusal);
             }
             Command::Alarm { about, finding } => {
                 error!(code = %finding.code, about = about.1, "{}", finding.detail);

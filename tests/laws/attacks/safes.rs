@@ -1,8 +1,8 @@
 //! The stolen signer before a Safe: the co-signer decodes the calldata itself, and signs what was asked and nothing else.
 
 use countersign::ethereum::{Address, Bytes, Operation, Proposal, SafeCall, SafeWallet, U256, Units};
-use countersign::evidence::SafeFact;
 use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::{SafeFact, digest};
 
 use super::*;
 use countersign::audit::EntryKind;
@@ -51,19 +51,19 @@ impl Vault {
 
     /// Books a Safe transaction of any Safe in the thief's own log, and asks for key B.
     async fn ask(&mut self, safe: &SafeWallet, call: SafeCall, payment: &CosignPayment) -> ItemVerdict {
-        let hash = call.hash(safe).unwrap();
-        let psbt = Proposal::new(safe, call).bytes();
-        self.ask_bytes(psbt, hash.to_string(), ReservationId::of_txid(&hash.0), payment).await
+        self.ask_all(safe, call, (token(), std::slice::from_ref(payment))).await
     }
 
-    async fn ask_bytes(
+    async fn ask_all(
         &mut self,
-        psbt: Vec<u8>,
-        txid: String,
-        reservation: ReservationId,
-        payment: &CosignPayment,
+        safe: &SafeWallet,
+        call: SafeCall,
+        (asset, payments): (Asset, &[CosignPayment]),
     ) -> ItemVerdict {
-        let (id, asset) = (reservation.to_string(), token().to_string());
+        let hash = call.hash(safe).unwrap();
+        let psbt = Proposal::new(safe, call).bytes();
+        let (txid, reservation) = (hash.to_string(), ReservationId::of_txid(&hash.0));
+        let (id, asset) = (reservation.to_string(), asset.to_string());
         let fields = [
             ("reservation", id.as_str()),
             ("purpose", "withdrawal"),
@@ -73,7 +73,7 @@ impl Vault {
             ("txid", &txid),
         ];
         let (leaf, leaf_index) = self.thief.log(EntryKind::Reserved, &fields);
-        let loot = Loot { reservation, txid, psbt, leaf, leaf_index, payments: vec![payment.clone()] };
+        let loot = Loot { reservation, txid, psbt, leaf, leaf_index, payments: payments.to_vec() };
         let Self { world, thief } = self;
         thief.ask_one(world, &loot).await
     }
@@ -122,8 +122,23 @@ fn honest(nonce: u64, gas: u64) -> SafeCall {
 
 /// A batch as MultiSend reads it.
 fn batch(calls: &[(Address, Bytes)]) -> Bytes {
-    let one = |(to, data): &(Address, Bytes)| {
-        [vec![0], to.to_vec(), number(0), number(data.len() as u128), data.to_vec()].concat()
+    let call = |(to, data): &(Address, Bytes)| Inner { to: *to, data: data.clone(), ..Inner::default() };
+    packed(&calls.iter().map(call).collect::<Vec<_>>())
+}
+
+/// One call within a batch.
+#[derive(Clone, Default)]
+struct Inner {
+    operation: u8,
+    to: Address,
+    value: u128,
+    data: Bytes,
+}
+
+fn packed(calls: &[Inner]) -> Bytes {
+    let one = |call: &Inner| {
+        let Inner { operation, to, value, data } = call;
+        [vec![*operation], to.to_vec(), number(*value), number(data.len() as u128), data.to_vec()].concat()
     };
     let packed: Vec<u8> = calls.iter().flat_map(one).collect();
     let padding = vec![0; (32 - packed.len() % 32) % 32];
@@ -263,4 +278,151 @@ async fn a_token_that_tells_other_decimals_and_a_nonce_that_went_back_get_no_sig
     assert_eq!(no(vault.ask(&safe, honest(5, 150_012), &payment).await), "SAFE_NONCE_WENT_BACK");
     tell(&vault.world, Body::Safe(Box::new(safe_fact(120, 5, &balances)))).await.unwrap();
     yes(vault.ask(&safe, honest(5, 150_013), &payment).await);
+}
+
+/// A call that pays somebody in the token.
+fn pays(to: Address, units: u128) -> Inner {
+    Inner { to: contract(), data: transfer(to, units), ..Inner::default() }
+}
+
+/// A Safe transaction that runs these through the MultiSendCallOnly that is pinned.
+fn batched(nonce: u64, calls: &[Inner]) -> SafeCall {
+    SafeCall {
+        to: hot_safe().make().release.multi_send.address,
+        value: U256::ZERO,
+        data: packed(calls),
+        operation: Operation::DelegateCall,
+        safe_tx_gas: 300_000,
+        nonce,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_pays_each_that_was_asked_once_and_does_nothing_beside_it() {
+    let mut vault = Vault::new().await;
+    let (first, second) = (vault.request("t-1", 100 * USDT), vault.request("t-2", 200 * USDT));
+    let payments = [vault.payment(&first), vault.payment(&second)];
+    let (safe, vera): (_, Address) = (hot_safe(), VERA.parse().unwrap());
+    let thief = Address::repeat_byte(0x66);
+    let asked = [pays(vera, 100 * USDT), pays(vera, 200 * USDT)];
+    let with = |more: Inner| batched(0, &[asked.to_vec(), vec![more]].concat());
+    let second_as = |other: Inner| batched(0, &[asked[0].clone(), other]);
+    let ether_to = |to, value| Inner { to, value, ..Inner::default() };
+    let good = || batched(0, &asked);
+    let lookalike: Address = MULTI_SEND.parse().unwrap();
+    let lies = [
+        ("a hidden extra call", "TRANSACTION_MISMATCH", with(pays(thief, 1))),
+        ("a payee twice", "TRANSACTION_MISMATCH", with(asked[0].clone())),
+        ("one of them twice and the other not", "TRANSACTION_MISMATCH", second_as(asked[0].clone())),
+        ("one of them alone", "TRANSACTION_MISMATCH", honest(0, 150_000)),
+        ("a batch of one", "TRANSACTION_MISMATCH", batched(0, &asked[..1])),
+        ("a batch of none", "CALL_NOT_ALLOWED", batched(0, &[])),
+        (
+            "two tokens",
+            "TRANSACTION_MISMATCH",
+            second_as(Inner { to: Address::repeat_byte(0x77), ..asked[1].clone() }),
+        ),
+        ("ether in the place of a token", "TRANSACTION_MISMATCH", second_as(ether_to(vera, 200 * USDT))),
+        ("ether beside the tokens", "TRANSACTION_MISMATCH", with(ether_to(thief, 1))),
+        ("ether along with a call", "CALL_NOT_ALLOWED", second_as(Inner { value: 1, ..asked[1].clone() })),
+        ("a DELEGATECALL within", "CALL_NOT_ALLOWED", second_as(Inner { operation: 1, ..asked[1].clone() })),
+        (
+            "a call to nobody, which MultiSend takes for the Safe",
+            "CALL_NOT_ALLOWED",
+            with(Inner { to: Address::ZERO, data: asked[0].data.clone(), ..Inner::default() }),
+        ),
+        (
+            "an approval within",
+            "CALL_NOT_ALLOWED",
+            with(Inner { data: self::with(APPROVE, &[word(thief), number(1)]), ..asked[0].clone() }),
+        ),
+        (
+            "a module within",
+            "CALL_NOT_ALLOWED",
+            with(Inner {
+                to: safe.address(),
+                data: self::with(ENABLE_MODULE, &[word(thief)]),
+                ..Inner::default()
+            }),
+        ),
+        (
+            "DELEGATECALL to the MultiSend that is not pinned",
+            "CALL_NOT_ALLOWED",
+            SafeCall { to: lookalike, ..good() },
+        ),
+        ("DELEGATECALL to one of the thief's", "CALL_NOT_ALLOWED", SafeCall { to: thief, ..good() }),
+        ("CALL to the pinned one", "CALL_NOT_ALLOWED", SafeCall { operation: Operation::Call, ..good() }),
+        ("value along with the batch", "CALL_NOT_ALLOWED", SafeCall { value: U256::from(1), ..good() }),
+        (
+            "bytes behind the batch",
+            "CALL_NOT_ALLOWED",
+            SafeCall { data: Bytes::from([good().data.to_vec(), vec![0; 32]].concat()), ..good() },
+        ),
+        ("gas without end", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 400_000, ..good() }),
+        ("the next but one nonce", "ANCHOR_MISMATCH", batched(1, &asked)),
+    ];
+    for (what, code, lie) in lies {
+        assert_eq!(no(vault.ask_all(&safe, lie, (token(), &payments)).await), code, "{what}");
+    }
+    let signed = yes(vault.ask_all(&safe, good(), (token(), &payments)).await);
+    assert_eq!(Proposal::read(&signed).unwrap().call().data, good().data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_batch_each_request_verification_limit_and_fee_counts_as_if_it_were_paid_alone() {
+    let mut vault = Vault::new().await;
+    let (safe, vera): (_, Address) = (hot_safe(), VERA.parse().unwrap());
+    let requests = ["t-1", "t-2", "t-3"].map(|id| vault.request(id, 100 * USDT));
+    let [first, second, third] = requests.each_ref().map(|request| vault.payment(request));
+    let mut gas = 300_000;
+    let mut two = |nonce, units: u128| {
+        gas += 1;
+        SafeCall { safe_tx_gas: gas, ..batched(nonce, &[pays(vera, units), pays(vera, units)]) }
+    };
+    let both = [first.clone(), first.clone()];
+    assert_eq!(no(vault.ask_all(&safe, two(0, 100 * USDT), (token(), &both)).await), "REQUEST_ID_REUSED");
+    // the second carries the verification of the first
+    let answer = VerificationAnswer { network: token().chain(), ..vault.thief.answer(&requests[0]) };
+    let same = VerificationAnswer { request_digest: digest(&sign(&requests[1]).text), ..answer.clone() };
+    let both =
+        [vault.thief.payment_with(&requests[0], &answer), vault.thief.payment_with(&requests[1], &same)];
+    assert_eq!(no(vault.ask_all(&safe, two(0, 100 * USDT), (token(), &both)).await), "EVIDENCE_USED");
+    // each fits by itself, and not both
+    let large = ["l-1", "l-2"].map(|id| vault.request(id, 6_000 * USDT));
+    let both = large.each_ref().map(|request| vault.payment(request));
+    assert_eq!(no(vault.ask_all(&safe, two(0, 6_000 * USDT), (token(), &both)).await), "HOT_FUNDS_SHORT");
+    // the part of the fee that falls on it is more than it allows: 413,000 of gas at 20 gwei, of which half
+    let part = 4_200_000_000_000_000;
+    let stingy =
+        WithdrawalRequest { fee_max: Amount::from_units(part / 2), ..vault.request("s-1", 100 * USDT) };
+    let both = [first.clone(), vault.payment(&stingy)];
+    assert_eq!(no(vault.ask_all(&safe, two(0, 100 * USDT), (token(), &both)).await), "FEE_ABOVE_CAP");
+    // one that was taken back
+    let order = VoidOrder::Cancellation(cancel_of(&requests[2], EXCHANGE));
+    assert!(matches!(vault.world.cosigner().void(order).await.unwrap(), Voided::Receipt(_)));
+    let both = [first.clone(), third];
+    assert_eq!(no(vault.ask_all(&safe, two(0, 100 * USDT), (token(), &both)).await), "CANCELLED");
+    // one of another asset, and ether, which is never batched
+    let in_ether = |vault: &Vault, id: &str| WithdrawalRequest { asset: ether(), ..vault.request(id, 5) };
+    let [one, other] = ["e-1", "e-2"].map(|id| in_ether(&vault, id));
+    let ethers = [vault.payment(&one), vault.payment(&other)];
+    let mixed = [first.clone(), ethers[0].clone()];
+    assert_eq!(no(vault.ask_all(&safe, two(0, 100 * USDT), (token(), &mixed)).await), "KIND_NOT_ALLOWED");
+    let to_vera = Inner { to: vera, value: 5, ..Inner::default() };
+    let call = batched(0, &[to_vera.clone(), to_vera]);
+    assert_eq!(no(vault.ask_all(&safe, call, (ether(), &ethers)).await), "TRANSACTION_MISMATCH");
+    // more than the gas of one transaction carries
+    let many: Vec<_> = (0..51).map(|n| vault.request(&format!("m-{n}"), USDT)).collect();
+    let payments: Vec<_> = many.iter().map(|request| vault.payment(request)).collect();
+    let call = batched(0, &vec![pays(vera, USDT); 51]);
+    assert_eq!(no(vault.ask_all(&safe, call, (token(), &payments)).await), "TRANSACTION_MISMATCH");
+    // what was paid alone is not paid in a batch, nor the other way round
+    yes(vault.ask(&safe, honest(0, 150_000), &first).await);
+    let both = [first.clone(), second.clone()];
+    assert_eq!(no(vault.ask_all(&safe, two(1, 100 * USDT), (token(), &both)).await), "ANCHOR_MISMATCH");
+    // its part of the fee is enough, if not the whole
+    let fresh = WithdrawalRequest { fee_max: Amount::from_units(part), ..vault.request("t-4", 100 * USDT) };
+    let both = [second.clone(), vault.payment(&fresh)];
+    yes(vault.ask_all(&safe, two(1, 100 * USDT), (token(), &both)).await);
+    assert_eq!(no(vault.ask(&safe, honest(2, 150_000), &second).await), "ANCHOR_MISMATCH");
 }

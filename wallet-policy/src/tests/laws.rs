@@ -59,7 +59,7 @@ prop_compose! {
         f.position.hot = Units(hot);
         f.spendable = Units(spendable);
         f.value = value.map(Krw);
-        f.fee.paid = Units(fee);
+        (f.fee.paid, f.fee.share) = (Units(fee), Units(fee));
         f.fee.leaving = Units(if leaves { fee } else { 0 });
         f.fee.request_max = Some(Units(55_000));
         (f.spent.hour, f.spent.day, f.spent.fee_day) = (Units(hour), Units(day), Units(fee_day));
@@ -77,7 +77,7 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
     let fees = f.fee.rate <= s.fee_rate_max
         && f.fee.paid <= s.fee_tx_max
         && f.fee.lineage <= s.fee_lineage_max
-        && f.fee.request_max.is_none_or(|max| f.fee.paid <= max)
+        && f.fee.request_max.is_none_or(|max| f.fee.share <= max)
         && f.fee.paid.0 + f.spent.fee_day.0 <= s.fee_budget_daily.0;
     let asked = f.approvals.iter().any(|a| f.requesters.contains(&a.person));
     if !fees || f.frozen || asked {
@@ -175,7 +175,7 @@ proptest! {
         match which {
             0 => worse.amount.0 += more,
             1 => worse.value = worse.value.map(|v| Krw(v.0 + more)),
-            2 => (worse.fee.paid.0, worse.fee.leaving.0) = (f.fee.paid.0 + more, f.fee.leaving.0 + more),
+            2 => (worse.fee.paid.0, worse.fee.share.0, worse.fee.leaving.0) = (f.fee.paid.0 + more, f.fee.share.0 + more, f.fee.leaving.0 + more),
             3 => worse.spent.hour.0 += more,
             4 => worse.spent.day.0 += more,
             5 => worse.spendable.0 = worse.spendable.0.saturating_sub(more),
@@ -194,7 +194,7 @@ proptest! {
         let mut f = facts(kind);
         f.now = Seconds(times[0]);
         (f.amount, f.fee.paid, f.fee.rate, f.fee.lineage) = (Units(numbers[0]), Units(numbers[1]), Units(numbers[2]), Units(numbers[3]));
-        f.fee.leaving = f.fee.paid;
+        (f.fee.leaving, f.fee.share) = (f.fee.paid, f.fee.paid);
         (f.spent.hour, f.spent.day, f.position.hot, f.position.cold) = (Units(numbers[4]), Units(numbers[5]), Units(numbers[6]), Units(numbers[7]));
         (f.value, f.earmarked) = (Some(Krw(numbers[8])), Units(numbers[0]));
         (f.stated.price, f.stated.tip, f.stated.position) = (Some(Seconds(times[1])), Some(Seconds(times[2])), Some(Seconds(times[3])));

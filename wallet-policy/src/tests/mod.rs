@@ -127,6 +127,7 @@ pub(super) fn facts(kind: Kind) -> Facts {
             paid: Units(3_000),
             leaving: Units(3_000),
             lineage: Units(6_000),
+            share: Units(3_000),
             request_max: (!own).then_some(Units(10_000)),
         },
         spent: Spent {

@@ -78,6 +78,9 @@ rows! {
         |f| f.fee.lineage = Units(100_000), |f| f.fee.lineage = Units(100_001);
     "fee the request allows" Withdraw FeeAboveCap
         |f| f.fee.request_max = Some(Units(3_000)), |f| f.fee.request_max = Some(Units(2_999));
+    "part of the fee the request allows" Withdraw FeeAboveCap
+        |f| (f.fee.share, f.fee.request_max) = (Units(1_500), Some(Units(1_500))),
+        |f| (f.fee.share, f.fee.request_max) = (Units(1_501), Some(Units(1_500)));
     "fee cap missing" Withdraw FeeAboveCap |_| {}, |f| f.fee.request_max = None;
     "fee budget" Withdraw FeeBudgetSpent
         |f| f.spent.fee_day = Units(997_000), |f| f.spent.fee_day = Units(997_001);
