@@ -16,7 +16,7 @@ const USDT: u128 = 1_000_000;
 const RATE: u64 = 20_000_000_000_000;
 
 /// A world whose Safe holds ten ether and ten thousand dollars, with enough of both in the cold.
-async fn funded() -> World {
+pub async fn funded() -> World {
     let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, 100, 0, &[(ether(), 10 * ETHER), (token(), 10_000 * USDT)]).await;
     world
@@ -37,7 +37,7 @@ async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)
     world.state(Body::Safe(Box::new(safe_fact(height, nonce, balances)))).await;
 }
 
-fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequest {
+pub fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequest {
     WithdrawalRequest {
         asset,
         amount: Amount::from_units(units),
