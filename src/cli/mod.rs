@@ -243,7 +243,7 @@ Examples:
   countersign address --profile exchange.toml customer-81
   countersign address --profile exchange.toml --json customer-81 customer-82
 
-With the co-signer's attestation key, or with the wallet's descriptor, the address is checked here before it is shown.
+With the co-signer's attestation key, or with the wallet's descriptor or treasury Safe, the address is checked here before it is shown.
 Both may stand in the profile. A profile is TOML:
   connect = \"signer.inner.example:7401\"
   ca = \"tls/ca.pem\"
@@ -254,7 +254,7 @@ Both may stand in the profile. A profile is TOML:
   request_key = \"request.key\"
   request_key_id = \"2026-a\"
   attestation_key = \"…\"
-Other fields: observer, statement_key, operator, ssh_key, signer_freeze, cosigner_freeze, descriptor, log_key, cosigner_key.";
+Other fields: observer, statement_key, operator, ssh_key, signer_freeze, cosigner_freeze, descriptor, treasury, log_key, cosigner_key.";
 
 const WITHDRAW_HELP: &str = "\
 Examples:

@@ -25,7 +25,7 @@ pub struct AddressView {
     pub customer_ref: CustomerRef,
     /// The address.
     pub address: String,
-    /// Its index on branch 0 of the wallet.
+    /// Its index on branch 0 of the wallet, or among the addresses of the treasury Safe.
     pub index: u32,
     /// The co-signer's `countersign address-attestation v1` text, signed with its attestation key.
     pub attestation: SignedText,

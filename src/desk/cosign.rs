@@ -3,7 +3,7 @@
 use super::{
     ChallengeOrder, DeskError, RefillAttestOrder, SignedText, StatementReceipt, WalletEvidence, WalletReceipt,
 };
-use crate::withdrawal::{CustomerRef, Finding, Organisation, ReservationId, WithdrawalId};
+use crate::withdrawal::{Chain, CustomerRef, Finding, Organisation, ReservationId, WithdrawalId};
 
 /// What the co-signer says of itself; the signer compares it with its own configuration at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct AttestationOrder {
     pub organisation: Organisation,
     /// Whose address it is.
     pub customer_ref: CustomerRef,
+    /// The network or chain it is on.
+    pub network: Chain,
     /// The branch: 0 for deposits.
     pub branch: u32,
     /// The index on that branch.

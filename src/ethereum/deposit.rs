@@ -4,7 +4,7 @@
 
 use alloy_primitives::{Address, U256};
 
-use super::wallet::{Blueprint, SafeWallet};
+use super::wallet::{Blueprint, Make, SafeWallet};
 
 /// The deposit addresses of one treasury.
 #[derive(Debug, Clone)]
@@ -17,8 +17,13 @@ pub struct Deposits {
 impl Deposits {
     /// Those of this treasury, of the same contracts as itself.
     pub fn of(treasury: &SafeWallet) -> Self {
-        let blueprint = Blueprint::new(treasury.make(), &[treasury.address()], 1);
-        Self { treasury: treasury.address(), factory: treasury.make().release.factory.address, blueprint }
+        Self::owned_by(treasury.make(), treasury.address())
+    }
+
+    /// Those of the treasury at this address, of these contracts: all that decides them, whoever owns the treasury.
+    pub fn owned_by(make: Make, treasury: Address) -> Self {
+        let blueprint = Blueprint::new(make, &[treasury], 1);
+        Self { treasury, factory: make.release.factory.address, blueprint }
     }
 
     /// The one owner of all of them.

@@ -5,6 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::{NotProven, digest, field};
+use crate::withdrawal::evm_address::read;
 use crate::withdrawal::{Chain, Code, CustomerRef, Invalid, Organisation, Seconds};
 
 /// The form of an attestation.
@@ -23,15 +24,16 @@ pub struct AddressAttestation {
     pub organisation: Organisation,
     /// The customer, as the exchange named them.
     pub customer_ref: CustomerRef,
-    /// The wallet's fingerprint, 8 to 64 lower-case hex digits.
+    /// What it is derived from, 8 to 64 lower-case hex digits: the fingerprint of the wallet's descriptor, or the treasury
+    /// Safe's address without `0x`.
     pub wallet: String,
     /// Which network the address belongs to.
     pub network: Chain,
-    /// 0 for deposits, 1 for change.
+    /// 0 for deposits, 1 for change; on an EVM chain always 0.
     pub branch: u32,
-    /// The address's index on that branch.
+    /// The address's index on that branch, or among the addresses of the treasury Safe.
     pub index: u32,
-    /// The address.
+    /// The address, on an EVM chain with the EIP-55 checksum.
     pub address: String,
     /// When the co-signer signed.
     pub attested_at: Seconds,
@@ -70,6 +72,12 @@ pub fn parse_attestation(text: &str) -> Result<AddressAttestation, Invalid> {
     }
     if attestation.index > INDEX_MAX {
         return Err(malformed("index", format!("is above {INDEX_MAX}")));
+    }
+    if let Chain::Evm(_) = attestation.network {
+        if attestation.branch != 0 {
+            return Err(malformed("branch", "is not 0 on an EVM chain"));
+        }
+        read(&attestation.address).map_err(|problem| malformed("address", problem))?;
     }
     same(text, &render_attestation(&attestation))?;
     Ok(attestation)

@@ -104,6 +104,10 @@ pub struct SafeEntry {
     pub cosigner: String,
     /// The account of key C.
     pub vault: String,
+    /// The treasury Safe that owns the deposit addresses: another one of the same contracts and owners. Without it there are
+    /// no deposit addresses on the chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treasury: Option<String>,
 }
 
 /// A token (ERC-20) that is paid.

@@ -36,7 +36,7 @@ fn check_safes(entry: &WalletEntry) -> Result<(), Invalid> {
     let safe = entry.safe.as_ref().ok_or_else(|| {
         Invalid::new(Code::FieldMissing, "wallets.safe", "is missing at a wallet of an EVM chain", CURE)
     })?;
-    let SafeEntry { release, singleton, signer, cosigner, vault } = safe;
+    let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
     field::graphic("wallets.safe.release", release)?;
     if !["l1", "l2"].contains(&singleton.as_str()) {
         return Err(no("wallets.safe.singleton", "is neither `l1` nor `l2`"));
@@ -48,6 +48,7 @@ fn check_safes(entry: &WalletEntry) -> Result<(), Invalid> {
         ("wallets.safe.signer", Some(signer)),
         ("wallets.safe.cosigner", Some(cosigner)),
         ("wallets.safe.vault", Some(vault)),
+        ("wallets.safe.treasury", treasury.as_ref()),
     ];
     for (field, address) in named {
         let Some(address) = address else { continue };

@@ -1,33 +1,28 @@
 //! Deposit addresses: the same customer, the same address, for ever; none leaves without the co-signer's word (law L19).
 
-use sha2::{Digest, Sha256};
-
 use super::Allocated;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::ledger::rows::{self, AddressRow, Signed};
+use super::rail::deposit::{self, BRANCH, Own, customer_key};
 use super::writer::Turn;
 use crate::audit::EntryKind;
-use crate::bitcoin::Branch;
 use crate::desk::{AddressOrder, DeskError, SignedText};
 use crate::store::Table;
-use crate::withdrawal::{Code, CustomerRef, Organisation};
-
-/// The key of a customer's address row at either party: a hash, because references may be long.
-pub fn customer_key(organisation: &Organisation, customer_ref: &CustomerRef) -> String {
-    let mut hash = Sha256::new();
-    hash.update(organisation.as_str().as_bytes());
-    hash.update([0]);
-    hash.update(customer_ref.as_str().as_bytes());
-    let digest: [u8; 32] = hash.finalize().into();
-    data_encoding::HEXLOWER.encode(&digest)
-}
+use crate::withdrawal::{Chain, Code, Finding};
 
 fn key(order: &AddressOrder) -> String {
-    customer_key(&order.organisation, &order.customer_ref)
+    customer_key(order.asset.chain(), &order.organisation, &order.customer_ref)
 }
 
-/// Gives each order its address: the one it has, or the next of branch 0.
+fn known<'a>(ledger: &'a Ledger, order: &AddressOrder) -> Option<&'a AddressRow> {
+    match order.asset.chain() {
+        Chain::Bitcoin(_) => ledger.addresses.of_customer(&order.organisation, order.customer_ref.as_str()),
+        Chain::Evm(chain) => ledger.treasury.deposits.of_customer(chain, &key(order)),
+    }
+}
+
+/// Gives each order its address: the one it has on its chain, or the next.
 pub fn allocate(
     context: &Context,
     ledger: &mut Ledger,
@@ -43,50 +38,72 @@ fn allocate_one(
     turn: &mut Turn,
     order: &AddressOrder,
 ) -> Result<Allocated, DeskError> {
-    if let Some(row) = ledger.addresses.of_customer(&order.organisation, order.customer_ref.as_str()) {
-        return allocated(order, row);
+    let chain = order.asset.chain();
+    let given = known(ledger, order).cloned();
+    let index = given.as_ref().map_or_else(|| next_index(ledger, chain), |row| row.index);
+    let addresses = &mut ledger.addresses;
+    let mut script = |wallet: &_, index| addresses.script(wallet, BRANCH, index);
+    let derived = deposit::derive(context, chain, index, &mut script).map_err(DeskError::Invalid)?;
+    if let Some(row) = given {
+        if row.address != derived.address {
+            return Err(other_wallet(&row));
+        }
+        return allocated(order, derived.wallet, &row);
     }
-    let index = ledger.addresses.next_deposit;
-    let script =
-        ledger.addresses.script(&context.wallet, Branch::Deposit, index).map_err(DeskError::Invalid)?;
-    let row = AddressRow {
-        organisation: order.organisation.to_string(),
-        customer_ref: order.customer_ref.to_string(),
-        index,
-        address: script.address(context.wallet.network()),
-        script_pubkey: script.script_pubkey().to_hex_string(),
-        attestation: None,
-    };
+    let row = derived.row(&order.organisation, &order.customer_ref, index);
     turn.draft.entry(
         EntryKind::Address,
         &[
             ("address", &row.address),
-            ("asset", &context.asset),
+            ("asset", &order.asset),
             ("branch", &0),
             ("index", &index),
-            ("wallet", &context.wallet.fingerprint()),
+            ("wallet", &derived.wallet),
             ("organisation", &order.organisation),
             ("customer", &key(order)),
         ],
     );
     turn.draft.row(Table::Address, key(order), "allocated", turn.draft.now(), rows::write(&row));
-    let allocated = allocated(order, &row);
-    ledger.addresses.put(order.organisation.clone(), row, script.script_pubkey().to_owned());
+    let allocated = allocated(order, derived.wallet, &row);
+    match derived.own {
+        Own::Script(script) => {
+            let script = script.script_pubkey().to_owned();
+            ledger.addresses.put(order.organisation.clone(), row, script);
+        }
+        Own::Account(chain, account) => ledger.treasury.deposits.put(chain, key(order), row, account),
+    }
     allocated
 }
 
-fn allocated(order: &AddressOrder, row: &AddressRow) -> Result<Allocated, DeskError> {
+fn next_index(ledger: &Ledger, chain: Chain) -> u32 {
+    match chain {
+        Chain::Bitcoin(_) => ledger.addresses.next_deposit,
+        Chain::Evm(chain) => ledger.treasury.deposits.next_index(chain),
+    }
+}
+
+/// What is pinned now gives another address than the customer has: nobody is shown one that nobody will empty.
+fn other_wallet(row: &AddressRow) -> DeskError {
+    let detail = format!("{} was handed out, and what is pinned now derives another there", row.address);
+    DeskError::Refused(Finding::new(Code::TrustFileInvalid, detail))
+}
+
+fn allocated(order: &AddressOrder, wallet: String, row: &AddressRow) -> Result<Allocated, DeskError> {
     let unreadable = || DeskError::nothing_happened(Code::Internal, "a stored attestation cannot be read");
     let attestation = row.attestation.as_ref().map(|a| a.signed_text().ok_or_else(unreadable)).transpose()?;
-    Ok(Allocated { order: order.clone(), index: row.index, address: row.address.clone(), attestation })
+    Ok(Allocated {
+        order: order.clone(),
+        index: row.index,
+        wallet,
+        address: row.address.clone(),
+        attestation,
+    })
 }
 
 /// Keeps the co-signer's word for addresses.
 pub fn attested(ledger: &mut Ledger, turn: &mut Turn, attested: Vec<(AddressOrder, SignedText)>) {
     for (order, word) in attested {
-        let Some(row) = ledger.addresses.of_customer(&order.organisation, order.customer_ref.as_str()) else {
-            continue;
-        };
+        let Some(row) = known(ledger, &order) else { continue };
         let row = AddressRow { attestation: Some(Signed::of(&word)), ..row.clone() };
         let digest = data_encoding::HEXLOWER.encode(&crate::evidence::digest(&word.text));
         turn.draft.entry(
@@ -100,6 +117,9 @@ pub fn attested(ledger: &mut Ledger, turn: &mut Turn, attested: Vec<(AddressOrde
             ],
         );
         turn.draft.row(Table::Address, key(&order), "attested", turn.draft.now(), rows::write(&row));
-        ledger.addresses.update(&order.organisation, row);
+        match order.asset.chain() {
+            Chain::Bitcoin(_) => ledger.addresses.update(&order.organisation, row),
+            Chain::Evm(chain) => ledger.treasury.deposits.update(chain, key(&order), row),
+        }
     }
 }

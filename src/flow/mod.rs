@@ -308,8 +308,10 @@ pub enum RefillStep {
 pub struct Allocated {
     /// What was asked.
     pub order: AddressOrder,
-    /// Index on branch 0.
+    /// Index on branch 0, or among the addresses of the treasury Safe.
     pub index: u32,
+    /// What it is derived from, as an attestation names it.
+    pub wallet: String,
     /// The address.
     pub address: String,
     /// The co-signer's word, once there is one.

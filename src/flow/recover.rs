@@ -160,6 +160,7 @@ pub async fn load(
 
 fn load_addresses(ledger: &mut Ledger, addresses: Vec<AddressRow>) -> Result<(), JournalFault> {
     for row in addresses {
+        let Some(row) = rail::deposit::take_back(&mut ledger.treasury, row)? else { continue };
         let unreadable = || JournalFault::Unreadable(row.address.clone());
         let organisation = Organisation::parse(&row.organisation).map_err(|_| unreadable())?;
         let script = ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| unreadable())?;

@@ -12,7 +12,7 @@ use crate::desk::{
     HeadAnswer, ItemVerdict, Recalled, Refusal, StatementReceipt, VoidOrder, Voided,
 };
 use crate::withdrawal::{
-    Code, CustomerRef, Finding, Invalid, Kind, Organisation, ReservationId, WithdrawalId,
+    Chain, Code, CustomerRef, Finding, Invalid, Kind, Organisation, ReservationId, WithdrawalId,
 };
 
 /// The most approvals or payments that one item may carry.
@@ -88,6 +88,7 @@ impl From<AttestationOrder> for v1::AddressToAttest {
             customer_ref: order.customer_ref.to_string(),
             branch: order.branch,
             index: order.index,
+            network: order.network.to_string(),
         }
     }
 }
@@ -101,6 +102,7 @@ impl TryFrom<v1::AddressToAttest> for AttestationOrder {
             customer_ref: CustomerRef::parse(&wire.customer_ref)?,
             branch: wire.branch,
             index: wire.index,
+            network: Chain::parse(&wire.network)?,
         })
     }
 }

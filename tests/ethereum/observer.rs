@@ -53,6 +53,7 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             signer: a,
             cosigner: b,
             vault: c,
+            treasury: None,
         }),
         tokens: tokens.iter().enumerate().map(token).collect(),
     });

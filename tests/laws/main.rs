@@ -16,6 +16,7 @@ mod chain;
 #[path = "../ethereum/chance.rs"]
 mod chance;
 mod custodian;
+mod deposits;
 mod doors;
 #[allow(dead_code)]
 #[path = "../ethereum/token.rs"]

@@ -292,6 +292,7 @@ pub async fn attest(world: &World, customer: &str, branch: u32, index: u32) -> R
     let order = AttestationOrder {
         organisation: Organisation::parse("acme").unwrap(),
         customer_ref: CustomerRef::parse(customer).unwrap(),
+        network: ASSET.chain(),
         branch,
         index,
     };

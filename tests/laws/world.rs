@@ -49,6 +49,8 @@ pub const ETHAN: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysx
 pub const MINSU: &str = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6";
 
 /// The same, on the EVM chain.
+/// She also names what will be a deposit address of ours at this index.
+pub const VERAS_INDEX: u32 = 50;
 pub const VERA: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
 /// What a test may change about a world before it starts.
@@ -496,7 +498,7 @@ impl World {
         let settings = self.enclave_settings(ROBOT_VASP, ROBOT, database, listener.local_addr().unwrap());
         let customers = Robot::personas(TAYLOR, ETHAN, "bcrt1q-company")
             .with(Customer::person("KIM", "MINSU", &[MINSU]).with_local_name("김", "민수"))
-            .with(Customer::person("Vale", "Vera", &[VERA]));
+            .with(Customer::person("Vale", "Vera", &[VERA, &deposit_address(VERAS_INDEX)]));
         self.robot = Some(Enclave::start(settings, Arc::new(customers), listener).await.unwrap());
     }
 

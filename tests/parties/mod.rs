@@ -9,7 +9,9 @@ use std::sync::Arc;
 use countersign::audit::{LogKey, WitnessKey};
 use countersign::bitcoin::{AccountKey, WalletDescriptor};
 use countersign::ethereum::pins::Pin;
-use countersign::ethereum::{Address, B256, Make, Owners, Release, SafeWallet, Singleton, U256, address_of};
+use countersign::ethereum::{
+    Address, B256, Deposits, Make, Owners, Release, SafeWallet, Singleton, U256, address_of,
+};
 use countersign::evidence::trust_file::{self, *};
 use countersign::evidence::{Contract, NAMESPACE_TRUST, Quorum, SafeFact, Trust, sign_ssh};
 use countersign::flow::rail::Keys;
@@ -108,6 +110,17 @@ pub fn hot_safe() -> SafeWallet {
     SafeWallet::predict(EVM, make, owners, U256::from(7))
 }
 
+/// The treasury Safe: another one of the same owners.
+pub fn treasury_safe() -> SafeWallet {
+    let hot = hot_safe();
+    SafeWallet::predict(EVM, hot.make(), *hot.owners(), U256::from(8))
+}
+
+/// The deposit address at an index.
+pub fn deposit_address(index: u32) -> String {
+    spell(Deposits::of(&treasury_safe()).address(index.into()))
+}
+
 /// The cold Safe's address.
 pub fn cold_safe() -> Address {
     Address::repeat_byte(0xcc)
@@ -125,6 +138,7 @@ pub fn safes_entry() -> WalletEntry {
             signer: spell(owner(0xa)),
             cosigner: spell(owner(0xb)),
             vault: spell(owner(0xc)),
+            treasury: Some(spell(treasury_safe().address())),
         }),
         tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
     }

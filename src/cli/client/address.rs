@@ -1,4 +1,5 @@
-//! Deposit addresses, checked before they are shown: by the co-signer's attestation, and by the wallet's own descriptor.
+//! Deposit addresses, checked before they are shown: by the co-signer's attestation, and by the wallet's own descriptor or the
+//! treasury Safe.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,9 +9,11 @@ use crate::bitcoin::{Branch, WalletDescriptor};
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
 use crate::desk::{AddressOrder, AddressView};
+use crate::ethereum::{Deposits, Make, Release, Singleton};
 use crate::evidence::signature::read_public_key;
 use crate::evidence::verify_attestation;
 use crate::wire::{BATCH_LEN_MAX, v1};
+use crate::withdrawal::evm_address::{read, spell};
 use crate::withdrawal::{Asset, Code, CustomerRef, Invalid, Organisation};
 
 /// What `address` takes.
@@ -34,6 +37,9 @@ pub struct AddressArgs {
     /// The hot wallet's descriptor: derives the address here as well
     #[arg(long)]
     pub descriptor: Option<String>,
+    /// The treasury Safe of an EVM chain, such as `1.4.1/l2/0x…`: derives the address here as well
+    #[arg(long, value_name = "RELEASE/SINGLETON/ADDRESS")]
+    pub treasury: Option<String>,
 }
 
 /// Asks for addresses, one for each customer.
@@ -104,6 +110,33 @@ async fn batches(session: &connect::Session, orders: &[AddressOrder]) -> Result<
 struct Checker {
     attestation_key: Option<ed25519_dalek::VerifyingKey>,
     wallet: Option<WalletDescriptor>,
+    deposits: Option<Deposits>,
+}
+
+fn read_treasury(asset: Asset, text: &str) -> Result<Deposits, Invalid> {
+    let no = |code, problem: String, cure| Invalid::new(code, "treasury", problem, cure);
+    if asset.chain().bitcoin().is_some() {
+        let problem = format!("`{asset}` has no treasury Safe");
+        return Err(no(Code::AssetUnknown, problem, "leave the treasury out for this asset"));
+    }
+    let malformed = |problem: &str| {
+        let cure = "write the release, `l1` or `l2`, and the treasury Safe as the trust file pins them: 1.4.1/l2/0x…";
+        no(Code::FieldMalformed, problem.to_owned(), cure)
+    };
+    let mut parts = text.split('/');
+    let (Some(release), Some(singleton), Some(address), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(malformed("is not three words with `/` between"));
+    };
+    let release = Release::of(release).ok_or_else(|| malformed("names no known release"))?;
+    let singleton = match singleton {
+        "l1" => Singleton::Plain,
+        "l2" => Singleton::Telling,
+        _ => return Err(malformed("names neither `l1` nor `l2`")),
+    };
+    let treasury = read(address).map_err(malformed)?;
+    Ok(Deposits::owned_by(Make { release, singleton }, treasury))
 }
 
 fn read_descriptor(asset: Asset, text: &str) -> Result<WalletDescriptor, Invalid> {
@@ -118,9 +151,15 @@ impl Checker {
     fn new(args: &AddressArgs, profile: &Profile, asset: Asset) -> Result<Self, Problem> {
         let key = args.attestation_key.as_ref().or(profile.attestation_key.as_ref());
         let descriptor = args.descriptor.as_ref().or(profile.descriptor.as_ref());
+        let treasury = args.treasury.as_ref().or(profile.treasury.as_ref());
+        // A profile may serve several chains: what it says of another one checks nothing here.
+        let of_bitcoin = asset.chain().bitcoin().is_some();
+        let descriptor = descriptor.filter(|_| of_bitcoin || args.descriptor.is_some());
+        let treasury = treasury.filter(|_| !of_bitcoin || args.treasury.is_some());
         Ok(Self {
             attestation_key: key.map(|key| read_public_key("attestation_key", key)).transpose()?,
             wallet: descriptor.map(|text| read_descriptor(asset, text)).transpose()?,
+            deposits: treasury.map(|text| read_treasury(asset, text)).transpose()?,
         })
     }
 
@@ -157,9 +196,92 @@ impl Checker {
             }
             by.push("the descriptor");
         }
+        if let Some(deposits) = &self.deposits {
+            if spell(deposits.address(view.index.into())) != view.address {
+                return wrong("the treasury Safe gives another address");
+            }
+            by.push("the treasury Safe");
+        }
         if by.is_empty() {
-            by.push("nothing; give --attestation-key or --descriptor");
+            by.push("nothing; give --attestation-key, --descriptor or --treasury");
         }
         Ok(by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::desk::SignedText;
+    use crate::evidence::attestation::{AddressAttestation, sign_attestation};
+    use crate::evidence::ed25519;
+    use crate::withdrawal::{ChainId, EvmAsset, Network, Seconds};
+
+    const TREASURY: &str = "1.4.1/l2/0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045";
+
+    fn ether() -> Asset {
+        Asset::Evm(EvmAsset::Ether(ChainId::new(1).unwrap()))
+    }
+
+    fn key() -> ed25519_dalek::SigningKey {
+        ed25519_dalek::SigningKey::from_bytes(&[5; 32])
+    }
+
+    fn view(address: String) -> AddressView {
+        let (organisation, customer_ref) =
+            (Organisation::parse("acme").unwrap(), CustomerRef::parse("c").unwrap());
+        let attestation = AddressAttestation {
+            organisation: organisation.clone(),
+            customer_ref: customer_ref.clone(),
+            wallet: "d8da6bf26964af9d7eed9e03e53415d37aa96045".into(),
+            network: ether().chain(),
+            branch: 0,
+            index: 3,
+            address: address.clone(),
+            attested_at: Seconds(1),
+        };
+        let signed = sign_attestation(&attestation, ed25519(&key())).unwrap();
+        let attestation =
+            SignedText { text: signed.text, key_id: String::new(), signature: signed.signature };
+        AddressView { organisation, asset: ether(), customer_ref, address, index: 3, attestation }
+    }
+
+    fn checked(view: &AddressView, treasury: &str) -> Result<Vec<&'static str>, Problem> {
+        let deposits = read_treasury(ether(), treasury)?;
+        let attestation_key = Some(key().verifying_key());
+        let checker = Checker { attestation_key, wallet: None, deposits: Some(deposits) };
+        let AddressView { organisation, asset, customer_ref, .. } = view.clone();
+        checker.check(view, &AddressOrder { organisation, asset, customer_ref })
+    }
+
+    #[test]
+    fn an_address_of_an_evm_chain_is_checked_by_the_attestation_and_by_the_treasury_without_asking_anybody() {
+        let address = |at: u64| spell(read_treasury(ether(), TREASURY).unwrap().address(at));
+        let good = view(address(3));
+        assert_eq!(checked(&good, TREASURY).unwrap(), ["the co-signer's attestation", "the treasury Safe"]);
+        // another index, release or singleton derives another address; an altered view is not what was attested
+        assert_eq!(checked(&view(address(4)), TREASURY).unwrap_err().code, Some(Code::EvidenceInvalid));
+        for other in [TREASURY.replace("1.4.1", "1.5.0"), TREASURY.replace("l2", "l1")] {
+            assert_eq!(checked(&good, &other).unwrap_err().code, Some(Code::EvidenceInvalid), "{other}");
+        }
+        let altered = AddressView { address: address(4), ..good };
+        assert_eq!(checked(&altered, TREASURY).unwrap_err().code, Some(Code::EvidenceInvalid));
+    }
+
+    #[test]
+    fn a_treasury_has_one_spelling() {
+        let address = TREASURY.strip_prefix("1.4.1/l2/").unwrap();
+        for bad in [
+            address.to_owned(),
+            format!("1.3.0/l2/{address}"),
+            format!("1.4.1/l3/{address}"),
+            format!("1.4.1/l2/{}", address.to_lowercase()),
+            format!("{TREASURY}/"),
+        ] {
+            assert_eq!(read_treasury(ether(), &bad).unwrap_err().code, Code::FieldMalformed, "{bad}");
+        }
+        let bitcoin = Asset::Bitcoin(Network::Regtest);
+        assert_eq!(read_treasury(bitcoin, TREASURY).unwrap_err().code, Code::AssetUnknown);
     }
 }

@@ -98,6 +98,8 @@ pub struct Profile {
     pub attestation_key: Option<String>,
     /// The hot wallet's descriptor.
     pub descriptor: Option<String>,
+    /// The treasury Safe of an EVM chain: release, singleton and address.
+    pub treasury: Option<String>,
     /// The verifier key of the signer's log.
     pub log_key: Option<String>,
     /// The verifier key of the co-signer's cosignatures.

@@ -257,6 +257,12 @@ fn an_attestation_holds_only_under_the_attestation_key() {
         AddressAttestation { index: 1 << 31, ..attestation() },
         AddressAttestation { wallet: "D34DB33F".into(), ..attestation() },
         AddressAttestation { address: "a b".into(), ..attestation() },
+        AddressAttestation { network: Chain::parse("eip155:1").unwrap(), ..attestation() },
+        AddressAttestation {
+            network: Chain::parse("eip155:1").unwrap(),
+            address: "0xd8da6bf26964af9d7eed9e03e53415d37aa96045".into(),
+            ..attestation()
+        },
     ] {
         assert!(sign_attestation(&bad, |_| panic!("signed")).is_err(), "{bad:?}");
     }
@@ -520,9 +526,14 @@ proptest! {
     fn attestations_and_texts_are_one_to_one(
         request in requests(), wallet in "([0-9a-f]{2}){4,32}", branch in 0..2u32, index in 0..1u32 << 31,
     ) {
+        let network = request.asset.chain();
+        let (branch, address) = match network {
+            Chain::Bitcoin(_) => (branch, request.destination),
+            Chain::Evm(_) => (0, evm_address::spell(Address::left_padding_from(&index.to_be_bytes()))),
+        };
         let value = AddressAttestation {
             organisation: request.organisation, customer_ref: request.customer_ref, wallet,
-            network: request.asset.chain(), branch, index, address: request.destination, attested_at: request.asked_at,
+            network, branch, index, address, attested_at: request.asked_at,
         };
         same(&value, attestation::render_attestation, attestation::parse_attestation)?;
     }

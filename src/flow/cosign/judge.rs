@@ -205,7 +205,7 @@ fn weigh(
     let id = Some(payment.request.id());
     let place = rail::place(context, request.asset, &request.destination)
         .map_err(|e| no(id, Finding::new(e.code, e.problem)))?;
-    let own = place.is_among(&state.scripts);
+    let own = place.is_among(&state.scripts, &state.treasury);
     let approvals: Vec<&Approval> = payment.approvals.iter().collect();
     let facts = sight
         .of_withdrawal(&payment.request, own, Some(&payment.clearance), &approvals, fee)

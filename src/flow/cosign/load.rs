@@ -13,6 +13,7 @@ use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
+use crate::flow::rail::deposit::take_back;
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
 use crate::withdrawal::{Asset, Chain, Code, Finding, Krw, ReservationId, Seconds};
@@ -112,6 +113,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
         State { witnessed: seen.witnessed, stopped: seen.stopped, noted: seen.noted, ..State::default() };
     state.treasury = context.treasury();
     for (key, row) in seen.addresses {
+        let Some(row) = take_back(&mut state.treasury, row)? else { continue };
         let script =
             ScriptBuf::from_hex(&row.script_pubkey).map_err(|_| JournalFault::Unreadable(key.clone()))?;
         state.scripts.note((0, row.index), script);

@@ -6,6 +6,7 @@ use crate::desk::{
     AddressDesk, AddressOrder, AddressView, AttestationOrder, Caller, DeskError, Role, SignedText,
 };
 use crate::flow::context::Context;
+use crate::flow::rail::deposit::has_addresses;
 use crate::flow::{Allocated, Command};
 use crate::withdrawal::{Code, Finding};
 
@@ -21,13 +22,7 @@ impl AddressDesk for SignerDesk {
                 let detail = "the certificate is of another organisation";
                 return Err(DeskError::nothing_happened(Code::RoleNotAllowed, detail));
             }
-            if order.asset != self.context.asset {
-                let problem = format!("`{}` is not the asset of this wallet", order.asset);
-                let cure = "send the asset of this wallet";
-                return Err(
-                    crate::withdrawal::Invalid::new(Code::AssetUnknown, "asset", problem, cure).into()
-                );
-            }
+            has_addresses(&self.context, order.asset)?;
         }
         let mut allocated = self.command(|reply| Command::Allocate { orders, reply }).await?;
         let unattested: Vec<&mut Allocated> =
@@ -53,6 +48,7 @@ fn attestation_order(allocated: &Allocated) -> AttestationOrder {
     AttestationOrder {
         organisation: allocated.order.organisation.clone(),
         customer_ref: allocated.order.customer_ref.clone(),
+        network: allocated.order.asset.chain(),
         branch: 0,
         index: allocated.index,
     }
@@ -67,6 +63,8 @@ fn check_attestation(context: &Context, allocated: &Allocated, word: &SignedText
     let same = said.address == allocated.address
         && said.index == allocated.index
         && said.branch == 0
+        && said.wallet == allocated.wallet
+        && said.network == allocated.order.asset.chain()
         && said.customer_ref == allocated.order.customer_ref
         && said.organisation == allocated.order.organisation;
     if same {

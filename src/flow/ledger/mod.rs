@@ -2,6 +2,7 @@
 //! whenever the two might differ.
 
 pub mod coins;
+pub mod deposits;
 pub mod facts;
 pub mod journal;
 pub mod lane;
@@ -129,11 +130,6 @@ impl Addresses {
     /// Branch and index of one of our scripts.
     pub fn find(&self, script: &Script) -> Option<(u32, u32)> {
         self.by_script.get(script).copied()
-    }
-
-    /// Whether a script is one of ours.
-    pub fn is_own(&self, script: &Script) -> bool {
-        self.by_script.contains_key(script)
     }
 
     /// How many scripts are known.

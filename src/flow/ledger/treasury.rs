@@ -9,6 +9,7 @@ use wallet_policy::window::{RollingSum, WindowError};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
+use super::deposits::DepositBook;
 use super::facts::{Facts, Heard};
 use super::lane::{Lane, Told};
 use super::refills::Refills;
@@ -196,6 +197,8 @@ pub struct Treasury {
     pub refills: Refills,
     /// Who spoke of what, and when.
     pub heard: Heard,
+    /// The deposit addresses on EVM chains.
+    pub deposits: DepositBook,
     accounts: BTreeMap<Asset, Account>,
     lanes: BTreeMap<ChainId, Lane>,
 }

@@ -37,6 +37,7 @@ pub fn place(network: Network, text: &str) -> Result<Place, Invalid> {
         text: read.as_str().to_owned(),
         dust,
         script: Some(read.script_pubkey().to_owned()),
+        account: None,
         pinned: false,
     })
 }

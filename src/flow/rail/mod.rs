@@ -3,6 +3,7 @@
 
 pub mod bitcoin;
 pub mod checked;
+pub mod deposit;
 pub mod safe;
 
 pub use self::checked::{Checked, Kind};
@@ -16,6 +17,7 @@ use super::facts::FeeSeen;
 use super::ledger::rows::{ChangeRow, CosignedRow, ReleasedRow};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::writer::Turn;
+use crate::ethereum::Address;
 use crate::keys::{HotKey, SeatKeys};
 use crate::withdrawal::{Asset, Chain, ChainId, Code, Finding, Invalid, ReservationId};
 
@@ -39,18 +41,21 @@ pub struct Place {
     pub dust: u128,
     /// Whether it is one of the party's own, as far as its pins say.
     script: Option<::bitcoin::ScriptBuf>,
+    account: Option<Address>,
     pinned: bool,
 }
 
 impl Place {
     /// Whether it is an address of our own.
     pub fn is_own(&self, ledger: &Ledger) -> bool {
-        self.pinned || self.script.as_ref().is_some_and(|script| ledger.addresses.is_own(script))
+        self.is_among(&ledger.addresses, &ledger.treasury)
     }
 
-    /// Whether it is one of these scripts, or pinned as our own.
-    pub fn is_among(&self, scripts: &dyn super::statement::OwnScripts) -> bool {
-        self.pinned || self.script.as_ref().is_some_and(|script| scripts.find(script).is_some())
+    /// Whether it is one of these scripts, a deposit address of this treasury, or pinned as our own.
+    pub fn is_among(&self, scripts: &dyn super::statement::OwnScripts, treasury: &Treasury) -> bool {
+        self.pinned
+            || self.script.as_ref().is_some_and(|script| scripts.find(script).is_some())
+            || self.account.is_some_and(|account| treasury.deposits.is_own(account))
     }
 }
 

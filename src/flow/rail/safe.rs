@@ -7,8 +7,9 @@ use data_encoding::HEXLOWER;
 use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
-    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Make, Owners, Payee, Proposal, Release,
-    SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of, check_proposal,
+    Action, Address, B256, CheckedSafeTx, Deposits, Destination, Expectations, Make, Owners, Payee, Proposal,
+    Release, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of,
+    check_proposal,
 };
 use crate::evidence::Trust;
 use crate::evidence::trust_file::{SafeEntry, WalletEntry};
@@ -47,6 +48,8 @@ pub struct SafePins {
     pub hot: SafeWallet,
     /// The cold Safe.
     pub cold: Option<Address>,
+    /// The deposit addresses of the treasury Safe.
+    pub deposits: Option<Deposits>,
 }
 
 impl SafePins {
@@ -58,7 +61,7 @@ impl SafePins {
         };
         let address = |field, text: &str| read(text).map_err(|problem| no(field, problem));
         let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
-        let SafeEntry { release, singleton, signer, cosigner, vault } = safe;
+        let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
         let release =
             Release::of(release).ok_or_else(|| no("wallets.safe.release", "is no known release"))?;
         let singleton = if singleton == "l2" { Singleton::Telling } else { Singleton::Plain };
@@ -72,7 +75,9 @@ impl SafePins {
         let make = Make { release, singleton };
         let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
-        Ok(Self { hot, cold })
+        let treasury = treasury.as_deref().map(|at| address("wallets.safe.treasury", at)).transpose()?;
+        let deposits = treasury.map(|at| Deposits::owned_by(make, at));
+        Ok(Self { hot, cold, deposits })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -82,6 +87,12 @@ impl SafePins {
             Chain::Bitcoin(_) => None,
         });
         entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
+    }
+
+    /// Whether an address is pinned as one of our own.
+    fn is_pinned(&self, address: Address) -> bool {
+        let treasury = self.deposits.as_ref().map(Deposits::treasury);
+        self.hot.address() == address || [self.cold, treasury].contains(&Some(address))
     }
 
     /// Whether a seat is this party's: its key is the owner's.
@@ -94,9 +105,9 @@ impl SafePins {
 /// Reads an address of a chain.
 pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     let read = Destination::parse(text)?;
-    let is_pinned =
-        |pins: &SafePins| pins.hot.address() == read.address() || pins.cold == Some(read.address());
-    Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
+    let pinned = pins.is_some_and(|pins| pins.is_pinned(read.address()));
+    let account = Some(read.address());
+    Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, account, pinned })
 }
 
 /// Payments of one asset by a Safe, and what they would cost.

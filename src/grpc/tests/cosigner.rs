@@ -12,7 +12,7 @@ use crate::desk::{
 };
 use crate::pki;
 use crate::wire::channel::ChannelOrder;
-use crate::withdrawal::{Asset, Code, CustomerRef, Network, Organisation, ReservationId};
+use crate::withdrawal::{Asset, Chain, Code, CustomerRef, Network, Organisation, ReservationId};
 
 async fn start() -> Running {
     start_as(Role::Cosigner, Limits::default(), Pretend::default()).await
@@ -94,6 +94,7 @@ async fn more_addresses_than_one_message_may_carry_are_asked_in_parts_and_come_b
     let order = |index| AttestationOrder {
         organisation: Organisation::parse("x").unwrap(),
         customer_ref: CustomerRef::parse("c").unwrap(),
+        network: Chain::Bitcoin(Network::Regtest),
         branch: 0,
         index,
     };

@@ -75,7 +75,7 @@ impl Signed {
     }
 }
 
-/// One deposit address. The key is `organisation/customer reference`.
+/// One deposit address. The key is a hash of organisation, customer reference and, beside Bitcoin, chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddressRow {
@@ -87,7 +87,11 @@ pub struct AddressRow {
     pub index: u32,
     /// The address.
     pub address: String,
-    /// Its script, hex.
+    /// The CAIP-2 id of its EVM chain; none at an address of the Bitcoin wallet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// Its script, hex; none on an EVM chain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub script_pubkey: String,
     /// The co-signer's attestation, once it has derived the same.
     pub attestation: Option<Signed>,
