@@ -1,5 +1,7 @@
 //! The wallet's descriptor: one key out of a keystore, three keys into a wallet, and the fingerprint that people compare.
 
+mod safe;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,9 +15,13 @@ use super::init::PassphraseArgs;
 use super::now;
 use super::problem::{Exit, Problem};
 use crate::bitcoin::{AccountKey, Branch, WalletDescriptor};
+use crate::ethereum::{Address, address_of, verify_possession};
 use crate::evidence::PossessionText;
-use crate::keys::{self, AccountXpub, KeyRole, KeystoreRole};
-use crate::withdrawal::Network;
+use crate::keys::{self, AccountXpub, KeyRole, KeystoreRole, Seat, SeatKeys};
+use crate::withdrawal::evm_address::{read as read_account, spell};
+use crate::withdrawal::{Code, Network};
+
+pub use safe::SafeArgs;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -26,6 +32,9 @@ pub enum DescriptorCommand {
     /// Put three account keys together into the wallet's descriptor
     #[command(after_help = ASSEMBLE_HELP)]
     Assemble(AssembleArgs),
+    /// Find the Safe of three owners: where the canonical factory puts it, and the lines that pin it
+    #[command(after_help = safe::HELP)]
+    Safe(SafeArgs),
     /// Print the fingerprints of a wallet and the lines that pin it, or compare with what is pinned
     #[command(after_help = PIN_HELP)]
     Pin(PinArgs),
@@ -36,7 +45,7 @@ Examples:
   countersign descriptor export --keystore keystore --passphrase-file pass --json > a.json
   countersign descriptor export --config signer.toml
 
-The JSON form goes to `descriptor assemble`. Nothing in it is secret.";
+The JSON form goes to `descriptor assemble` and `descriptor safe`. Nothing in it is secret.";
 
 const ASSEMBLE_HELP: &str = "\
 Examples:
@@ -102,7 +111,7 @@ pub struct PinArgs {
 /// An account key with its proof, as it travels between machines.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Export {
+pub(super) struct Export {
     role: String,
     network: String,
     key: String,
@@ -110,6 +119,36 @@ struct Export {
     path: String,
     possession_text: String,
     possession_signature: String,
+    /// The seat's account on EVM chains; files of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<SeatExport>,
+}
+
+/// The account that is an owner of Safes, and its signature over the same text.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeatExport {
+    address: String,
+    possession_signature: String,
+}
+
+impl SeatExport {
+    fn of(seat: &SeatKeys, text: &str) -> Result<Self, Problem> {
+        let account = address_of(&seat.public_key(Seat::Owner)?);
+        let account = account.ok_or_else(|| Problem::of(Code::Internal, "the seat's key is no point"))?;
+        let signed = seat.prove_possession(text)?;
+        let signature = [signed.compact().as_slice(), &[signed.recovery_id()]].concat();
+        Ok(Self { address: spell(account), possession_signature: HEXLOWER.encode(&signature) })
+    }
+
+    /// The account, if its key signed that text.
+    fn proved(&self, text: &str) -> Option<Address> {
+        let account = read_account(&self.address).ok()?;
+        let signature = HEXLOWER.decode(self.possession_signature.as_bytes()).ok()?;
+        let (compact, id) = signature.split_first_chunk::<64>()?;
+        let [id] = id else { return None };
+        verify_possession(account, text, compact, *id).then_some(account)
+    }
 }
 
 /// Runs one of the commands.
@@ -117,6 +156,7 @@ pub fn run(command: &DescriptorCommand) -> Result<Answer, Problem> {
     match command {
         DescriptorCommand::Export(args) => export(args),
         DescriptorCommand::Assemble(args) => assemble(args),
+        DescriptorCommand::Safe(args) => safe::run(args),
         DescriptorCommand::Pin(args) => pin(args),
     }
 }
@@ -166,6 +206,7 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
         master_fingerprint: xpub.fingerprint(),
         path: xpub.path(),
         possession_signature: HEXLOWER.encode(&hot.prove_possession(&text)?.der()),
+        owner: Some(SeatExport::of(&keystore.seat_keys()?, &text)?),
         possession_text: text,
     };
     let facts = Facts::new()
@@ -173,9 +214,10 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
         .line("network", &export.network)
         .line("path", &export.path)
         .line("master fingerprint", &export.master_fingerprint)
-        .line("key", &export.key);
+        .line("key", &export.key)
+        .maybe("owner of Safes", export.owner.as_ref().map(|owner| &owner.address));
     let shown = format!(
-        "{}Use --json to hand it to `descriptor assemble` with its proof of possession.\n",
+        "{}Use --json to hand it to `descriptor assemble` and `descriptor safe` with its proofs of possession.\n",
         facts.text()
     );
     let json = serde_json::to_value(&export)
@@ -184,14 +226,7 @@ fn export(args: &ExportArgs) -> Result<Answer, Problem> {
 }
 
 fn assemble(args: &AssembleArgs) -> Result<Answer, Problem> {
-    let roles = match args.cold {
-        true => [KeyRole::Vault; 3],
-        false => [KeyRole::Signer, KeyRole::Cosigner, KeyRole::Vault],
-    };
-    let [a, b, c] = args.keys.as_slice() else {
-        let problem = format!("is given {} times", args.keys.len());
-        return Err(Problem::config("--key", problem, "give exactly three keys, in the order A, B, C"));
-    };
+    let ([a, b, c], roles) = three(&args.keys, args.cold)?;
     let mut proved = Vec::new();
     let mut read = |text: &str, role| -> Result<AccountKey, Problem> {
         let (key, has_proof) = read_key(args.network, text, role)?;
@@ -228,15 +263,27 @@ fn read_key(network: Network, text: &str, role: KeyRole) -> Result<(String, bool
     if text.starts_with('[') {
         return Ok((text.to_owned(), false));
     }
+    read_export(network, text, role).map(|export| (export.key, true))
+}
+
+/// The three keys of a wallet, and whose each must be.
+fn three(keys: &[String], cold: bool) -> Result<([&String; 3], [KeyRole; 3]), Problem> {
+    let roles = match cold {
+        true => [KeyRole::Vault; 3],
+        false => [KeyRole::Signer, KeyRole::Cosigner, KeyRole::Vault],
+    };
+    let [a, b, c] = keys else {
+        let problem = format!("is given {} times", keys.len());
+        return Err(Problem::config("--key", problem, "give exactly three keys, in the order A, B, C"));
+    };
+    Ok(([a, b, c], roles))
+}
+
+/// What `export` wrote, with the proof of possession of its account key verified.
+fn read_export(network: Network, text: &str, role: KeyRole) -> Result<Export, Problem> {
     let path = Path::new(text);
     let content = std::fs::read_to_string(path).map_err(|error| Problem::file(path, &error).at("--key"))?;
-    let no = |problem: String| {
-        Problem::config(
-            format!("--key {text}"),
-            problem,
-            "use the file of `countersign descriptor export --json`",
-        )
-    };
+    let no = |problem: String| not_exported(text, problem);
     let export: Export =
         serde_json::from_str(&content).map_err(|error| no(format!("cannot be read: {error}")))?;
     if export.network != network.as_str() || export.role != role.as_str() {
@@ -255,7 +302,12 @@ fn read_key(network: Network, text: &str, role: KeyRole) -> Result<(String, bool
     if !holds || !keys::verify_possession(&key, &export.possession_text, &der) {
         return Err(no("its proof of possession does not hold".into()));
     }
-    Ok((export.key, true))
+    Ok(export)
+}
+
+fn not_exported(text: &str, problem: String) -> Problem {
+    let cure = "use the file of `countersign descriptor export --json`";
+    Problem::config(format!("--key {text}"), problem, cure)
 }
 
 fn pin(args: &PinArgs) -> Result<Answer, Problem> {

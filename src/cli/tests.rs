@@ -5,6 +5,7 @@
 mod checking;
 mod custodian;
 mod executor;
+mod safe;
 mod starting;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Makes the six seeds, each in a process of its own, and the two wallets from their public halves: no process ever holds
+//! Makes the six seeds, each in a process of its own, and the wallets and Safes from their public halves: no process ever holds
 //! two keys, and this one holds none.
 
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use super::children::run;
+use super::evm::Safes;
 use super::folder::{Folder, fresh};
 use super::{Fault, NETWORK};
 use crate::bitcoin::WalletDescriptor;
@@ -23,6 +24,8 @@ pub struct Seeds {
     pub hot: WalletDescriptor,
     /// The cold wallet: three keys of its own.
     pub cold: WalletDescriptor,
+    /// The Safes of the same six seeds.
+    pub safes: Safes,
     /// The verifier key of the signer's log.
     pub signer_log: String,
     /// The verifier key of the co-signer's cosignatures.
@@ -65,10 +68,12 @@ pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
         seed("vault", cold_3, &[]),
     )?;
     let (of_hot, of_cold) = ([&signer, &cosigner, &vault], [cold_1, cold_2, cold_3]);
-    let (hot, cold) = tokio::try_join!(wallet(&of_hot, false), wallet(&of_cold, true))?;
+    let (hot, cold, safes) =
+        tokio::try_join!(wallet(&of_hot, false), wallet(&of_cold, true), Safes::make(folder))?;
     Ok(Seeds {
         hot,
         cold,
+        safes,
         signer_log: text(&a, "log_key")?,
         witness: text(&b, "witness_key")?,
         attestation: text(&b, "attestation_key")?,

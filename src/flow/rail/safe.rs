@@ -1,5 +1,6 @@
 //! Safes in the story: a nonce is taken, a Safe transaction is built and checked, and the owner's seat signs last.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -42,6 +43,8 @@ pub struct SafePins {
     pub hot: SafeWallet,
     /// The cold Safe.
     pub cold: Option<Address>,
+    /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
+    contracts: BTreeSet<Address>,
 }
 
 impl SafePins {
@@ -67,7 +70,12 @@ impl SafePins {
         let make = Make { release, singleton };
         let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
-        Ok(Self { hot, cold })
+        let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
+        let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
+        let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
+        let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
+        contracts.extend(own.map(|pin| pin.address));
+        Ok(Self { hot, cold, contracts })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -89,6 +97,11 @@ impl SafePins {
 /// Reads an address of a chain.
 pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     let read = Destination::parse(text)?;
+    if pins.is_some_and(|pins| pins.contracts.contains(&read.address())) {
+        let problem = "is the contract of a token or of the Safe; what is sent there is lost";
+        let cure = "ask the customer for an address of their own";
+        return Err(Invalid::new(Code::AddressNotPayable, "destination", problem, cure));
+    }
     let is_pinned =
         |pins: &SafePins| pins.hot.address() == read.address() || pins.cold == Some(read.address());
     Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
