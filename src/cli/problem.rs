@@ -11,7 +11,9 @@ use crate::audit::{CheckpointInvalid, CosignatureInvalid, KeyInvalid, LogFault};
 use crate::enclave::EnclaveFault;
 use crate::evidence::NotProven;
 use crate::grpc::{ClientFault, explain};
-use crate::keys::{IdentityError, KeystoreError, MnemonicError, PassphraseError, SignError, XpubError};
+use crate::keys::{
+    HdError, IdentityError, KeystoreError, MnemonicError, PassphraseError, SignError, XpubError,
+};
 use crate::pki::PkiFault;
 use crate::store::OpenFault;
 use crate::wire::status::{MAY_HAVE_HAPPENED, stable_code};
@@ -266,6 +268,12 @@ usage! {
 
 impl From<IdentityError> for Problem {
     fn from(error: IdentityError) -> Self {
+        Self::of(Code::Internal, error.to_string())
+    }
+}
+
+impl From<HdError> for Problem {
+    fn from(error: HdError) -> Self {
         Self::of(Code::Internal, error.to_string())
     }
 }

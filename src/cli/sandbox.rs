@@ -11,9 +11,11 @@ Examples:
   countersign sandbox --json
   countersign sandbox --serve
   countersign sandbox --file my-withdrawals.json
+  countersign sandbox --evm target/components/evm
 
 Signer, co-signer, relay and a counterparty run as processes of their own on loopback, with throwaway keys, an own CA and
-SQLite. Nothing of it is of worth, and nothing is broadcast.";
+SQLite. Nothing of it is of worth, and nothing is broadcast. With --evm a private chain runs beside them, the Safe is put there by
+the canonical factory, an observer and an executor run before it, and what the Safe pays arrives.";
 
 /// What `sandbox` takes.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +29,10 @@ pub struct SandboxArgs {
     /// Work in this new folder and keep it, instead of a temporary one
     #[arg(long = "keep", value_name = "FOLDER")]
     pub keep_dir: Option<PathBuf>,
+    /// Pay on a chain too: a folder whose node_modules has npm's @foundry-rs/anvil and @safe-global/safe-contracts 1.4.1
+    /// [default: COUNTERSIGN_EVM, where it is set]
+    #[arg(long = "evm", value_name = "FOLDER")]
+    pub evm_dir: Option<PathBuf>,
     /// Whether one JSON document is printed: the flag of every command.
     #[arg(skip)]
     pub json: bool,

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Fault;
+use super::{ASSET, Fault};
+use crate::withdrawal::{Amount, Asset};
 
 /// The file in the repository, so that the program needs nothing beside it.
 const BUILT_IN: &str = include_str!("../../sandbox/withdrawals.json");
@@ -32,6 +34,9 @@ pub struct Holders {
     pub garrit_studio: String,
     /// A person with a Korean name, whose identity was checked.
     pub kim_minsu: String,
+    /// The same person's account on EVM chains.
+    #[serde(default)]
+    pub kim_minsu_evm: Option<String>,
 }
 
 /// One withdrawal, or one said again.
@@ -61,14 +66,41 @@ pub struct CaseRequest {
     pub request_id: String,
     /// Whose money it is.
     pub customer_ref: String,
+    /// What, by its CAIP-19 id; Bitcoin where nothing is said.
+    #[serde(default = "bitcoin", deserialize_with = "asset")]
+    pub asset: Asset,
     /// Where to.
     pub destination: String,
-    /// How much, in satoshi.
-    pub amount_sat: u64,
-    /// The most the fee may be, in satoshi.
-    pub fee_sat_max: u64,
+    /// How much, in base units: satoshi, wei.
+    #[serde(alias = "amount_sat", deserialize_with = "units")]
+    pub amount: Amount,
+    /// The most the fee may be, in base units of the chain's coin.
+    #[serde(alias = "fee_sat_max", deserialize_with = "units")]
+    pub fee_max: Amount,
     /// Who sends and who receives.
     pub ivms101: Value,
+}
+
+const fn bitcoin() -> Asset {
+    ASSET
+}
+
+fn asset<'de, D: Deserializer<'de>>(from: D) -> Result<Asset, D::Error> {
+    Asset::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+/// A number, or its digits in a text where it is beyond what every reader of JSON takes.
+fn units<'de, D: Deserializer<'de>>(from: D) -> Result<Amount, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Units {
+        Number(u64),
+        Text(String),
+    }
+    match Units::deserialize(from)? {
+        Units::Number(number) => Ok(Amount::from_units(number.into())),
+        Units::Text(text) => Amount::parse("amount", &text).map_err(D::Error::custom),
+    }
 }
 
 /// What somebody else does while a withdrawal is held.
@@ -85,7 +117,7 @@ pub enum Meanwhile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// released, held or refused.
+    /// released, held, refused or invalid.
     pub outcome: String,
     /// The code of a refusal.
     #[serde(default)]
@@ -158,7 +190,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::bitcoin::Destination;
-    use crate::withdrawal::{Code, Network, Seconds};
+    use crate::withdrawal::{Code, Seconds};
 
     #[test]
     fn the_file_in_the_repository_reads_and_every_code_and_address_in_it_exists() {
@@ -167,11 +199,11 @@ mod tests {
             let codes = case.expect.held.iter().chain(&case.expect.code);
             codes.for_each(|code| assert!(Code::parse(code).is_some(), "{code}"));
             let Some(request) = &case.request else { continue };
-            assert!(
-                Destination::parse(&request.destination, Network::Regtest).is_ok(),
-                "{}",
-                request.destination
-            );
+            let is_address = match request.asset {
+                Asset::Bitcoin(network) => Destination::parse(&request.destination, network).is_ok(),
+                Asset::Evm(_) => crate::ethereum::Destination::parse(&request.destination).is_ok(),
+            };
+            assert!(is_address || case.expect.outcome == "invalid", "{}", request.destination);
             let payload = request.ivms101.to_string();
             let read =
                 crate::enclave::ivms::Payload::parse(payload.as_bytes(), Seconds(1_700_000_000)).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::folder::Folder;
 use super::papers::{Keys, OBSERVER, REQUEST_KEY};
 use super::seeds::{COSIGNER_ORIGIN, SIGNER_ORIGIN, Seeds};
-use super::{Fault, NETWORK, ORGANISATION, children, policy};
+use super::{Fault, NETWORK, ORGANISATION, children, evm, policy};
 
 /// Who listens where.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,12 @@ fn signer(folder: &Folder, listeners: &Listeners, keys: &Keys, seeds: &Seeds) ->
     });
     let (cosigner, enclave, relay_port) = (listeners.cosigner, listeners.enclave, listeners.relay.port());
     let relay_key = data_encoding::HEXLOWER.encode(keys.relay.verifying_key().as_bytes());
+    let asset = |(symbol, network, caip19, decimals): &(String, String, String, u32)| {
+        format!(
+            "\n[[enclave.assets]]\nsymbol = \"{symbol}\"\nnetwork = \"{network}\"\ncaip19 = \"{caip19}\"\ndecimals = {decimals}\n"
+        )
+    };
+    let assets: String = evm::travel_names().iter().map(asset).collect();
     format!(
         r#"{party}
 [cosigner]
@@ -85,7 +91,7 @@ key = "../travel/enclave.key"
 # By its name, so that names are looked up by the shut-in process as they are elsewhere.
 url = "https://localhost:{relay_port}"
 key = "{relay_key}"
-"#
+{assets}"#
     )
 }
 
@@ -115,12 +121,7 @@ fn party(party: Party<'_>) -> String {
     let Party { name, listen: [listen, freeze], store, origin, keys, seeds } = party;
     let store = quoted(&format!("sqlite:{}", store.display()));
     let (hot, cold) = (seeds.hot.fingerprint(), seeds.cold.fingerprint());
-    let line =
-        |(name, key): &(String, String)| format!("  {{ name = \"{name}\", key = {} }},\n", quoted(key));
-    let people: String = keys.people().iter().map(line).collect();
-    let signed: Vec<String> =
-        keys.people().iter().take(2).map(|(person, _)| format!("\"trust.toml.{person}.sig\"")).collect();
-    let signed = signed.join(", ");
+    let trust = trust(keys);
     format!(
         r#"network = "{NETWORK}"
 listen = "{listen}"
@@ -145,14 +146,7 @@ url = {store}
 path = "keystore"
 passphrase = {{ file = "passphrase" }}
 
-[trust]
-file = "trust.toml"
-signatures = [{signed}]
-
-[trust.quorum]
-threshold = 2
-people = [
-{people}]
+{trust}
 
 [policy]
 settings = "policy.toml"
@@ -168,6 +162,19 @@ memory_lock = false
 [tracing]
 format = "text"
 "#
+    )
+}
+
+/// Where the trust file stands, and who may sign it.
+pub fn trust(keys: &Keys) -> String {
+    let line =
+        |(name, key): &(String, String)| format!("  {{ name = \"{name}\", key = {} }},\n", quoted(key));
+    let people: String = keys.people().iter().map(line).collect();
+    let signed: Vec<String> =
+        keys.people().iter().take(2).map(|(person, _)| format!("\"trust.toml.{person}.sig\"")).collect();
+    let signed = signed.join(", ");
+    format!(
+        "[trust]\nfile = \"trust.toml\"\nsignatures = [{signed}]\n\n[trust.quorum]\nthreshold = 2\npeople = [\n{people}]"
     )
 }
 

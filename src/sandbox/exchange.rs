@@ -18,7 +18,7 @@ use crate::grpc::{Client, explain};
 use crate::wire::status::desk_error;
 use crate::wire::v1;
 use crate::withdrawal::{
-    Amount, Code, CustomerRef, Invalid, Organisation, RequestId, WithdrawalId, WithdrawalRequest,
+    Code, CustomerRef, Invalid, Kind, Organisation, RequestId, WithdrawalId, WithdrawalRequest,
 };
 
 /// How long something may take that should happen by itself.
@@ -38,6 +38,8 @@ pub enum Answered {
     View(Box<WithdrawalView>),
     /// No, with a code: this request became no withdrawal.
     Refused(Code, String),
+    /// Nobody can ask this; nothing was written.
+    Invalid(Code, String),
 }
 
 impl Exchange {
@@ -109,6 +111,9 @@ impl Exchange {
             Ok(answer) => Ok(Answered::View(Box::new(view(answer.into_inner())?))),
             Err(status) => match desk_error(&status, Code::Internal) {
                 DeskError::Refused(finding) => Ok(Answered::Refused(finding.code, finding.detail)),
+                DeskError::Fault { code, detail, .. } if code.kind() == Kind::Invalid => {
+                    Ok(Answered::Invalid(code, detail))
+                }
                 DeskError::Invalid(_) | DeskError::Fault { .. } => {
                     Err(Fault::call("CreateWithdrawal", &explain(&status)))
                 }
@@ -130,10 +135,10 @@ fn words(request: &CaseRequest) -> Result<WithdrawalRequest, Fault> {
         organisation: Organisation::parse(ORGANISATION).map_err(no)?,
         request_id: RequestId::parse(&request.request_id).map_err(no)?,
         customer_ref: CustomerRef::parse(&request.customer_ref).map_err(no)?,
-        asset: ASSET,
+        asset: request.asset,
         destination: request.destination.clone(),
-        amount: Amount::from_sat(request.amount_sat),
-        fee_max: Amount::from_sat(request.fee_sat_max),
+        amount: request.amount,
+        fee_max: request.fee_max,
         beneficiary_vasp: ROBOT_VASP,
         asked_at: now(),
     })

@@ -5,37 +5,45 @@
 //! the public wire. In the order of the story: [`seeds`], [`papers`], [`configs`], [`children`], [`robot`], then [`play`]
 //! with [`cases`], and at the end [`audit`] and [`report`].
 
+pub mod anvil;
 pub mod audit;
 pub mod cases;
 pub mod children;
 pub mod configs;
+pub mod evm;
 pub mod exchange;
 pub mod fault;
 pub mod folder;
+pub mod house;
 pub mod observer;
 pub mod papers;
 pub mod play;
 pub mod played;
 pub mod policy;
+pub mod released;
 pub mod report;
 pub mod robot;
+pub mod safe_tx;
 pub mod seeds;
 pub mod serve;
 pub mod telling;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 pub use self::fault::Fault;
 
+use self::anvil::Anvil;
 use self::audit::{Auditor, VerifiedHead};
 use self::cases::Cases;
 use self::children::{Child, Children};
 use self::configs::Listeners;
 use self::exchange::Exchange;
 use self::folder::Folder;
+use self::house::House;
 use self::observer::Observer;
 use self::papers::Keys;
 use self::play::Cast;
@@ -49,6 +57,7 @@ use crate::desk::Role;
 use crate::enclave::Enclave;
 use crate::grpc::{Client, ClientOrder};
 use crate::pki::PemFiles;
+use crate::withdrawal::evm_address::spell;
 use crate::withdrawal::{Asset, Network, Seconds, VaspId};
 
 /// The chain it plays on: one that costs nothing and nobody else is on.
@@ -110,6 +119,8 @@ pub struct World {
     pub listeners: Listeners,
     /// The counterparty VASP.
     pub robot: Enclave,
+    /// The chain, where there is one, and what stands before it.
+    pub house: Option<House>,
 }
 
 async fn story(
@@ -120,7 +131,8 @@ async fn story(
 ) -> Result<World, Fault> {
     let report = Report::new(args.json);
     report.title("countersign sandbox: throwaway keys, regtest, everything on loopback");
-    let (mut world, seeds) = set_up(cases, folder, children, report).await?;
+    let modules = anvil::folder(args.evm_dir.as_deref());
+    let (mut world, seeds) = set_up(cases, folder, children, (report, modules.as_deref())).await?;
     world.cast.begin().await?;
     let mut played = Vec::new();
     for (number, case) in (1..).zip(&cases.cases) {
@@ -128,14 +140,27 @@ async fn story(
         let one = world.cast.play(case, &played).await?;
         played.push(one);
     }
+    let paid = match &world.house {
+        Some(house) => Some(house.paid(folder, &played).await?),
+        None => None,
+    };
     world.cast.position().await?;
     let log = verify(&world.cast, &played).await?;
     report.summary(&played);
     tell_log(report, &log, &played);
+    let on_chain = world.house.as_ref().zip(paid);
+    if let Some((house, paid)) = &on_chain {
+        house.tell(report, &played, paid);
+    }
     let go_on = serve::GoOn::new(folder, &world.listeners, args.serve);
     go_on.tell(report);
     if args.json {
-        Out { json: true }.print(&document(&played, &log, &seeds, &go_on), "");
+        let mut document = document(&played, &log, &seeds, &go_on);
+        let chain = on_chain.map(|(house, paid)| house.json(&played, &paid));
+        if let (Some(map), Some(chain)) = (document.as_object_mut(), chain) {
+            map.insert("chain".into(), chain);
+        }
+        Out { json: true }.print(&document, "");
     }
     Ok(world)
 }
@@ -145,12 +170,12 @@ async fn set_up(
     cases: &Cases,
     folder: &Folder,
     children: &mut Children,
-    report: Report,
+    (report, modules): (Report, Option<&Path>),
 ) -> Result<(World, Seeds), Fault> {
     let seeds = seeds::make(folder).await?;
     let keys = Keys::create(folder)?;
     papers::certificates(folder)?;
-    let trust = keys.trust(folder, &seeds)?;
+    let trust = keys.trust(folder, &seeds, modules.is_some())?;
     let listeners = Listeners::choose()?;
     configs::write(folder, &listeners, &keys, &seeds)?;
     let config = |party: &str| -> Vec<OsString> {
@@ -164,6 +189,13 @@ async fn set_up(
     children.at(relay)?.listens(listeners.relay).await?;
     let signer = children.add(Child::start("signer", &config("signer"))?);
     let robot = robot::start(folder, (&listeners, &keys, &seeds), &cases.robot).await?;
+    let house = match modules {
+        Some(modules) => {
+            let anvil = Anvil::start(modules, &seeds.safes).await?;
+            Some(House::open(anvil, folder, children, (&keys, listeners.signer)).await?)
+        }
+        None => None,
+    };
     let to_signer = |role| client(folder, role, (listeners.signer, Role::Signer));
     children.at(signer)?.serves(&to_signer(Role::Auditor)?).await?;
     tell_cast(report, children, &listeners, &seeds);
@@ -171,16 +203,22 @@ async fn set_up(
     let hot = crate::bitcoin::WalletDescriptor::parse(NETWORK, seeds.hot.as_str());
     let cast = Cast {
         exchange: Exchange::open(to_signer(Role::Exchange)?, keys.exchange).await?,
-        observer: Observer::new(to_signer(Role::Observer)?, keys.observer),
+        observer: Observer::new(
+            to_signer(Role::Observer)?,
+            keys.observer,
+            house.is_none().then(|| seeds.safes.fact(observer::HEIGHT)),
+        ),
         operator: (to_signer(Role::Operator)?, keys.operator),
         auditor,
         trust,
+        safe: seeds.safes.hot.clone(),
         wallet: hot.map_err(|invalid| Fault::setup("the wallet", invalid))?,
         told: 0,
         customers: 0,
+        on_chain: house.is_some(),
         report,
     };
-    Ok((World { cast, listeners, robot }, seeds))
+    Ok((World { cast, listeners, robot, house }, seeds))
 }
 
 fn client(folder: &Folder, role: Role, to: (std::net::SocketAddr, Role)) -> Result<Client, Fault> {
@@ -205,21 +243,29 @@ fn tell_cast(report: Report, children: &Children, listeners: &Listeners, seeds: 
             "played here", listeners.robot
         ),
     );
+    if children.id("executor").is_some() {
+        let line = |name: &str, what: &str| report.fact(name, &format!("{:<16} {what}", pid(name)));
+        line("observer", "asks the chain's nodes, states the Safe and what became of its transactions");
+        line("executor", "carries what the Safe pays, and pays the gas");
+    }
     report.fact("others", "exchange, observer, operator, auditor: played here, over the public wire only");
     report.fact(
         "hot wallet",
         &format!("{}  2 of 3: signer, co-signer, vault (its key lies unused)", seeds.hot.fingerprint()),
     );
     report.fact("cold wallet", &format!("{}  2 of 3, watch-only", seeds.cold.fingerprint()));
+    let (safe, cold) = (spell(seeds.safes.hot.address()), spell(seeds.safes.cold));
+    report.fact("hot safe", &format!("{safe}  the same three, on {}", evm::CHAIN));
+    report.fact("cold safe", &format!("{cold}  watch-only"));
     report.fact("trust file", "version 1, signed by choi and jung (2 of 3 people)");
 }
 
 /// Verifies the log up to a head that covers every case, and each case's own entry under it.
 async fn verify(cast: &Cast, played: &[Played]) -> Result<VerifiedHead, Fault> {
-    let newest = played.iter().map(|one| one.log_index).max().unwrap_or_default();
+    let newest = played.iter().filter_map(|one| one.log_index).max().unwrap_or_default();
     let verified = cast.auditor.verify(newest).await?;
-    for one in played {
-        cast.auditor.prove(&verified, one.log_index).await?;
+    for index in played.iter().filter_map(|one| one.log_index) {
+        cast.auditor.prove(&verified, index).await?;
     }
     Ok(verified)
 }
@@ -230,11 +276,23 @@ fn tell_log(report: Report, log: &VerifiedHead, played: &[Played]) {
     report.fact("head", &format!("{} entries, root {}", log.head.size, hex(&log.head.root.0)));
     report.fact("signed", "by the signer, over exactly this head");
     report.fact("cosigned", &format!("by {} at {}", log.witness, log.cosigned_at));
-    report.fact("proved", &format!("the inclusion of the entries of all {} cases (RFC 6962)", played.len()));
+    let logged = played.iter().filter(|one| one.log_index.is_some()).count();
+    report.fact("proved", &format!("the inclusion of the entries of all {logged} cases in it (RFC 6962)"));
 }
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// The Safes and the token, as the trust file pins them.
+fn safe(seeds: &Seeds) -> Value {
+    let entry = seeds.safes.entry();
+    let owners = entry.safe.as_ref().map(|safe| [&safe.signer, &safe.cosigner, &safe.vault]);
+    let token = entry.tokens.first();
+    json!({
+        "chain_id": evm::CHAIN.number(), "hot": entry.hot, "cold": entry.cold, "owners": owners,
+        "token": token.map(|token| json!({ "contract": token.contract, "symbol": token.symbol, "decimals": token.decimals })),
+    })
 }
 
 /// The one document for programs.
@@ -243,6 +301,7 @@ fn document(played: &[Played], log: &VerifiedHead, seeds: &Seeds, go_on: &serve:
         "network": NETWORK.as_str(),
         "asset": ASSET.to_string(),
         "wallet": { "hot": seeds.hot.as_str(), "cold": seeds.cold.as_str() },
+        "safe": safe(seeds),
         "cases": played.iter().map(|one| one.json(log)).collect::<Vec<_>>(),
         "log": {
             "origin": log.origin,

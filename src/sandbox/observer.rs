@@ -11,12 +11,13 @@ use bitcoin::transaction::Version;
 use bitcoin::{OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, consensus};
 use ed25519_dalek::SigningKey;
 
+use super::evm::{COLD, ETHER, PRICES};
 use super::folder::fresh;
 use super::papers::OBSERVER;
 use super::{ASSET, Fault, NETWORK, now};
 use crate::bitcoin::Destination;
 use crate::evidence::statement::Body;
-use crate::evidence::{ChainFact, Coin, Statement, StatementKind, ed25519, sign_statement};
+use crate::evidence::{ChainFact, Coin, SafeFact, Statement, StatementKind, ed25519, sign_statement};
 use crate::grpc::{Client, explain};
 use crate::wire::v1;
 use crate::withdrawal::{Amount, Chain, FeeRate, Krw};
@@ -25,6 +26,8 @@ use crate::withdrawal::{Amount, Chain, FeeRate, Krw};
 pub const HEIGHT: u32 = 900;
 /// The fee rate it states: 2 sat/vB.
 pub const FEE_RATE: FeeRate = FeeRate(2_000);
+/// What it states gas to cost, in wei for 1,000 units: 20 gwei for one.
+pub const GAS_RATE: FeeRate = FeeRate(20_000_000_000_000);
 /// The price it states, in won for a whole coin.
 pub const PRICE: Krw = Krw(150_000_000);
 /// What it states to lie cold, in satoshi.
@@ -45,22 +48,30 @@ pub struct Observer {
     client: Client,
     key: SigningKey,
     numbers: BTreeMap<StatementKind, u64>,
+    /// What it says of the Safe, where nobody reads a chain.
+    safe: Option<SafeFact>,
 }
 
 impl Observer {
     /// An observer that has said nothing yet.
-    pub const fn new(client: Client, key: SigningKey) -> Self {
-        Self { client, key, numbers: BTreeMap::new() }
+    pub const fn new(client: Client, key: SigningKey, safe: Option<SafeFact>) -> Self {
+        Self { client, key, numbers: BTreeMap::new(), safe }
     }
 
-    /// States chain, price and position: the cold balance, and that no coin has changed.
+    /// States chain, price and position: the cold balances, and that no coin has changed; and the Safe.
     pub async fn state_facts(&mut self) -> Result<(), Fault> {
-        let chain = ChainFact { chain: Chain::Bitcoin(NETWORK), height: HEIGHT, fee_rate: FEE_RATE };
-        self.state(Body::Chain(vec![chain])).await?;
-        self.state(Body::Price(vec![(ASSET, PRICE)])).await?;
+        let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: HEIGHT, fee_rate: FEE_RATE };
+        let evm = ChainFact { chain: ETHER.chain(), height: HEIGHT, fee_rate: GAS_RATE };
+        let evm = self.safe.as_ref().map(|_| evm);
+        self.state(Body::Chain([bitcoin].into_iter().chain(evm).collect())).await?;
+        self.state(Body::Price([(ASSET, PRICE)].into_iter().chain(PRICES).collect())).await?;
         self.state(Body::Coins { transactions: Vec::new(), coins: Vec::new() }).await?;
-        let cold = vec![(ASSET, Amount::from_sat(COLD_SAT))];
-        self.state(Body::Position { cold, swept: Vec::new() }).await
+        let cold = [(ASSET, Amount::from_sat(COLD_SAT))].into_iter().chain(COLD).collect();
+        self.state(Body::Position { cold, swept: Vec::new() }).await?;
+        match self.safe.clone() {
+            Some(fact) => self.state(Body::Safe(Box::new(fact))).await,
+            None => Ok(()),
+        }
     }
 
     /// States deposits, each with the raw transaction that proves its amount (law L18).

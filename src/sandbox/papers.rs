@@ -26,6 +26,8 @@ use crate::withdrawal::Seconds;
 pub const REQUEST_KEY: &str = "2026-a";
 /// The observer.
 pub const OBSERVER: &str = "watcher-1";
+/// The observer of EVM chains, where one runs.
+pub const EVM_OBSERVER: &str = "evm-watcher";
 /// The operator who approves.
 pub const OPERATOR: &str = "kim";
 /// The other one, of the risk desk: without both no freeze ends.
@@ -59,6 +61,8 @@ pub struct Keys {
     pub exchange: SigningKey,
     /// The observer's statement key.
     pub observer: SigningKey,
+    /// The statement key of the observer of EVM chains.
+    pub evm_observer: SigningKey,
     /// The operator's SSH key.
     pub operator: SshKey,
     /// The risk desk's SSH key.
@@ -79,6 +83,7 @@ impl Keys {
         let keys = Self {
             exchange: machine()?,
             observer: machine()?,
+            evm_observer: machine()?,
             operator: SshKey::create(OPERATOR)?,
             risk_operator: SshKey::create(RISK_OPERATOR)?,
             relay: machine()?,
@@ -103,9 +108,9 @@ impl Keys {
     }
 
     /// Writes the trust file, has two of the three people sign it, and opens it as each party will.
-    pub fn trust(&self, folder: &Folder, seeds: &Seeds) -> Result<Trust, Fault> {
+    pub fn trust(&self, folder: &Folder, seeds: &Seeds, on_chain: bool) -> Result<Trust, Fault> {
         let no = |what: &dyn std::fmt::Display| Fault::setup("the trust file", what);
-        let text = render(&self.content(seeds)).map_err(|invalid| no(&invalid))?;
+        let text = render(&self.content(seeds, on_chain)).map_err(|invalid| no(&invalid))?;
         let mut signatures = Vec::new();
         for (name, key) in self.quorum.iter().take(2) {
             let signature = sign_ssh(&key.private, NAMESPACE_TRUST, &text).map_err(|invalid| no(&invalid))?;
@@ -122,7 +127,37 @@ impl Keys {
         Trust::open(&text, &armored, &quorum, 0).map_err(|not| no(&not))
     }
 
-    fn content(&self, seeds: &Seeds) -> TrustContent {
+    /// Gives another program the trust file that the parties have, with its signatures.
+    pub fn hand_trust(&self, folder: &Folder, to: &str) -> Result<(), Fault> {
+        let names = self.quorum.iter().take(2).map(|(name, _)| format!("trust.toml.{name}.sig"));
+        for name in std::iter::once("trust.toml".to_owned()).chain(names) {
+            let from = folder.at(&format!("signer/{name}"));
+            let text =
+                std::fs::read_to_string(&from).map_err(|source| Fault::file(from.display(), source))?;
+            folder.write(&format!("{to}/{name}"), &text)?;
+        }
+        Ok(())
+    }
+
+    /// Who states what: where nobody reads a chain, the played observer states the Safe.
+    fn statement_keys(&self, on_chain: bool) -> Vec<StatementKeyEntry> {
+        let entry = |observer: &str, key: &SigningKey, kinds: &[&str]| StatementKeyEntry {
+            observer: observer.into(),
+            key: HEXLOWER.encode(key.verifying_key().as_bytes()),
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        };
+        let played = ["coins", "position", "price", "chain", "safe"];
+        let [own @ .., _] = &played;
+        match on_chain {
+            false => vec![entry(OBSERVER, &self.observer, &played)],
+            true => vec![
+                entry(OBSERVER, &self.observer, own),
+                entry(EVM_OBSERVER, &self.evm_observer, &["chain", "safe"]),
+            ],
+        }
+    }
+
+    fn content(&self, seeds: &Seeds, on_chain: bool) -> TrustContent {
         let public = |key: &SigningKey| HEXLOWER.encode(key.verifying_key().as_bytes());
         TrustContent {
             version: 1,
@@ -130,13 +165,16 @@ impl Keys {
             cosigner: CosignerKeys { attestation_key: seeds.attestation.clone(), custodian_key: None },
             log: LogKeys { signer: seeds.signer_log.clone(), cosigner: seeds.witness.clone() },
             guard: BTreeMap::from([("policy".to_owned(), policy::guard())]),
-            wallets: vec![WalletEntry {
-                network: NETWORK.as_str().into(),
-                hot: seeds.hot.as_str().into(),
-                cold: Some(seeds.cold.as_str().into()),
-                safe: None,
-                tokens: Vec::new(),
-            }],
+            wallets: vec![
+                WalletEntry {
+                    network: NETWORK.as_str().into(),
+                    hot: seeds.hot.as_str().into(),
+                    cold: Some(seeds.cold.as_str().into()),
+                    safe: None,
+                    tokens: Vec::new(),
+                },
+                seeds.safes.entry(),
+            ],
             request_keys: vec![RequestKeyEntry {
                 organisation: ORGANISATION.into(),
                 id: REQUEST_KEY.into(),
@@ -144,11 +182,7 @@ impl Keys {
                 not_after: None,
                 people: Vec::new(),
             }],
-            statement_keys: vec![StatementKeyEntry {
-                observer: OBSERVER.into(),
-                key: public(&self.observer),
-                kinds: ["coins", "position", "price", "chain"].map(str::to_owned).into(),
-            }],
+            statement_keys: self.statement_keys(on_chain),
             operators: vec![
                 OperatorEntry {
                     name: OPERATOR.into(),
@@ -203,6 +237,7 @@ pub fn certificates(folder: &Folder) -> Result<(), Fault> {
         (Role::Observer, OBSERVER),
         (Role::Operator, OPERATOR),
         (Role::Auditor, "anybody"),
+        (Role::Executor, "sandbox"),
     ];
     for (role, name) in cast {
         let serves = matches!(role, Role::Signer | Role::Cosigner);

@@ -1,26 +1,36 @@
 //! Plays one case after the other: the exchange asks, the operator signs, the observer states, and each change is told.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::audit::Auditor;
 use super::cases::{Case, CaseRequest, Meanwhile};
+use super::evm::{COLD, ETHER};
 use super::exchange::{Answered, Exchange, id_of};
 use super::observer::{CONFIRMATIONS, Deposit, Observer, PRICE};
 use super::papers::{OPERATOR, SshKey};
 use super::played::{Played, passes};
 use super::report::{Report, Tone, grouped, money};
 use super::telling::Telling;
-use super::{Fault, ROBOT_NAME};
+use super::{ASSET, Fault, ROBOT_NAME, evm};
 use crate::audit::{Entry, EntryKind};
 use crate::bitcoin::WalletDescriptor;
 use crate::desk::{PendingApproval, PositionView, WithdrawalView};
+use crate::ethereum::SafeWallet;
 use crate::evidence::{ApprovalText, NAMESPACE_APPROVAL, Trust, sign_ssh};
 use crate::grpc::{Client, explain};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Code, Denomination, Krw, Outcome, WithdrawalId};
+use crate::withdrawal::evm_address::spell;
+use crate::withdrawal::{Amount, Code, Krw, Outcome, WithdrawalId};
 
 /// What rests hot at the beginning, in satoshi: coins of different sizes, one customer each.
 const FIRST_DEPOSITS: [u64; 5] = [5_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000];
 /// What comes in while a withdrawal waits: more than may rest hot.
 const LARGE_DEPOSITS: [u64; 2] = [200_000_000, 30_000_000];
+
+/// How long it may take until the observer's process has stated the Safe.
+const OBSERVED_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Everybody who comes to the signer from outside.
 pub struct Cast {
@@ -36,10 +46,14 @@ pub struct Cast {
     pub trust: Trust,
     /// The hot wallet, watch-only.
     pub wallet: WalletDescriptor,
+    /// The hot Safe.
+    pub safe: SafeWallet,
     /// The first log entry that was not told yet.
     pub told: u64,
     /// How many customers have an address.
     pub customers: u32,
+    /// Whether the Safe stands on a chain, which an observer reads.
+    pub on_chain: bool,
     /// Where all is told.
     pub report: Report,
 }
@@ -54,8 +68,42 @@ impl Cast {
             &format!("height {}, {} sat per 1,000 vB", super::observer::HEIGHT, super::observer::FEE_RATE),
         );
         self.report.fact("price", &format!("{} KRW a coin", grouped(PRICE.0)));
-        self.report.fact("cold", &money(super::observer::COLD_SAT));
+        self.report.fact("cold", &money(ASSET, Amount::from_sat(super::observer::COLD_SAT)));
+        if self.on_chain {
+            self.until_observed().await?;
+        }
+        self.tell_safe();
         self.deposit(&FIRST_DEPOSITS).await
+    }
+
+    /// The observer's process has read the chain, and both parties have heard of the Safe.
+    async fn until_observed(&self) -> Result<(), Fault> {
+        let until = Instant::now() + OBSERVED_TIME_MAX;
+        loop {
+            let shown = self.positions().await?;
+            let ether = shown.assets.iter().find(|one| one.asset == ETHER);
+            if ether.is_some_and(|one| !one.spendable.is_zero() && one.fee_rate.is_some()) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(Fault::call("GetPosition", "the observer has not stated the Safe"));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn positions(&self) -> Result<PositionView, Fault> {
+        let answer = self.operator.0.positions().get_position(v1::GetPositionRequest::default()).await;
+        let shown = answer.map_err(|status| Fault::call("GetPosition", &explain(&status)))?.into_inner();
+        PositionView::try_from(shown).map_err(|no| Fault::call("GetPosition", &no.to_string()))
+    }
+
+    fn tell_safe(&self) {
+        let (hot, cold) = (spell(self.safe.address()), COLD.map(|(asset, units)| money(asset, units)));
+        let had = evm::HOT.map(|(asset, units)| money(asset, units)).join(" and ");
+        self.report.fact("safe", &format!("{hot} on {}: as pinned, {had}", evm::CHAIN));
+        let gas = if self.on_chain { "stated by the observer's process" } else { "gas costs 20 gwei" };
+        self.report.fact("", &format!("{} lie cold; {gas}", cold.join(" and ")));
     }
 
     /// New customers get addresses, and the observer states what was paid to them.
@@ -70,7 +118,8 @@ impl Cast {
         }
         self.observer.state_deposits(&deposits).await?;
         for deposit in &deposits {
-            self.report.fact("deposit", &format!("{} to {}", money(deposit.amount_sat), deposit.address));
+            let amount = money(ASSET, Amount::from_sat(deposit.amount_sat));
+            self.report.fact("deposit", &format!("{amount} to {}", deposit.address));
         }
         let text = "addresses attested by the co-signer, amounts proved by their raw transactions";
         self.report.fact("", &format!("{CONFIRMATIONS} confirmations; {text}"));
@@ -93,18 +142,22 @@ impl Cast {
         self.tell_request(request);
         match self.exchange.ask(request).await? {
             Answered::Refused(code, detail) => self.refused(case, request, (code, &detail)).await,
+            Answered::Invalid(code, detail) => {
+                self.report.event("invalid", &format!("{code}: {detail}"), Tone::No);
+                self.report.fact("", "nobody can ask this: nothing was written, nobody was asked");
+                Ok(Played::refused(case, request, code, None))
+            }
             Answered::View(_) => self.follow(case, id).await,
         }
     }
 
     fn tell_request(&self, request: &CaseRequest) {
-        let amount = Amount::from_sat(request.amount_sat);
-        let value = Krw::of(amount, PRICE, Denomination::bitcoin().decimals())
-            .map_or_else(String::new, |krw| grouped(krw.0));
-        self.report.fact(
-            "request",
-            &format!("{} · {} · {value} KRW", request.request_id, money(request.amount_sat)),
-        );
+        let (asset, amount) = (request.asset, request.amount);
+        let value = evm::price(asset)
+            .and_then(|price| Krw::of(amount, price, evm::denomination(asset).decimals()))
+            .map_or_else(String::new, |krw| format!(" · {} KRW", grouped(krw.0)));
+        let amount = if value.is_empty() { format!("{amount} of {asset}") } else { money(asset, amount) };
+        self.report.fact("request", &format!("{} · {amount}{value}", request.request_id));
         self.report.fact("from", &request.sender());
         self.report.fact("to", &format!("{} at {ROBOT_NAME}", request.receiver()));
         self.report.fact("", &request.destination);
@@ -127,10 +180,9 @@ impl Cast {
             last = self.exchange.watch().until(id, "final", is_final).await?;
             self.tell_log(&mut telling).await?;
         }
-        let played = Played::of(case, &last, &self.exchange.watch().of(id))?;
+        let played = Played::of(case, &last, &self.exchange.watch().of(id), &self.safe)?;
         if let Some(released) = &played.released {
-            let text = "both signatures by the consensus rules; payee, amount and fee by the request";
-            self.report.fact("checked", &format!("{text} ({} bytes)", released.tx_hex.len() / 2));
+            self.report.fact("checked", &released.checked_words());
         }
         Ok(played)
     }
@@ -172,12 +224,10 @@ impl Cast {
 
     /// Where the money rests in the end, as the operator is shown it.
     pub async fn position(&self) -> Result<(), Fault> {
-        let answer = self.operator.0.positions().get_position(v1::GetPositionRequest::default()).await;
-        let shown = answer.map_err(|status| Fault::call("GetPosition", &explain(&status)))?.into_inner();
-        let no = |invalid: crate::withdrawal::Invalid| Fault::call("GetPosition", &invalid.to_string());
+        let shown = self.positions().await?;
         self.report.section("Where the money rests");
-        for asset in PositionView::try_from(shown).map_err(no)?.assets {
-            let sat = |amount: Amount| money(amount.sat().unwrap_or(u64::MAX));
+        for asset in shown.assets {
+            let sat = |amount: Amount| money(asset.asset, amount);
             let (most, of) = asset.hot_share_max;
             self.report.fact("hot", &sat(asset.hot));
             self.report.fact(
@@ -202,7 +252,7 @@ impl Cast {
             return Err(no("the repeat was refused"));
         };
         self.report.event("released", view.txid.as_deref().unwrap_or_default(), Tone::Yes);
-        let played = Played::of(case, &view, &[])?;
+        let played = Played::of(case, &view, &[], &self.safe)?;
         let same = |first: &Played| first.released == played.released && first.log_index == played.log_index;
         if !first.is_some_and(same) {
             return Err(no("the repeat was answered otherwise than the first"));
@@ -231,7 +281,7 @@ impl Cast {
         let index = index.ok_or_else(|| Fault::Log(format!("the refusal of {id} is not in it")))?;
         self.told = index.saturating_add(1);
         self.report.entry("refused", &format!("{code}: {detail}"), index, Tone::No);
-        Ok(Played::refused(case, &request.request_id, code, index))
+        Ok(Played::refused(case, request, code, Some(index)))
     }
 }
 

@@ -1,15 +1,15 @@
-//! Owns what came of a case: the outcome, and the released transaction, checked here once more without asking anybody.
+//! Owns what came of a case: the outcome, its codes, and the log entry that says so.
 
-use bitcoin::{ScriptBuf, Transaction, TxOut, consensus};
 use data_encoding::HEXLOWER;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::Fault;
 use super::audit::VerifiedHead;
-use super::cases::Case;
-use super::{Fault, NETWORK};
-use crate::bitcoin::{Destination, verify_consensus};
+use super::cases::{Case, CaseRequest};
+use super::released::{Released, asset_name};
 use crate::desk::WithdrawalView;
-use crate::withdrawal::{Amount, Code, Outcome};
+use crate::ethereum::SafeWallet;
+use crate::withdrawal::{Code, Outcome};
 
 /// What came of one case.
 pub struct Played {
@@ -17,7 +17,9 @@ pub struct Played {
     pub name: String,
     /// Its request id.
     pub request_id: String,
-    /// released, held or refused.
+    /// What was asked: asset, address, base units.
+    pub asked: (String, String, String),
+    /// released, held, refused, or invalid: a request that nobody can ask.
     pub outcome: &'static str,
     /// Why it is refused or held; of a released one, why it was held last.
     pub code: Option<Code>,
@@ -25,26 +27,18 @@ pub struct Played {
     pub held: Vec<Code>,
     /// The transaction, where it was released.
     pub released: Option<Released>,
-    /// The log entry that says so.
-    pub log_index: u64,
-}
-
-/// A released transaction that does what was asked.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Released {
-    /// Its id, as explorers print it.
-    pub txid: String,
-    /// Its bytes, hex.
-    pub tx_hex: String,
-    /// What it spends: txid, output, satoshi and script.
-    pub prevouts: Vec<(String, u32, u64, String)>,
-    /// Its fee, in satoshi.
-    pub fee_sat: u64,
+    /// The log entry that says so; of what could not even be asked there is none.
+    pub log_index: Option<u64>,
 }
 
 impl Played {
     /// What the last view and the changes before it say.
-    pub fn of(case: &Case, last: &WithdrawalView, changes: &[WithdrawalView]) -> Result<Self, Fault> {
+    pub fn of(
+        case: &Case,
+        last: &WithdrawalView,
+        changes: &[WithdrawalView],
+        safe: &SafeWallet,
+    ) -> Result<Self, Fault> {
         let mut held: Vec<Code> = changes.iter().flat_map(|view| holds(&view.outcome)).collect();
         held.dedup();
         let (outcome, code) = match &last.outcome {
@@ -53,24 +47,28 @@ impl Played {
             Outcome::Refused(findings) => ("refused", findings.first().map(|f| f.code)),
             Outcome::Moving => ("moving", None),
         };
-        let released = (last.outcome == Outcome::Released).then(|| Released::of(last)).transpose()?;
+        let released = (last.outcome == Outcome::Released).then(|| Released::of(last, safe)).transpose()?;
+        let request = &last.request;
         Ok(Self {
             name: case.name.clone(),
-            request_id: last.request.request_id.to_string(),
+            request_id: request.request_id.to_string(),
+            asked: (asset_name(request.asset), request.destination.clone(), request.amount.to_string()),
             outcome,
             code,
             held,
             released,
-            log_index: last.log_index,
+            log_index: Some(last.log_index),
         })
     }
 
-    /// A request that became no withdrawal.
-    pub fn refused(case: &Case, request_id: &str, code: Code, log_index: u64) -> Self {
+    /// A request that became no withdrawal; one that is not even in the log could not be asked.
+    pub fn refused(case: &Case, request: &CaseRequest, code: Code, log_index: Option<u64>) -> Self {
+        let outcome = if log_index.is_some() { "refused" } else { "invalid" };
         Self {
             name: case.name.clone(),
-            request_id: request_id.to_owned(),
-            outcome: "refused",
+            request_id: request.request_id.clone(),
+            asked: (asset_name(request.asset), request.destination.clone(), request.amount.to_string()),
+            outcome,
             code: Some(code),
             held: Vec::new(),
             released: None,
@@ -108,25 +106,33 @@ impl Played {
 
     /// For programs.
     pub fn json(&self, log: &VerifiedHead) -> Value {
-        let released = self.released.as_ref();
-        let prevout = |(txid, vout, value_sat, script): &(String, u32, u64, String)| json!({ "txid": txid, "vout": vout, "value_sat": value_sat, "script_pubkey_hex": script });
-        json!({
-            "name": self.name,
-            "request_id": self.request_id,
-            "outcome": self.outcome,
-            "code": self.code.map(Code::as_str),
-            "held": self.held.iter().map(|code| code.as_str()).collect::<Vec<_>>(),
-            "txid": released.map(|r| &r.txid),
-            "tx_hex": released.map(|r| &r.tx_hex),
-            "prevouts": released.map(|r| r.prevouts.iter().map(prevout).collect::<Vec<_>>()).unwrap_or_default(),
-            "fee_sat": released.map(|r| r.fee_sat),
-            "log": {
-                "index": self.log_index,
-                "tree_size": log.head.size,
-                "root_hex": HEXLOWER.encode(&log.head.root.0),
-            },
-        })
+        let (asset, destination, amount) = &self.asked;
+        let mut json = Map::new();
+        for key in ["txid", "tx_hex", "fee", "fee_sat", "safe"] {
+            json.insert(key.into(), Value::Null);
+        }
+        json.insert("prevouts".into(), json!([]));
+        let own = [
+            ("name", json!(self.name)),
+            ("request_id", json!(self.request_id)),
+            ("asset", json!(asset)),
+            ("destination", json!(destination)),
+            ("amount", json!(amount)),
+            ("outcome", json!(self.outcome)),
+            ("code", json!(self.code.map(Code::as_str))),
+            ("held", self.held.iter().map(|code| code.as_str()).collect()),
+            ("log", self.log_index.map_or(Value::Null, |index| entry(index, log))),
+        ];
+        json.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        if let Some(released) = &self.released {
+            released.json(&mut json);
+        }
+        Value::Object(json)
     }
+}
+
+fn entry(index: u64, log: &VerifiedHead) -> Value {
+    json!({ "index": index, "tree_size": log.head.size, "root_hex": HEXLOWER.encode(&log.head.root.0) })
 }
 
 /// Whether a hold of this code ends without anybody doing anything.
@@ -142,49 +148,4 @@ fn holds(outcome: &Outcome) -> Vec<Code> {
         }
         Outcome::Held(_) | Outcome::Refused(_) | Outcome::Moving | Outcome::Released => Vec::new(),
     }
-}
-
-impl Released {
-    /// Takes the transaction of a released withdrawal only if it pays exactly what was asked, for the fee named, by the
-    /// consensus rules.
-    pub fn of(view: &WithdrawalView) -> Result<Self, Fault> {
-        let no = |problem: &str| Fault::call("the released transaction", &format!("{}: {problem}", view.id));
-        let transaction: Transaction =
-            consensus::encode::deserialize(&view.raw_transaction).map_err(|_| no("is no transaction"))?;
-        let txid = transaction.compute_txid().to_string();
-        if view.txid.as_deref() != Some(txid.as_str()) {
-            return Err(no("has another id than stated"));
-        }
-        let spent = spent(view).ok_or_else(|| no("its prevouts do not fit in satoshi"))?;
-        verify_consensus(&transaction, &spent).map_err(|error| no(&error.to_string()))?;
-        let destination =
-            Destination::parse(&view.request.destination, NETWORK).map_err(|e| no(&e.to_string()))?;
-        let pays = |out: &&TxOut| out.script_pubkey.as_script() == destination.script_pubkey();
-        let paid: Vec<u64> = transaction.output.iter().filter(pays).map(|out| out.value.to_sat()).collect();
-        if paid.as_slice() != view.request.amount.sat().as_slice() {
-            return Err(no("does not pay exactly what was asked"));
-        }
-        let total = |outs: &[TxOut]| outs.iter().map(|out| out.value.to_sat()).sum::<u64>();
-        let fee_sat = total(&spent).checked_sub(total(&transaction.output));
-        if fee_sat.is_none() || fee_sat != view.fee.and_then(Amount::sat) {
-            return Err(no("has another fee than stated"));
-        }
-        let prevout = |p: &crate::desk::Prevout| {
-            Some((p.txid.clone(), p.vout, p.value.sat()?, HEXLOWER.encode(&p.script_pubkey)))
-        };
-        Ok(Self {
-            txid,
-            tx_hex: HEXLOWER.encode(&view.raw_transaction),
-            prevouts: view.prevouts.iter().filter_map(prevout).collect(),
-            fee_sat: fee_sat.unwrap_or_default(),
-        })
-    }
-}
-
-fn spent(view: &WithdrawalView) -> Option<Vec<TxOut>> {
-    let out = |prevout: &crate::desk::Prevout| {
-        let script_pubkey = ScriptBuf::from_bytes(prevout.script_pubkey.clone());
-        Some(TxOut { value: bitcoin::Amount::from_sat(prevout.value.sat()?), script_pubkey })
-    };
-    view.prevouts.iter().map(out).collect()
 }

@@ -4,8 +4,9 @@
 use std::io::{IsTerminal, Write};
 
 use super::cases::Case;
+use super::evm::denomination;
 use super::played::Played;
-use crate::withdrawal::Amount;
+use crate::withdrawal::{Amount, Asset};
 
 /// Where the labels end.
 const LABEL: usize = 13;
@@ -96,7 +97,7 @@ impl Report {
     /// The table at the end.
     pub fn summary(self, played: &[Played]) {
         self.section("Summary");
-        let head = ["", "request", "outcome", "code", "fee sat", "txid"].map(str::to_owned);
+        let head = ["", "request", "outcome", "code", "fee", "txid"].map(str::to_owned);
         let row = |(number, one): (usize, &Played)| {
             let released = one.released.as_ref();
             [
@@ -104,7 +105,7 @@ impl Report {
                 one.request_id.clone(),
                 one.outcome.to_owned(),
                 one.code.map_or_else(String::new, |code| code.to_string()),
-                released.map_or_else(String::new, |r| r.fee_sat.to_string()),
+                released.map_or_else(String::new, |r| r.fee_words()),
                 released.map_or_else(String::new, |r| short(&r.txid)),
             ]
         };
@@ -124,9 +125,17 @@ fn short(txid: &str) -> String {
     format!("{}…", txid.chars().take(16).collect::<String>())
 }
 
-/// An amount in coin and in satoshi.
-pub fn money(sat: u64) -> String {
-    format!("{} BTC ({} sat)", Amount::from_sat(sat).in_coin(8), grouped(sat.into()))
+/// An amount in coin; of Bitcoin in satoshi too.
+pub fn money(asset: Asset, amount: Amount) -> String {
+    let words = denomination(asset);
+    match asset {
+        Asset::Bitcoin(_) => format!("{} ({} sat)", words.words(amount), grouped(amount.units())),
+        Asset::Evm(_) => {
+            let coins = amount.in_coin(words.decimals());
+            let shown = coins.trim_end_matches('0').trim_end_matches('.');
+            format!("{} {}", if coins.contains('.') { shown } else { coins.as_str() }, words.symbol())
+        }
+    }
 }
 
 /// A whole number with a comma at every thousand.
@@ -145,10 +154,14 @@ pub fn grouped(number: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::ASSET;
+    use crate::sandbox::evm::ETHER;
 
     #[test]
-    fn amounts_are_read_in_coin_and_in_satoshi() {
-        assert_eq!(money(1_200_000), "0.01200000 BTC (1,200,000 sat)");
+    fn amounts_are_read_in_coin_and_those_of_bitcoin_in_satoshi_too() {
+        assert_eq!(money(ASSET, Amount::from_sat(1_200_000)), "0.01200000 BTC (1,200,000 sat)");
+        let ether = [500_000_000_000_000_000, 10_000_000_000_000_000_000].map(Amount::from_units);
+        assert_eq!(ether.map(|wei| money(ETHER, wei)), ["0.5 ETH", "10 ETH"]);
         assert_eq!(
             [grouped(7), grouped(999), grouped(1_000), grouped(13_500_000)],
             ["7", "999", "1,000", "13,500,000"]

@@ -13,7 +13,7 @@ use super::configs::Listeners;
 use super::folder::{Folder, fresh};
 use super::papers::Keys;
 use super::seeds::Seeds;
-use super::{Fault, ROBOT_VASP, now};
+use super::{Fault, ROBOT_VASP, evm, now};
 use crate::enclave::wire::tls::Identity;
 use crate::enclave::{DataKey, Enclave, Limits, RelayPin, Settings};
 use crate::pki::{read_certificates, read_identity};
@@ -53,7 +53,7 @@ pub async fn start(
         endpoint: format!("https://{}", listeners.robot),
         vasps: Default::default(),
         screener: None,
-        limits: Limits::default(),
+        limits: Limits { assets: evm::coins()?, ..Limits::default() },
         now: Arc::new(now),
     };
     let listener =
@@ -72,6 +72,11 @@ pub async fn start(
 
 /// The three personas of the network's test VASP, and one with a Korean name.
 fn customers(holders: &Holders) -> Robot {
-    let kim = Customer::person("KIM", "MINSU", &[&holders.kim_minsu]).with_local_name("김", "민수");
+    let own: Vec<&str> = [Some(&holders.kim_minsu), holders.kim_minsu_evm.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let kim = Customer::person("KIM", "MINSU", &own).with_local_name("김", "민수");
     Robot::personas(&holders.robbins_taylor, &holders.cook_ethan, &holders.garrit_studio).with(kim)
 }

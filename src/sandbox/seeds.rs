@@ -1,4 +1,4 @@
-//! Makes the six seeds, each in a process of its own, and the two wallets from their public halves: no process ever holds
+//! Makes the six seeds, each in a process of its own, and the wallets and Safes from their public halves: no process ever holds
 //! two keys, and this one holds none.
 
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use super::children::run;
+use super::evm::Safes;
 use super::folder::{Folder, fresh};
 use super::{Fault, NETWORK};
 use crate::bitcoin::WalletDescriptor;
@@ -23,6 +24,8 @@ pub struct Seeds {
     pub hot: WalletDescriptor,
     /// The cold wallet: three keys of its own.
     pub cold: WalletDescriptor,
+    /// The Safes of the same six seeds.
+    pub safes: Safes,
     /// The verifier key of the signer's log.
     pub signer_log: String,
     /// The verifier key of the co-signer's cosignatures.
@@ -33,7 +36,7 @@ pub struct Seeds {
     pub vasp_identity: String,
 }
 
-/// Makes everything with `countersign init`, proves possession with `descriptor export`, and assembles both wallets.
+/// Makes everything with `countersign init`, proves possession with `descriptor export` and `safe owner`, and assembles both wallets.
 pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
     let (signer, cosigner, vault) =
         (folder.folder("signer")?, folder.folder("cosigner")?, folder.folder("vault")?);
@@ -65,10 +68,12 @@ pub async fn make(folder: &Folder) -> Result<Seeds, Fault> {
         seed("vault", cold_3, &[]),
     )?;
     let (of_hot, of_cold) = ([&signer, &cosigner, &vault], [cold_1, cold_2, cold_3]);
-    let (hot, cold) = tokio::try_join!(wallet(&of_hot, false), wallet(&of_cold, true))?;
+    let (hot, cold, safes) =
+        tokio::try_join!(wallet(&of_hot, false), wallet(&of_cold, true), Safes::make(folder))?;
     Ok(Seeds {
         hot,
         cold,
+        safes,
         signer_log: text(&a, "log_key")?,
         witness: text(&b, "witness_key")?,
         attestation: text(&b, "attestation_key")?,
@@ -91,7 +96,7 @@ fn join(prefix: &str, path: &Path) -> OsString {
     text
 }
 
-/// Runs `init` and then `descriptor export` for one seed; each is a process that holds this one key.
+/// Runs `init`, then `descriptor export` and `safe owner` for one seed; each is a process that holds this one key.
 async fn seed(role: &str, place: &Path, more: &[[OsString; 2]]) -> Result<Value, Fault> {
     let keystore = pair("--keystore", place.join("keystore"));
     let unlock = [keystore, pair("--passphrase-file", place.join("passphrase"))];
@@ -105,11 +110,14 @@ async fn seed(role: &str, place: &Path, more: &[[OsString; 2]]) -> Result<Value,
     let mut init: Vec<OsString> = vec!["init".into(), "--json".into()];
     init.extend(made.iter().chain(&unlock).chain(more).flatten().cloned());
     let told = run("countersign init", &init).await?;
-    let mut export: Vec<OsString> = vec!["descriptor".into(), "export".into(), "--json".into()];
-    export.extend(unlock.iter().flatten().cloned());
-    let exported = run("countersign descriptor export", &export).await?;
-    let file = place.join("export.json");
-    std::fs::write(&file, exported).map_err(|source| Fault::file(file.display(), source))?;
+    for (words, file) in [(["descriptor", "export"], "export.json"), (["safe", "owner"], "owner.json")] {
+        let mut export: Vec<OsString> = words.map(OsString::from).into();
+        export.push("--json".into());
+        export.extend(unlock.iter().flatten().cloned());
+        let exported = run("a keystore's export", &export).await?;
+        let file = place.join(file);
+        std::fs::write(&file, exported).map_err(|source| Fault::file(file.display(), source))?;
+    }
     serde_json::from_str(&told).map_err(|no| Fault::setup("countersign init", no))
 }
 

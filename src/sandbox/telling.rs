@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::ASSET;
+use super::evm::ETHER;
 use super::report::{Report, Tone, money};
 use crate::audit::{Entry, EntryKind};
-use crate::withdrawal::{Code, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Code, WithdrawalId};
 
 /// What is told about one withdrawal, and about the sweeps in between.
 pub struct Telling {
@@ -42,11 +44,7 @@ impl Telling {
         match entry.kind() {
             EntryKind::SweepReserved => {
                 self.sweeps.insert(reservation.to_owned());
-                let text = format!(
-                    "booked: {} to the cold wallet, {}",
-                    amount(field("amount")),
-                    field("destination")
-                );
+                let text = format!("booked: {} to the cold wallet, {}", amount(entry), field("destination"));
                 Some(("sweep", text, Tone::Plain))
             }
             EntryKind::Released if self.sweeps.contains(reservation) => {
@@ -58,13 +56,7 @@ impl Telling {
             _ if !self.is_about(entry) => None,
             EntryKind::Reserved => {
                 self.own.insert(reservation.to_owned());
-                let coins = field("inputs").split(' ').count();
-                let coins = if coins == 1 { "1 coin".to_owned() } else { format!("{coins} coins") };
-                Some((
-                    "reserved",
-                    format!("{coins}, fee {}; booked before a key is touched", amount(field("fee"))),
-                    Tone::Plain,
-                ))
+                Some(("reserved", format!("{}; booked before a key is touched", taken(entry)), Tone::Plain))
             }
             _ => about(entry),
         }
@@ -111,6 +103,31 @@ fn waits_for_vasp(entry: &Entry) -> bool {
     codes.split(' ').any(|code| code == Code::ClearancePending.as_str())
 }
 
-fn amount(text: &str) -> String {
-    text.parse().map_or_else(|_| text.to_owned(), money)
+/// What a reservation takes: coins, or a nonce of the Safe.
+fn taken(entry: &Entry) -> String {
+    let field = |name: &str| entry.field(name).unwrap_or_default();
+    let inputs = field("inputs");
+    match asset_of(entry) {
+        Asset::Bitcoin(_) => {
+            let coins = inputs.split(' ').count();
+            let coins = if coins == 1 { "1 coin".to_owned() } else { format!("{coins} coins") };
+            format!("{coins}, fee {}", said(ASSET, field("fee")))
+        }
+        Asset::Evm(_) => {
+            let nonce = inputs.rsplit_once('/').map_or(inputs, |(_, nonce)| nonce);
+            format!("nonce {nonce} of the Safe, for at most {} of gas", said(ETHER, field("fee")))
+        }
+    }
+}
+
+fn asset_of(entry: &Entry) -> Asset {
+    entry.field("asset").and_then(|text| Asset::parse(text).ok()).unwrap_or(ASSET)
+}
+
+fn amount(entry: &Entry) -> String {
+    said(asset_of(entry), entry.field("amount").unwrap_or_default())
+}
+
+fn said(asset: Asset, text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |units| money(asset, Amount::from_units(units)))
 }

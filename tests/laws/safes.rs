@@ -166,6 +166,9 @@ async fn bad_requests_for_an_evm_chain_name_the_field_and_ask_nobody() {
         (Code::AddressMalformed, to("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")),
         (Code::AddressMalformed, to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed")),
         (Code::AddressNotPayable, to("0x0000000000000000000000000000000000000000")),
+        (Code::AddressNotPayable, to(TOKEN)),
+        (Code::AddressNotPayable, WithdrawalRequest { asset: token(), ..to(TOKEN) }),
+        (Code::AddressNotPayable, to("0x9641d764fc13c8B624c04430C7356C1C7C8102e2")),
         (Code::AssetUnknown, WithdrawalRequest { asset: other_chain, ..base.clone() }),
         (Code::AssetUnknown, WithdrawalRequest { asset: unpinned, ..base.clone() }),
     ] {

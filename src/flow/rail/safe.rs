@@ -1,5 +1,6 @@
 //! Safes in the story: a nonce is taken, a Safe transaction is built and checked, and the owner's seat signs last.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -50,6 +51,8 @@ pub struct SafePins {
     pub cold: Option<Address>,
     /// The deposit addresses of the treasury Safe.
     pub deposits: Option<Deposits>,
+    /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
+    contracts: BTreeSet<Address>,
 }
 
 impl SafePins {
@@ -77,7 +80,12 @@ impl SafePins {
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
         let treasury = treasury.as_deref().map(|at| address("wallets.safe.treasury", at)).transpose()?;
         let deposits = treasury.map(|at| Deposits::owned_by(make, at));
-        Ok(Self { hot, cold, deposits })
+        let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
+        let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
+        let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
+        let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
+        contracts.extend(own.map(|pin| pin.address));
+        Ok(Self { hot, cold, deposits, contracts })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -105,6 +113,11 @@ impl SafePins {
 /// Reads an address of a chain.
 pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     let read = Destination::parse(text)?;
+    if pins.is_some_and(|pins| pins.contracts.contains(&read.address())) {
+        let problem = "is the contract of a token or of the Safe; what is sent there is lost";
+        let cure = "ask the customer for an address of their own";
+        return Err(Invalid::new(Code::AddressNotPayable, "destination", problem, cure));
+    }
     let pinned = pins.is_some_and(|pins| pins.is_pinned(read.address()));
     let account = Some(read.address());
     Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, account, pinned })
