@@ -521,6 +521,7 @@ fn every_command_teaches_by_an_example_and_parses_as_declared() {
             "countersign audit\n",
             "countersign policy\n",
             "countersign refill\n",
+            "countersign safe\n",
             "countersign statement\n",
         ];
         let is_group = groups.iter().any(|group| section.starts_with(group));
