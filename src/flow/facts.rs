@@ -234,6 +234,18 @@ impl Sight<'_> {
         Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
     }
 
+    /// The facts of a refuel of the pinned account that pays gas.
+    pub fn of_refuel(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
+        let fee = Fee {
+            rate: Units(fee.rate),
+            paid: Units(fee.paid),
+            leaving: Units(fee.leaving),
+            lineage: Units(fee.paid),
+            request_max: None,
+        };
+        self.facts(Kind::Refuel, amount, Destination { address, own: false, pinned: true }, fee)
+    }
+
     /// The facts of a sweep to the pinned cold descriptor.
     pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
         let fee = Fee {

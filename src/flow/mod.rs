@@ -25,6 +25,7 @@ pub mod position;
 pub mod rail;
 pub mod recover;
 pub mod refill;
+mod refuel;
 pub mod report;
 pub mod reserve;
 pub mod signer;

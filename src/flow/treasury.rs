@@ -17,7 +17,7 @@ use super::rail::PickedSweep;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
-use super::{rail, refill, reserve};
+use super::{rail, refill, refuel, reserve};
 use crate::audit::EntryKind;
 use crate::freeze::Leaving;
 use crate::store::Table;
@@ -184,6 +184,9 @@ pub fn finished(
         }
         ledger.ripen_all();
     }
+    if let Purpose::Refuel { amount } = row.purpose {
+        refuel::released(ledger, turn.draft.now(), reservation.asset, amount);
+    }
     for withdrawal in &reservation.withdrawals {
         withdraw::released(ledger, turn, *withdrawal, &released);
     }
@@ -251,6 +254,9 @@ pub fn cosigner_refused(
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
         tell_unswept(ledger, turn, reservation.asset, finding, "the co-signer refused the sweep");
     }
+    if matches!(reservation.row.purpose, Purpose::Refuel { .. }) {
+        refuel::tell(ledger, turn, reservation.asset, finding, "the co-signer refused the refuel");
+    }
 }
 
 /// Signing is frozen: what is booked is held, and goes on when the freeze ends.
@@ -268,7 +274,7 @@ pub fn frozen(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 pub fn leaving(row: &rows::ReservationRow) -> Leaving {
     match row.purpose {
         Purpose::Sweep { .. } => Leaving::Sweep,
-        Purpose::Withdrawals(_) => Leaving::Payment,
+        Purpose::Withdrawals(_) | Purpose::Refuel { .. } => Leaving::Payment,
     }
 }
 

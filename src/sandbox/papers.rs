@@ -135,6 +135,7 @@ impl Keys {
                 hot: seeds.hot.as_str().into(),
                 cold: Some(seeds.cold.as_str().into()),
                 safe: None,
+                executor: None,
                 tokens: Vec::new(),
             }],
             request_keys: vec![RequestKeyEntry {

@@ -54,6 +54,7 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             cosigner: b,
             vault: c,
         }),
+        executor: None,
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
     parties::trust(&content)
@@ -179,6 +180,7 @@ fn codes(turn: &Turn) -> Vec<(Subject, Code)> {
 struct Scene {
     world: World,
     wallet: SafeWallet,
+    executor: None,
     tokens: [Address; 2],
     proxies: [Proxy; 3],
     running: Running,

@@ -28,7 +28,7 @@ pub fn freeze_of(world: &World, number: u8) -> FreezeOrder {
 }
 
 /// Freezes a party under that number, and waits until its log knows.
-async fn freeze(world: &World, party: KeyRole, number: u8) -> InForce {
+pub async fn freeze(world: &World, party: KeyRole, number: u8) -> InForce {
     let order = freeze_of(world, number);
     world.counter(party).freeze(&operator(), order).await.unwrap();
     noted(world, party).await

@@ -126,6 +126,7 @@ pub fn safes_entry() -> WalletEntry {
             cosigner: spell(owner(0xb)),
             vault: spell(owner(0xc)),
         }),
+        executor: None,
         tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
     }
 }
@@ -153,6 +154,7 @@ pub fn safe_fact(height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFac
         nonce: U256::from(nonce),
         balances: balances.iter().map(|(asset, units)| (*asset, Amount::from_units(*units))).collect(),
         decimals: vec![(EvmAsset::Token(EVM, TOKEN.parse().unwrap()), 6)],
+        executor: None,
         executed: Vec::new(),
     }
 }
@@ -284,6 +286,7 @@ pub fn trust_content() -> TrustContent {
             hot: hot_wallet().as_str().to_owned(),
             cold: Some(cold_wallet().as_str().to_owned()),
             safe: None,
+            executor: None,
             tokens: Vec::new(),
         }],
         request_keys: vec![RequestKeyEntry {

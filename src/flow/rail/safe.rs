@@ -7,16 +7,17 @@ use data_encoding::HEXLOWER;
 use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
-    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Make, Owners, Payee, Proposal, Release,
-    SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of, check_proposal,
+    Action, Address, B256, CheckedSafeTx, Destination, Executor, Expectations, Make, Owners, Payee, Proposal,
+    Release, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of,
+    check_proposal,
 };
 use crate::evidence::Trust;
-use crate::evidence::trust_file::{SafeEntry, WalletEntry};
+use crate::evidence::trust_file::{ExecutorEntry, SafeEntry, WalletEntry};
 use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::lane::{Claim, Lane};
-use crate::flow::ledger::rows::{CosignedRow, ReleasedRow};
+use crate::flow::ledger::rows::{CosignedRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
 use crate::flow::treasury::leaving;
 use crate::keys::{Seat, SeatKeys, SeatOrder};
@@ -42,16 +43,54 @@ pub struct SafePins {
     pub hot: SafeWallet,
     /// The cold Safe.
     pub cold: Option<Address>,
+    /// The account that pays gas, where the hot Safe refuels it.
+    pub executor: Option<ExecutorPins>,
+}
+
+/// The account that pays gas, and how much of the hot Safe's ether it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorPins {
+    /// The account.
+    pub address: Address,
+    /// Below this balance it is refuelled.
+    pub level: Amount,
+    /// The most that it gets at once.
+    pub refuel_max: Amount,
+    /// The most that it gets within a day.
+    pub day_max: Amount,
+}
+
+impl ExecutorPins {
+    fn read(entry: &ExecutorEntry) -> Result<Self, Invalid> {
+        let field = "wallets.executor";
+        let wei = |text: &str| Amount::parse(field, text).map_err(|no| pinned_badly(field, &no.problem));
+        Ok(Self {
+            address: pinned_address("wallets.executor.address", &entry.address)?,
+            level: wei(&entry.level_wei)?,
+            refuel_max: wei(&entry.refuel_wei_max)?,
+            day_max: wei(&entry.day_wei_max)?,
+        })
+    }
+
+    /// What a check takes of it.
+    fn expected(&self) -> Executor {
+        Executor { address: self.address, amount_max: Units::from_amount(self.refuel_max) }
+    }
+}
+
+fn pinned_badly(field: &'static str, problem: &str) -> Invalid {
+    let cure = "correct the trust file and have its quorum sign it again";
+    Invalid::new(Code::TrustFileInvalid, field, problem, cure)
+}
+
+fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
+    read(text).map_err(|problem| pinned_badly(field, problem))
 }
 
 impl SafePins {
     /// Reads the pins of a chain.
     fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
-        let no = |field, problem: &str| {
-            let cure = "correct the trust file and have its quorum sign it again";
-            Invalid::new(Code::TrustFileInvalid, field, problem, cure)
-        };
-        let address = |field, text: &str| read(text).map_err(|problem| no(field, problem));
+        let (no, address) = (pinned_badly, pinned_address);
         let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
         let SafeEntry { release, singleton, signer, cosigner, vault } = safe;
         let release =
@@ -67,7 +106,8 @@ impl SafePins {
         let make = Make { release, singleton };
         let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
-        Ok(Self { hot, cold })
+        let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
+        Ok(Self { hot, cold, executor })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -77,6 +117,17 @@ impl SafePins {
             Chain::Bitcoin(_) => None,
         });
         entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
+    }
+
+    /// Whether an address is pinned as one of ours. Money goes to these by sweep and refuel alone.
+    fn is_ours(&self, address: Address) -> bool {
+        let executor = self.executor.map(|executor| executor.address);
+        self.hot.address() == address || [self.cold, executor].contains(&Some(address))
+    }
+
+    /// Where money may go that nobody asked for.
+    fn places(&self) -> Places {
+        Places { cold: self.cold, executor: self.executor.map(|executor| executor.expected()) }
     }
 
     /// Whether a seat is this party's: its key is the owner's.
@@ -89,8 +140,7 @@ impl SafePins {
 /// Reads an address of a chain.
 pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
     let read = Destination::parse(text)?;
-    let is_pinned =
-        |pins: &SafePins| pins.hot.address() == read.address() || pins.cold == Some(read.address());
+    let is_pinned = |pins: &SafePins| pins.is_ours(read.address());
     Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, pinned: pins.is_some_and(is_pinned) })
 }
 
@@ -100,7 +150,8 @@ pub struct Picked {
     payee: Payee,
     gas: u64,
     fee: FeeSeen,
-    is_sweep: bool,
+    /// Whether its place is pinned: then it is no payee that somebody asked for.
+    is_pinned: bool,
 }
 
 impl Picked {
@@ -153,7 +204,7 @@ pub fn pick(context: &Context, ledger: &Ledger, open: &Open) -> Result<Option<Pi
             format!("executing it may cost {} wei, the request allows {}", fee.paid, request.fee_max);
         return Err(Finding::new(Code::FeeAboveCap, detail));
     }
-    Ok(Some(Picked { chain, payee, gas, fee, is_sweep: false }))
+    Ok(Some(Picked { chain, payee, gas, fee, is_pinned: false }))
 }
 
 /// Picks a payment to the pinned cold Safe.
@@ -181,8 +232,29 @@ pub fn pick_sweep(
         address: spell(cold),
         fee,
         cold_index: 0,
-        with: SweepWith::Safe(Picked { chain, payee, gas, fee, is_sweep: true }),
+        with: SweepWith::Safe(Picked { chain, payee, gas, fee, is_pinned: true }),
     })
+}
+
+/// Picks a payment of that much to the pinned account that pays gas.
+pub fn pick_refuel(
+    context: &Context,
+    ledger: &Ledger,
+    chain: ChainId,
+    (to, amount): (Address, Amount),
+) -> Result<Picked, Finding> {
+    let asset = EvmAsset::Ether(chain);
+    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
+    let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    lane(ledger, chain)?.trusted()?;
+    let spendable = ledger.spendable(Asset::Evm(asset), context.now());
+    if spendable < amount {
+        let detail = format!("{spendable} wei can be spent, and a refuel is {amount}");
+        return Err(Finding::new(Code::HotFundsShort, detail));
+    }
+    let gas = gas_of(context, asset);
+    let payee = Payee { to, asset, amount: Units::from_amount(amount) };
+    Ok(Picked { chain, payee, gas, fee: fee_of(gas, u128::from(rate.0)), is_pinned: true })
 }
 
 /// The gas kept for a payment; no two attempts keep the same.
@@ -195,6 +267,15 @@ fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
     ledger.treasury.lane(chain).ok_or_else(|| no_wallet(&chain))
 }
 
+/// Where money may go that nobody asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Places {
+    /// The cold Safe.
+    pub cold: Option<Address>,
+    /// The account that pays gas.
+    pub executor: Option<Executor>,
+}
+
 /// What the answer about a Safe transaction is judged by.
 #[derive(Clone)]
 pub struct Body {
@@ -202,7 +283,7 @@ pub struct Body {
     safe: Result<Arc<TrustedSafe>, Finding>,
     nonce: u64,
     payees: Vec<Payee>,
-    cold: Option<Address>,
+    places: Places,
 }
 
 /// Builds the Safe transaction of a payment, under the next nonce.
@@ -236,9 +317,8 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
         body: super::Body::Safe(Body {
             safe: Ok(safe),
             nonce,
-            // What goes to cold is no payee: its place is pinned.
-            payees: if picked.is_sweep { Vec::new() } else { vec![picked.payee] },
-            cold: context.safes.get(&picked.chain).and_then(|pins| pins.cold),
+            payees: if picked.is_pinned { Vec::new() } else { vec![picked.payee] },
+            places: places(context, picked.chain),
         }),
     })
 }
@@ -253,8 +333,12 @@ pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservati
         safe: lane.trusted(),
         nonce: lane.nonce_of(reservation.row.inputs.first()?)?,
         payees: payees.collect::<Option<_>>()?,
-        cold: context.safes.get(&asset.chain()).and_then(|pins| pins.cold),
+        places: places(context, asset.chain()),
     })
+}
+
+fn places(context: &Context, chain: ChainId) -> Places {
+    context.safes.get(&chain).map(SafePins::places).unwrap_or_default()
 }
 
 /// Takes the nonce of a reservation.
@@ -279,6 +363,7 @@ pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation
         asset: reservation.asset,
         amount: reservation.row.outgoing,
         withdrawals: reservation.withdrawals.clone(),
+        is_refuel: matches!(reservation.row.purpose, Purpose::Refuel { .. }),
     };
     if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
         lane.sign(nonce, claim);
@@ -302,7 +387,7 @@ pub fn check(
     safe: &TrustedSafe,
     (hash, nonce): (Option<B256>, u64),
     signed_by: Option<KeyRole>,
-    (payees, cold): (&[Payee], Option<Address>),
+    (payees, places): (&[Payee], Places),
 ) -> Result<CheckedSafeTx, Finding> {
     let own = safe.wallet().address();
     let expect = Expectations {
@@ -311,8 +396,8 @@ pub fn check(
         signed_by,
         safe_tx_gas_max: gas_max(payees.len()),
         payees,
-        cold,
-        executor: None,
+        cold: places.cold,
+        executor: places.executor,
         emptying: None,
         rotation: None,
         is_own: &|address| address == own,
@@ -334,8 +419,7 @@ pub fn check_as_cosigner(
     let lane = treasury.lane(chain).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
     let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;
-    let cold = context.safes.get(&chain).and_then(|pins| pins.cold);
-    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, cold))?;
+    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
     let moved: Vec<EvmAsset> = checked::payees(&tx).map(|payee| payee.asset).collect();
     let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
     let mixed = || Finding::new(Code::KindNotAllowed, "it moves nothing, or several assets at once");
@@ -361,7 +445,8 @@ pub fn read_again(
         Action::Pay(payee) => Some(*payee),
         Action::Deploy(_) | Action::Nested { .. } | Action::Swap(_) => None,
     });
-    let payees: Vec<Payee> = if row.swept.is_some() { Vec::new() } else { paid.collect() };
+    let is_asked = row.kind == checked::Kind::Withdrawal.as_str();
+    let payees: Vec<Payee> = if is_asked { paid.collect() } else { Vec::new() };
     check_as_cosigner(context, treasury, asset.chain(), bytes, row.txid.parse().ok()?, &payees).ok()
 }
 
@@ -374,7 +459,7 @@ pub fn finish(
 ) -> Result<ReleasedRow, Finding> {
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
-    let places = (body.payees.as_slice(), body.cold);
+    let places = (body.payees.as_slice(), body.places);
     let safe = body.safe.as_ref().map_err(Clone::clone)?;
     let checked = check(signed, safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
     let own = sign(context, seat, (parcel.reservation, KeyRole::Signer, leaving(&parcel.row)), &checked)?;
