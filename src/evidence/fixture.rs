@@ -174,6 +174,7 @@ pub fn content() -> TrustContent {
                 hot: "wsh(hot)#aaaaaaaa".into(),
                 cold: Some("wsh(cold)#bbbbbbbb".into()),
                 safe: None,
+                executor: None,
                 tokens: Vec::new(),
             },
             WalletEntry {
@@ -181,6 +182,7 @@ pub fn content() -> TrustContent {
                 hot: "wsh(test)#cccccccc".into(),
                 cold: None,
                 safe: None,
+                executor: None,
                 tokens: Vec::new(),
             },
         ],
@@ -353,6 +355,10 @@ pub fn safe_fact() -> SafeFact {
             (Asset::Evm(token), Amount::ZERO),
         ],
         decimals: vec![(token, 6)],
+        executor: Some((
+            address("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+            Amount::from_units(90_000_000_000_000_000),
+        )),
         executed: vec![executed(7, Ending::Paid), executed(8, Ending::Reverted)],
     }
 }

@@ -49,6 +49,7 @@ pub static STATEMENT: Form = Form::new(
         "balance",
         "decimals",
         "executed",
+        "executor",
     ],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);

@@ -102,6 +102,8 @@ pub struct SafeFact {
     pub balances: Vec<(Asset, Amount)>,
     /// The decimals that each token's contract tells of itself; what did not answer has no line.
     pub decimals: Vec<(EvmAsset, u8)>,
+    /// The account that pays the Safe's gas, with what it has in wei; where it is not known there is no line.
+    pub executor: Option<(Address, Amount)>,
     /// What became of the nonces since the last statement, without a gap and in ascending order.
     pub executed: Vec<ExecutedFact>,
 }
@@ -126,6 +128,7 @@ pub(super) fn write_safe(writer: Writer, fact: &SafeFact) -> Writer {
         .lines("balance", fact.balances.iter().map(|(asset, amount)| format!("{asset} {amount}")))
         .lines("decimals", fact.decimals.iter().map(|(token, decimals)| format!("{token} {decimals}")))
         .lines("executed", fact.executed.iter().map(write_executed))
+        .lines("executor", fact.executor.iter().map(|(at, wei)| format!("{} {wei}", spell(*at))))
 }
 
 fn write_contract(contract: &Contract) -> String {
@@ -163,11 +166,13 @@ pub(super) fn parse_safe(reader: &mut Reader<'_>) -> Result<SafeFact, Invalid> {
         nonce: number_256("nonce", reader.take("nonce")?)?,
         balances: Vec::new(),
         decimals: Vec::new(),
+        executor: None,
         executed: Vec::new(),
     };
     fact.balances = balances(reader, chain)?;
     fact.decimals = decimals(reader, chain)?;
     fact.executed = executed(reader, &fact)?;
+    fact.executor = executor(reader, chain)?;
     Ok(fact)
 }
 
@@ -211,6 +216,16 @@ fn decimals(reader: &mut Reader<'_>, chain: ChainId) -> Result<Vec<(EvmAsset, u8
     let all = lines.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     each_once("decimals", all.iter().map(|(token, _)| *token))?;
     Ok(all)
+}
+
+fn executor(reader: &mut Reader<'_>, chain: ChainId) -> Result<Option<(Address, Amount)>, Invalid> {
+    let read = |text: &str| {
+        let (at, wei) = pair("executor", text)?;
+        let ether = Asset::Evm(EvmAsset::Ether(chain));
+        let amount = if wei == "0" { Amount::ZERO } else { field::amount("executor", wei, ether)? };
+        Ok((address("executor", at)?, amount))
+    };
+    reader.take_all("executor", 1)?.into_iter().next().map(read).transpose()
 }
 
 /// Each nonce follows the one before and is used up at the block; a transaction is not later than the block, nor earlier than

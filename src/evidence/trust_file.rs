@@ -85,6 +85,9 @@ pub struct WalletEntry {
     /// What the hot Safe is made of; on EVM chains alone, and there always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safe: Option<SafeEntry>,
+    /// The account that pays gas, where the hot Safe refuels it; on EVM chains alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<ExecutorEntry>,
     /// The tokens that are paid, on EVM chains alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<TokenEntry>,
@@ -108,6 +111,20 @@ pub struct SafeEntry {
     /// no deposit addresses on the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub treasury: Option<String>,
+}
+
+/// The account that pays gas, and how much of the hot Safe's ether it gets. Amounts are decimal wei.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutorEntry {
+    /// The account, with the EIP-55 checksum.
+    pub address: String,
+    /// Below this balance it is refuelled.
+    pub level_wei: String,
+    /// The most that it gets at once.
+    pub refuel_wei_max: String,
+    /// The most that it gets within a day.
+    pub day_wei_max: String,
 }
 
 /// A token (ERC-20) that is paid.

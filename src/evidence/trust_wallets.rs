@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::field;
 use super::trust::{CURE, twice};
-use super::trust_file::{SafeEntry, TokenEntry, TrustContent, WalletEntry};
+use super::trust_file::{ExecutorEntry, SafeEntry, TokenEntry, TrustContent, WalletEntry};
 use crate::withdrawal::evm_address::{is_payable, read};
 use crate::withdrawal::{Asset, Chain, ChainId, Code, Denomination, EvmAsset, Invalid};
 
@@ -14,7 +14,7 @@ pub(super) fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Chain, Wal
         let chain = field::chain("wallets.network", &entry.network)?;
         match chain {
             Chain::Bitcoin(_) => check_descriptors(entry)?,
-            Chain::Evm(_) => check_safes(entry)?,
+            Chain::Evm(id) => check_safes(id, entry)?,
         }
         if wallets.insert(chain, entry.clone()).is_some() {
             return Err(twice("wallets.network", "a network"));
@@ -26,13 +26,14 @@ pub(super) fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Chain, Wal
 fn check_descriptors(entry: &WalletEntry) -> Result<(), Invalid> {
     field::graphic("wallets.hot", &entry.hot)?;
     entry.cold.as_ref().map_or(Ok(String::new()), |cold| field::graphic("wallets.cold", cold))?;
-    if entry.safe.is_some() || !entry.tokens.is_empty() {
-        return Err(no("wallets.safe", "stands at a network of Bitcoin, which has no Safe and no tokens"));
+    if entry.safe.is_some() || entry.executor.is_some() || !entry.tokens.is_empty() {
+        let problem = "stands at a network of Bitcoin, which has no Safe, no executor and no tokens";
+        return Err(no("wallets.safe", problem));
     }
     Ok(())
 }
 
-fn check_safes(entry: &WalletEntry) -> Result<(), Invalid> {
+fn check_safes(chain: ChainId, entry: &WalletEntry) -> Result<(), Invalid> {
     let safe = entry.safe.as_ref().ok_or_else(|| {
         Invalid::new(Code::FieldMissing, "wallets.safe", "is missing at a wallet of an EVM chain", CURE)
     })?;
@@ -49,12 +50,25 @@ fn check_safes(entry: &WalletEntry) -> Result<(), Invalid> {
         ("wallets.safe.cosigner", Some(cosigner)),
         ("wallets.safe.vault", Some(vault)),
         ("wallets.safe.treasury", treasury.as_ref()),
+        ("wallets.executor.address", entry.executor.as_ref().map(|executor| &executor.address)),
     ];
     for (field, address) in named {
         let Some(address) = address else { continue };
         if !seen.insert(evm_address(field, address)?) {
             return Err(twice(field, "an address"));
         }
+    }
+    entry.executor.as_ref().map_or(Ok(()), |executor| check_caps(chain, executor))
+}
+
+fn check_caps(chain: ChainId, executor: &ExecutorEntry) -> Result<(), Invalid> {
+    let ether = Asset::Evm(EvmAsset::Ether(chain));
+    let wei = |field, text: &str| field::amount(field, text, ether);
+    wei("wallets.executor.level_wei", &executor.level_wei)?;
+    let once = wei("wallets.executor.refuel_wei_max", &executor.refuel_wei_max)?;
+    let day = wei("wallets.executor.day_wei_max", &executor.day_wei_max)?;
+    if once > day {
+        return Err(no("wallets.executor.day_wei_max", "is below what it gets at once"));
     }
     Ok(())
 }

@@ -15,6 +15,12 @@ use crate::withdrawal::{Code, Finding, Outcome, Stage, WithdrawalId};
 /// Notes the end at each withdrawal that it pays. One that was not paid is held: its nonce is used up, and nobody pays it a second
 /// time. It ends refused, under its own id, when the time of holds is over.
 pub fn settle(context: &Context, ledger: &mut Ledger, turn: &mut Turn, ended: &Ended) {
+    if ended.claim.is_refuel && ended.fact.ending != Ending::Paid {
+        let code = code_of(ended.fact.ending);
+        let detail = format!("a refuel: {} in transaction {}", ended.claim.hash, ended.fact.transaction);
+        tracing::error!(%code, "{detail}");
+        turn.enter_alarm((("reservation", ended.claim.reservation.to_string()), Finding::new(code, detail)));
+    }
     for id in &ended.claim.withdrawals {
         let Some(found) = turn.found.get(id).cloned() else {
             tracing::error!(code = %Code::Internal, withdrawal = %id, "executed, and its row was not read");
@@ -24,6 +30,13 @@ pub fn settle(context: &Context, ledger: &mut Ledger, turn: &mut Turn, ended: &E
             Ending::Paid => paid(turn, *id, found, ended),
             Ending::Reverted | Ending::Odd => unpaid(context, ledger, turn, (*id, found), ended),
         }
+    }
+}
+
+const fn code_of(ending: Ending) -> Code {
+    match ending {
+        Ending::Reverted => Code::PayeeReverted,
+        Ending::Paid | Ending::Odd => Code::PaymentNotAsAsked,
     }
 }
 
@@ -49,10 +62,7 @@ fn unpaid(
     (id, mut found): (WithdrawalId, Found),
     ended: &Ended,
 ) {
-    let code = match ended.fact.ending {
-        Ending::Reverted => Code::PayeeReverted,
-        Ending::Paid | Ending::Odd => Code::PaymentNotAsAsked,
-    };
+    let code = code_of(ended.fact.ending);
     let detail = format!("{} in transaction {}{}", ended.claim.hash, ended.fact.transaction, together(ended));
     tracing::error!(%code, withdrawal = %id, "{detail}");
     found.row.executed = Some(executed_row(ended));

@@ -70,6 +70,18 @@ impl FeeSeen {
         let rate = paid.saturating_mul(1_000).checked_div(u128::from(vbytes)).unwrap_or(u128::MAX);
         Self { rate, paid, leaving: paid, lineage: paid, share: paid }
     }
+
+    /// As the policy takes it, with the most that a request allows; what nobody asked for allows whatever the limits do.
+    fn told(self, request_max: Option<Amount>) -> Fee {
+        Fee {
+            rate: Units(self.rate),
+            paid: Units(self.paid),
+            leaving: Units(self.leaving),
+            lineage: Units(self.lineage),
+            share: Units(self.share),
+            request_max: request_max.map(|most| Units(most.units())),
+        }
+    }
 }
 
 impl<'a> Sight<'a> {
@@ -187,14 +199,7 @@ impl Sight<'_> {
         let queued = self.brake.is_queued(request.asked_at, None);
         let destination =
             Destination { address: request.destination.clone(), own: own_destination, pinned: false };
-        let fee = Fee {
-            rate: Units(fee.rate),
-            paid: Units(fee.paid),
-            leaving: Units(fee.leaving),
-            lineage: Units(fee.lineage),
-            share: Units(fee.share),
-            request_max: Some(Units(request.fee_max.units())),
-        };
+        let fee = fee.told(Some(request.fee_max));
         let facts = self.facts(Kind::Withdraw, request.amount, destination, fee)?;
         Ok(Facts {
             organisation: request.organisation.to_string(),
@@ -225,29 +230,21 @@ impl Sight<'_> {
         fee: FeeSeen,
         (position, earmarked_sat): (Position, u64),
     ) -> Result<Facts, Finding> {
-        let fee = Fee {
-            rate: Units(fee.rate),
-            paid: Units(fee.paid),
-            leaving: Units(fee.leaving),
-            lineage: Units(fee.paid),
-            share: Units(fee.share),
-            request_max: None,
-        };
+        let fee = fee.told(None);
         let destination = Destination { address, own: true, pinned: true };
         let facts = self.facts(Kind::Refill, amount, destination, fee)?;
         Ok(Facts { position, earmarked: Units(u128::from(earmarked_sat)), ..facts })
     }
 
+    /// The facts of a refuel of the pinned account that pays gas.
+    pub fn of_refuel(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
+        let fee = fee.told(None);
+        self.facts(Kind::Refuel, amount, Destination { address, own: false, pinned: true }, fee)
+    }
+
     /// The facts of a sweep to the pinned cold descriptor.
     pub fn of_sweep(&self, amount: Amount, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
-        let fee = Fee {
-            rate: Units(fee.rate),
-            paid: Units(fee.paid),
-            leaving: Units(fee.leaving),
-            lineage: Units(fee.paid),
-            share: Units(fee.share),
-            request_max: None,
-        };
+        let fee = fee.told(None);
         self.facts(Kind::Sweep, amount, Destination { address, own: false, pinned: true }, fee)
     }
 }

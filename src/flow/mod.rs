@@ -26,6 +26,7 @@ pub mod position;
 pub mod rail;
 pub mod recover;
 pub mod refill;
+mod refuel;
 pub mod report;
 pub mod reserve;
 pub mod signer;

@@ -290,7 +290,11 @@ fn load_reservations(
         // An attempt that was charged before stands there with nothing (ADR 16).
         let fee = if row.charged { row.fee } else { 0 };
         let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
-        let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned };
+        let refuelled = match row.purpose {
+            Purpose::Refuel { amount } if row.state == "released" => amount,
+            _ => 0,
+        };
+        let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned, refuelled };
         ledger.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
         if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.charged) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
@@ -304,6 +308,10 @@ fn load_reservations(
         }
         if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.charged) {
             let retry = ledger.sweep_retries.entry(asset).or_default();
+            retry.charged_at = Some(at).filter(|_| row.state != "released");
+        }
+        if let (Purpose::Refuel { .. }, true) = (&row.purpose, row.charged) {
+            let retry = ledger.refuel_retries.entry(asset).or_default();
             retry.charged_at = Some(at).filter(|_| row.state != "released");
         }
         if row.state == "dead" {
@@ -332,7 +340,7 @@ fn load_reservations(
         }
         let withdrawals = match &row.purpose {
             Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
-            Purpose::Sweep { .. } => Vec::new(),
+            Purpose::Sweep { .. } | Purpose::Refuel { .. } => Vec::new(),
         };
         if row.state == "released"
             && let Chain::Evm(chain) = asset.chain()

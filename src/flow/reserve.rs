@@ -32,7 +32,7 @@ pub fn charge(ledger: &Ledger, open: &Open, now: Seconds) -> Option<Spend> {
     }
     let leaving = open.request.request().amount.units();
     let unsigned = if is_unsigned(open) { leaving } else { 0 };
-    Some(Spend { leaving, fee: 0, unnamed: unnamed_value(ledger, open), unsigned })
+    Some(Spend { leaving, fee: 0, unnamed: unnamed_value(ledger, open), unsigned, refuelled: 0 })
 }
 
 /// Whether what was charged then is not charged again now.
@@ -109,6 +109,28 @@ pub fn reserve_sweep(
     }
     let purpose = Purpose::Sweep { amount, cold_index };
     Ok(book(context, ledger, turn, built, Booking { asset, purpose, withdrawals: Vec::new(), spend }))
+}
+
+/// Reserves a refuel that gives that much of a chain's coin to the account that pays gas.
+pub fn reserve_refuel(
+    context: &Context,
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    built: Built,
+    (coin, amount): (Asset, u128),
+) -> Result<Box<Parcel>, Finding> {
+    let (fee, now) = (built.fee, turn.draft.now());
+    // As for a sweep. What an executor got within a day is counted when it carries both signatures.
+    let spend = match ledger.refuel_retries.entry(coin).or_default().charged_at.and_then(|at| now.since(at)) {
+        Some(ago) if ago < CHARGED_S => Spend::default(),
+        _ => Spend { leaving: amount.saturating_add(built.fee_leaving), fee, ..Spend::default() },
+    };
+    spend_sums(ledger, turn, coin, spend)?;
+    if spend.fee > 0 {
+        ledger.refuel_retries.entry(coin).or_default().charged_at = Some(now);
+    }
+    let purpose = Purpose::Refuel { amount };
+    Ok(book(context, ledger, turn, built, Booking { asset: coin, purpose, withdrawals: Vec::new(), spend }))
 }
 
 fn spend_sums(ledger: &mut Ledger, turn: &Turn, asset: Asset, spend: Spend) -> Result<(), Finding> {
@@ -195,6 +217,19 @@ fn enter(context: &Context, turn: &mut Turn, built: &Built, booking: &Booking) -
                 ("fee", fee),
                 ("txid", txid),
                 ("withdrawals", &ids.join(" ")),
+                ("inputs", &inputs),
+                ("policy", &policy),
+            ],
+        ),
+        Purpose::Refuel { .. } => turn.draft.entry(
+            EntryKind::Reserved,
+            &[
+                ("reservation", id),
+                ("purpose", &"refuel"),
+                ("asset", asset),
+                ("amount", &amount),
+                ("fee", fee),
+                ("txid", txid),
                 ("inputs", &inputs),
                 ("policy", &policy),
             ],

@@ -17,7 +17,7 @@ use super::rail::PickedSweep;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
-use super::{rail, refill, reserve};
+use super::{rail, refill, refuel, reserve};
 use crate::audit::EntryKind;
 use crate::desk::Refusal;
 use crate::freeze::Leaving;
@@ -186,6 +186,9 @@ pub fn finished(
         ledger.ripen_all();
     }
     ledger.more_at_once(reservation.asset);
+    if let Purpose::Refuel { amount } = row.purpose {
+        refuel::released(ledger, turn.draft.now(), reservation.asset, amount);
+    }
     for withdrawal in &reservation.withdrawals {
         withdraw::released(ledger, turn, *withdrawal, &released);
     }
@@ -260,6 +263,9 @@ pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId,
     if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
         tell_unswept(ledger, turn, reservation.asset, finding, "the co-signer refused the sweep");
     }
+    if matches!(reservation.row.purpose, Purpose::Refuel { .. }) {
+        refuel::tell(ledger, turn, reservation.asset, finding, "the co-signer refused the refuel");
+    }
 }
 
 /// Signing is frozen: what is booked is held, and goes on when the freeze ends.
@@ -277,7 +283,7 @@ pub fn frozen(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 pub fn leaving(row: &rows::ReservationRow) -> Leaving {
     match row.purpose {
         Purpose::Sweep { .. } => Leaving::Sweep,
-        Purpose::Withdrawals(_) => Leaving::Payment,
+        Purpose::Withdrawals(_) | Purpose::Refuel { .. } => Leaving::Payment,
     }
 }
 

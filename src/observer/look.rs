@@ -7,7 +7,7 @@ use super::executed::executed;
 use super::state::Cursor;
 use super::watch::{Bounds, Watch, counted};
 use crate::ethereum::pins::Pin;
-use crate::ethereum::{SafeFacts, SafeWallet, Units};
+use crate::ethereum::{Address, SafeFacts, SafeWallet, Units};
 use crate::evidence::{ChainFact, Contract, SafeFact};
 use crate::node::{Agreed, Block, FinalBlock, Nodes, NotAgreed, SafeFault};
 use crate::withdrawal::{Amount, Asset, Chain, Code, EvmAsset, FeeRate, Seconds};
@@ -101,6 +101,7 @@ pub async fn safe_fact(
     let (executed, behind) = executed(&watch.nodes, wallet, &blocks, (cursor, nonce)).await?;
     let mut fact = fact_of(facts, at.value());
     (fact.balances, fact.decimals, fact.executed) = (balances, decimals, executed);
+    fact.executor = executor(watch, &at, wallet).await?;
     Ok((fact, behind))
 }
 
@@ -138,6 +139,17 @@ async fn balances(
     Ok(found.into_iter().filter_map(written).collect())
 }
 
+/// What the account that pays gas has, at the very block of the Safe's nonce: a refuel that is done is in both.
+async fn executor(
+    watch: &Watch,
+    at: &Agreed<Block>,
+    wallet: &SafeWallet,
+) -> Result<Option<(Address, Amount)>, LookFault> {
+    let Some(account) = watch.executor(wallet.address()) else { return Ok(None) };
+    let wei = watch.nodes.balance(at, account).await?.into_value();
+    Ok(wei.amount().map(|amount| (account, amount)))
+}
+
 async fn decimals(watch: &Watch, at: &Agreed<Block>) -> Result<Vec<(EvmAsset, u8)>, LookFault> {
     let mut found = Vec::new();
     for token in &watch.tokens {
@@ -169,6 +181,7 @@ pub fn fact_of(facts: SafeFacts, at: &Block) -> SafeFact {
         nonce: facts.nonce,
         balances: Vec::new(),
         decimals: Vec::new(),
+        executor: None,
         executed: Vec::new(),
     }
 }

@@ -74,6 +74,7 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
             vault: "0x1efF47bc3a10a45D4B230B5d10E37751FE6AA718".into(),
             treasury: None,
         }),
+        executor: None,
         tokens: vec![TokenEntry {
             contract: "0xdAC17F958D2ee523a2206206994597C13D831ec7".into(),
             symbol: "USDT".into(),

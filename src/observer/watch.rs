@@ -22,6 +22,8 @@ pub struct Watch {
     pub(super) nodes: Nodes,
     pub(super) safes: Vec<SafeWallet>,
     pub(super) tokens: Vec<EvmAsset>,
+    /// The hot Safe, and the account that pays its gas.
+    executor: Option<(Address, Address)>,
     pub(super) bounds: Bounds,
 }
 
@@ -34,7 +36,13 @@ impl Watch {
             Asset::Evm(token @ EvmAsset::Token(of, _)) if of == chain => Some(token),
             _ => None,
         };
-        Ok(Self { tokens: trust.assets().filter_map(token).collect(), nodes, safes, bounds })
+        let executor = executor_of(trust, chain)?;
+        Ok(Self { tokens: trust.assets().filter_map(token).collect(), executor, nodes, safes, bounds })
+    }
+
+    /// The account that pays the gas of a Safe, where one is pinned.
+    pub fn executor(&self, safe: Address) -> Option<Address> {
+        self.executor.and_then(|(hot, executor)| (hot == safe).then_some(executor))
     }
 
     /// The chain.
@@ -63,6 +71,11 @@ pub fn safes_of(trust: &Trust, chain: ChainId) -> Result<Vec<SafeWallet>, Invali
     let (make, owners) = (pins.hot.make(), *pins.hot.owners());
     let cold = pins.cold.map(|address| SafeWallet::adopt(chain, make, owners, address));
     Ok([pins.hot].into_iter().chain(cold).collect())
+}
+
+fn executor_of(trust: &Trust, chain: ChainId) -> Result<Option<(Address, Address)>, Invalid> {
+    let pins = SafePins::of(trust)?.remove(&chain);
+    Ok(pins.and_then(|pins| Some((pins.hot.address(), pins.executor?.address))))
 }
 
 /// A Safe's nonce as it is counted here.

@@ -130,6 +130,7 @@ impl Safes {
                 vault,
                 treasury: None,
             }),
+            executor: None,
             tokens: vec![token],
         }
     }
@@ -157,6 +158,7 @@ impl Safes {
             nonce: U256::ZERO,
             balances: HOT.to_vec(),
             decimals: vec![(EvmAsset::Token(CHAIN, TOKEN), u8::try_from(TOKEN_WORDS.1).unwrap_or_default())],
+            executor: None,
             executed: Vec::new(),
         }
     }

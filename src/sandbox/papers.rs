@@ -171,6 +171,7 @@ impl Keys {
                     hot: seeds.hot.as_str().into(),
                     cold: Some(seeds.cold.as_str().into()),
                     safe: None,
+                    executor: None,
                     tokens: Vec::new(),
                 },
                 seeds.safes.entry(),

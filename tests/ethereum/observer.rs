@@ -55,6 +55,7 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             vault: c,
             treasury: None,
         }),
+        executor: None,
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
     parties::trust(&content)
@@ -180,6 +181,7 @@ fn codes(turn: &Turn) -> Vec<(Subject, Code)> {
 struct Scene {
     world: World,
     wallet: SafeWallet,
+    executor: None,
     tokens: [Address; 2],
     proxies: [Proxy; 3],
     running: Running,

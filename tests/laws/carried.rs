@@ -177,6 +177,13 @@ struct Post {
 impl Post {
     /// Serves the signer's desk, and writes everything that an executor is given: certificate, trust file, configuration.
     async fn new(world: &World, ground: &Ground) -> Self {
+        let (post, listener) = Self::before(ground).await;
+        post.serve(listener, world, ground);
+        post
+    }
+
+    /// The folder, when there is no signer yet; and where it will be.
+    async fn before(ground: &Ground) -> (Self, TcpListener) {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::create("test authority", VALID).unwrap();
         std::fs::write(folder.path().join("ca.pem"), authority.certificate_pem()).unwrap();
@@ -186,18 +193,30 @@ impl Post {
             let files = PemFiles::in_folder(folder.path(), role.as_str());
             files.write(&authority.issue(&order).unwrap()).unwrap();
         }
-        let files = PemFiles::in_folder(folder.path(), "signer");
-        let identity = pki::read_identity(&files.certificate, &files.key).unwrap();
-        let tls = pki::server_config(std::slice::from_ref(authority.certificate()), identity).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let signer = listener.local_addr().unwrap().to_string();
+        let post = Self { folder, signer };
+        post.write(&evm_plan().trust, &ground.proxies);
+        (post, listener)
+    }
+
+    fn serve(&self, listener: TcpListener, world: &World, ground: &Ground) {
+        let files = PemFiles::in_folder(self.path(), "signer");
+        let identity = pki::read_identity(&files.certificate, &files.key).unwrap();
+        let authority = pki::read_certificates(&self.path().join("ca.pem")).unwrap();
+        let tls = pki::server_config(&authority, identity).unwrap();
         let desk = world.desk();
         let desks = Desks { withdrawals: Some(desk.clone()), releases: Some(desk), ..Desks::default() };
         let server = Server { tls, limits: Limits::default(), clock: system_clock(), desks };
         tokio::spawn(async move { server.serve(listener, std::future::pending()).await.unwrap() });
-        let post = Self { folder, signer };
-        post.write(&world.plan.trust, &ground.proxies);
-        post
+        self.write(&world.plan.trust, &ground.proxies);
+    }
+
+    /// Makes keystore and ledger; gives the account.
+    fn init(&self) -> Address {
+        let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];
+        let made = self.ask(&[&init[..], &["--cost", "cheap"]].concat());
+        made["account"].as_str().unwrap().parse().unwrap()
     }
 
     fn path(&self) -> &Path {
@@ -322,9 +341,7 @@ async fn what_is_released_is_paid_on_the_chain_once_also_if_the_executor_was_kil
     let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, ground.fact().await).await;
     let post = Post::new(&world, &ground).await;
-    let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];
-    let made = post.ask(&[&init[..], &["--cost", "cheap"]].concat());
-    let account: Address = made["account"].as_str().unwrap().parse().unwrap();
+    let account = post.init();
     ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
     let checked = post.ask(&["executor", "--config", "executor.toml", "--check"]);
     assert_eq!(checked["ok"], true, "{checked}");
@@ -426,4 +443,64 @@ async fn a_batch_is_carried_as_one_transaction_and_pays_each_of_it_on_the_chain_
     assert_eq!(held(&ground.anvil, contract, vera).await, U256::from(sum));
     assert_eq!(ground.fact().await.nonce, U256::from(1));
     running.stop();
+}
+
+/// What the nodes agree on about the Safe and the account that pays its gas.
+async fn fact_with(ground: &Ground, account: Address) -> SafeFact {
+    let last = ground.nodes.last_final().await.unwrap();
+    let wei = ground.nodes.balance(&last.block(), account).await.unwrap().into_value();
+    SafeFact { executor: Some((account, wei.amount().unwrap())), ..ground.fact().await }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_executor_that_runs_low_is_refuelled_from_the_safe_and_one_that_ran_dry_by_whoever_carries_it() {
+    let Some(ground) = Ground::new().await else { return };
+    let (post, listener) = Post::before(&ground).await;
+    let account = post.init();
+    let mut plan = evm_plan();
+    let pinned = trust_file::ExecutorEntry {
+        address: spell(account),
+        level_wei: ETHER.to_string(),
+        refuel_wei_max: (2 * ETHER).to_string(),
+        day_wei_max: (4 * ETHER).to_string(),
+    };
+    plan.trust.wallets.iter_mut().find(|entry| entry.safe.is_some()).unwrap().executor = Some(pinned);
+    let world = World::funded(plan, 4, 40 * COIN).await;
+    post.serve(listener, &world, &ground);
+    ground.anvil.bank_sends(account, U256::from(ETHER / 3), &[]).await;
+    ground.mine(4).await;
+
+    // low: it carries its own refuel
+    state(&world, fact_with(&ground, account).await).await;
+    let _running = post.start();
+    post.until_paid(&ground, 1).await;
+    assert!(ground.anvil.balance(account).await > U256::from(2 * ETHER));
+    ground.mine(4).await;
+    state(&world, fact_with(&ground, account).await).await;
+    pay(&world, "e-1", ether(), ETHER).await;
+    post.until_paid(&ground, 2).await;
+    assert_eq!(releases(&world, 500, "").await.items.len(), 2, "one refuel, one payment");
+
+    // dry: what is released waits, and anybody carries the refuel, which is before it
+    ground.anvil.ask("anvil_setBalance", json!([spell(account), "0x0"])).await;
+    ground.mine(4).await;
+    state(&world, fact_with(&ground, account).await).await;
+    while releases(&world, 500, "").await.items.len() < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    pay(&world, "e-2", ether(), ETHER / 2).await;
+    let waiting = releases(&world, 500, "").await.items;
+    assert_eq!(waiting.iter().map(|release| release.place.nonce).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    ground.anvil.bank_sends(hot_safe().address(), U256::ZERO, &waiting[2].data).await;
+    post.until_paid(&ground, 4).await;
+    let vera: Address = VERA.parse().unwrap();
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER + ETHER / 2));
+    assert!(ground.anvil.balance(account).await > U256::from(ETHER));
+
+    // the day is used up, however low it is
+    ground.anvil.ask("anvil_setBalance", json!([spell(account), "0x0"])).await;
+    ground.mine(4).await;
+    state(&world, fact_with(&ground, account).await).await;
+    pay(&world, "e-3", ether(), ETHER / 4).await;
+    assert_eq!(releases(&world, 500, "").await.items.len(), 5);
 }

@@ -389,6 +389,7 @@ fn safe() -> SafeFact {
         nonce: 0_u8.try_into().unwrap(),
         balances: Vec::new(),
         decimals: Vec::new(),
+        executor: None,
         executed: Vec::new(),
     }
 }

@@ -42,6 +42,7 @@ mod proxy;
 #[path = "../ethereum/published.rs"]
 mod published;
 mod refill;
+mod refuel;
 mod requests;
 mod safe_facts;
 mod safes;

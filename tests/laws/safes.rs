@@ -23,6 +23,12 @@ pub async fn funded() -> World {
 }
 
 pub async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)]) {
+    state_around(world).await;
+    world.state(Body::Safe(Box::new(safe_fact(height, nonce, balances)))).await;
+}
+
+/// Everything but the Safe itself.
+pub async fn state_around(world: &World) {
     let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(RATE) };
     let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
     world.state(Body::Chain(vec![bitcoin, chain])).await;
@@ -34,7 +40,6 @@ pub async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u
         (token(), Amount::from_units(90_000 * USDT)),
     ];
     world.state(Body::Position { cold, swept: Vec::new() }).await;
-    world.state(Body::Safe(Box::new(safe_fact(height, nonce, balances)))).await;
 }
 
 pub fn request(world: &World, id: &str, asset: Asset, units: u128) -> WithdrawalRequest {

@@ -140,6 +140,7 @@ pub fn safes_entry() -> WalletEntry {
             vault: spell(owner(0xc)),
             treasury: Some(spell(treasury_safe().address())),
         }),
+        executor: None,
         tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
     }
 }
@@ -167,6 +168,7 @@ pub fn safe_fact(height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFac
         nonce: U256::from(nonce),
         balances: balances.iter().map(|(asset, units)| (*asset, Amount::from_units(*units))).collect(),
         decimals: vec![(EvmAsset::Token(EVM, TOKEN.parse().unwrap()), 6)],
+        executor: None,
         executed: Vec::new(),
     }
 }
@@ -298,6 +300,7 @@ pub fn trust_content() -> TrustContent {
             hot: hot_wallet().as_str().to_owned(),
             cold: Some(cold_wallet().as_str().to_owned()),
             safe: None,
+            executor: None,
             tokens: Vec::new(),
         }],
         request_keys: vec![RequestKeyEntry {

@@ -17,11 +17,13 @@ pub enum Kind {
     Refill,
     /// Joins own coins.
     Consolidate,
+    /// Gives the pinned account that pays gas what it needs.
+    Refuel,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Withdraw, Self::Sweep, Self::Refill, Self::Consolidate];
+    pub const ALL: [Self; 5] = [Self::Withdraw, Self::Sweep, Self::Refill, Self::Consolidate, Self::Refuel];
 
     /// The name of the action in the policy files.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::Refill => "refill",
             Self::Consolidate => "consolidate",
+            Self::Refuel => "refuel",
         }
     }
 }
@@ -167,11 +170,11 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What the rolling limits count (L7): a withdrawal's amount and fee, of the other kinds the fee.
+    /// What the rolling limits count (L7): a withdrawal's or refuel's amount and fee, of the other kinds the fee.
     /// `None` where it overflows.
     pub fn leaving(&self) -> Option<Units> {
         match self.kind {
-            Kind::Withdraw => self.amount.plus(self.fee.leaving),
+            Kind::Withdraw | Kind::Refuel => self.amount.plus(self.fee.leaving),
             Kind::Sweep | Kind::Refill | Kind::Consolidate => Some(self.fee.leaving),
         }
     }

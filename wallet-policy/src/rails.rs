@@ -33,10 +33,14 @@ pub(crate) struct Rail {
 
 const EVERY: &[Kind] = &Kind::ALL;
 const WITHDRAW: &[Kind] = &[Kind::Withdraw];
-const OWN: &[Kind] = &[Kind::Sweep, Kind::Refill, Kind::Consolidate];
+const PINNED: &[Kind] = &[Kind::Sweep, Kind::Refill, Kind::Consolidate, Kind::Refuel];
+/// What goes out of this wallet's hands.
+const LEAVES: &[Kind] = &[Kind::Withdraw, Kind::Refuel];
+/// A refuel lowers the share, and without gas no sweep reaches the chain.
 const JUDGED_BY_SHARE: &[Kind] = &[Kind::Withdraw, Kind::Refill];
+const NEEDS_POSITION: &[Kind] = &[Kind::Withdraw, Kind::Refill, Kind::Refuel];
 /// A sweep needs neither price nor position nor room in a rolling limit (L12).
-const NOT_SWEEP: &[Kind] = &[Kind::Withdraw, Kind::Refill, Kind::Consolidate];
+const NOT_SWEEP: &[Kind] = &[Kind::Withdraw, Kind::Refill, Kind::Consolidate, Kind::Refuel];
 
 macro_rules! rails {
     ($($id:literal $code:ident $kinds:ident $guards:ident |$case:ident| $broken:expr, $detail:expr;)*) => {
@@ -67,9 +71,9 @@ rails! {
         unnamed_detail(c);
     "guard/destination-own" DestinationOwn WITHDRAW guard |c| c.facts.destination.own,
         "the destination is an address of this wallet".to_owned();
-    "guard/kind" KindNotAllowed OWN guard |c| !c.facts.destination.pinned,
+    "guard/kind" KindNotAllowed PINNED guard |c| !c.facts.destination.pinned,
         format!("a {} pays a destination that is neither pinned nor self-derived", c.facts.kind.as_str());
-    "guard/limit-per-transaction" LimitPerTransaction WITHDRAW guard |c| !c.told.within_transaction_limit,
+    "guard/limit-per-transaction" LimitPerTransaction LEAVES guard |c| !c.told.within_transaction_limit,
         format!("{} is above {}", c.facts.amount, c.rules.settings.per_tx_limit);
     "guard/limit-unsigned" LimitUnsigned WITHDRAW guard |c| !c.told.within_unsigned_limit,
         format!("{} is above {}, and no VASP signed the clearance", c.facts.amount, c.rules.settings.unsigned_per_tx_limit);
@@ -81,7 +85,7 @@ rails! {
         fee_detail(c);
     "guard/fee-budget" FeeBudgetSpent EVERY guard |c| !c.told.fee_within_budget,
         format!("{} on top of {} within a day is above {}", c.facts.fee.paid, c.facts.spent.fee_day, c.rules.settings.fee_budget_daily);
-    "guard/position" PositionStale JUDGED_BY_SHARE guard |c| !c.told.position_fresh,
+    "guard/position" PositionStale NEEDS_POSITION guard |c| !c.told.position_fresh,
         format!("cold balance and coins were not both stated within {} s", c.rules.ages.position_s);
     "guard/price" PriceStale WITHDRAW guard |c| !c.told.price_fresh,
         format!("no price stated within {} s", c.rules.ages.price_s);
@@ -102,7 +106,7 @@ rails! {
         "the destination is on the deny list".to_owned();
     "" DestinationNotAllowed WITHDRAW words |c| !c.told.destination_allowed,
         "an allow list is in force and the destination is not on it".to_owned();
-    "" HotFundsShort WITHDRAW words |c| !c.told.hot_funds_enough,
+    "" HotFundsShort LEAVES words |c| !c.told.hot_funds_enough,
         format!("{} and a fee of {} from {} spendable", c.facts.amount, c.facts.fee.leaving, c.facts.spendable);
 }
 

@@ -196,6 +196,10 @@ fn every_fact_of_a_safe_has_one_spelling() {
             FieldDuplicate,
             "executed",
         ),
+        ("executor", format!("executor: {safe}"), FieldMalformed, "executor"),
+        ("executor", format!("executor: {} 1", safe.to_lowercase()), FieldMalformed, "executor"),
+        ("executor", format!("executor: {safe} 01"), FieldMalformed, "executor"),
+        ("executor", format!("executor: {safe} {}0", u128::MAX), AmountAboveSupply, "executor"),
         // a gap, a nonce again, one that is still to come, one before its time, and one after the block
         ("executed: 7", done(6, 23_000_007), FieldMalformed, "executed"),
         ("executed: 7", done(8, 23_000_007), FieldMalformed, "executed"),
@@ -212,6 +216,8 @@ fn every_fact_of_a_safe_has_one_spelling() {
         invalid(&with_line("balance: eip155:1/slip44:60", &twice(balance))),
         (FieldDuplicate, "balance")
     );
+    let executor = "executor: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045 1";
+    assert_eq!(invalid(&with_line("executor", &twice(executor))), (StatementMalformed, "executor"));
     let token = "decimals: eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7 6";
     assert_eq!(invalid(&with_line("decimals", &twice(token))), (FieldDuplicate, "decimals"));
 }
@@ -226,6 +232,7 @@ fn a_safe_nobody_would_trust_can_be_stated_and_silence_about_a_token_too() {
         balances: Vec::new(),
         decimals: Vec::new(),
         executed: Vec::new(),
+        executor: None,
         ..safe_fact()
     };
     let stated = Statement { body: Body::Safe(Box::new(fact)), ..statements()[4].clone() };

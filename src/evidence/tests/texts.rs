@@ -438,6 +438,7 @@ prop_compose! {
         guards in (addresses(), addresses()), height in any::<u64>(), back in any::<u64>(),
         tokens in proptest::collection::btree_map(any::<[u8; 19]>(), (any::<u128>(), any::<u8>()), 0..4),
         endings in proptest::collection::vec(0..3usize, 0..4),
+        executor in proptest::option::of((addresses(), any::<u128>())),
     ) -> SafeFact {
         let payable = |bytes: [u8; 19]| Address::from_slice(&[&[1], bytes.as_slice()].concat());
         let token = |(at, of): (&[u8; 19], &(u128, u8))| (EvmAsset::Token(chain, payable(*at)), *of);
@@ -469,6 +470,7 @@ prop_compose! {
             nonce: U256::from(nonce),
             balances: tokens.iter().map(|(token, of)| (Asset::Evm(*token), Amount::from_units(of.0))).collect(),
             decimals: tokens.iter().map(|(token, of)| (*token, of.1)).collect(),
+            executor: executor.map(|(at, wei)| (at, Amount::from_units(wei))),
             executed: executed.collect(),
         }
     }

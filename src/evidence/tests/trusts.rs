@@ -1,5 +1,5 @@
 use crate::evidence::fixture::*;
-use crate::evidence::trust_file::{self, TrustContent, VaspEntry};
+use crate::evidence::trust_file::{self, ExecutorEntry, SafeEntry, TrustContent, VaspEntry, WalletEntry};
 use crate::evidence::*;
 use crate::withdrawal::*;
 
@@ -171,4 +171,56 @@ fn a_file_above_the_limit_names_the_limit() {
     let no = open(&content).unwrap_err();
     assert_eq!(no.code(), Code::MessageTooLarge);
     assert!(no.to_string().contains("1000000"));
+}
+
+/// A trust file with an EVM chain whose executor this makes of a good one.
+fn with_executor(change: impl FnOnce(&mut ExecutorEntry)) -> Result<(), (Code, &'static str)> {
+    let account = |n: u8| crate::withdrawal::evm_address::spell(crate::ethereum::Address::repeat_byte(n));
+    let mut executor = ExecutorEntry {
+        address: account(0xee),
+        level_wei: "1".into(),
+        refuel_wei_max: "1000".into(),
+        day_wei_max: "1000".into(),
+    };
+    change(&mut executor);
+    let mut content = content();
+    content.wallets.push(WalletEntry {
+        network: "eip155:1".into(),
+        hot: account(1),
+        cold: None,
+        safe: Some(SafeEntry {
+            release: "1.4.1".into(),
+            singleton: "l2".into(),
+            signer: account(0xa),
+            cosigner: account(0xb),
+            vault: account(0xc),
+            treasury: None,
+        }),
+        executor: Some(executor),
+        tokens: Vec::new(),
+    });
+    let text = trust_file::render(&content).unwrap();
+    let read: TrustContent = trust_file::parse(&text).unwrap();
+    assert_eq!(read, content);
+    match open(&content) {
+        Ok(_) => Ok(()),
+        Err(NotProven::Unreadable(no)) => Err((no.code, no.field)),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn the_account_that_pays_gas_has_caps_and_is_nobody_else() {
+    use Code::*;
+    assert_eq!(with_executor(|_| {}), Ok(()));
+    let no = |change: fn(&mut ExecutorEntry)| with_executor(change).unwrap_err();
+    assert_eq!(no(|e| e.day_wei_max = "999".into()), (FieldMalformed, "wallets.executor.day_wei_max"));
+    assert_eq!(no(|e| e.level_wei = "0".into()), (AmountZero, "wallets.executor.level_wei"));
+    assert_eq!(no(|e| e.refuel_wei_max = "0.5".into()), (FieldMalformed, "wallets.executor.refuel_wei_max"));
+    assert_eq!(no(|e| e.address = e.address.to_lowercase()), (FieldMalformed, "wallets.executor.address"));
+    for taken in [0x01, 0x0a, 0x0c] {
+        let taken = crate::withdrawal::evm_address::spell(crate::ethereum::Address::repeat_byte(taken));
+        let no = with_executor(|e| e.address = taken).unwrap_err();
+        assert_eq!(no, (FieldDuplicate, "wallets.executor.address"));
+    }
 }

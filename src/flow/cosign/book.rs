@@ -12,7 +12,7 @@ use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::rows::{self, CosignedRow, CustodyRow, SeenRequestRow};
 use crate::flow::ledger::treasury::SweepInFlight;
-use crate::flow::rail::Checked;
+use crate::flow::rail::{Checked, Kind};
 use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
 use crate::withdrawal::{Chain, Code, Finding, ReservationId};
@@ -131,6 +131,7 @@ impl Party {
                     asset: *asset,
                     amount: yes.outgoing,
                     withdrawals: Vec::new(),
+                    is_refuel: proven.checked.kind() == Kind::Refuel,
                 };
                 if let Chain::Evm(chain) = asset.chain()
                     && let Some(lane) = state.treasury.lane_mut(chain)

@@ -16,6 +16,8 @@ use crate::flow::ledger::lane::Lane;
 use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
+use crate::flow::refuel;
+use crate::withdrawal::evm_address::spell;
 use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Outcome, Seconds, WithdrawalId};
 
 /// How many approvals that do not count a no names.
@@ -51,7 +53,7 @@ pub fn decide(
     let (asset, kind, swept) = (checked.asset(), checked.kind(), checked.swept());
     let labelled_right = match kind {
         Kind::Withdrawal => !proven.payments.is_empty(),
-        Kind::Sweep | Kind::Other(_) => proven.payments.is_empty(),
+        Kind::Sweep | Kind::Refuel | Kind::Other(_) => proven.payments.is_empty(),
     };
     if !labelled_right {
         return Err(no(
@@ -72,6 +74,7 @@ pub fn decide(
             }
         }
         Kind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
+        Kind::Refuel => spend = weigh_refuel(context, &sight, checked.outgoing(), fee)?,
         Kind::Other(kind) => {
             let detail = format!("a {kind} is decided by nobody here");
             return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
@@ -243,6 +246,15 @@ fn weigh_sweep(
     let address = rail::cold_address(context, sight.asset, index).map_err(|finding| no(None, finding))?;
     let facts = sight.of_sweep(Amount::from_units(amount), address, fee).map_err(|f| no(None, f))?;
     answer(None, judge(&context.policy, &facts))
+}
+
+/// Where it goes and how much at once is checked by then; when it is due, and how much within a day, by this party's own facts.
+fn weigh_refuel(context: &Context, sight: &Sight<'_>, amount: u128, fee: FeeSeen) -> Result<Spend, Refusal> {
+    let executor = refuel::due(context, sight.treasury, sight.asset, amount, sight.now);
+    let executor = executor.map_err(|finding| no(None, finding))?;
+    let facts = sight.of_refuel(Amount::from_units(amount), spell(executor.address), fee);
+    answer(None, judge(&context.policy, &facts.map_err(|finding| no(None, finding))?))?;
+    Ok(Spend { leaving: amount, refuelled: amount, ..Spend::default() })
 }
 
 fn answer(id: Option<WithdrawalId>, outcome: Outcome) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
+use crate::flow::rail::Kind;
 use crate::flow::rail::deposit::take_back;
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
@@ -153,7 +154,9 @@ fn remember(
     let at = Seconds(row.at);
     let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
     let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
-    let spend = Spend { leaving: row.leaving, fee: row.fee, unnamed, unsigned: row.unsigned };
+    let is_refuel = row.kind == Kind::Refuel.as_str();
+    let refuelled = if is_refuel { row.outgoing } else { 0 };
+    let spend = Spend { leaving: row.leaving, fee: row.fee, unnamed, unsigned: row.unsigned, refuelled };
     state.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
     if row.state == "dead" {
         return Ok(());
@@ -171,6 +174,7 @@ fn remember(
                 asset,
                 amount: row.outgoing,
                 withdrawals: Vec::new(),
+                is_refuel,
             },
         );
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::rows::ReservationRow;
 use crate::ethereum::pins::Pin;
-use crate::ethereum::{NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
+use crate::ethereum::{Address, NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
 use crate::evidence::{Contract, ExecutedFact, SafeFact};
 use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds, WithdrawalId};
 
@@ -23,6 +23,8 @@ pub struct Claim {
     pub amount: u128,
     /// The withdrawals it pays, where this party keeps them.
     pub withdrawals: Vec<WithdrawalId>,
+    /// Whether it refuels the account that pays gas.
+    pub is_refuel: bool,
 }
 
 /// A claim that is over: its transaction is in the chain for good.
@@ -42,6 +44,7 @@ struct Stated {
     judged: Result<Arc<TrustedSafe>, NotAsPinned>,
     balances: BTreeMap<Asset, Amount>,
     decimals: BTreeMap<Asset, u8>,
+    executor: Option<(Address, Amount)>,
 }
 
 /// The highest nonce that was stated, and the height of the block where it was stated first.
@@ -126,7 +129,8 @@ impl Lane {
         }
         let balances = fact.balances.iter().copied().collect();
         let decimals = fact.decimals.iter().map(|(token, count)| (Asset::Evm(*token), *count)).collect();
-        self.stated = Some(Stated { at, height: fact.height, judged, balances, decimals });
+        self.stated =
+            Some(Stated { at, height: fact.height, judged, balances, decimals, executor: fact.executor });
         Told { ended, grew, doubt: None }
     }
 
@@ -189,6 +193,17 @@ impl Lane {
             Some(Stated { judged: Err(differs), .. }) => Err(no(differs.to_string())),
             Some(Stated { judged: Ok(safe), .. }) => Ok(safe.clone()),
         }
+    }
+
+    /// What an account that pays gas has, if it is the one that is stated.
+    pub fn has(&self, executor: Address) -> Option<Amount> {
+        let (stated, amount) = self.stated.as_ref()?.executor?;
+        (stated == executor).then_some(amount)
+    }
+
+    /// Whether a refuel is signed that is not in the chain for good.
+    pub fn is_refuelling(&self) -> bool {
+        self.signed.values().any(|claim| claim.is_refuel)
     }
 
     /// When the Safe was stated last.

@@ -186,6 +186,8 @@ pub struct Ledger {
     pub next_cold_change: u32,
     /// What became of the sweeps that are wanted and could not be made, by asset.
     pub sweep_retries: BTreeMap<Asset, SweepRetry>,
+    /// The same of refuels, by the coin they are paid in.
+    pub refuel_retries: BTreeMap<Asset, SweepRetry>,
     /// The last Korean day that was closed, as days since 1970-01-01.
     pub day_closed: Option<u64>,
     /// Read back, and their request does not verify any more.
@@ -200,7 +202,7 @@ pub struct Ledger {
     at_once: BTreeMap<Asset, usize>,
 }
 
-/// A sweep that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
+/// A sweep or refuel that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SweepRetry {
     /// Not again before this time.
@@ -301,6 +303,12 @@ impl Ledger {
     pub fn sweep_is_pending(&self, asset: Asset) -> bool {
         let mut of_asset = self.reservations.values().filter(|r| r.asset == asset);
         of_asset.any(|r| matches!(r.row.purpose, Purpose::Sweep { .. }))
+    }
+
+    /// Whether a refuel in that coin is reserved that does not carry both signatures yet.
+    pub fn refuel_is_pending(&self, coin: Asset) -> bool {
+        let mut in_coin = self.reservations.values().filter(|r| r.asset == coin);
+        in_coin.any(|r| matches!(r.row.purpose, Purpose::Refuel { .. }))
     }
 
     /// What of an asset can be spent now.

@@ -31,6 +31,8 @@ pub struct Sums {
     pub unnamed: RollingSum,
     /// What left on clearances that no VASP signed within a day, in base units, without fees.
     pub unsigned: RollingSum,
+    /// What the account that pays gas got within a day, in base units.
+    pub refuelled: RollingSum,
     /// What customers paid in within a day, in base units, as far as it was heard since the start.
     pub came: RollingSum,
 }
@@ -44,6 +46,7 @@ impl Default for Sums {
             fees: day(),
             unnamed: day(),
             unsigned: day(),
+            refuelled: day(),
             came: day(),
         }
     }
@@ -60,6 +63,8 @@ pub struct Spend {
     pub unnamed: Krw,
     /// The part cleared by nobody's signature, in base units.
     pub unsigned: u128,
+    /// What goes to the account that pays gas, in base units.
+    pub refuelled: u128,
 }
 
 impl Spend {
@@ -70,6 +75,7 @@ impl Spend {
             fee: self.fee.saturating_add(other.fee),
             unnamed: Krw(self.unnamed.0.saturating_add(other.unnamed.0)),
             unsigned: self.unsigned.saturating_add(other.unsigned),
+            refuelled: self.refuelled.saturating_add(other.refuelled),
         }
     }
 
@@ -102,6 +108,7 @@ impl Sums {
         self.day.spend(at, Units(spend.leaving))?;
         self.fees.spend(at, Units(spend.fee))?;
         self.unsigned.spend(at, Units(spend.unsigned))?;
+        self.refuelled.spend(at, Units(spend.refuelled))?;
         self.unnamed.spend(at, Units(spend.unnamed.0))
     }
 

@@ -17,6 +17,8 @@ pub enum Kind {
     Withdrawal,
     /// It pays the pinned cold wallet.
     Sweep,
+    /// It pays the pinned account that pays gas.
+    Refuel,
     /// Neither; nobody decides on it here.
     Other(&'static str),
 }
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Self::Withdrawal => "withdrawal",
             Self::Sweep => "sweep",
+            Self::Refuel => "refuel",
             Self::Other(word) => word,
         }
     }
@@ -35,7 +38,7 @@ impl Kind {
     pub const fn leaving(self) -> Leaving {
         match self {
             Self::Sweep => Leaving::Sweep,
-            Self::Withdrawal | Self::Other(_) => Leaving::Payment,
+            Self::Withdrawal | Self::Refuel | Self::Other(_) => Leaving::Payment,
         }
     }
 }
@@ -93,7 +96,7 @@ impl Checked {
             Self::Safe { tx, .. } => match tx.kind() {
                 SafeKind::Withdrawal => Kind::Withdrawal,
                 SafeKind::Sweep => Kind::Sweep,
-                SafeKind::Refuel => Kind::Other("refuel"),
+                SafeKind::Refuel => Kind::Refuel,
                 SafeKind::Emptying => Kind::Other("emptying"),
                 SafeKind::Rotation => Kind::Other("rotation"),
             },

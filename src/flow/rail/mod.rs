@@ -19,7 +19,7 @@ use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::writer::Turn;
 use crate::ethereum::Address;
 use crate::keys::{HotKey, SeatKeys};
-use crate::withdrawal::{Asset, Chain, ChainId, Code, Finding, Invalid, ReservationId};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Invalid, ReservationId};
 
 /// The keys of one party: of its Bitcoin wallet, and of its seat among the owners of its Safes.
 #[derive(Clone)]
@@ -111,6 +111,24 @@ pub fn pick(
             });
             Ok(safe::pick(context, ledger, open, (taken, joins))?.map(Picked::Safe))
         }
+    }
+}
+
+/// The coin in which a chain's gas is paid.
+pub const fn coin(chain: ChainId) -> Asset {
+    Asset::Evm(EvmAsset::Ether(chain))
+}
+
+/// Picks what gives that much of a chain's coin to the account that pays gas.
+pub fn pick_refuel(
+    context: &Context,
+    ledger: &Ledger,
+    coin: Asset,
+    to: (Address, Amount),
+) -> Result<Picked, Finding> {
+    match coin.chain() {
+        Chain::Bitcoin(_) => Err(no_wallet(&coin)),
+        Chain::Evm(chain) => safe::pick_refuel(context, ledger, chain, to).map(Picked::Safe),
     }
 }
 

@@ -8,17 +8,17 @@ use data_encoding::HEXLOWER;
 use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
-    Action, Address, B256, CheckedSafeTx, Deposits, Destination, Expectations, Make, Owners, Payee, Proposal,
-    Release, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of,
+    Action, Address, B256, CheckedSafeTx, Deposits, Destination, Executor, Expectations, Make, Owners, Payee,
+    Proposal, Release, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of,
     check_proposal,
 };
 use crate::evidence::Trust;
-use crate::evidence::trust_file::{SafeEntry, WalletEntry};
+use crate::evidence::trust_file::{ExecutorEntry, SafeEntry, WalletEntry};
 use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::lane::{Claim, Lane};
-use crate::flow::ledger::rows::{CosignedRow, ReleasedRow};
+use crate::flow::ledger::rows::{CosignedRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
 use crate::flow::treasury::leaving;
 use crate::keys::{Seat, SeatKeys, SeatOrder};
@@ -53,16 +53,54 @@ pub struct SafePins {
     pub deposits: Option<Deposits>,
     /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
     contracts: BTreeSet<Address>,
+    /// The account that pays gas, where the hot Safe refuels it.
+    pub executor: Option<ExecutorPins>,
+}
+
+/// The account that pays gas, and how much of the hot Safe's ether it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorPins {
+    /// The account.
+    pub address: Address,
+    /// Below this balance it is refuelled.
+    pub level: Amount,
+    /// The most that it gets at once.
+    pub refuel_max: Amount,
+    /// The most that it gets within a day.
+    pub day_max: Amount,
+}
+
+impl ExecutorPins {
+    fn read(entry: &ExecutorEntry) -> Result<Self, Invalid> {
+        let field = "wallets.executor";
+        let wei = |text: &str| Amount::parse(field, text).map_err(|no| pinned_badly(field, &no.problem));
+        Ok(Self {
+            address: pinned_address("wallets.executor.address", &entry.address)?,
+            level: wei(&entry.level_wei)?,
+            refuel_max: wei(&entry.refuel_wei_max)?,
+            day_max: wei(&entry.day_wei_max)?,
+        })
+    }
+
+    /// What a check takes of it.
+    fn expected(&self) -> Executor {
+        Executor { address: self.address, amount_max: Units::from_amount(self.refuel_max) }
+    }
+}
+
+fn pinned_badly(field: &'static str, problem: &str) -> Invalid {
+    let cure = "correct the trust file and have its quorum sign it again";
+    Invalid::new(Code::TrustFileInvalid, field, problem, cure)
+}
+
+fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
+    read(text).map_err(|problem| pinned_badly(field, problem))
 }
 
 impl SafePins {
     /// Reads the pins of a chain.
     fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
-        let no = |field, problem: &str| {
-            let cure = "correct the trust file and have its quorum sign it again";
-            Invalid::new(Code::TrustFileInvalid, field, problem, cure)
-        };
-        let address = |field, text: &str| read(text).map_err(|problem| no(field, problem));
+        let (no, address) = (pinned_badly, pinned_address);
         let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
         let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
         let release =
@@ -85,7 +123,8 @@ impl SafePins {
         let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
-        Ok(Self { hot, cold, deposits, contracts })
+        let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
+        Ok(Self { hot, cold, deposits, contracts, executor })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -97,10 +136,16 @@ impl SafePins {
         entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
     }
 
-    /// Whether an address is pinned as one of our own.
+    /// Whether an address is pinned as one of ours. Money goes to these by sweep and refuel alone.
     fn is_pinned(&self, address: Address) -> bool {
         let treasury = self.deposits.as_ref().map(Deposits::treasury);
-        self.hot.address() == address || [self.cold, treasury].contains(&Some(address))
+        let executor = self.executor.map(|executor| executor.address);
+        self.hot.address() == address || [self.cold, treasury, executor].contains(&Some(address))
+    }
+
+    /// Where money may go that nobody asked for.
+    fn places(&self) -> Places {
+        Places { cold: self.cold, executor: self.executor.map(|executor| executor.expected()) }
     }
 
     /// Whether a seat is this party's: its key is the owner's.
@@ -131,7 +176,8 @@ pub struct Picked {
     drawn: u64,
     gas: u64,
     fee: FeeSeen,
-    is_sweep: bool,
+    /// Whether its place is pinned: then it is no payee that somebody asked for.
+    is_pinned: bool,
 }
 
 impl Picked {
@@ -211,7 +257,7 @@ pub fn pick(
             format!("executing it may cost {} wei, the request allows {}", fee.share, request.fee_max);
         return Err(Finding::new(Code::FeeAboveCap, detail));
     }
-    Ok(Some(Picked { chain, asset: payee.asset, payees, drawn, gas, fee, is_sweep: false }))
+    Ok(Some(Picked { chain, asset: payee.asset, payees, drawn, gas, fee, is_pinned: false }))
 }
 
 /// Picks a payment to the pinned cold Safe.
@@ -240,8 +286,31 @@ pub fn pick_sweep(
         address: spell(cold),
         fee,
         cold_index: 0,
-        with: SweepWith::Safe(Picked { chain, asset, payees, drawn, gas, fee, is_sweep: true }),
+        with: SweepWith::Safe(Picked { chain, asset, payees, drawn, gas, fee, is_pinned: true }),
     })
+}
+
+/// Picks a payment of that much to the pinned account that pays gas.
+pub fn pick_refuel(
+    context: &Context,
+    ledger: &Ledger,
+    chain: ChainId,
+    (to, amount): (Address, Amount),
+) -> Result<Picked, Finding> {
+    let asset = EvmAsset::Ether(chain);
+    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
+    let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    lane(ledger, chain)?.trusted()?;
+    let spendable = ledger.spendable(Asset::Evm(asset), context.now());
+    if spendable < amount {
+        let detail = format!("{spendable} wei can be spent, and a refuel is {amount}");
+        return Err(Finding::new(Code::HotFundsShort, detail));
+    }
+    let drawn = draw(context);
+    let gas = gas_of(asset, 1).saturating_add(drawn);
+    let fee = fee_of(gas, 1, u128::from(rate.0));
+    let payees = vec![Payee { to, asset, amount: Units::from_amount(amount) }];
+    Ok(Picked { chain, asset, payees, drawn, gas, fee, is_pinned: true })
 }
 
 /// The gas kept for so many payments.
@@ -259,6 +328,15 @@ fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
     ledger.treasury.lane(chain).ok_or_else(|| no_wallet(&chain))
 }
 
+/// Where money may go that nobody asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Places {
+    /// The cold Safe.
+    pub cold: Option<Address>,
+    /// The account that pays gas.
+    pub executor: Option<Executor>,
+}
+
 /// What the answer about a Safe transaction is judged by.
 #[derive(Clone)]
 pub struct Body {
@@ -266,7 +344,7 @@ pub struct Body {
     safe: Result<Arc<TrustedSafe>, Finding>,
     nonce: u64,
     payees: Vec<Payee>,
-    cold: Option<Address>,
+    places: Places,
 }
 
 /// Builds the Safe transaction of what was picked, under the next nonce: a call, or a batch where it pays several.
@@ -301,9 +379,8 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
         body: super::Body::Safe(Body {
             safe: Ok(safe),
             nonce,
-            // What goes to cold is no payee: its place is pinned.
-            payees: if picked.is_sweep { Vec::new() } else { picked.payees.clone() },
-            cold: context.safes.get(&picked.chain).and_then(|pins| pins.cold),
+            payees: if picked.is_pinned { Vec::new() } else { picked.payees.clone() },
+            places: places(context, picked.chain),
         }),
     })
 }
@@ -318,8 +395,12 @@ pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservati
         safe: lane.trusted(),
         nonce: lane.nonce_of(reservation.row.inputs.first()?)?,
         payees: payees.collect::<Option<_>>()?,
-        cold: context.safes.get(&asset.chain()).and_then(|pins| pins.cold),
+        places: places(context, asset.chain()),
     })
+}
+
+fn places(context: &Context, chain: ChainId) -> Places {
+    context.safes.get(&chain).map(SafePins::places).unwrap_or_default()
 }
 
 /// Takes the nonce of a reservation.
@@ -344,6 +425,7 @@ pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation
         asset: reservation.asset,
         amount: reservation.row.outgoing,
         withdrawals: reservation.withdrawals.clone(),
+        is_refuel: matches!(reservation.row.purpose, Purpose::Refuel { .. }),
     };
     if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
         lane.sign(nonce, claim);
@@ -367,7 +449,7 @@ pub fn check(
     safe: &TrustedSafe,
     (hash, nonce): (Option<B256>, u64),
     signed_by: Option<KeyRole>,
-    (payees, cold): (&[Payee], Option<Address>),
+    (payees, places): (&[Payee], Places),
 ) -> Result<CheckedSafeTx, Finding> {
     let own = safe.wallet().address();
     let expect = Expectations {
@@ -376,8 +458,8 @@ pub fn check(
         signed_by,
         safe_tx_gas_max: gas_max(payees.len()),
         payees,
-        cold,
-        executor: None,
+        cold: places.cold,
+        executor: places.executor,
         emptying: None,
         rotation: None,
         is_own: &|address| address == own,
@@ -403,8 +485,7 @@ pub fn check_as_cosigner(
     let lane = treasury.lane(chain).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
     let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;
-    let cold = context.safes.get(&chain).and_then(|pins| pins.cold);
-    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, cold))?;
+    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
     let moved: Vec<EvmAsset> = checked::payees(&tx).map(|payee| payee.asset).collect();
     let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
     let mixed = || Finding::new(Code::KindNotAllowed, "it moves nothing, or several assets at once");
@@ -430,7 +511,8 @@ pub fn read_again(
         Action::Pay(payee) => Some(*payee),
         Action::Deploy(_) | Action::Nested { .. } | Action::Swap(_) => None,
     });
-    let payees: Vec<Payee> = if row.swept.is_some() { Vec::new() } else { paid.collect() };
+    let is_asked = row.kind == checked::Kind::Withdrawal.as_str();
+    let payees: Vec<Payee> = if is_asked { paid.collect() } else { Vec::new() };
     check_as_cosigner(context, treasury, asset.chain(), bytes, row.txid.parse().ok()?, &payees).ok()
 }
 
@@ -443,7 +525,7 @@ pub fn finish(
 ) -> Result<ReleasedRow, Finding> {
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
-    let places = (body.payees.as_slice(), body.cold);
+    let places = (body.payees.as_slice(), body.places);
     let safe = body.safe.as_ref().map_err(Clone::clone)?;
     let checked = check(signed, safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
     let own = sign(context, seat, (parcel.reservation, KeyRole::Signer, leaving(&parcel.row)), &checked)?;

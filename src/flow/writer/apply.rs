@@ -4,13 +4,13 @@ use tracing::error;
 
 use super::{Turn, Writer};
 use crate::desk::{DeskError, StatementReceipt};
-use crate::evidence::statement::VerifiedStatement;
+use crate::evidence::statement::{Body, VerifiedStatement};
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
 use crate::flow::statement::{self, OwnScripts, Taking};
 use crate::flow::{
-    Allocated, Command, Effect, RefillStep, address, approve, executed, refill, treasury, void, wallet,
-    withdraw,
+    Allocated, Command, Effect, RefillStep, address, approve, executed, refill, refuel, treasury, void,
+    wallet, withdraw,
 };
 use crate::withdrawal::Finding;
 
@@ -162,6 +162,9 @@ impl Writer {
                 .map_err(DeskError::Refused)?;
         for ended in &ended {
             executed::settle(&self.context, &mut self.ledger, turn, ended);
+        }
+        if let Body::Safe(fact) = &said.body {
+            refuel::told(&mut self.ledger, fact.chain);
         }
         self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
         turn.effects.push(Effect::Deliver(statement::key(said)));

@@ -30,6 +30,7 @@ pub(super) fn trust() -> Trust {
         hot: "wsh(regtest)#dddddddd".into(),
         cold: None,
         safe: None,
+        executor: None,
         tokens: Vec::new(),
     };
     content.wallets.push(wallet);

@@ -6,6 +6,7 @@ mod cosigner;
 mod exchange;
 mod observer;
 mod people;
+mod refuel;
 mod safes;
 mod signer;
 

@@ -83,13 +83,15 @@ fn lawful(f: &Facts, s: &AssetSettings) -> bool {
     if !fees || f.frozen || asked {
         return false;
     }
-    let leaving = f.fee.leaving.0 + if f.kind == Kind::Withdraw { f.amount.0 } else { 0 };
+    let leaving =
+        f.fee.leaving.0 + if matches!(f.kind, Kind::Withdraw | Kind::Refuel) { f.amount.0 } else { 0 };
     let room = f.spent.hour.0 + leaving <= s.hourly_limit.0 && f.spent.day.0 + leaving <= s.daily_limit.0;
     let position = age(f.stated.position).is_some_and(|age| age <= 900);
     let (hot, cold) = (f.position.hot.0, f.position.cold.0);
     match f.kind {
         Kind::Sweep => f.destination.pinned,
         Kind::Consolidate => f.destination.pinned && room,
+        Kind::Refuel => f.destination.pinned && room && position && f.amount <= s.per_tx_limit,
         Kind::Refill => {
             f.destination.pinned && room && position && (hot + f.amount.0) * 10 <= 3 * (hot + cold)
         }
@@ -162,7 +164,7 @@ proptest! {
     #[test]
     fn the_shipped_rules_release_what_is_lawful_and_funded(f in any_facts()) {
         let policy = &*BUILT;
-        let funded = f.kind != Kind::Withdraw || f.amount.0 + f.fee.leaving.0 <= f.spendable.0;
+        let funded = !matches!(f.kind, Kind::Withdraw | Kind::Refuel) || f.amount.0 + f.fee.leaving.0 <= f.spendable.0;
         prop_assert_eq!(policy.decide(&f).is_release(), funded && lawful(&f, &policy.settings().assets[BTC]));
     }
 

@@ -55,6 +55,15 @@ rows! {
     "sweep elsewhere" Sweep KindNotAllowed |_| {}, |f| f.destination.pinned = false;
     "refill elsewhere" Refill KindNotAllowed |_| {}, |f| f.destination.pinned = false;
     "consolidation elsewhere" Consolidate KindNotAllowed |_| {}, |f| f.destination.pinned = false;
+    "refuel elsewhere" Refuel KindNotAllowed |_| {}, |f| f.destination.pinned = false;
+    "refuel at once" Refuel LimitPerTransaction
+        |f| f.amount = Units(10_000_000), |f| f.amount = Units(10_000_001);
+    "daily by a refuel" Refuel LimitRolling
+        |f| f.spent.day = Units(98_997_000), |f| f.spent.day = Units(98_997_001);
+    "position of a refuel" Refuel PositionStale |_| {}, |f| f.stated.position = None;
+    "funds of a refuel" Refuel HotFundsShort
+        |f| f.spendable = Units(1_003_000), |f| f.spendable = Units(1_002_999);
+    "frozen refuel" Refuel Frozen |_| {}, |f| f.frozen = true;
     "per transaction" Withdraw LimitPerTransaction
         |f| f.amount = Units(10_000_000), |f| f.amount = Units(10_000_001);
     "unsigned" Withdraw LimitUnsigned |f| unsigned(f, 2_000_000), |f| unsigned(f, 2_000_001);
@@ -174,7 +183,14 @@ fn a_file_that_permits_everything_releases_nothing_that_breaks_a_law() {
     let outside: Vec<&str> = ROWS.iter().filter(|r| !r.is_law()).map(|r| r.name).collect();
     assert_eq!(
         outside,
-        ["deny list", "deny list in capitals", "allow list", "empty allow list", "spendable"]
+        [
+            "deny list",
+            "deny list in capitals",
+            "allow list",
+            "empty allow list",
+            "funds of a refuel",
+            "spendable"
+        ]
     );
 }
 
@@ -182,7 +198,7 @@ fn a_file_that_permits_everything_releases_nothing_that_breaks_a_law() {
 fn every_rule_of_the_files_is_missed_when_it_is_gone() {
     let whole = BUILT_IN.iter().map(|(_, text)| *text).collect::<String>();
     let rules: Vec<&str> = whole.split("@id(").skip(1).collect();
-    assert_eq!(rules.len(), 25);
+    assert_eq!(rules.len(), 26);
     for gone in 0..rules.len() {
         let mut rest = String::new();
         for (i, rule) in rules.iter().enumerate() {

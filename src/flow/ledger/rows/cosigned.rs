@@ -61,7 +61,7 @@ pub struct CosignedRow {
     pub coins: Vec<SpentRow>,
     /// The withdrawals it pays; empty for a sweep.
     pub withdrawals: Vec<String>,
-    /// `withdrawal`, `sweep` or `consolidation`, from its outputs.
+    /// `withdrawal`, `sweep`, `refuel` or `consolidation`, from its outputs.
     pub kind: String,
     /// The asset that leaves; empty where nothing does.
     pub asset: String,

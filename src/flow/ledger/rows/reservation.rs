@@ -27,6 +27,11 @@ pub enum Purpose {
         /// Index on the cold wallet's branch 0.
         cold_index: u32,
     },
+    /// Gives this much to the pinned account that pays gas.
+    Refuel {
+        /// Base units of the chain's coin.
+        amount: u128,
+    },
 }
 
 /// One reservation: an unsigned transaction, and how far it has come.
