@@ -180,7 +180,6 @@ fn codes(turn: &Turn) -> Vec<(Subject, Code)> {
 struct Scene {
     world: World,
     wallet: SafeWallet,
-    executor: None,
     tokens: [Address; 2],
     proxies: [Proxy; 3],
     running: Running,
