@@ -14,6 +14,7 @@ mod chain;
 #[allow(dead_code)]
 #[path = "../ethereum/chance.rs"]
 mod chance;
+mod contract_wallets;
 mod custodian;
 mod doors;
 #[allow(dead_code)]
