@@ -43,7 +43,7 @@ pub use check_error::{CheckError, PaymentProblem};
 pub use checked::{CheckedSafeTx, FinishedSafeTx};
 pub use deposit::Deposits;
 pub use execution::{Execution, ExecutionPlan, GasTerms};
-pub use message::{MessageError, ownership_call, verify_message, verify_possession};
+pub use message::{MessageError, accepts, message_hash, ownership_call, verify_message, verify_possession};
 pub use pins::{Release, Singleton};
 pub use proposal::Proposal;
 pub use reading::{NotAsPinned, SafeDifference, SafeFacts, TrustedSafe, judge};

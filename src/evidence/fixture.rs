@@ -195,7 +195,7 @@ pub fn content() -> TrustContent {
             StatementKeyEntry {
                 observer: "watcher-1".into(),
                 key: public(OBSERVER),
-                kinds: ["coins", "position", "price", "chain", "safe"].map(str::to_owned).into(),
+                kinds: ["coins", "position", "price", "chain", "safe", "ownership"].map(str::to_owned).into(),
             },
             StatementKeyEntry { observer: "prices".into(), key: public(8), kinds: vec!["price".into()] },
         ],
@@ -295,6 +295,7 @@ pub fn statements() -> Vec<Statement> {
             fee_rate: FeeRate(12_500),
         }]),
         Body::Safe(Box::new(safe_fact())),
+        Body::Ownership(ownership_fact(CONTRACT_PROOF)),
     ];
     let at = Seconds(NOW.0 - 20);
     let state = |(n, body): (u64, Body)| Statement {
@@ -360,6 +361,22 @@ pub fn safe_fact() -> SafeFact {
             Amount::from_units(90_000_000_000_000_000),
         )),
         executed: vec![executed(7, Ending::Paid), executed(8, Ending::Reverted)],
+    }
+}
+
+/// What the contract of this world accepts.
+pub const CONTRACT_PROOF: &str = "0x1271";
+
+/// That the wallet of [`evm_claim`], taken for a contract, accepts this proof of its message.
+pub fn ownership_fact(proof: &str) -> OwnershipFact {
+    let message = ownership_message(&evm_claim(), &challenge_name(&challenge_for(evm_claim()).text));
+    OwnershipFact {
+        chain: ChainId::MAINNET,
+        height: 23_000_100,
+        block_hash: B256::repeat_byte(0xb1),
+        contract: address(EVM_ACCOUNT),
+        message_hash: alloy_primitives::eip191_hash_message(message),
+        proof_digest: digest(proof),
     }
 }
 

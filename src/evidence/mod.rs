@@ -4,8 +4,8 @@
 //! storage, and private keys; clients sign through a closure they bring along.
 //!
 //! Reading order: [`canonical`] (the one spelling) · [`signature`] and [`sshsig`] (who signs how) · [`trust`] (who is
-//! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`statement_safe`] · [`answer`] · [`wallet_challenge`] ·
-//! [`wallet_registration`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`freeze`] ·
+//! believed) · [`request`] · [`cancel`] · [`void`] · [`statement`] · [`statement_safe`] · [`statement_ownership`] · [`answer`] · [`wallet_challenge`] ·
+//! [`wallet_registration`] · [`wallet_witness`] · [`clearance`] · [`report`] · [`reported`] · [`passage`] · [`approval`] · [`freeze`] ·
 //! [`resume`] · [`attestation`] · [`custody`] · [`possession`].
 
 pub mod answer;
@@ -37,6 +37,7 @@ pub mod signature;
 pub mod sshsig;
 pub mod statement;
 mod statement_body;
+pub mod statement_ownership;
 pub mod statement_safe;
 pub mod subject;
 #[cfg(test)]
@@ -47,6 +48,7 @@ mod trust_wallets;
 pub mod void;
 pub mod wallet_challenge;
 pub mod wallet_registration;
+pub mod wallet_witness;
 
 use sha2::{Digest, Sha256};
 
@@ -82,19 +84,21 @@ pub use sshsig::{
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };
+pub use statement_ownership::OwnershipFact;
 pub use statement_safe::{Contract, Ending, ExecutedFact, SafeFact};
 pub use subject::Subject;
 pub use trust::Trust;
 pub use trust_file::TrustContent;
 pub use void::{VerifiedVoid, VoidCause, WithdrawalVoid, sign_void, verify_void};
 pub use wallet_challenge::{
-    VerifiedChallenge, WalletChallenge, WalletClaim, challenge_name, ownership_message, sign_challenge,
-    verify_challenge,
+    VerifiedChallenge, WalletChallenge, WalletClaim, challenge_name, ownership_message, read_ownership,
+    sign_challenge, verify_challenge,
 };
 pub use wallet_registration::{
     ProofKind, VerifiedRegistration, VerifiedRemoval, WalletRegistration, WalletRemoval, sign_registration,
     sign_removal, verify_registration, verify_removal,
 };
+pub use wallet_witness::{witnessed, write_witnessed};
 
 /// How far another party's clock may run ahead of ours before its time counts as the future, in seconds.
 pub const SKEW_S_MAX: u64 = 60;

@@ -8,7 +8,7 @@ use ed25519_dalek::VerifyingKey;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::{NotProven, digest, field};
-use crate::withdrawal::{Asset, Code, CustomerRef, Invalid, Organisation, Seconds};
+use crate::withdrawal::{Asset, Chain, Code, CustomerRef, Invalid, Organisation, Seconds};
 
 /// How long a challenge may be used, in seconds.
 pub const CHALLENGE_S: u64 = 3_600;
@@ -113,6 +113,19 @@ pub fn ownership_message(claim: &WalletClaim, challenge: &str) -> String {
         .finish();
     text.pop();
     text
+}
+
+/// The chain and the address of which a customer's message speaks; every other spelling is refused.
+pub fn read_ownership(message: &str) -> Result<(Chain, String), Invalid> {
+    let text = format!("{message}\n");
+    let mut reader = Reader::open(&text, &OWNERSHIP)?;
+    Organisation::parse(reader.take("organisation")?)?;
+    CustomerRef::parse(reader.take("customer_ref")?)?;
+    let address = field::wallet_address(reader.take("address")?)?;
+    let chain = field::chain("network", reader.take("network")?)?;
+    field::hex::<32>("challenge", reader.take("challenge")?)?;
+    reader.close()?;
+    Ok((chain, address))
 }
 
 /// A challenge whose signature held. Whether it is still in time is asked where it is used first.

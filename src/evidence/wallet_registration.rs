@@ -13,6 +13,9 @@ use super::wallet_challenge::{VerifiedChallenge, WalletClaim};
 use super::{NotProven, Trust, field};
 use crate::withdrawal::{Chain, Code, CustomerRef, Finding, Invalid, Organisation, Seconds};
 
+/// The longest proof, in characters: a contract's largest, with an observer's statement.
+const PROOF_LEN_MAX: usize = 12_288;
+
 /// The form of a registration.
 pub static REGISTRATION: Form = Form::new(
     "countersign wallet-registration v1",
@@ -27,7 +30,8 @@ pub static REGISTRATION: Form = Form::new(
         "proof",
         "registered_at",
     ],
-);
+)
+.limits(16_384, PROOF_LEN_MAX);
 
 /// The form of a removal.
 pub static REMOVAL: Form =
@@ -40,8 +44,8 @@ pub enum ProofKind {
     Bip322Simple,
     /// EIP-191: `0x` and the 65 bytes r, s, v of `personal_sign`, in lower-case hex. On EVM chains.
     Eip191,
-    /// EIP-1271: `0x` and the bytes that the contract at the address accepts for the message. On EVM chains; only the chain
-    /// knows whether it does.
+    /// EIP-1271: the bytes that the contract at the address accepts for the message, and an observer's statement that it does
+    /// ([`super::wallet_witness`]). On EVM chains; only the chain knows whether it does.
     Eip1271,
 }
 

@@ -36,7 +36,9 @@ pub fn latest_key(statement: &Statement) -> String {
     let of = match &statement.body {
         // Each Safe's own.
         Body::Safe(fact) => format!("/{}:{}", fact.chain, fact.safe),
-        Body::Coins { .. } | Body::Position { .. } | Body::Price(_) | Body::Chain(_) => String::new(),
+        Body::Coins { .. } | Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Ownership(_) => {
+            String::new()
+        }
     };
     format!("latest/{}/{}{of}", statement.observer, statement.body.kind().as_str())
 }
@@ -67,7 +69,9 @@ fn outpoints(statement: &Statement) -> Vec<OutPoint> {
         Body::Coins { coins, .. } => {
             coins.iter().map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout }).collect()
         }
-        Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Safe(_) => Vec::new(),
+        Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Safe(_) | Body::Ownership(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -12,9 +12,11 @@ use crate::ethereum;
 use crate::evidence::wallet_registration::parse_registration;
 use crate::evidence::{
     NotProven, Passage, ProofKind, Trust, VerifiedChallenge, VerifiedRegistration, VerifiedRemoval,
-    VerifiedRequest, WalletRegistration, verify_challenge, verify_registration,
+    VerifiedRequest, WalletRegistration, verify_challenge, verify_registration, witnessed,
 };
-use crate::withdrawal::{Asset, Chain, Code, Finding, Invalid, Organisation, Outcome, Seconds, WithdrawalId};
+use crate::withdrawal::{
+    Asset, Chain, ChainId, Code, Finding, Invalid, Organisation, Outcome, Seconds, WithdrawalId, evm_address,
+};
 
 /// The name of the key that signs challenges, as the co-signer says it.
 pub const CHALLENGE_KEY_ID: &str = "attestation";
@@ -31,7 +33,7 @@ pub fn spelled(asset: Asset, address: &str) -> Result<String, Invalid> {
 }
 
 /// Whether the proof in a registration shows that whoever holds its address signed this message.
-fn owns(registration: &WalletRegistration, message: &str) -> Result<(), Finding> {
+fn owns(trust: &Trust, registration: &WalletRegistration, message: &str) -> Result<(), Finding> {
     let claim = &registration.claim;
     let no = |detail: String| Finding::new(Code::OwnershipNotProven, detail);
     let address = spelled(claim.asset, &claim.address).map_err(|invalid| no(invalid.to_string()))?;
@@ -51,16 +53,36 @@ fn owns(registration: &WalletRegistration, message: &str) -> Result<(), Finding>
             ethereum::verify_message(account.address(), message, &registration.proof)
                 .map_err(|error| Finding::new(error.code(), error.to_string()))
         }
-        // Whether a contract accepts it is a fact of its chain, which nobody here may ask for.
-        (ProofKind::Eip1271, Chain::Evm(_)) => {
-            let detail = format!("no observer has stated that the contract {address} accepts this proof");
-            Err(Finding::new(Code::ContractWalletNotWitnessed, detail))
+        (ProofKind::Eip1271, Chain::Evm(chain)) => {
+            accepted(trust, (chain, &address), message, &registration.proof)
         }
         (ProofKind::Bip322Simple, Chain::Evm(_))
         | (ProofKind::Eip191 | ProofKind::Eip1271, Chain::Bitcoin(_)) => {
             Err(no("the proof is of another chain's kind".to_owned()))
         }
     }
+}
+
+/// Whether a contract accepts a proof is a fact of its chain, which nobody here may ask for: an observer stated it of this very
+/// message, which names the challenge.
+fn accepted(
+    trust: &Trust,
+    (chain, contract): (ChainId, &str),
+    message: &str,
+    proof: &str,
+) -> Result<(), Finding> {
+    let fact = witnessed(proof, trust).map_err(|no| match no {
+        NotProven::Refused(finding) => finding,
+        NotProven::Unreadable(invalid) => Finding::new(Code::EvidenceInvalid, invalid.to_string()),
+    })?;
+    let is_this = fact.chain == chain
+        && evm_address::spell(fact.contract) == contract
+        && fact.message_hash == ethereum::message_hash(message);
+    if is_this {
+        return Ok(());
+    }
+    let detail = "the observer's statement is of another contract, chain or message";
+    Err(Finding::new(Code::OwnershipNotProven, detail))
 }
 
 fn challenge_of(trust: &Trust, given: &SignedText) -> Result<VerifiedChallenge, NotProven> {
@@ -76,6 +98,7 @@ pub fn verify(
     let challenge = challenge_of(&context.trust, &evidence.challenge)?;
     let given = &evidence.registration;
     let when = (now, context.settings.request_age_s_max);
+    let owns = |registration: &_, message: &_| owns(&context.trust, registration, message);
     let verified = verify_registration(parts(given), challenge, &context.trust, when, owns)?;
     let asset = verified.registration().claim.asset;
     if !context.pays(asset) {
@@ -88,6 +111,7 @@ pub fn verify(
 /// Verifies a registration that was taken before.
 pub fn reverify(trust: &Trust, evidence: &WalletEvidence) -> Result<VerifiedRegistration, NotProven> {
     let challenge = challenge_of(trust, &evidence.challenge)?;
+    let owns = |registration: &_, message: &_| owns(trust, registration, message);
     VerifiedRegistration::reverify(parts(&evidence.registration), challenge, trust, owns)
 }
 

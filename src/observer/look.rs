@@ -7,9 +7,11 @@ use super::executed::executed;
 use super::state::Cursor;
 use super::watch::{Bounds, Watch, counted};
 use crate::ethereum::pins::Pin;
-use crate::ethereum::{Address, SafeFacts, SafeWallet, Units};
-use crate::evidence::{ChainFact, Contract, SafeFact};
-use crate::node::{Agreed, Block, FinalBlock, Nodes, NotAgreed, SafeFault};
+use crate::ethereum::{
+    Address, MessageError, SafeFacts, SafeWallet, Units, accepts, message_hash, ownership_call,
+};
+use crate::evidence::{ChainFact, Contract, OwnershipFact, SafeFact, digest};
+use crate::node::{Agreed, Block, Call, FinalBlock, Nodes, NotAgreed, Outcome, SafeFault};
 use crate::withdrawal::{Amount, Asset, Chain, Code, EvmAsset, FeeRate, Seconds};
 
 /// There is nothing that could be stated now.
@@ -34,6 +36,12 @@ pub enum LookFault {
     /// What the nodes say of one thing does not fit what they say of another.
     #[error("what the nodes agree on contradicts itself: {0}")]
     Contradiction(&'static str),
+    /// The contract does not accept the proof, or does not answer as a wallet does.
+    #[error("the contract {0} does not accept this proof for this message")]
+    NotAccepted(Address),
+    /// The proof cannot be shown to a contract.
+    #[error(transparent)]
+    Proof(#[from] MessageError),
     /// A number is larger than a statement holds.
     #[error("{0} is larger than a statement holds")]
     TooLarge(&'static str),
@@ -45,6 +53,8 @@ impl LookFault {
         match self {
             Self::NotAgreed(no) => no.code(),
             Self::Safe(no) => no.code(),
+            Self::NotAccepted(_) => Code::OwnershipNotProven,
+            Self::Proof(no) => no.code(),
             Self::Stalled { .. } => Code::ChainStalled,
             Self::Contradiction(_) | Self::TooLarge(_) => Code::NodesNotAgreed,
         }
@@ -83,6 +93,29 @@ pub async fn chain_fact(watch: &Watch, now: Seconds) -> Result<ChainFact, LookFa
     let rate = fees.base_fee_next.checked_add(fees.tip).and_then(|wei| wei.checked_mul(1_000));
     let rate = rate.and_then(|rate| u64::try_from(rate).ok()).ok_or(LookFault::TooLarge("the fee rate"))?;
     Ok(ChainFact { chain: Chain::Evm(watch.chain()), height, fee_rate: FeeRate(rate) })
+}
+
+/// That a contract accepts a proof for a message, at the final block (EIP-1271).
+pub async fn ownership_fact(
+    watch: &Watch,
+    contract: Address,
+    (message, proof): (&str, &str),
+    now: Seconds,
+) -> Result<OwnershipFact, LookFault> {
+    let question = Call::question(contract, ownership_call(message, proof)?);
+    let blocks = Blocks::ask(&watch.nodes, watch.bounds, now).await?;
+    let at = blocks.last.block();
+    match watch.nodes.call(&at, question).await?.into_value() {
+        Outcome::Returned(answer) if accepts(&answer) => Ok(OwnershipFact {
+            chain: watch.chain(),
+            height: at.value().number,
+            block_hash: at.value().hash,
+            contract,
+            message_hash: message_hash(message),
+            proof_digest: digest(proof),
+        }),
+        Outcome::Returned(_) | Outcome::Reverted(_) => Err(LookFault::NotAccepted(contract)),
+    }
 }
 
 /// Everything of one Safe at the final block, and what it executed since the cursor; with the cursor behind that.

@@ -17,7 +17,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use look::{LookFault, begin, chain_fact, safe_fact};
+pub use look::{LookFault, begin, chain_fact, ownership_fact, safe_fact};
 pub use run::{Observer, Turn};
 pub use speak::{SpeakFault, Speaker};
 pub use state::{Cursor, State, StateFault};

@@ -8,7 +8,7 @@ use countersign::desk::{Caller, DeskError, Role, SignedText, StatementDesk, Stat
 use countersign::ethereum::pins::{Singleton, V1_4_1};
 use countersign::ethereum::*;
 use countersign::evidence::statement::Statement;
-use countersign::evidence::trust_file::{SafeEntry, TokenEntry, WalletEntry};
+use countersign::evidence::trust_file::{ExecutorEntry, SafeEntry, TokenEntry, WalletEntry};
 use countersign::evidence::{
     Body, ChainFact, Ending, ExecutedFact, NotProven, SafeFact, StatementKind, Trust, verify_statement,
 };
@@ -17,7 +17,7 @@ use countersign::keys::KeyRole;
 use countersign::observer::run::{Missed, Subject};
 use countersign::observer::{
     Bounds as Ages, Cursor, LookFault, Observer, SpeakFault, Speaker, State, Turn, Watch, begin, chain_fact,
-    safe_fact,
+    ownership_fact, safe_fact,
 };
 use countersign::pki::{self, Authority, LeafOrder, Validity};
 use countersign::withdrawal::{Amount, Asset, Code, EvmAsset, Seconds, evm_address};
@@ -55,7 +55,12 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             vault: c,
             treasury: None,
         }),
-        executor: None,
+        executor: Some(ExecutorEntry {
+            address: evm_address::spell(gas_payer()),
+            level_wei: "1".into(),
+            refuel_wei_max: "1".into(),
+            day_wei_max: "1".into(),
+        }),
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
     parties::trust(&content)
@@ -178,10 +183,14 @@ fn codes(turn: &Turn) -> Vec<(Subject, Code)> {
     turn.missed.iter().map(|(subject, missed)| (*subject, missed.code())).collect()
 }
 
+/// The account that the trust file pins to pay gas.
+fn gas_payer() -> Address {
+    stranger(210)
+}
+
 struct Scene {
     world: World,
     wallet: SafeWallet,
-    executor: None,
     tokens: [Address; 2],
     proxies: [Proxy; 3],
     running: Running,
@@ -193,6 +202,7 @@ async fn scene(make: Make) -> Option<Scene> {
     let world = World::new(Chain::start_anvil().await?, make).await;
     let wallet = world.make_safe(0).await;
     world.chain.bank_sends(wallet.address(), U256::from(3 * u128::from(ETHER)), &[]).await;
+    world.chain.bank_sends(gas_payer(), U256::from(7), &[]).await;
     let honest = token::token(&world.chain, TokenManner::ReturnsNothing, wallet.address(), 9_000).await;
     let lying = token::token(&world.chain, TokenManner::ReturnsFalse, wallet.address(), 500).await;
     mine(&world.chain, 3).await;
@@ -261,6 +271,7 @@ async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it()
         assert!(turn.missed.is_empty(), "{:?}", turn.missed);
         let first = party.safes().pop().unwrap();
         assert_eq!((judged(wallet, &first), told(&first)), (Ok(0), vec![]));
+        assert_eq!(first.executor, Some((gas_payer(), Amount::from_units(7))));
         let asset = |token: Option<Address>| {
             Asset::Evm(token.map_or(EvmAsset::Ether(chain.id), |at| EvmAsset::Token(chain.id, at)))
         };
@@ -557,4 +568,38 @@ async fn an_operator_sees_whether_the_safe_is_as_pinned_and_what_differs() {
     scene.world.chain.ask("anvil_mine", serde_json::json!(["0x5"])).await;
     let (code, said) = check().await;
     assert!(code == 1 && said.contains("not as pinned: the threshold"), "{said}");
+}
+
+#[tokio::test]
+async fn a_contract_wallets_yes_is_stated_and_nothing_else_passes_for_one() {
+    let Some(scene) = scene(MAKE).await else { return };
+    let chain = &scene.world.chain;
+    let magic = "0x631626ba7e60e01b600052";
+    let answers = [
+        ("yes", format!("{magic}60206000f3")),
+        ("yes with more behind it", format!("{magic}60406000f3")),
+        ("four bytes of a yes", format!("{magic}60046000f3")),
+        ("no", "0x600060005260206000f3".to_owned()),
+        ("a revert", "0x60006000fd".to_owned()),
+    ];
+    for (n, (_, code)) in (0u8..).zip(&answers) {
+        chain.put_code(stranger(220 + n), code.parse().unwrap()).await;
+    }
+    scene.settle().await;
+    let (watch, now) = (scene.watch(), Seconds(clock() / 1_000));
+    let (message, proof) = ("a message", "0x1234");
+    let fact = ownership_fact(&watch, stranger(220), (message, proof), now).await.unwrap();
+    assert_eq!((fact.chain, fact.contract), (chain.id, stranger(220)));
+    assert_eq!(fact.message_hash, message_hash(message));
+    assert_eq!(fact.proof_digest, countersign::evidence::digest(proof));
+    for (n, (what, _)) in (0u8..).zip(&answers).skip(1) {
+        let no = ownership_fact(&watch, stranger(220 + n), (message, proof), now).await.unwrap_err();
+        assert_eq!(no, LookFault::NotAccepted(stranger(220 + n)), "{what}");
+    }
+    let account = ownership_fact(&watch, stranger(230), (message, proof), now).await.unwrap_err();
+    assert_eq!(account.code(), Code::OwnershipNotProven, "no code answers nothing");
+    for proof in ["1234", "0x123", "0xAB"] {
+        let no = ownership_fact(&watch, stranger(220), (message, proof), now).await.unwrap_err();
+        assert_eq!(no.code(), Code::SignatureMalformed, "{proof}");
+    }
 }

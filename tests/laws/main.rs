@@ -15,6 +15,7 @@ mod chain;
 #[allow(dead_code)]
 #[path = "../ethereum/chance.rs"]
 mod chance;
+mod contract_wallets;
 mod custodian;
 mod deposits;
 mod doors;

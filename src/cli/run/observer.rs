@@ -1,6 +1,6 @@
 //! The observer of EVM chains: opens what its configuration names, begins, looks once, or looks until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,12 +13,14 @@ use crate::cli::config::{self, check, load};
 use crate::cli::problem::{Exit, Problem};
 use crate::cli::{keyfile, now_ms};
 use crate::desk::Role;
-use crate::evidence::{StatementKind, Trust};
+use crate::evidence::{
+    Body, Statement, StatementKind, Trust, ed25519, read_ownership, sign_statement, write_witnessed,
+};
 use crate::grpc::{Client, ClientOrder};
 use crate::observer::run::{Missed, Subject};
 use crate::observer::watch::safes_of;
-use crate::observer::{Observer, Speaker, State, StateFault, Turn, Watch, begin};
-use crate::withdrawal::ChainId;
+use crate::observer::{Observer, Speaker, State, StateFault, Turn, Watch, begin, ownership_fact};
+use crate::withdrawal::{Chain, ChainId, Seconds, evm_address};
 
 /// What the observer takes.
 #[derive(Debug, Args)]
@@ -35,6 +37,12 @@ pub struct ObserverArgs {
     /// Note from where the Safes of a chain are told of, and exit: everything they executed above this height
     #[arg(long, value_name = "CHAIN=HEIGHT", value_parser = height)]
     pub begin: Vec<(ChainId, u64)>,
+    /// State that a contract wallet accepts a proof for the message in this file (EIP-1271), print it, and exit
+    #[arg(long, value_name = "FILE", requires = "proof", conflicts_with_all = ["check", "once", "begin"])]
+    pub witness: Option<PathBuf>,
+    /// What the contract is shown: 0x and hex digits in lower case
+    #[arg(long, value_name = "HEX", requires = "witness")]
+    pub proof: Option<String>,
 }
 
 fn height(text: &str) -> Result<(ChainId, u64), String> {
@@ -51,6 +59,9 @@ pub fn observer(args: &ObserverArgs, out: Out) -> Result<Answer, Problem> {
     }
     protect(false)?;
     speak(&settings.tracing)?;
+    if let (Some(message), Some(proof)) = (&args.witness, &args.proof) {
+        return serve(witness(settings, message, proof));
+    }
     match (args.begin.as_slice(), args.once) {
         ([], true) => serve(once(settings)),
         ([], false) => serve(stand(settings, out)),
@@ -69,10 +80,18 @@ pub fn statement_key(
     settings: &ObserverSettings,
     trust: &Trust,
 ) -> Result<ed25519_dalek::SigningKey, Problem> {
+    key_for(settings, trust, &[StatementKind::Chain, StatementKind::Safe])
+}
+
+fn key_for(
+    settings: &ObserverSettings,
+    trust: &Trust,
+    kinds: &[StatementKind],
+) -> Result<ed25519_dalek::SigningKey, Problem> {
     let key = keyfile::signing_key(&load::hex_key("statement_key", &settings.statement_key)?);
     let own = key.verifying_key();
     let speaks = |kind| trust.observer_keys(&settings.observer, kind).any(|known| *known == own);
-    match [StatementKind::Chain, StatementKind::Safe].into_iter().find(|kind| !speaks(*kind)) {
+    match kinds.iter().find(|kind| !speaks(**kind)) {
         None => Ok(key),
         Some(kind) => {
             let problem = format!("is no key by which `{}` may state {}", settings.observer, kind.as_str());
@@ -160,6 +179,41 @@ fn told(turn: &Turn) -> Answer {
         .collect();
     let exit = if turn.missed.is_empty() { Exit::Ok } else { Exit::No };
     Answer { exit, json: json!({ "stated": stated, "not_stated": missed }), text: facts.text() }
+}
+
+/// Asks the contract of the message, and prints the proof of a registration. Nothing is sent.
+async fn witness(settings: ObserverSettings, message: &Path, proof: &str) -> Result<Answer, Problem> {
+    let trust = load::trust(&settings.trust)?;
+    let key = key_for(&settings, &trust, &[StatementKind::Ownership])?;
+    let unreadable = |problem: String| {
+        let cure = "write the message of `countersign wallet challenge` into the file, as it is";
+        Problem::config("--witness", problem, cure)
+    };
+    let text = std::fs::read_to_string(message).map_err(|no| unreadable(no.to_string()))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let (chain, address) = read_ownership(text).map_err(|no| unreadable(no.to_string()))?;
+    let known = settings.chains.iter().find(|known| Chain::Evm(known.nodes.chain) == chain);
+    let known = known.ok_or_else(|| unreadable(format!("is of {chain}, which is not observed")))?;
+    let contract = evm_address::read(&address).map_err(|no| unreadable(format!("its address {no}")))?;
+    let (watch, now) = (watch(known, &trust)?, now_ms());
+    let fact = ownership_fact(&watch, contract, (text, proof), Seconds(now / 1_000)).await;
+    let fact = fact.map_err(|fault| Problem::of(fault.code(), fault.to_string()))?;
+    let statement = Statement {
+        observer: settings.observer.clone(),
+        number: now,
+        after: 0,
+        at: Seconds(now / 1_000),
+        body: Body::Ownership(fact),
+    };
+    let word = sign_statement(&statement, ed25519(&key)).map_err(|no| unreadable(no.to_string()))?;
+    let proof = write_witnessed(proof, &word);
+    let facts = Facts::new()
+        .line("contract", format!("{address} on {chain}"))
+        .line("block", fact.height)
+        .line("proof", &proof);
+    let json =
+        json!({ "contract": address, "chain": chain.to_string(), "height": fact.height, "proof": proof });
+    Ok(Answer::ok(json, facts.text()))
 }
 
 async fn note_begin(settings: ObserverSettings, heights: &[(ChainId, u64)]) -> Result<Answer, Problem> {

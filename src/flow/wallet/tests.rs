@@ -7,7 +7,10 @@ use data_encoding::HEXLOWER;
 
 use super::*;
 use crate::evidence::fixture::*;
-use crate::evidence::{WalletClaim, challenge_name, digest, ed25519, ownership_message, sign_registration};
+use crate::evidence::{
+    Body, OwnershipFact, Statement, WalletClaim, challenge_name, digest, ed25519, ownership_message,
+    sign_registration, sign_statement, write_witnessed,
+};
 use crate::withdrawal::{ChainId, CustomerRef, EvmAsset, Network};
 
 /// Registers by a challenge for the very same claim; what is wrong is the wallet's own affair.
@@ -119,11 +122,63 @@ fn an_account_is_spelled_with_its_checksum_and_no_other_way() {
     assert!(spelled(Asset::Bitcoin(Network::Mainnet), &checksummed).is_err());
 }
 
+/// An observer's word on this fact, by the key of that seed.
+fn word(fact: OwnershipFact, seed: u8) -> crate::evidence::Signed {
+    let last = statements().pop().unwrap();
+    let said = Statement { body: Body::Ownership(fact), ..last };
+    sign_statement(&said, ed25519(&key(seed))).unwrap()
+}
+
+fn contract(proof: String) -> WalletRegistration {
+    WalletRegistration { proof_kind: ProofKind::Eip1271, proof, ..evm_registration() }
+}
+
 #[test]
-fn a_contracts_wallet_is_refused_with_a_code_until_an_observer_speaks_of_it() {
-    for proof in [evm_registration().proof, "0x1234".to_owned()] {
-        let contract = WalletRegistration { proof_kind: ProofKind::Eip1271, proof, ..evm_registration() };
-        assert_eq!(door(&contract).unwrap_err(), Code::ContractWalletNotWitnessed);
+fn a_contracts_wallet_is_registered_by_an_observers_word_that_it_accepts_this_very_proof() {
+    let fact = ownership_fact(CONTRACT_PROOF);
+    let proof = write_witnessed(CONTRACT_PROOF, &word(fact, OBSERVER));
+    assert!(proof.len() > 512, "a proof with a statement is longer than a plain one");
+    assert!(door(&contract(proof.clone())).is_ok());
+    let token = Asset::parse("eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7").unwrap();
+    let of_token =
+        WalletRegistration { claim: WalletClaim { asset: token, ..evm_claim() }, ..contract(proof.clone()) };
+    assert_eq!(door(&of_token).unwrap_err(), Code::OwnershipNotProven, "another challenge, another message");
+    let largest = format!("0x{}", "ab".repeat(4096));
+    let proof = write_witnessed(&largest, &word(ownership_fact(&largest), OBSERVER));
+    assert!(door(&contract(proof)).is_ok());
+}
+
+#[test]
+fn a_contracts_wallet_without_an_observers_word_on_it_proves_nothing() {
+    use crate::ethereum::{Address, B256};
+    for proof in [evm_registration().proof, "0x1234".to_owned(), "0x1271.AAAA".to_owned()] {
+        assert_eq!(door(&contract(proof)).unwrap_err(), Code::ContractWalletNotWitnessed);
+    }
+    let fact = ownership_fact(CONTRACT_PROOF);
+    let refused = |fact: OwnershipFact, seed: u8, proof: &str| {
+        door(&contract(write_witnessed(proof, &word(fact, seed)))).unwrap_err()
+    };
+    let not_proven = Code::OwnershipNotProven;
+    assert_eq!(refused(fact, OBSERVER, "0x1272"), not_proven, "another proof");
+    let other = OwnershipFact { contract: Address::repeat_byte(7), ..fact };
+    assert_eq!(refused(other, OBSERVER, CONTRACT_PROOF), not_proven, "another contract");
+    let other = OwnershipFact { chain: ChainId::new(10).unwrap(), ..fact };
+    assert_eq!(refused(other, OBSERVER, CONTRACT_PROOF), not_proven, "another chain");
+    let other = OwnershipFact { message_hash: B256::repeat_byte(7), ..fact };
+    assert_eq!(refused(other, OBSERVER, CONTRACT_PROOF), not_proven, "another message");
+    // 8 is the key of `prices`, who states prices alone
+    for seed in [EXCHANGE, ATTESTATION, 8] {
+        assert_eq!(refused(fact, seed, CONTRACT_PROOF), Code::StatementSignatureInvalid);
+    }
+    // another statement of the same observer is none of it
+    let price = sign_statement(&statements()[2], ed25519(&key(OBSERVER))).unwrap();
+    let proof = write_witnessed(CONTRACT_PROOF, &price);
+    assert_eq!(door(&contract(proof)).unwrap_err(), Code::EvidenceInvalid);
+    let good = write_witnessed(CONTRACT_PROOF, &word(fact, OBSERVER));
+    let (start, signature) = good.rsplit_once('.').unwrap();
+    for proof in [format!("{start}.00"), format!("{start}.{}", signature.to_uppercase()), format!("{good}.")]
+    {
+        assert!(door(&contract(proof.clone())).is_err(), "{proof}");
     }
 }
 
