@@ -28,7 +28,7 @@ pub fn freeze_of(world: &World, number: u8) -> FreezeOrder {
 }
 
 /// Freezes a party under that number, and waits until its log knows.
-async fn freeze(world: &World, party: KeyRole, number: u8) -> InForce {
+pub async fn freeze(world: &World, party: KeyRole, number: u8) -> InForce {
     let order = freeze_of(world, number);
     world.counter(party).freeze(&operator(), order).await.unwrap();
     noted(world, party).await
@@ -59,7 +59,7 @@ fn signed_by(text: &ResumeText, seeds: &[u8]) -> ResumeOrder {
 }
 
 /// Has the quorum order the end of the freeze in force.
-async fn resume(world: &World, party: KeyRole, scope: Scope) -> InForce {
+pub async fn resume(world: &World, party: KeyRole, scope: Scope) -> InForce {
     let in_force = noted(world, party).await;
     let order = signed_by(&resume_text(world, party, &in_force, scope), &[KIM, LEE]);
     world.counter(party).resume(&operator(), order).await.unwrap().in_force.unwrap()
@@ -71,7 +71,7 @@ async fn refusal(world: &World, party: KeyRole, order: ResumeOrder) -> &'static 
 }
 
 /// An hour later, with facts that are not stale.
-async fn an_hour_later(world: &World, cold_sat: u64) {
+pub async fn an_hour_later(world: &World, cold_sat: u64) {
     world.later(3_601);
     world.state_chain().await;
     world.state_price(PRICE).await;
@@ -85,7 +85,7 @@ async fn until_free(world: &World, party: KeyRole) {
 }
 
 /// How many entries of that kind the signer's log has.
-async fn entries(world: &World, kind: &str) -> usize {
+pub async fn entries(world: &World, kind: &str) -> usize {
     let named = format!("\"{kind}\"");
     world.leaves().await.iter().filter(|leaf| String::from_utf8_lossy(leaf).contains(&named)).count()
 }
