@@ -160,14 +160,6 @@ impl House {
         self.running[party].last_lines()
     }
 
-    pub fn client(&self, role: Role) -> Client {
-        client(&self.folder, role, self.listeners.signer)
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.at(name)
-    }
-
     pub async fn mine(&self) {
         self.anvil.ask("anvil_mine", json!(["0x1"])).await.unwrap();
     }

@@ -19,6 +19,8 @@ use super::proxy::Manner;
 const CALM: Duration = Duration::from_secs(60);
 /// How many requests the exchange has under way at once.
 const AT_ONCE: usize = 12;
+/// The storm goes on until so few are left to carry.
+const LEFT_MAX: usize = 30;
 /// Well before any price is too old.
 const STATE_AGAIN: Duration = Duration::from_secs(120);
 
@@ -178,7 +180,7 @@ impl Storm {
             proxy.behave(Manner::Chaos(8));
         }
         let (tell, mut hear) = mpsc::channel(AT_ONCE);
-        let (mut next, mut asking, mut done, mut after) = (0, 0, 0, 0);
+        let (mut next, mut asking, mut done, mut after, mut left) = (0, 0, 0, 0, self.all.len());
         while after < 20 {
             while next < self.all.len() && asking < AT_ONCE && self.chance.one_in(2) {
                 let (client, order, tell) =
@@ -206,9 +208,17 @@ impl Storm {
                 self.stated = Instant::now();
             }
             let all_met = self.told.kills().iter().all(|kills| *kills > 0);
-            after = if done == self.all.len() && all_met { after + 1 } else { 0 };
-            let most = 600 + 60 * self.all.len();
-            assert!(self.told.blocks < most, "seed {}: {done} released: {}", self.seed, self.standing());
+            if done == self.all.len() && self.told.blocks.is_multiple_of(40) {
+                left = self.unfinished().await;
+            }
+            after = if all_met && left <= LEFT_MAX { after + 1 } else { 0 };
+            let most = 1_000 + 60 * self.all.len();
+            assert!(
+                self.told.blocks < most,
+                "seed {}: {done} released, {left} left: {}",
+                self.seed,
+                self.standing()
+            );
         }
         for proxy in &self.house.proxies {
             proxy.behave(Manner::Honest);
@@ -219,6 +229,12 @@ impl Storm {
         let said =
             ["signer", "cosigner", "observer", "executor"].map(|p| format!("{p}:\n{}", self.house.said(p)));
         format!("{:?}\n{}", self.told, said.join("\n"))
+    }
+
+    /// How many withdrawals are not final on the chain.
+    async fn unfinished(&self) -> usize {
+        let executions = self.house.executions().await;
+        self.all.len() - executions.iter().filter(|job| job["state"] == "final").count()
     }
 
     /// Everything that was released is final, and the account has nothing under way.
