@@ -256,9 +256,21 @@ impl Storm {
                 return begun.elapsed();
             }
         }
+        panic!("seed {}: not calm: {} {}", self.seed, self.unrest().await, self.standing());
+    }
+
+    /// What keeps it from being calm.
+    async fn unrest(&self) -> String {
         let executions = self.house.executions().await;
-        let open: Vec<&Value> = executions.iter().filter(|job| job["state"] != "final").collect();
-        panic!("seed {}: not calm: {open:?} {}", self.seed, self.standing());
+        let is_settled = |job: &&Value| job["state"] == "final" && job["open"] == false;
+        let open: Vec<&Value> = executions.iter().filter(|job| !is_settled(job)).take(3).collect();
+        let (latest, pending) = (self.house.sent("latest").await, self.house.sent("pending").await);
+        let pool = [self.in_pool("pending").await, self.in_pool("queued").await];
+        format!(
+            "{} of {} known, {open:?}; nonce {latest} of {pending}, {pool:?}",
+            executions.len(),
+            self.all.len()
+        )
     }
 
     /// The same request again, of a house that begins from its disks alone: the same bytes, and what became of them.
@@ -352,5 +364,6 @@ async fn killed_signers_and_all_else_each_payee_is_paid_once_or_held_as_reverted
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes many minutes: cargo test --test house a_thousand -- --ignored --nocapture"]
 async fn a_thousand_withdrawals_through_killed_signers_and_all_else_are_each_paid_once_or_held_as_reverted() {
-    torture(seed(), 1_000).await;
+    let count = std::env::var("COUNTERSIGN_COUNT").ok().and_then(|text| text.parse().ok());
+    torture(seed(), count.unwrap_or(1_000)).await;
 }
