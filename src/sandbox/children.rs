@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -36,8 +37,18 @@ pub struct Child {
     lines: Lines,
 }
 
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has another program than this one play the parties: for whoever is no `countersign` itself, once, before the first of them.
+pub fn use_program(program: PathBuf) {
+    let _ = PROGRAM.set(program);
+}
+
 fn command(arguments: &[OsString]) -> Result<Command, Fault> {
-    let program = std::env::current_exe().map_err(|source| Fault::file("this program", source))?;
+    let program = match PROGRAM.get() {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().map_err(|source| Fault::file("this program", source))?,
+    };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     // A Ctrl-C of the terminal reaches the sandbox alone, which then stops its children in order.
@@ -136,6 +147,11 @@ impl Child {
 
     fn fault(&self, problem: String) -> Fault {
         Fault::Child { name: self.name, problem, lines: self.last_lines() }
+    }
+
+    /// Ends it as a power cut would: it hears nothing of it and finishes nothing.
+    pub async fn kill(mut self) {
+        let _ = self.process.kill().await;
     }
 
     /// Asks it to end, and ends it if it does not.

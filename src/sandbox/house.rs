@@ -25,7 +25,7 @@ use crate::withdrawal::{Amount, Asset};
 /// The ether that the account that pays gas is given.
 const GAS_MONEY: u128 = 5_000_000_000_000_000_000;
 /// How many blocks lie on top of a final one.
-pub const DEPTH: u64 = 2;
+const DEPTH: u64 = 2;
 /// How long it may take until what was released is final.
 const PAID_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -54,7 +54,9 @@ impl House {
         children: &mut Children,
         (keys, signer): (&Keys, SocketAddr),
     ) -> Result<Self, Fault> {
-        let account = prepare(folder, keys, signer, anvil.urls(), anvil.height().await?).await?;
+        let height = anvil.height().await?.saturating_sub(DEPTH);
+        let ground = Ground { signer, nodes: anvil.urls(), depth: DEPTH, height };
+        let account = prepare(folder, keys, &ground).await?;
         anvil.send(account, U256::from(GAS_MONEY), &[]).await?;
         for party in ["observer", "executor"] {
             children.add(Child::start(party, &configured(folder, party))?);
@@ -154,15 +156,22 @@ async fn status(folder: &Folder) -> Result<Value, Fault> {
     serde_json::from_str(&told).map_err(|no| Fault::call("executor status", &no.to_string()))
 }
 
+/// What both stand on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// Where the signer listens.
+    pub signer: SocketAddr,
+    /// The nodes, of which two must agree.
+    pub nodes: &'a [String],
+    /// How many blocks lie on top of a final one.
+    pub depth: u64,
+    /// A final block before the first payment.
+    pub height: u64,
+}
+
 /// Writes both configurations, and makes what either needs before its first start. Gives the account that pays gas.
-pub async fn prepare(
-    folder: &Folder,
-    keys: &Keys,
-    signer: SocketAddr,
-    nodes: &[String],
-    height: u64,
-) -> Result<Address, Fault> {
-    let (chain, trust) = (chain(nodes), configs::trust(keys));
+pub async fn prepare(folder: &Folder, keys: &Keys, ground: &Ground<'_>) -> Result<Address, Fault> {
+    let (signer, chain, trust) = (ground.signer, chain(ground), configs::trust(keys));
     for party in ["observer", "executor"] {
         folder.folder(party)?;
         keys.hand_trust(folder, party)?;
@@ -184,28 +193,25 @@ pub async fn prepare(
     let executor = format!(
         "network = \"{NETWORK}\"\nname = \"executor-1\"\nkeystore = {{ path = \"keystore\", passphrase = {{ file = \"passphrase\" }} }}\n\
          store = {{ url = {store} }}\nlog = {{ origin = \"sandbox.countersign.example/executor\" }}\n\
-         limits = {{ pause_ms = 200, follow_ms = 200, lease_s = 5, memory_lock = false }}\n\n\
+         limits = {{ pause_ms = 50, follow_ms = 100, lease_s = 5, memory_lock = false }}\n\n\
          {}\n[chain]\n{}\n[tracing]\nformat = \"text\"\n",
         called.replace("ROLE", "executor"),
         chain.replace("NODES", "[[chain.nodes]]"),
     );
     folder.write("executor/executor.toml", &executor)?;
-    begin(folder, height).await
+    begin(folder, ground.height).await
 }
 
-fn chain(nodes: &[String]) -> String {
+fn chain(ground: &Ground<'_>) -> String {
+    let Ground { nodes, depth, .. } = *ground;
     let node = |(at, url): (usize, &String)| format!("NODES\nname = \"node-{at}\"\nurl = \"{url}\"\n");
     let nodes: String = nodes.iter().enumerate().map(node).collect();
-    format!("network = \"{CHAIN}\"\nquorum = 2\nfinality = \"depth\"\ndepth = {DEPTH}\n{nodes}")
+    format!("network = \"{CHAIN}\"\nquorum = 2\nfinality = \"depth\"\ndepth = {depth}\n{nodes}")
 }
 
 async fn begin(folder: &Folder, height: u64) -> Result<Address, Fault> {
     let mut words: Vec<OsString> = configured(folder, "observer");
-    words.extend([
-        "--json".into(),
-        "--begin".into(),
-        format!("{CHAIN}={}", height.saturating_sub(DEPTH)).into(),
-    ]);
+    words.extend(["--json".into(), "--begin".into(), format!("{CHAIN}={height}").into()]);
     run("countersign observer --begin", &words).await?;
     let mut words: Vec<OsString> =
         ["init", "--json", "--role", "executor", "--cost", "cheap"].map(Into::into).into();

@@ -188,7 +188,7 @@ async fn set_up(
     children.at(cosigner)?.serves(&to_cosigner).await?;
     children.at(relay)?.listens(listeners.relay).await?;
     let signer = children.add(Child::start("signer", &config("signer"))?);
-    let robot = robot::start(folder, (&listeners, &keys, &seeds), &cases.robot).await?;
+    let robot = robot::start(folder, (&listeners, &keys, &seeds), robot::customers(&cases.robot)).await?;
     let house = match modules {
         Some(modules) => {
             let anvil = Anvil::start(modules, &seeds.safes).await?;

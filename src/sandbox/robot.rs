@@ -25,7 +25,7 @@ const REGISTERED_TIME_MAX: Duration = Duration::from_secs(20);
 pub async fn start(
     folder: &Folder,
     (listeners, keys, seeds): (&Listeners, &Keys, &Seeds),
-    holders: &Holders,
+    customers: Robot,
 ) -> Result<Enclave, Fault> {
     let no = |fault: &dyn std::fmt::Display| Fault::setup("the counterparty VASP", fault);
     folder.folder("robot")?;
@@ -59,7 +59,7 @@ pub async fn start(
     let listener =
         TcpListener::bind(listeners.robot).await.map_err(|source| Fault::file(listeners.robot, source))?;
     let enclave =
-        Enclave::start(settings, Arc::new(customers(holders)), listener).await.map_err(|fault| no(&fault))?;
+        Enclave::start(settings, Arc::new(customers), listener).await.map_err(|fault| no(&fault))?;
     let until = Instant::now() + REGISTERED_TIME_MAX;
     while !enclave.health().await.registered {
         if Instant::now() > until {
@@ -71,7 +71,7 @@ pub async fn start(
 }
 
 /// The three personas of the network's test VASP, and one with a Korean name.
-fn customers(holders: &Holders) -> Robot {
+pub fn customers(holders: &Holders) -> Robot {
     let own: Vec<&str> = [Some(&holders.kim_minsu), holders.kim_minsu_evm.as_ref()]
         .into_iter()
         .flatten()

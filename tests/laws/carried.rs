@@ -219,6 +219,14 @@ impl Post {
         made["account"].as_str().unwrap().parse().unwrap()
     }
 
+    /// The same with a keystore, a ledger, and an account that has gas money.
+    async fn hired(world: &World, ground: &Ground) -> (Self, Address) {
+        let post = Self::new(world, ground).await;
+        let account = post.init();
+        ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
+        (post, account)
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -340,9 +348,7 @@ async fn what_is_released_is_paid_on_the_chain_once_also_if_the_executor_was_kil
     let Some(ground) = Ground::new().await else { return };
     let world = World::funded(evm_plan(), 4, 40 * COIN).await;
     state(&world, ground.fact().await).await;
-    let post = Post::new(&world, &ground).await;
-    let account = post.init();
-    ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
+    let (post, account) = Post::hired(&world, &ground).await;
     let checked = post.ask(&["executor", "--config", "executor.toml", "--check"]);
     assert_eq!(checked["ok"], true, "{checked}");
     let vera: Address = VERA.parse().unwrap();
@@ -410,11 +416,7 @@ async fn a_batch_is_carried_as_one_transaction_and_pays_each_of_it_on_the_chain_
     let fact = ground.fact().await;
     let changed = SafeFact { modules: vec![cold_safe()], ..fact.clone() };
     state(&world, changed).await;
-    let post = Post::new(&world, &ground).await;
-    let init = ["init", "--role", "executor", "--config", "executor.toml", "--words-file", "words"];
-    let made = post.ask(&[&init[..], &["--cost", "cheap"]].concat());
-    let account: Address = made["account"].as_str().unwrap().parse().unwrap();
-    ground.anvil.bank_sends(account, U256::from(5 * ETHER), &[]).await;
+    let (post, _) = Post::hired(&world, &ground).await;
 
     // while the Safe is not as pinned they wait, and then they are ready together
     let mut ids = Vec::new();
@@ -503,4 +505,92 @@ async fn an_executor_that_runs_low_is_refuelled_from_the_safe_and_one_that_ran_d
     state(&world, fact_with(&ground, account).await).await;
     pay(&world, "e-3", ether(), ETHER / 4).await;
     assert_eq!(releases(&world, 500, "").await.items.len(), 5);
+}
+
+/// Holds the signer's database from the moment the co-signer has signed next: what the signer signs then is finished, and not written.
+/// Dropped, it lets go.
+struct Hang(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
+
+impl Hang {
+    fn next(world: &World) -> Self {
+        let url = format!("sqlite:{}", world.dir.path().join("signer.db").display());
+        let (let_go, told) = std::sync::mpsc::channel();
+        let (holds, held) = std::sync::mpsc::channel();
+        let once = std::sync::Mutex::new(Some((told, holds)));
+        world.tap.corrupt(move |signed| {
+            if let Some((told, holds)) = once.lock().unwrap().take() {
+                let (url, (locked, is_locked)) = (url.clone(), std::sync::mpsc::channel());
+                std::thread::spawn(move || hold(&url, &locked, &told));
+                is_locked.recv().unwrap();
+                holds.send(()).unwrap();
+            }
+            signed
+        });
+        Self(let_go, held)
+    }
+}
+
+fn hold(url: &str, locked: &std::sync::mpsc::Sender<()>, told: &std::sync::mpsc::Receiver<()>) {
+    use sqlx::{Connection, Executor};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        while connection.execute("BEGIN IMMEDIATE").await.is_err() {}
+        locked.send(()).unwrap();
+        let _ = told.recv();
+        connection.execute("ROLLBACK").await.unwrap();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l15_a_freeze_ends_the_list_at_what_was_not_handed_out_and_the_executor_carries_what_lies_before_it()
+{
+    let Some(ground) = Ground::new().await else { return };
+    let world = World::funded(evm_plan(), 4, 40 * COIN).await;
+    state(&world, ground.fact().await).await;
+    let (post, _) = Post::hired(&world, &ground).await;
+    let vera: Address = VERA.parse().unwrap();
+    let first = pay(&world, "e-1", ether(), ETHER).await;
+
+    // both have signed the second when the freeze comes, and nobody has it yet
+    let hang = Hang::next(&world);
+    let request = WithdrawalRequest {
+        asset: ether(),
+        amount: Amount::from_units(ETHER / 2),
+        fee_max: Amount::from_units(ETHER / 50),
+        ..world.request("e-2", VERA, 1)
+    };
+    let (desk, asked) = (world.desk(), order(&request, ("Vale", "Vera")));
+    let asking = tokio::spawn(async move {
+        WithdrawalDesk::create(&*desk, &caller(Role::Exchange, "acme"), asked).await.unwrap().id
+    });
+    let Hang(let_go, held) = hang;
+    tokio::task::block_in_place(|| held.recv()).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.later(2);
+    let freezing = super::freeze::freeze_of(&world, 1);
+    world.counter(KeyRole::Signer).freeze(&caller(Role::Operator, "x"), freezing).await.unwrap();
+    drop(let_go);
+    let second = asking.await.unwrap();
+    world.until(second, |view| codes(view) == ["FROZEN"]).await;
+    assert_eq!(
+        super::freeze::entries(&world, "released").await,
+        2,
+        "it was signed by both and is written down"
+    );
+
+    let listed = releases(&world, 500, "").await;
+    assert_eq!(listed.items.iter().map(|one| Some(one.hash.clone())).collect::<Vec<_>>(), [first.txid]);
+    assert!(releases(&world, 500, &listed.next).await.items.is_empty());
+    let running = post.start();
+    post.until_paid(&ground, 1).await;
+    ground.mine(4).await;
+    assert_eq!(ground.fact().await.nonce, U256::from(1), "what lies behind the freeze is not carried");
+
+    super::freeze::resume(&world, KeyRole::Signer, Scope::All).await;
+    super::freeze::an_hour_later(&world, 40 * COIN).await;
+    world.until(second, |view| view.outcome == Outcome::Released).await;
+    post.until_paid(&ground, 2).await;
+    assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER + ETHER / 2));
+    running.stop();
 }

@@ -111,3 +111,36 @@ async fn find(world: &World, id: &str) -> countersign::desk::WithdrawalView {
 fn identity_key(seed: u8, label: &str) -> [u8; 32] {
     identity(seed, label).public_key()
 }
+
+/// What the sandbox prints, before a reader that shares no line with it.
+fn read_by_python(python: &std::ffi::OsStr, evm: Option<&Path>) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(["sandbox", "--json"]).env_remove("COUNTERSIGN_EVM");
+    command.args(evm.iter().flat_map(|folder| ["--evm".as_ref(), folder.as_os_str()]));
+    let played = command.output().unwrap();
+    assert!(played.status.success(), "{}", String::from_utf8_lossy(&played.stderr));
+    let mut reader = Command::new(python)
+        .arg(format!("{ROOT}/tests/foreign/sandbox.py"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    reader.stdin.take().unwrap().write_all(&played.stdout).unwrap();
+    let read = reader.wait_with_output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stdout));
+    String::from_utf8_lossy(&played.stdout).into_owned()
+}
+
+#[test]
+fn what_the_sandbox_pays_in_bitcoin_ether_and_a_token_holds_before_a_reader_nobody_here_wrote() {
+    let Some(python) = python() else { return };
+    let told = read_by_python(&python, None);
+    assert!(!told.contains("\"chain\":"), "{told}");
+}
+
+#[test]
+fn with_a_chain_at_hand_the_sandbox_pays_both_payees_on_it_through_observer_and_executor() {
+    let (Some(python), Some(evm)) = (python(), super::chain::packages()) else { return };
+    let told = read_by_python(&python, Some(&evm));
+    assert!(told.contains("\"chain\":"), "{told}");
+}

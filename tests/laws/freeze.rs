@@ -71,7 +71,7 @@ async fn refusal(world: &World, party: KeyRole, order: ResumeOrder) -> &'static 
 }
 
 /// An hour later, with facts that are not stale.
-async fn an_hour_later(world: &World, cold_sat: u64) {
+pub async fn an_hour_later(world: &World, cold_sat: u64) {
     world.later(3_601);
     world.state_chain().await;
     world.state_price(PRICE).await;
@@ -85,7 +85,7 @@ async fn until_free(world: &World, party: KeyRole) {
 }
 
 /// How many entries of that kind the signer's log has.
-async fn entries(world: &World, kind: &str) -> usize {
+pub async fn entries(world: &World, kind: &str) -> usize {
     let named = format!("\"{kind}\"");
     world.leaves().await.iter().filter(|leaf| String::from_utf8_lossy(leaf).contains(&named)).count()
 }
