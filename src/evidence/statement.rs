@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::statement_body::{parse_body, write_body};
+use super::statement_deposits::DepositsFact;
 use super::statement_safe::SafeFact;
 use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
 use crate::withdrawal::{Amount, Asset, Chain, Code, FeeRate, Invalid, Krw, Seconds};
@@ -49,6 +50,10 @@ pub static STATEMENT: Form = Form::new(
         "balance",
         "decimals",
         "executed",
+        "page",
+        "asset",
+        "deployed",
+        "held",
     ],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);
@@ -66,11 +71,14 @@ pub enum StatementKind {
     Chain,
     /// One Safe at one final block, and what became of its transactions.
     Safe,
+    /// What lies at a page of deposit addresses at one final block.
+    Deposits,
 }
 
 impl StatementKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Coins, Self::Position, Self::Price, Self::Chain, Self::Safe];
+    pub const ALL: [Self; 6] =
+        [Self::Coins, Self::Position, Self::Price, Self::Chain, Self::Safe, Self::Deposits];
 
     /// The word in the text and in the trust file.
     pub const fn as_str(self) -> &'static str {
@@ -80,13 +88,14 @@ impl StatementKind {
             Self::Price => "price",
             Self::Chain => "chain",
             Self::Safe => "safe",
+            Self::Deposits => "deposits",
         }
     }
 
     /// Reads that word.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            let cure = "write coins, position, price, chain or safe";
+            let cure = "write coins, position, price, chain, safe or deposits";
             Invalid::new(Code::FieldMalformed, "kind", "is no kind of statement", cure)
         })
     }
@@ -138,6 +147,8 @@ pub enum Body {
     Chain(Vec<ChainFact>),
     /// One Safe at one final block.
     Safe(Box<SafeFact>),
+    /// One page of deposit addresses at one final block.
+    Deposits(Box<DepositsFact>),
 }
 
 impl Body {
@@ -149,6 +160,7 @@ impl Body {
             Self::Price(_) => StatementKind::Price,
             Self::Chain(_) => StatementKind::Chain,
             Self::Safe(_) => StatementKind::Safe,
+            Self::Deposits(_) => StatementKind::Deposits,
         }
     }
 }

@@ -256,7 +256,7 @@ fn addresses(reader: &mut Reader<'_>, key: &'static str) -> Result<Vec<Address>,
     reader.take_all(key, COINS_MAX)?.into_iter().map(|text| address(key, text)).collect()
 }
 
-fn address(field: &'static str, text: &str) -> Result<Address, Invalid> {
+pub(super) fn address(field: &'static str, text: &str) -> Result<Address, Invalid> {
     crate::withdrawal::evm_address::read(text).map_err(|problem| malformed(field, problem))
 }
 
@@ -265,7 +265,7 @@ fn contract(field: &'static str, text: &str) -> Result<Contract, Invalid> {
     Ok(Contract { address: address(field, at)?, code_hash: hash(field, code_hash)? })
 }
 
-fn hash(field: &'static str, text: &str) -> Result<B256, Invalid> {
+pub(super) fn hash(field: &'static str, text: &str) -> Result<B256, Invalid> {
     field::hex::<32>(field, text).map(B256::from)
 }
 

@@ -148,7 +148,7 @@ pub struct StatementKeyEntry {
     pub observer: String,
     /// Ed25519 public key.
     pub key: String,
-    /// What it may speak of: coins, position, price, chain, safe.
+    /// What it may speak of: coins, position, price, chain, safe, deposits.
     pub kinds: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::grpc::{Client, ClientOrder};
 use crate::observer::run::{Missed, Subject};
 use crate::observer::watch::safes_of;
 use crate::observer::{Observer, Speaker, State, StateFault, Turn, Watch, begin};
-use crate::withdrawal::ChainId;
+use crate::withdrawal::{Chain, ChainId};
 
 /// What the observer takes.
 #[derive(Debug, Args)]
@@ -72,7 +72,13 @@ pub fn statement_key(
     let key = keyfile::signing_key(&load::hex_key("statement_key", &settings.statement_key)?);
     let own = key.verifying_key();
     let speaks = |kind| trust.observer_keys(&settings.observer, kind).any(|known| *known == own);
-    match [StatementKind::Chain, StatementKind::Safe].into_iter().find(|kind| !speaks(*kind)) {
+    let has_treasury = |chain: &ChainSettings| {
+        let entry = trust.wallet(Chain::Evm(chain.nodes.chain)).and_then(|entry| entry.safe.as_ref());
+        entry.is_some_and(|safe| safe.treasury.is_some())
+    };
+    let deposits = settings.chains.iter().any(has_treasury).then_some(StatementKind::Deposits);
+    let kinds = [StatementKind::Chain, StatementKind::Safe].into_iter().chain(deposits);
+    match kinds.into_iter().find(|kind| !speaks(*kind)) {
         None => Ok(key),
         Some(kind) => {
             let problem = format!("is no key by which `{}` may state {}", settings.observer, kind.as_str());
