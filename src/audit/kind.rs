@@ -121,6 +121,8 @@ kinds! {
         ["withdrawal" "operator" "approval"] ["group" "groups" "key" "reason" "receipt_digest"]
     Address "address" "A deposit address was handed out."
         ["address" "asset" "branch" "index"] ["wallet" "organisation" "customer" "reference" "attestation"]
+    Deposit "deposit" "Another amount lies at a deposit address of an EVM chain, by a final block; zero where it was emptied."
+        ["address" "asset" "index" "amount" "height"] ["observer" "number"]
     SweepReserved "sweep_reserved" "A surplus was booked to go to cold."
         ["reservation" "asset" "amount" "fee" "txid" "destination"]
         ["hot" "cold" "surplus" "inputs" "change" "anchor" "replaces" "nonce" "fee_rate" "policy" "transaction_digest"]

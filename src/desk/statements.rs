@@ -1,7 +1,7 @@
 //! What is handed over about facts: observers' statements, and the position that follows from them.
 
 use super::{Caller, DeskError, SignedText};
-use crate::withdrawal::{Amount, Asset, FeeRate, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, ChainId, FeeRate, Krw, Seconds};
 
 /// That a statement was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct StatementReceipt {
 pub trait StatementDesk: Send + Sync + 'static {
     /// Takes a `countersign statement v1` text. A bad signature or an old number is `Refused`.
     async fn submit(&self, caller: &Caller, statement: SignedText) -> Result<StatementReceipt, DeskError>;
+
+    /// How many indices of deposit addresses of a chain customers have: all are below it.
+    async fn deposit_addresses(&self, caller: &Caller, chain: ChainId) -> Result<u32, DeskError>;
 }
 
 /// Where one asset stands. Every sum is in base units and rounded as law L11 says.
@@ -32,6 +35,8 @@ pub struct AssetPosition {
     pub cold_in_transit: Amount,
     /// Refills that carry the cold side's signatures and have not arrived yet; still counted as cold.
     pub refill_in_flight: Amount,
+    /// What lies at deposit addresses of an EVM chain by the last statement of each; neither hot nor cold before it is emptied.
+    pub deposited: Amount,
     /// Coins that can be reserved now.
     pub spendable: Amount,
     /// Coins set aside for transactions that are not final.

@@ -195,7 +195,9 @@ pub fn content() -> TrustContent {
             StatementKeyEntry {
                 observer: "watcher-1".into(),
                 key: public(OBSERVER),
-                kinds: ["coins", "position", "price", "chain", "safe", "ownership"].map(str::to_owned).into(),
+                kinds: ["coins", "position", "price", "chain", "safe", "deposits", "ownership"]
+                    .map(str::to_owned)
+                    .into(),
             },
             StatementKeyEntry { observer: "prices".into(), key: public(8), kinds: vec!["price".into()] },
         ],
@@ -296,6 +298,7 @@ pub fn statements() -> Vec<Statement> {
         }]),
         Body::Safe(Box::new(safe_fact())),
         Body::Ownership(ownership_fact(CONTRACT_PROOF)),
+        Body::Deposits(Box::new(deposits_fact())),
     ];
     let at = Seconds(NOW.0 - 20);
     let state = |(n, body): (u64, Body)| Statement {
@@ -306,6 +309,29 @@ pub fn statements() -> Vec<Statement> {
         body,
     };
     (0..).zip(bodies).map(state).collect()
+}
+
+/// The second page of deposit addresses: three of them hold something, and one of these stands already.
+pub fn deposits_fact() -> DepositsFact {
+    let chain = ChainId::MAINNET;
+    let ether = EvmAsset::Ether(chain);
+    let token = EvmAsset::Token(chain, address("0xdAC17F958D2ee523a2206206994597C13D831ec7"));
+    let held = |index, asset, units| Held { index, asset, amount: Amount::from_units(units) };
+    DepositsFact {
+        chain,
+        treasury: address("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+        height: 23_000_100,
+        block_hash: B256::repeat_byte(0xb1),
+        page: 1,
+        assets: vec![ether, token],
+        deployed: vec![117],
+        held: vec![
+            held(100, ether, 1_500_000_000_000_000_000),
+            held(117, ether, 1),
+            held(117, token, 250_000_000),
+            held(199, token, 3),
+        ],
+    }
 }
 
 /// The hot Safe of this world at one block: Safe 1.4.1 behind its canonical proxy, with a token, and two transactions behind it.

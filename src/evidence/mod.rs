@@ -37,6 +37,7 @@ pub mod signature;
 pub mod sshsig;
 pub mod statement;
 mod statement_body;
+pub mod statement_deposits;
 pub mod statement_ownership;
 pub mod statement_safe;
 pub mod subject;
@@ -84,6 +85,7 @@ pub use sshsig::{
 pub use statement::{
     Body, ChainFact, Coin, Statement, StatementKind, VerifiedStatement, sign_statement, verify_statement,
 };
+pub use statement_deposits::{DepositsFact, Held};
 pub use statement_ownership::OwnershipFact;
 pub use statement_safe::{Contract, Ending, ExecutedFact, SafeFact};
 pub use subject::Subject;

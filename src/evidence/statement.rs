@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::canonical::{Form, Reader, Writer, malformed, same};
 use super::signature::{Signed, holds, read_signature};
 use super::statement_body::{parse_body, write_body};
+use super::statement_deposits::DepositsFact;
 use super::statement_ownership::OwnershipFact;
 use super::statement_safe::SafeFact;
 use super::{NotProven, SKEW_S_MAX, Trust, digest, field};
@@ -54,6 +55,10 @@ pub static STATEMENT: Form = Form::new(
         "contract",
         "message",
         "proof",
+        "page",
+        "asset",
+        "deployed",
+        "held",
     ],
 )
 .limits(STATEMENT_SIZE_MAX, STATEMENT_SIZE_MAX);
@@ -73,12 +78,14 @@ pub enum StatementKind {
     Safe,
     /// A contract accepted a proof for a message, at one final block.
     Ownership,
+    /// What lies at a page of deposit addresses at one final block.
+    Deposits,
 }
 
 impl StatementKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Coins, Self::Position, Self::Price, Self::Chain, Self::Safe, Self::Ownership];
+    pub const ALL: [Self; 7] =
+        [Self::Coins, Self::Position, Self::Price, Self::Chain, Self::Safe, Self::Deposits, Self::Ownership];
 
     /// The word in the text and in the trust file.
     pub const fn as_str(self) -> &'static str {
@@ -89,13 +96,14 @@ impl StatementKind {
             Self::Chain => "chain",
             Self::Safe => "safe",
             Self::Ownership => "ownership",
+            Self::Deposits => "deposits",
         }
     }
 
     /// Reads that word.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            let cure = "write coins, position, price, chain, safe or ownership";
+            let cure = "write coins, position, price, chain, safe, deposits or ownership";
             Invalid::new(Code::FieldMalformed, "kind", "is no kind of statement", cure)
         })
     }
@@ -149,6 +157,8 @@ pub enum Body {
     Safe(Box<SafeFact>),
     /// A contract wallet's yes. It changes nothing by itself: a registration carries it.
     Ownership(OwnershipFact),
+    /// One page of deposit addresses at one final block.
+    Deposits(Box<DepositsFact>),
 }
 
 impl Body {
@@ -161,6 +171,7 @@ impl Body {
             Self::Chain(_) => StatementKind::Chain,
             Self::Safe(_) => StatementKind::Safe,
             Self::Ownership(_) => StatementKind::Ownership,
+            Self::Deposits(_) => StatementKind::Deposits,
         }
     }
 }

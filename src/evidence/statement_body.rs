@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use super::canonical::{Reader, Writer, malformed};
 use super::field;
 use super::statement::{Body, COINS_MAX, ChainFact, Coin, StatementKind, each_once};
+use super::statement_deposits::{parse_deposits, write_deposits};
 use super::statement_ownership::{parse_ownership, write_ownership};
 use super::statement_safe::{parse_safe, write_safe};
 use crate::withdrawal::{Amount, Asset, Code, FeeRate, Invalid, Krw};
@@ -26,6 +27,7 @@ pub(super) fn write_body(writer: Writer, body: &Body) -> Writer {
             .lines("fee_rate", chains.iter().map(|c| format!("{} {}", c.chain, c.fee_rate))),
         Body::Safe(fact) => write_safe(writer, fact),
         Body::Ownership(fact) => write_ownership(writer, fact),
+        Body::Deposits(fact) => write_deposits(writer, fact),
     }
 }
 
@@ -60,6 +62,7 @@ pub(super) fn parse_body(kind: StatementKind, reader: &mut Reader<'_>) -> Result
         StatementKind::Chain => parse_chain(reader),
         StatementKind::Safe => parse_safe(reader).map(|fact| Body::Safe(Box::new(fact))),
         StatementKind::Ownership => parse_ownership(reader).map(Body::Ownership),
+        StatementKind::Deposits => parse_deposits(reader).map(|fact| Body::Deposits(Box::new(fact))),
     }
 }
 

@@ -165,7 +165,7 @@ pub struct StatementKeyEntry {
     pub observer: String,
     /// Ed25519 public key.
     pub key: String,
-    /// What it may speak of: coins, position, price, chain, safe, ownership.
+    /// What it may speak of: coins, position, price, chain, safe, deposits, ownership.
     pub kinds: Vec<String>,
 }
 

@@ -9,6 +9,7 @@ use wallet_policy::price::Band;
 
 use super::ledger::Treasury;
 use super::ledger::coins::{Coin, CoinState, Coins};
+use super::ledger::deposits::Moved;
 use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
 use super::ledger::lane::{Ended, Told};
@@ -31,11 +32,15 @@ pub fn key(statement: &Statement) -> String {
     format!("{}/{}/{:020}", statement.observer, statement.body.kind().as_str(), statement.number)
 }
 
-/// The key of the row that holds the newest statement of an observer and kind.
-pub fn latest_key(statement: &Statement) -> String {
+/// The key of the row that holds the newest statement of an observer and kind. One of an older block than what was stated before
+/// (`is_older`) does not take that one's place: its number counts, and nothing else of it.
+pub fn latest_key(statement: &Statement, is_older: bool) -> String {
     let of = match &statement.body {
+        _ if is_older => "/older".to_owned(),
         // Each Safe's own.
         Body::Safe(fact) => format!("/{}:{}", fact.chain, fact.safe),
+        // Each page's own.
+        Body::Deposits(fact) => format!("/{}:{}/{}", fact.chain, fact.treasury, fact.page),
         Body::Coins { .. } | Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Ownership(_) => {
             String::new()
         }
@@ -47,7 +52,7 @@ pub fn latest_key(statement: &Statement) -> String {
 fn grown_key(statement: &Statement) -> String {
     match &statement.body {
         Body::Safe(fact) => format!("grown/{}:{}", fact.chain, fact.safe),
-        _ => latest_key(statement),
+        _ => latest_key(statement, false),
     }
 }
 
@@ -69,9 +74,12 @@ fn outpoints(statement: &Statement) -> Vec<OutPoint> {
         Body::Coins { coins, .. } => {
             coins.iter().map(|c| OutPoint { txid: Txid::from_byte_array(c.txid), vout: c.vout }).collect()
         }
-        Body::Position { .. } | Body::Price(_) | Body::Chain(_) | Body::Safe(_) | Body::Ownership(_) => {
-            Vec::new()
-        }
+        Body::Position { .. }
+        | Body::Price(_)
+        | Body::Chain(_)
+        | Body::Safe(_)
+        | Body::Deposits(_)
+        | Body::Ownership(_) => Vec::new(),
     }
 }
 
@@ -116,8 +124,11 @@ pub fn take(
     };
     let content = rows::write(&StatementRow { signed });
     let at = heard_at(statement.at, draft.now());
-    let Taken { accepted, of_safe: Told { ended, grew, doubt } } = treasury.take(statement, at, taking.band);
+    let latest = latest_key(statement, treasury.is_older(statement));
+    let Taken { accepted, of_safe: Told { ended, grew, doubt }, moved } =
+        treasury.take(statement, at, taking.band);
     enter_ended(draft, statement, &ended);
+    enter_deposits(draft, statement, &moved);
     if let Some(doubt) = doubt {
         enter_doubt(draft, statement, &doubt);
     }
@@ -127,7 +138,7 @@ pub fn take(
     for asset in accepted {
         draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());
     }
-    draft.row(Table::Statement, latest_key(statement), "latest", at, content.clone());
+    draft.row(Table::Statement, latest, "latest", at, content.clone());
     draft.row(Table::Statement, key(statement), taking.state, at, content);
     if let Body::Position { swept, .. } = &statement.body {
         for txid in swept {
@@ -174,6 +185,24 @@ fn enter_ended(draft: &mut Draft, statement: &Statement, ended: &[Ended]) {
                 ("asset", &claim.asset),
                 ("withdrawals", &withdrawals.join(" ")),
                 ("height", &fact.height),
+                ("observer", &statement.observer),
+                ("number", &statement.number),
+            ],
+        );
+    }
+}
+
+/// Writes down what lies at a deposit address, wherever that is another amount than before.
+fn enter_deposits(draft: &mut Draft, statement: &Statement, moved: &[Moved]) {
+    for Moved { address, held, height } in moved {
+        draft.entry(
+            EntryKind::Deposit,
+            &[
+                ("address", &crate::withdrawal::evm_address::spell(*address)),
+                ("asset", &Asset::Evm(held.asset)),
+                ("index", &held.index),
+                ("amount", &held.amount),
+                ("height", height),
                 ("observer", &statement.observer),
                 ("number", &statement.number),
             ],

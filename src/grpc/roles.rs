@@ -53,6 +53,7 @@ pub const METHODS: &[Method] = &[
     call("/countersign.v1.ApprovalService/ApproveWithdrawal", &[Operator]),
     call("/countersign.v1.ApprovalService/RejectWithdrawal", &[Operator]),
     call("/countersign.v1.StatementService/SubmitStatement", &[Observer]),
+    call("/countersign.v1.StatementService/CountDepositAddresses", &[Observer]),
     call("/countersign.v1.PositionService/GetPosition", &[Operator, Auditor, Observer]),
     call("/countersign.v1.PositionService/GetDailyStatement", &[Operator, Auditor]),
     call("/countersign.v1.RefillService/CreateRefill", &[Operator]),
@@ -157,7 +158,7 @@ mod tests {
                 }
                 "ApproveWithdrawal" | "RejectWithdrawal" | "Freeze" | "Resume" => only(Operator),
                 "CreateRefill" | "ExportRefill" | "ImportRefill" | "CancelRefill" => only(Operator),
-                "SubmitStatement" => only(Observer),
+                "SubmitStatement" | "CountDepositAddresses" => only(Observer),
                 _ if method.path.contains(".CosignerService/") => only(Signer),
                 _ => (),
             }

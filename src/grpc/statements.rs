@@ -10,7 +10,7 @@ use crate::wire::field::required;
 use crate::wire::v1;
 use crate::wire::v1::position_service_server::PositionService;
 use crate::wire::v1::statement_service_server::StatementService;
-use crate::withdrawal::{Asset, Code, Invalid};
+use crate::withdrawal::{Asset, ChainId, Code, Invalid};
 
 /// The statement service before a desk.
 pub struct Statements(pub Arc<dyn StatementDesk>);
@@ -24,6 +24,17 @@ impl StatementService for Statements {
         let caller = caller(&request)?;
         let signed: SignedText = required(request.into_inner().statement, "statement")?.try_into()?;
         Ok(Response::new(self.0.submit(&caller, signed).await?.into()))
+    }
+
+    async fn count_deposit_addresses(
+        &self,
+        request: Request<v1::CountDepositAddressesRequest>,
+    ) -> Result<Response<v1::CountDepositAddressesResponse>, Status> {
+        let caller = caller(&request)?;
+        let chain =
+            ChainId::parse(&request.into_inner().network).map_err(|no| Invalid { field: "network", ..no })?;
+        let count = self.0.deposit_addresses(&caller, chain).await?;
+        Ok(Response::new(v1::CountDepositAddressesResponse { count }))
     }
 }
 

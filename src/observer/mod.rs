@@ -5,8 +5,9 @@
 //! at the top of [`run`].
 //!
 //! Reading order: [`watch`] (what is looked at) → `look` (what is asked, and what comes of it) → `executed` (what became of a
-//! Safe's nonces) → [`state`] (what was said) → [`speak`] (signing and sending) → [`run`] (one turn, and the schedule).
+//! Safe's nonces) → [`deposits`] (what lies at deposit addresses) → [`state`] (what was said) → [`speak`] (signing and sending) → [`run`] (one turn, and the schedule).
 
+pub mod deposits;
 mod executed;
 pub mod look;
 pub mod run;
@@ -17,8 +18,9 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use deposits::deposits_fact;
 pub use look::{LookFault, begin, chain_fact, ownership_fact, safe_fact};
 pub use run::{Observer, Turn};
 pub use speak::{SpeakFault, Speaker};
-pub use state::{Cursor, State, StateFault};
+pub use state::{Cursor, State, StateFault, Told};
 pub use watch::{Bounds, Watch};

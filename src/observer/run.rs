@@ -1,5 +1,6 @@
 //! One turn: look at every chain, state what was seen, note what was taken. And the schedule of turns.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,11 +8,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::deposits::{PAGES_AT_ONCE, deposits_fact, mark};
 use super::look::{LookFault, chain_fact, safe_fact};
 use super::speak::{SpeakFault, Speaker};
-use super::state::{Cursor, State, StateFault};
+use super::state::{State, StateFault, Told};
 use super::watch::Watch;
 use crate::ethereum::{Address, ChainId};
+use crate::evidence::statement_deposits::{PAGE_LEN, PAGE_MAX};
 use crate::evidence::{Body, StatementKind};
 use crate::withdrawal::{Code, Seconds};
 
@@ -20,6 +23,8 @@ pub struct Observer {
     watches: Vec<Watch>,
     speaker: Speaker,
     state: State,
+    /// The page of each chain that is looked at next.
+    next_pages: BTreeMap<ChainId, u32>,
 }
 
 /// What was to be stated.
@@ -29,6 +34,8 @@ pub enum Subject {
     Chain,
     /// A Safe.
     Safe(ChainId, Address),
+    /// Deposit addresses.
+    Deposits(ChainId),
 }
 
 impl std::fmt::Display for Subject {
@@ -36,6 +43,7 @@ impl std::fmt::Display for Subject {
         match self {
             Self::Chain => f.write_str("the chains"),
             Self::Safe(chain, safe) => write!(f, "the Safe {safe} on {chain}"),
+            Self::Deposits(chain) => write!(f, "the deposit addresses on {chain}"),
         }
     }
 }
@@ -99,7 +107,7 @@ impl Turn {
 impl Observer {
     /// An observer of these chains.
     pub const fn new(watches: Vec<Watch>, speaker: Speaker, state: State) -> Self {
-        Self { watches, speaker, state }
+        Self { watches, speaker, state, next_pages: BTreeMap::new() }
     }
 
     /// Looks at every chain and states what was seen; what one chain or Safe lacks keeps no other from being stated. `clock`
@@ -116,7 +124,7 @@ impl Observer {
         }
         facts.sort_unstable_by_key(|fact| fact.chain);
         if !facts.is_empty() {
-            let came = self.say(Body::Chain(facts), now, clock, None).await;
+            let came = self.say(Body::Chain(facts), now, clock, Told::Nothing).await;
             turn.add(Subject::Chain, came);
         }
         if let Some(fault) = failed {
@@ -127,7 +135,51 @@ impl Observer {
             let came = self.safe(at, nth, clock).await;
             turn.add(subject, came);
         }
+        for at in 0..self.watches.len() {
+            self.deposits(at, clock, &mut turn).await;
+        }
         turn
+    }
+
+    /// States the next pages of a chain's deposit addresses, as far as anything changed there.
+    async fn deposits(&mut self, at: usize, clock: &(impl Fn() -> u64 + Sync), turn: &mut Turn) {
+        let Some(watch) = self.watches.get(at).filter(|watch| watch.deposits.is_some()) else { return };
+        let chain = watch.chain();
+        let subject = Subject::Deposits(chain);
+        let count = match self.speaker.deposit_addresses(chain).await {
+            Ok(count) => count,
+            Err(fault) => return turn.add(subject, Err(fault.into())),
+        };
+        let pages = count.div_ceil(PAGE_LEN).min(PAGE_MAX.saturating_add(1));
+        for _ in 0..pages.min(PAGES_AT_ONCE) {
+            let page = self.next_pages.get(&chain).copied().filter(|page| *page < pages).unwrap_or_default();
+            self.next_pages.insert(chain, page.saturating_add(1));
+            match self.page(at, page, clock).await {
+                Ok(Some(number)) => turn.add(subject, Ok(number)),
+                Ok(None) => {}
+                // whatever is missing now is missing on the pages behind it too
+                Err(missed) => return turn.add(subject, Err(missed)),
+            }
+        }
+    }
+
+    async fn page(
+        &mut self,
+        at: usize,
+        page: u32,
+        clock: &(impl Fn() -> u64 + Sync),
+    ) -> Result<Option<u64>, Missed> {
+        let found = self.watches.get(at).and_then(|watch| Some((watch, watch.deposits.as_ref()?)));
+        let Some((watch, deposits)) = found else { return Ok(None) };
+        let (chain, treasury) = (watch.chain(), deposits.treasury());
+        let now = Seconds(clock() / 1_000);
+        let fact = deposits_fact(watch, deposits, page, now).await?;
+        let mark = mark(&fact, now);
+        if self.state.page(chain, treasury, page) == Some(mark.as_str()) {
+            return Ok(None);
+        }
+        let told = Told::Page(chain, treasury, page, mark);
+        self.say(Body::Deposits(Box::new(fact)), now, clock, told).await.map(Some)
     }
 
     fn subjects(&self, at: usize) -> Vec<(usize, usize, Subject)> {
@@ -148,7 +200,7 @@ impl Observer {
         let cursor = self.state.cursor(chain, safe).ok_or(Missed::NotBegun)?;
         let now = Seconds(clock() / 1_000);
         let (fact, behind) = safe_fact(watch, wallet, cursor, now).await?;
-        self.say(Body::Safe(Box::new(fact)), now, clock, Some((chain, safe, behind))).await
+        self.say(Body::Safe(Box::new(fact)), now, clock, Told::Safe(chain, safe, behind)).await
     }
 
     /// States it under the next number, and notes it once it was taken. Without a receipt nothing is noted: the next statement
@@ -158,7 +210,7 @@ impl Observer {
         body: Body,
         at: Seconds,
         clock: &(impl Fn() -> u64 + Sync),
-        told: Option<(ChainId, Address, Cursor)>,
+        told: Told,
     ) -> Result<u64, Missed> {
         let kind: StatementKind = body.kind();
         let after = self.state.last(kind);

@@ -9,7 +9,7 @@ use crate::evidence::{Body, Statement, ed25519, sign_statement};
 use crate::grpc::{Client, explain};
 use crate::wire::status::stable_code;
 use crate::wire::v1;
-use crate::withdrawal::{Code, Invalid, Kind, Seconds};
+use crate::withdrawal::{ChainId, Code, Invalid, Kind, Seconds};
 
 /// How long one call may take.
 const CALL_TIME: Duration = Duration::from_secs(20);
@@ -86,6 +86,14 @@ impl Speaker {
         request.set_timeout(CALL_TIME);
         let answer = self.client.statements().submit_statement(request).await;
         answer.map(|answer| answer.into_inner().log_index).map_err(|status| fault(&status))
+    }
+
+    /// How many deposit addresses of a chain customers have, as the signer says. It decides where is looked, and nothing else.
+    pub async fn deposit_addresses(&self, chain: ChainId) -> Result<u32, SpeakFault> {
+        let mut request = Request::new(v1::CountDepositAddressesRequest { network: chain.to_string() });
+        request.set_timeout(CALL_TIME);
+        let answer = self.client.statements().count_deposit_addresses(request).await;
+        answer.map(|answer| answer.into_inner().count).map_err(|status| fault(&status))
     }
 }
 

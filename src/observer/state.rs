@@ -1,5 +1,5 @@
-//! What was said: the number of the last statement of each kind that was taken, and up to where each Safe was told of. One small
-//! file, replaced as a whole; one process at a time has it.
+//! What was said: the number of the last statement of each kind that was taken, up to where each Safe was told of, and what each
+//! page of deposit addresses was said to hold. One small file, replaced as a whole; one process at a time has it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -29,6 +29,19 @@ struct Content {
     numbers: BTreeMap<String, u64>,
     #[serde(default)]
     safes: BTreeMap<String, Cursor>,
+    #[serde(default)]
+    deposits: BTreeMap<String, String>,
+}
+
+/// What a statement that was taken told, beside its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing that is kept.
+    Nothing,
+    /// Of a Safe up to the cursor.
+    Safe(ChainId, Address, Cursor),
+    /// What lies on a page of a treasury's deposit addresses, by a mark of it.
+    Page(ChainId, Address, u32, String),
 }
 
 /// Why the file serves nobody.
@@ -121,17 +134,23 @@ impl State {
         self.write(content).map(|()| true)
     }
 
-    /// Notes a statement that was taken, with the cursor behind what it told of a Safe.
-    pub fn note(
-        &mut self,
-        kind: StatementKind,
-        number: u64,
-        told: Option<(ChainId, Address, Cursor)>,
-    ) -> Result<(), StateFault> {
+    /// The mark of what was told last of a page of deposit addresses.
+    pub fn page(&self, chain: ChainId, treasury: Address, page: u32) -> Option<&str> {
+        self.content.deposits.get(&page_name(chain, treasury, page)).map(String::as_str)
+    }
+
+    /// Notes a statement that was taken, with what it told.
+    pub fn note(&mut self, kind: StatementKind, number: u64, told: Told) -> Result<(), StateFault> {
         let mut content = self.content.clone();
         content.numbers.insert(kind.as_str().to_owned(), number);
-        if let Some((chain, safe, cursor)) = told {
-            content.safes.insert(name(chain, safe), cursor);
+        match told {
+            Told::Nothing => {}
+            Told::Safe(chain, safe, cursor) => {
+                content.safes.insert(name(chain, safe), cursor);
+            }
+            Told::Page(chain, treasury, page, mark) => {
+                content.deposits.insert(page_name(chain, treasury, page), mark);
+            }
         }
         self.write(content)
     }
@@ -157,6 +176,10 @@ impl State {
 
 fn name(chain: ChainId, safe: Address) -> String {
     format!("{chain}/{}", crate::withdrawal::evm_address::spell(safe))
+}
+
+fn page_name(chain: ChainId, treasury: Address, page: u32) -> String {
+    format!("{}/{page}", name(chain, treasury))
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

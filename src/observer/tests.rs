@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::speak::SpeakFault;
-use super::state::{Cursor, State, StateFault};
+use super::state::{Cursor, State, StateFault, Told};
 use super::watch::safes_of;
 use crate::evidence::fixture::{address, content, open, trust};
 use crate::evidence::trust_file::{SafeEntry, TokenEntry, WalletEntry};
@@ -24,14 +24,17 @@ fn what_was_noted_is_there_after_a_restart_and_a_beginning_stays() {
     let mut state = State::begin(&path).unwrap();
     assert!(state.begin_safe(CHAIN, hot, first).unwrap());
     assert!(!state.begin_safe(CHAIN, hot, Cursor { nonce: 0, height: 0 }).unwrap());
-    state.note(StatementKind::Chain, 7, None).unwrap();
-    state.note(StatementKind::Safe, 8, Some((CHAIN, hot, Cursor { nonce: 4, height: 101 }))).unwrap();
+    state.note(StatementKind::Chain, 7, Told::Nothing).unwrap();
+    let told = Told::Safe(CHAIN, hot, Cursor { nonce: 4, height: 101 });
+    state.note(StatementKind::Safe, 8, told).unwrap();
+    state.note(StatementKind::Deposits, 9, Told::Page(CHAIN, cold, 2, "mark".into())).unwrap();
     drop(state);
     let state = State::open(&path).unwrap();
     assert_eq!((state.last(StatementKind::Chain), state.last(StatementKind::Safe)), (7, 8));
     assert_eq!(state.last(StatementKind::Price), 0);
     assert_eq!(state.cursor(CHAIN, hot), Some(Cursor { nonce: 4, height: 101 }));
     assert_eq!(state.cursor(CHAIN, cold), None);
+    assert_eq!((state.page(CHAIN, cold, 2), state.page(CHAIN, cold, 1)), (Some("mark"), None));
     assert_eq!(state.cursor(ChainId::new(10).unwrap(), hot), None, "another chain's Safe is another");
 }
 
@@ -40,7 +43,7 @@ fn one_process_has_the_state_and_one_that_cannot_be_read_is_no_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.toml");
     let mut state = State::begin(&path).unwrap();
-    state.note(StatementKind::Chain, 7, None).unwrap();
+    state.note(StatementKind::Chain, 7, Told::Nothing).unwrap();
     assert!(matches!(State::open(&path), Err(StateFault::Taken(_))));
     drop(state);
     for text in ["numbers = 1", "[numbers]\nchain = -1", "[safes.a]\nnonce = 1", "[other]\n"] {
@@ -54,9 +57,9 @@ fn a_state_that_cannot_be_written_is_told_and_memory_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.toml");
     let mut state = State::begin(&path).unwrap();
-    state.note(StatementKind::Chain, 7, None).unwrap();
+    state.note(StatementKind::Chain, 7, Told::Nothing).unwrap();
     std::fs::create_dir(folder.path().join("state.toml.new")).unwrap();
-    assert!(matches!(state.note(StatementKind::Chain, 8, None), Err(StateFault::Unwritable { .. })));
+    assert!(matches!(state.note(StatementKind::Chain, 8, Told::Nothing), Err(StateFault::Unwritable { .. })));
     assert_eq!(state.last(StatementKind::Chain), 7);
 }
 

@@ -1,7 +1,8 @@
-//! What is looked at: the Safes and tokens of one chain as the trust file has them, and how old a block may be.
+//! What is looked at: the Safes, tokens and deposit addresses of one chain as the trust file has them, and how old a block may be.
 
-use crate::ethereum::{Address, SafeWallet, U256};
+use crate::ethereum::{Address, Deposits, SafeWallet, U256};
 use crate::evidence::Trust;
+use crate::evidence::statement_deposits::DEPOSIT_ASSETS_MAX;
 use crate::flow::rail::safe::SafePins;
 use crate::node::Nodes;
 use crate::withdrawal::{Asset, ChainId, Code, EvmAsset, Invalid};
@@ -24,6 +25,7 @@ pub struct Watch {
     pub(super) tokens: Vec<EvmAsset>,
     /// The hot Safe, and the account that pays its gas.
     executor: Option<(Address, Address)>,
+    pub(super) deposits: Option<Deposits>,
     pub(super) bounds: Bounds,
 }
 
@@ -37,7 +39,13 @@ impl Watch {
             _ => None,
         };
         let executor = executor_of(trust, chain)?;
-        Ok(Self { tokens: trust.assets().filter_map(token).collect(), executor, nodes, safes, bounds })
+        let tokens: Vec<EvmAsset> = trust.assets().filter_map(token).collect();
+        let deposits = SafePins::of(trust)?.remove(&chain).and_then(|pins| pins.deposits);
+        if deposits.is_some() && tokens.len() >= DEPOSIT_ASSETS_MAX {
+            let problem = format!("pins more tokens than {DEPOSIT_ASSETS_MAX}, less one for ether");
+            return Err(Invalid::new(Code::FieldTooLong, "wallets.tokens", problem, CURE));
+        }
+        Ok(Self { nodes, safes, tokens, executor, deposits, bounds })
     }
 
     /// The account that pays the gas of a Safe, where one is pinned.
@@ -53,6 +61,11 @@ impl Watch {
     /// The Safes: the hot one, then the cold one where there is one.
     pub fn safes(&self) -> impl Iterator<Item = Address> {
         self.safes.iter().map(SafeWallet::address)
+    }
+
+    /// The deposit addresses, where a treasury is pinned.
+    pub const fn deposits(&self) -> Option<&Deposits> {
+        self.deposits.as_ref()
     }
 
     /// The pinned tokens.

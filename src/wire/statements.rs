@@ -115,6 +115,7 @@ impl From<AssetPosition> for v1::AssetPosition {
             hot_krw: position.hot_value.map(|krw| krw.to_string()).unwrap_or_default(),
             cold_krw: position.cold_value.map(|krw| krw.to_string()).unwrap_or_default(),
             refill_in_flight: position.refill_in_flight.to_string(),
+            deposited: position.deposited.to_string(),
         }
     }
 }
@@ -144,6 +145,7 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
             refill_wanted: sum(&wire.refill_wanted, "refill_wanted")?,
             hot_share_max: (wire.hot_share_max_numerator, wire.hot_share_max_denominator),
             refill_in_flight: sum(&wire.refill_in_flight, "refill_in_flight")?,
+            deposited: sum(&wire.deposited, "deposited")?,
             hot_value: won(&wire.hot_krw, "hot_krw")?,
             cold_value: won(&wire.cold_krw, "cold_krw")?,
             price: price.map(|text| decimal(text, "price_krw").map(Krw)).transpose()?,
@@ -208,6 +210,7 @@ mod tests {
             cold: Amount::from_sat(2),
             cold_in_transit: Amount::from_sat(3),
             refill_in_flight: Amount::from_sat(13),
+            deposited: Amount::from_sat(14),
             hot_value: Some(Krw(2)),
             cold_value: Some(Krw(3)),
             spendable: Amount::from_sat(4),

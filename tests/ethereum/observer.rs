@@ -10,17 +10,18 @@ use countersign::ethereum::*;
 use countersign::evidence::statement::Statement;
 use countersign::evidence::trust_file::{ExecutorEntry, SafeEntry, TokenEntry, WalletEntry};
 use countersign::evidence::{
-    Body, ChainFact, Ending, ExecutedFact, NotProven, SafeFact, StatementKind, Trust, verify_statement,
+    Body, ChainFact, DepositsFact, Ending, ExecutedFact, Held, NotProven, SafeFact, StatementKind, Trust,
+    verify_statement,
 };
 use countersign::grpc::{Client, Desks, Drain, Limits, Server, system_clock};
 use countersign::keys::KeyRole;
 use countersign::observer::run::{Missed, Subject};
 use countersign::observer::{
-    Bounds as Ages, Cursor, LookFault, Observer, SpeakFault, Speaker, State, Turn, Watch, begin, chain_fact,
-    ownership_fact, safe_fact,
+    Bounds as Ages, Cursor, LookFault, Observer, SpeakFault, Speaker, State, Told, Turn, Watch, begin,
+    chain_fact, ownership_fact, safe_fact,
 };
 use countersign::pki::{self, Authority, LeafOrder, Validity};
-use countersign::withdrawal::{Amount, Asset, Code, EvmAsset, Seconds, evm_address};
+use countersign::withdrawal::{Amount, Asset, ChainId, Code, EvmAsset, Seconds, evm_address};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -53,7 +54,7 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             signer: a,
             cosigner: b,
             vault: c,
-            treasury: None,
+            treasury: Some(evm_address::spell(treasury(world).address())),
         }),
         executor: Some(ExecutorEntry {
             address: evm_address::spell(gas_payer()),
@@ -64,6 +65,11 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
     parties::trust(&content)
+}
+
+/// The Safe that owns the deposit addresses; it stands nowhere yet.
+fn treasury(world: &World) -> SafeWallet {
+    world.wallet(9)
 }
 
 fn clock() -> u64 {
@@ -80,6 +86,8 @@ struct Party {
     trust: Trust,
     heard: Mutex<Vec<Statement>>,
     loses_receipts: Mutex<bool>,
+    /// How many deposit addresses it gave to customers.
+    addresses: Mutex<u32>,
 }
 
 #[tonic::async_trait]
@@ -102,6 +110,11 @@ impl StatementDesk for Party {
         }
         Ok(StatementReceipt { number, log_index: 1 })
     }
+
+    async fn deposit_addresses(&self, caller: &Caller, _chain: ChainId) -> Result<u32, DeskError> {
+        assert_eq!(caller.role, Role::Observer);
+        Ok(*self.addresses.lock().unwrap())
+    }
 }
 
 impl Party {
@@ -112,6 +125,15 @@ impl Party {
             _ => None,
         };
         heard.iter().filter_map(safe).collect()
+    }
+
+    fn deposits(&self) -> Vec<DepositsFact> {
+        let heard = self.heard.lock().unwrap();
+        let page = |statement: &Statement| match &statement.body {
+            Body::Deposits(fact) => Some((**fact).clone()),
+            _ => None,
+        };
+        heard.iter().filter_map(page).collect()
     }
 
     fn chains(&self) -> Vec<ChainFact> {
@@ -137,7 +159,12 @@ const VALID: Validity = Validity { not_before: Seconds(1_000_000_000), not_after
 
 impl Running {
     async fn start(trust: Trust) -> Self {
-        let party = Arc::new(Party { trust, heard: Mutex::default(), loses_receipts: Mutex::new(false) });
+        let party = Arc::new(Party {
+            trust,
+            heard: Mutex::default(),
+            loses_receipts: Mutex::new(false),
+            addresses: Mutex::new(0),
+        });
         let authority = Authority::create("test authority", VALID).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -419,7 +446,7 @@ async fn with_too_few_honest_nodes_or_a_chain_that_stands_still_nothing_is_state
 #[tokio::test]
 async fn a_key_that_may_not_speak_ends_the_observer_and_a_safe_without_a_beginning_too() {
     let Some(scene) = scene(MAKE).await else { return };
-    drop(State::begin(&scene.state_path()).unwrap().note(StatementKind::Price, 1, None));
+    drop(State::begin(&scene.state_path()).unwrap().note(StatementKind::Price, 1, Told::Nothing));
     let state = || State::open(&scene.state_path()).unwrap();
     let mut nowhere = Observer::new(vec![scene.watch()], scene.running.speaker(parties::OBSERVER), state());
     let turn = nowhere.turn(&clock).await;
@@ -602,4 +629,80 @@ async fn a_contract_wallets_yes_is_stated_and_nothing_else_passes_for_one() {
         let no = ownership_fact(&watch, stranger(220), (message, proof), now).await.unwrap_err();
         assert_eq!(no.code(), Code::SignatureMalformed, "{proof}");
     }
+}
+
+/// A contract that hands the ether it gets to the address in its data, so that no transaction pays that address itself.
+async fn hander(chain: &Chain) -> Address {
+    let at = stranger(201);
+    let code: Bytes = "0x60006000600060003460003560601c5af100".parse().unwrap();
+    chain.put_code(at, code).await;
+    at
+}
+
+fn held(index: u32, asset: EvmAsset, units: u128) -> Held {
+    Held { index, asset, amount: Amount::from_units(units) }
+}
+
+#[tokio::test]
+async fn what_lies_at_deposit_addresses_is_stated_by_balance_once_it_is_final_and_only_where_it_changed() {
+    let Some(scene) = scene(MAKE).await else { return };
+    let (world, chain) = (&scene.world, &scene.world.chain);
+    scene.begin().await;
+    let mut observer = scene.observer();
+    let party = scene.running.party.clone();
+    let deposits = Deposits::of(&treasury(world));
+    let (ether, usd) = (EvmAsset::Ether(chain.id), EvmAsset::Token(chain.id, scene.tokens[0]));
+    // nobody has an address: nothing is looked at
+    let turn = observer.turn(&clock).await;
+    assert!(turn.missed.is_empty() && party.deposits().is_empty(), "{:?}", turn.missed);
+    *party.addresses.lock().unwrap() = 3;
+    let turn = observer.turn(&clock).await;
+    assert!(turn.missed.is_empty(), "{:?}", turn.missed);
+    let empty = party.deposits().pop().unwrap();
+    assert_eq!(
+        (empty.page, empty.treasury, empty.held.len(), empty.assets.len()),
+        (0, deposits.treasury(), 0, 3)
+    );
+
+    // by a transaction, within a call, and as a token; at an address of the page that nobody has yet as well
+    chain.bank_sends(deposits.address(0), U256::from(5), &[]).await;
+    let through = hander(chain).await;
+    chain.bank_sends(through, U256::from(7), deposits.address(2).as_slice()).await;
+    token::grant(chain, scene.tokens[0], deposits.address(2), 40).await;
+    chain.bank_sends(deposits.address(99), U256::from(1), &[]).await;
+    let turn = observer.turn(&clock).await;
+    assert!(turn.missed.is_empty(), "{:?}", turn.missed);
+    assert_eq!(party.deposits().len(), 1, "what is not final is not told yet");
+    scene.settle().await;
+    observer.turn(&clock).await;
+    let mut expected = vec![held(0, ether, 5), held(2, ether, 7), held(2, usd, 40), held(99, ether, 1)];
+    expected.sort_unstable();
+    let told = party.deposits();
+    assert_eq!((told.len(), &told[1].held, told[1].deployed.len()), (2, &expected, 0));
+
+    // a process that starts again says nothing twice; a Safe that stands by now is news
+    let mut observer = {
+        drop(observer);
+        scene.observer()
+    };
+    assert!(observer.turn(&clock).await.missed.is_empty());
+    assert_eq!(party.deposits().len(), 2);
+    world.execute(deposits.factory(), deposits.deployment(2)).await;
+    scene.settle().await;
+    // its receipt is lost: it is told again, in the same words
+    *party.loses_receipts.lock().unwrap() = true;
+    assert!(!observer.turn(&clock).await.missed.is_empty());
+    *party.loses_receipts.lock().unwrap() = false;
+    assert!(observer.turn(&clock).await.missed.is_empty());
+    let told = party.deposits();
+    assert_eq!((&told[told.len() - 1].held, &told[told.len() - 1].deployed), (&expected, &vec![2]));
+
+    // more addresses: the pages behind are looked at in turn
+    *party.addresses.lock().unwrap() = 101;
+    token::grant(chain, scene.tokens[1], deposits.address(100), 9).await;
+    scene.settle().await;
+    assert!(observer.turn(&clock).await.missed.is_empty());
+    let last = party.deposits().pop().unwrap();
+    let other = EvmAsset::Token(chain.id, scene.tokens[1]);
+    assert_eq!((last.page, last.held), (1, vec![held(100, other, 9)]));
 }

@@ -1,15 +1,21 @@
 //! Deposit addresses on an EVM chain: whose they are, who vouches for them, and that nobody is paid there.
 
+use std::sync::Arc;
+
+use countersign::audit::{Entry, EntryKind};
 use countersign::desk::*;
-use countersign::ethereum::Address;
+use countersign::ethereum::{Address, B256};
 use countersign::evidence::attestation::VerifiedAttestation;
-use countersign::evidence::verify_attestation;
+use countersign::evidence::{Body, DepositsFact, Held, verify_attestation};
+use countersign::flow::ledger::journal::LogView;
 use countersign::withdrawal::evm_address::spell;
 use countersign::withdrawal::*;
 
 use super::parties::*;
 use super::safes;
 use super::world::*;
+
+const ETHER: u128 = 1_000_000_000_000_000_000;
 
 fn order(asset: Asset, customer: &str) -> AddressOrder {
     AddressOrder {
@@ -161,4 +167,108 @@ fn to(world: &World, id: &str, place: &str) -> WithdrawalRequest {
 async fn refused(world: &World, id: &str, place: &str) -> WithdrawalView {
     let asked = world.ask(&to(world, id, place), ("Vale", "Vera")).await.unwrap();
     world.until(asked.id, |view| matches!(view.outcome, Outcome::Refused(_))).await
+}
+
+/// What an observer says of the first page at that height.
+fn page(height: u64, held: &[(u32, Asset, u128)]) -> DepositsFact {
+    let evm = |asset: Asset| match asset {
+        Asset::Evm(asset) => asset,
+        Asset::Bitcoin(_) => panic!("not on this chain"),
+    };
+    let mut assets = vec![evm(ether()), evm(token())];
+    assets.sort_unstable();
+    let mut held: Vec<Held> = held
+        .iter()
+        .map(|(index, asset, units)| Held {
+            index: *index,
+            asset: evm(*asset),
+            amount: Amount::from_units(*units),
+        })
+        .collect();
+    held.sort_unstable();
+    let treasury = treasury_safe().address();
+    let block_hash = B256::repeat_byte(u8::try_from(height % 251).unwrap());
+    DepositsFact { chain: EVM, treasury, height, block_hash, page: 0, assets, deployed: Vec::new(), held }
+}
+
+async fn state(world: &World, fact: DepositsFact) {
+    world.state(Body::Deposits(Box::new(fact))).await;
+}
+
+async fn deposited(world: &World, asset: Asset) -> (u128, u128, u128) {
+    let position = world.desk().position(&caller(Role::Operator, "kim"), Some(asset)).await.unwrap();
+    let one = position.assets.into_iter().next().unwrap();
+    (one.deposited.units(), one.hot.units(), one.spendable.units())
+}
+
+/// What a log says of deposits: index and amount, in order.
+async fn entered(log: Arc<LogView>) -> Vec<(String, String)> {
+    let leaves = log.leaves(0..log.head().size).await.unwrap();
+    let entries = leaves.iter().map(|leaf| Entry::parse(leaf).unwrap());
+    let deposits = entries.filter(|entry| entry.kind() == EntryKind::Deposit);
+    let field = |entry: &Entry, name: &str| entry.field(name).unwrap().to_owned();
+    deposits.map(|entry| (field(&entry, "index"), field(&entry, "amount"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l10_what_lies_at_deposit_addresses_is_known_to_both_parties_replaced_by_later_words_and_not_hot() {
+    let mut world = safes::funded().await;
+    for customer in ["alice", "bob"] {
+        address(&world, ether(), customer).await;
+    }
+    let hot = 10 * ETHER;
+    assert_eq!(deposited(&world, ether()).await, (0, hot, hot));
+    // what lies at index 7 is nobody's yet
+    let first = [(0, ether(), 5 * ETHER), (1, token(), 100), (7, ether(), ETHER)];
+    state(&world, page(110, &first)).await;
+    assert_eq!(deposited(&world, ether()).await, (5 * ETHER, hot, hot));
+    assert_eq!(deposited(&world, token()).await.0, 100);
+    // an older block is no news, and another treasury's addresses are none of ours
+    state(&world, page(109, &[(0, ether(), 9 * ETHER)])).await;
+    let treasury = Address::repeat_byte(0xdd);
+    state(&world, DepositsFact { treasury, ..page(111, &[(0, ether(), 9 * ETHER)]) }).await;
+    assert_eq!(deposited(&world, ether()).await.0, 5 * ETHER);
+    for restarts in 0..2 {
+        assert_eq!(deposited(&world, ether()).await, (5 * ETHER, hot, hot), "{restarts}");
+        assert_eq!(deposited(&world, token()).await.0, 100);
+        world.restart_signer().await;
+        world.restart_cosigner().await;
+    }
+    // one came, one grew, one was emptied: a later word takes the place of the whole page
+    state(&world, page(120, &[(0, ether(), 6 * ETHER), (0, token(), 3)])).await;
+    assert_eq!(deposited(&world, ether()).await, (6 * ETHER, hot, hot));
+    assert_eq!(deposited(&world, token()).await.0, 3);
+    // nothing of it can be paid out before it was emptied, and what is hot is paid as ever
+    let much = WithdrawalRequest {
+        amount: Amount::from_units(hot + ETHER),
+        ..safes::request(&world, "m-1", ether(), 1)
+    };
+    let asked = world.ask(&much, ("Vale", "Vera")).await.unwrap();
+    let held = world.until(asked.id, |view| view.outcome != Outcome::Moving).await;
+    assert!(!matches!(held.outcome, Outcome::Released), "{:?}", codes(&held));
+    let paid = world.ask(&safes::request(&world, "p-1", ether(), 1_000), ("Vale", "Vera")).await.unwrap();
+    world.until(paid.id, |view| view.outcome == Outcome::Released).await;
+    let told = [("0", 5 * ETHER), ("1", 100), ("0", 6 * ETHER), ("0", 3), ("1", 0)];
+    let mut told: Vec<_> = told.map(|(index, units)| (index.to_owned(), units.to_string())).to_vec();
+    let (mut signer, mut cosigner) = (entered(world.log()).await, entered(world.cosigner().log()).await);
+    told.sort();
+    signer.sort();
+    cosigner.sort();
+    assert_eq!(signer, told);
+    assert_eq!(cosigner, told, "the statements came before the transaction that was signed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_is_told_how_many_deposit_addresses_customers_have_on_a_chain() {
+    let world = World::new(evm_plan()).await;
+    let count = |chain| {
+        let desk = world.desk();
+        async move { desk.deposit_addresses(&caller(Role::Observer, "watcher"), chain).await.unwrap() }
+    };
+    assert_eq!(count(EVM).await, 0);
+    for customer in ["alice", "bob", "alice"] {
+        address(&world, token(), customer).await;
+    }
+    address(&world, ASSET, "alice").await;
+    assert_eq!((count(EVM).await, count(ChainId::MAINNET).await), (2, 0));
 }

@@ -192,3 +192,19 @@ async fn bad_requests_for_an_evm_chain_name_the_field_and_ask_nobody() {
     let no = world.until(asked.id, |view| view.outcome != Outcome::Moving).await;
     assert!(matches!(no.outcome, Outcome::Refused(_)), "{:?}", codes(&no));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l10_what_is_stated_of_an_older_block_is_no_news_after_a_restart_either() {
+    let mut world = funded().await;
+    let safe = |height, wei| Body::Safe(Box::new(safe_fact(height, 0, &[(ether(), wei)])));
+    world.state(safe(130, 8 * ETHER)).await;
+    world.state(safe(120, 20 * ETHER)).await;
+    for _ in 0..2 {
+        assert_eq!(spendable(&position(&world).await, ether()), 8 * ETHER);
+        world.restart_signer().await;
+        world.restart_cosigner().await;
+    }
+    // its number was heard, and the next one follows it
+    world.state(safe(140, 9 * ETHER)).await;
+    assert_eq!(spendable(&position(&world).await, ether()), 9 * ETHER);
+}

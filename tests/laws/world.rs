@@ -789,6 +789,11 @@ impl World {
         log.leaves(0..log.head().size).await.unwrap()
     }
 
+    /// The signer's log.
+    pub fn log(&self) -> Arc<countersign::flow::ledger::journal::LogView> {
+        self.signer.as_ref().unwrap().log()
+    }
+
     /// Turns the clock back.
     pub fn earlier(&self, seconds: u64) {
         self.ahead.fetch_sub(seconds, Ordering::Relaxed);

@@ -313,7 +313,7 @@ pub fn trust_content() -> TrustContent {
         statement_keys: vec![StatementKeyEntry {
             observer: "watcher".into(),
             key: public(OBSERVER),
-            kinds: ["coins", "position", "price", "chain", "safe"].map(String::from).to_vec(),
+            kinds: ["coins", "position", "price", "chain", "safe", "deposits"].map(String::from).to_vec(),
         }],
         operators: [("kim", KIM, "treasury"), ("lee", LEE, "risk")]
             .map(|(name, seed, group)| OperatorEntry {

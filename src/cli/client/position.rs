@@ -99,6 +99,7 @@ fn shown(position: &AssetPosition, now: Seconds) -> String {
         .line("spendable", coin(position.spendable))
         .maybe("reserved", nonzero(position.reserved))
         .maybe("refill on its way", nonzero(position.refill_in_flight))
+        .maybe("at deposit addresses", nonzero(position.deposited))
         .maybe("earmarked", nonzero(position.earmarked))
         .line("held", format!("{} in {} withdrawals", coin(position.held), position.held_count))
         .maybe("refill wanted", nonzero(position.refill_wanted))
@@ -175,6 +176,7 @@ fn document(position: &AssetPosition) -> serde_json::Value {
         "refill_wanted": position.refill_wanted.to_string(),
         "hot_share_max": [position.hot_share_max.0, position.hot_share_max.1],
         "refill_in_flight": position.refill_in_flight.to_string(),
+        "deposited": position.deposited.to_string(),
         "hot_share_bp": u64::try_from(hundredths(position.hot.units(), position.cold.units())).unwrap_or(10_000),
         "hot_krw": position.hot_value.map(|krw| krw.to_string()),
         "cold_krw": position.cold_value.map(|krw| krw.to_string()),

@@ -91,7 +91,12 @@ fn key_for(
     let key = keyfile::signing_key(&load::hex_key("statement_key", &settings.statement_key)?);
     let own = key.verifying_key();
     let speaks = |kind| trust.observer_keys(&settings.observer, kind).any(|known| *known == own);
-    match kinds.iter().find(|kind| !speaks(**kind)) {
+    let has_treasury = |chain: &ChainSettings| {
+        let entry = trust.wallet(Chain::Evm(chain.nodes.chain)).and_then(|entry| entry.safe.as_ref());
+        entry.is_some_and(|safe| safe.treasury.is_some())
+    };
+    let deposits = settings.chains.iter().any(has_treasury).then_some(StatementKind::Deposits);
+    match kinds.iter().copied().chain(deposits).find(|kind| !speaks(*kind)) {
         None => Ok(key),
         Some(kind) => {
             let problem = format!("is no key by which `{}` may state {}", settings.observer, kind.as_str());

@@ -282,3 +282,45 @@ fn a_transaction_id_is_printed_as_explorers_print_it() {
         "{text}"
     );
 }
+
+#[test]
+fn a_page_of_deposits_states_each_place_once_in_order_and_nothing_of_another_page_or_chain() {
+    use Code::{AmountZero, FieldDuplicate, FieldMalformed, FieldMissing};
+    let good = render_statement(&statements()[5]);
+    assert!(parse_statement(&good).is_ok());
+    let ether = "eip155:1/slip44:60";
+    for (from, to, no) in [
+        ("page: 1", "page: 2", (FieldMalformed, "held")),
+        ("page: 1", "page: 21474837", (FieldMalformed, "page")),
+        (
+            "safe: 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "safe: 0x0000000000000000000000000000000000000001",
+            (FieldMalformed, "safe"),
+        ),
+        (
+            "safe: 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "safe: 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            (FieldMalformed, "safe"),
+        ),
+        ("deployed: 117", "deployed: 118", (FieldMalformed, "deployed")),
+        ("deployed: 117", "deployed: 117\ndeployed: 117", (FieldMalformed, "deployed")),
+        ("held: 100 ", "held: 200 ", (FieldMalformed, "held")),
+        ("held: 100 ", "held: 118 ", (FieldMalformed, "held")),
+        ("held: 117 eip155:1/slip44:60 1\n", "held: 117 eip155:1/slip44:60 0\n", (AmountZero, "held")),
+        ("held: 117 eip155:1/slip44:60 1\n", "held: 117 eip155:10/slip44:60 1\n", (FieldMalformed, "held")),
+        ("held: 117 eip155:1/slip44:60 1\n", "held: 117 eip155:1/slip44:60 01\n", (FieldMalformed, "held")),
+    ] {
+        assert!(good.contains(from), "{from}");
+        assert_eq!(invalid(&good.replacen(from, to, 1)), no, "{to}");
+    }
+    let line = format!("asset: {ether}\n");
+    assert_eq!(invalid(&good.replacen(&line, "", 1)), (FieldMalformed, "held"), "it was not looked at");
+    assert_eq!(invalid(&good.replacen(&line, &format!("{line}{line}"), 1)), (FieldDuplicate, "asset"));
+    let bare: String =
+        good.lines().filter(|line| !line.starts_with("asset")).map(|l| format!("{l}\n")).collect();
+    assert_eq!(invalid(&bare), (FieldMissing, "asset"));
+    // an empty page is a fact
+    let empty = DepositsFact { deployed: Vec::new(), held: Vec::new(), ..deposits_fact() };
+    let empty = Statement { body: Body::Deposits(Box::new(empty)), ..statements()[5].clone() };
+    assert_eq!(parse_statement(&render_statement(&empty)), Ok(empty));
+}

@@ -90,7 +90,7 @@ fn a_refill_names_each_transaction_once_and_at_least_one() {
 fn every_line_missing_doubled_moved_or_misspelt_is_refused_by_name() {
     // Lines that may repeat have their own table, with the statements.
     let repeats = |text: &str| {
-        ["kind: coins", "kind: position", "kind: safe", "refill-attestation"]
+        ["kind: coins", "kind: position", "kind: safe", "kind: deposits", "refill-attestation"]
             .iter()
             .any(|with| text.contains(with))
     };
@@ -431,6 +431,32 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn deposits()(
+        chain in evm_chains(), treasury in any::<[u8; 19]>(), height in any::<u64>(), hash in any::<[u8; 32]>(),
+        page in 0..=statement_deposits::PAGE_MAX,
+        tokens in proptest::collection::btree_set(any::<[u8; 19]>(), 0..4),
+        held in proptest::collection::btree_map((0..40u32, 0..5usize), 1..=u128::MAX, 0..20),
+        which in any::<u64>(),
+    ) -> DepositsFact {
+        let payable = |bytes: &[u8; 19]| Address::from_slice(&[&[1], bytes.as_slice()].concat());
+        let token = |at| EvmAsset::Token(chain, payable(at));
+        let mut assets: Vec<_> = [EvmAsset::Ether(chain)].into_iter().chain(tokens.iter().map(token)).collect();
+        assets.sort_unstable();
+        let held = held.iter().filter_map(|((at, asset), units)| {
+            let asset = *assets.get(*asset)?;
+            Some(Held { index: page * statement_deposits::PAGE_LEN + at, asset, amount: Amount::from_units(*units) })
+        });
+        let held: Vec<Held> = held.collect();
+        let mut deployed: Vec<u32> =
+            held.iter().map(|held| held.index).filter(|index| which >> (index % 64) & 1 == 1).collect();
+        deployed.dedup();
+        DepositsFact {
+            chain, treasury: payable(&treasury), height, block_hash: hash.into(), page, assets, deployed, held,
+        }
+    }
+}
+
+prop_compose! {
     fn safes()(
         chain in evm_chains(), safe in any::<[u8; 19]>(), nonce in any::<u64>(), words in any::<[[u8; 32]; 4]>(),
         pins in proptest::array::uniform3(contracts()), version in "[!-~]{1,64}",
@@ -502,6 +528,7 @@ fn bodies() -> impl Strategy<Value = Body> {
             Body::Chain(chains.map(fact).collect())
         }),
         safes().prop_map(|fact| Body::Safe(Box::new(fact))),
+        deposits().prop_map(|fact| Body::Deposits(Box::new(fact))),
     ]
 }
 

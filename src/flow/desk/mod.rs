@@ -30,7 +30,7 @@ use crate::flow::writer::Question;
 use crate::flow::{Command, Reply, brake, daily, view};
 use crate::freeze::Leaving;
 use crate::store::{Store, Table};
-use crate::withdrawal::{Asset, Code, WithdrawalId};
+use crate::withdrawal::{Asset, ChainId, Code, WithdrawalId};
 
 /// The signer's counters.
 pub struct SignerDesk {
@@ -145,6 +145,10 @@ impl StatementDesk for SignerDesk {
         let statement = verify_statement(text, signature, &self.context.trust, now, Some(age), |_, _| last)
             .map_err(refused)?;
         self.command(|reply| Command::State { statement, reply }).await
+    }
+
+    async fn deposit_addresses(&self, _caller: &Caller, chain: ChainId) -> Result<u32, DeskError> {
+        self.question(|to| Question::DepositAddresses(chain, to)).await
     }
 }
 

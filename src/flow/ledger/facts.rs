@@ -105,7 +105,7 @@ impl Facts {
                     self.chain = Some(Dated { value: ChainFact { fee_rate: floored(chain), ..*chain }, at });
                 }
             }
-            Body::Safe(_) | Body::Ownership(_) => {}
+            Body::Safe(_) | Body::Deposits(_) | Body::Ownership(_) => {}
             Body::Price(prices) => {
                 if let Some((_, price)) = prices.iter().find(|(a, _)| *a == asset) {
                     let quote = Quote { price: PolicyKrw(price.0), at: PolicySeconds(at.0) };

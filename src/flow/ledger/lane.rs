@@ -106,12 +106,17 @@ impl Lane {
         (self.anchor(nonce) == anchor).then_some(nonce)
     }
 
+    /// Whether what is stated of this Safe is of an older block than what was stated before.
+    pub fn is_older(&self, fact: &SafeFact) -> bool {
+        let is_this = fact.safe == self.wallet.address();
+        is_this && self.stated.as_ref().is_some_and(|known| fact.height < known.height)
+    }
+
     /// Takes what is stated of the Safe at one final block. An older block than the last is no news. What was executed for good is
     /// claimed no more: it is gone from the stated balance. At final blocks a nonce only grows: a statement in which it went back
     /// is not believed, and nothing is signed until one goes on from the higher nonce.
     pub fn take(&mut self, fact: &SafeFact, at: Seconds) -> Told {
-        let is_older = self.stated.as_ref().is_some_and(|known| fact.height < known.height);
-        if is_older || fact.chain != self.wallet.chain() || fact.safe != self.wallet.address() {
+        if self.is_older(fact) || fact.chain != self.wallet.chain() || fact.safe != self.wallet.address() {
             return Told::default();
         }
         let nonce = u64::try_from(fact.nonce).ok();

@@ -9,11 +9,11 @@ use wallet_policy::window::{RollingSum, WindowError};
 use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 
 use super::coins::Coins;
-use super::deposits::DepositBook;
+use super::deposits::{DepositBook, Moved};
 use super::facts::{Facts, Heard};
 use super::lane::{Lane, Told};
 use super::refills::Refills;
-use crate::ethereum::SafeWallet;
+use crate::ethereum::{Address, SafeWallet};
 use crate::evidence::Trust;
 use crate::evidence::statement::{Body, Statement, StatementKind};
 use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Krw, Seconds, WithdrawalId};
@@ -193,6 +193,8 @@ pub struct Taken {
     pub accepted: Vec<Asset>,
     /// What it says of a Safe of ours.
     pub of_safe: Told,
+    /// Where another amount lies at a deposit address than before.
+    pub moved: Vec<Moved>,
 }
 
 /// What a party knows about money.
@@ -225,6 +227,11 @@ impl Treasury {
         Self { lanes: safes.map(|safe| (safe.chain(), Lane::new(safe))).collect(), ..self }
     }
 
+    /// With these treasuries of deposit addresses.
+    pub fn with_treasuries(self, treasuries: impl Iterator<Item = (ChainId, Address)>) -> Self {
+        Self { deposits: DepositBook::new(treasuries), ..self }
+    }
+
     /// What is known of the Safe of a chain.
     pub fn lane(&self, chain: ChainId) -> Option<&Lane> {
         self.lanes.get(&chain)
@@ -242,6 +249,19 @@ impl Treasury {
         ended.into_iter().flat_map(|ended| ended.claim.withdrawals).collect()
     }
 
+    /// Whether a statement is of an older block than what was stated of the same thing: it is no news, whatever its number.
+    pub fn is_older(&self, statement: &Statement) -> bool {
+        match &statement.body {
+            Body::Safe(fact) => self.lanes.get(&fact.chain).is_some_and(|lane| lane.is_older(fact)),
+            Body::Deposits(fact) => self.deposits.is_older(fact),
+            Body::Coins { .. }
+            | Body::Position { .. }
+            | Body::Price(_)
+            | Body::Chain(_)
+            | Body::Ownership(_) => false,
+        }
+    }
+
     /// Takes who spoke, what of each asset, and what of a Safe. Coins are the caller's to record.
     pub fn take(&mut self, statement: &Statement, at: Seconds, band: &dyn Fn(Asset) -> Band) -> Taken {
         self.heard.take(statement, at);
@@ -251,11 +271,15 @@ impl Treasury {
             }
             _ => Told::default(),
         };
+        let moved = match &statement.body {
+            Body::Deposits(fact) => self.deposits.take(fact),
+            _ => Vec::new(),
+        };
         let accounts = self.accounts.iter_mut();
         let accepted = accounts.filter_map(|(asset, account)| {
             account.facts.take(&statement.body, at, *asset, band(*asset)).then_some(*asset)
         });
-        Taken { accepted: accepted.collect(), of_safe }
+        Taken { accepted: accepted.collect(), of_safe, moved }
     }
 
     /// What is known of an asset.

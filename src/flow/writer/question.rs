@@ -9,7 +9,7 @@ use super::Writer;
 use crate::desk::{WalletView, WithdrawalView};
 use crate::evidence::{ApprovalText, VerifiedRequest};
 use crate::flow::{approve, position, refill, wallet};
-use crate::withdrawal::{Amount, Asset, Krw, Organisation, Outcome, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, ChainId, Krw, Organisation, Outcome, WithdrawalId};
 
 /// The texts of a withdrawal that may be approved, and who asked for it.
 pub type Approvable = (Vec<ApprovalText>, Arc<VerifiedRequest>);
@@ -40,6 +40,8 @@ pub enum Question {
     Refills(oneshot::Sender<Vec<crate::desk::RefillView>>),
     /// What the co-signer is told of a refill.
     RefillOrder(String, oneshot::Sender<Option<crate::desk::RefillAttestOrder>>),
+    /// How many indices of deposit addresses of a chain customers have.
+    DepositAddresses(ChainId, oneshot::Sender<u32>),
     /// Where everything stands.
     Position(oneshot::Sender<crate::desk::PositionView>),
 }
@@ -86,6 +88,9 @@ impl Writer {
             }
             Question::RefillOrder(id, to) => {
                 let _ = to.send(refill::attest_order(&self.ledger, &id, self.context.now()));
+            }
+            Question::DepositAddresses(chain, to) => {
+                let _ = to.send(self.ledger.treasury.deposits.next_index(chain));
             }
             Question::Position(to) => {
                 let _ = to.send(position::view(&self.context, &self.ledger, self.context.now()));

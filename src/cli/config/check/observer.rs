@@ -23,8 +23,10 @@ pub fn observer(settings: &ObserverSettings) -> Answer {
     let version = |trust: &Trust| format!("version {}", trust.version());
     checks.add("trust file", trust.as_ref().map(version).map_err(Clone::clone));
     let Ok(trust) = trust else { return checks.answer() };
-    checks
-        .add("statement key", statement_key(settings, &trust).map(|_| "speaks of chain and safe".to_owned()));
+    checks.add(
+        "statement key",
+        statement_key(settings, &trust).map(|_| "speaks of all that is watched".to_owned()),
+    );
     let state = State::open(&settings.state);
     let taken = matches!(state, Err(StateFault::Taken(_)));
     for chain in &settings.chains {
@@ -45,9 +47,11 @@ fn nodes(chain: &ChainSettings, trust: &Trust) -> Result<String, Problem> {
     let watch = watch(chain, trust)?;
     let (count, quorum) = (chain.nodes.nodes.len(), chain.nodes.quorum);
     let (safes, tokens) = (watch.safes().count(), watch.tokens().len());
+    let deposits = watch.deposits().map(|deposits| format!(", deposit addresses of {}", deposits.treasury()));
     Ok(format!(
-        "{}: {quorum} of {count} must agree (not asked); {safes} Safes, {tokens} tokens",
-        watch.chain()
+        "{}: {quorum} of {count} must agree (not asked); {safes} Safes, {tokens} tokens{}",
+        watch.chain(),
+        deposits.unwrap_or_default()
     ))
 }
 
