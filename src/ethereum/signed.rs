@@ -88,7 +88,9 @@ impl SignedSafeTx {
     pub fn gas_limit(&self, more: u64) -> Option<u64> {
         let kept = self.call.safe_tx_gas;
         let with_rest = kept.checked_mul(64)?.div_ceil(63).max(kept.checked_add(2_500)?).checked_add(500)?;
-        let run = self.carrying_gas()?.checked_add(SAFE_GAS)?.checked_add(with_rest)?;
+        let within = self.carrying_gas()?.checked_add(SAFE_GAS)?.checked_add(with_rest)?;
+        // the proxy hands on all but one part in 64 (EIP-150), and the Safe looks at what it got
+        let run = within.checked_mul(64)?.div_ceil(63);
         let tokens = self.tokens()?;
         // EIP-2028, and the floor of EIP-7623, which is above it only where next to nothing is run
         let paid = tokens.checked_mul(4)?.checked_add(run)?.max(tokens.checked_mul(10)?);
@@ -102,12 +104,13 @@ impl SignedSafeTx {
         bytes.checked_sub(zero)?.checked_mul(4)?.checked_add(zero)
     }
 
-    /// The Safe hashes the data, and copies it a few times; memory costs more the more there is.
+    /// The Safe hashes the data, copies it a few times, and one that tells writes all of it into the log, at eight for a byte; memory
+    /// costs more the more there is.
     fn carrying_gas(&self) -> Option<u64> {
         let words = u64::try_from(self.data.len().div_ceil(32)).ok()?;
         let memory = words.checked_mul(4)?;
         let grown = memory.checked_mul(3)?.checked_add(memory.checked_mul(memory)? / 512)?;
-        grown.checked_add(words.checked_mul(20)?)
+        grown.checked_add(words.checked_mul(20 + 8 * 32)?)
     }
 }
 

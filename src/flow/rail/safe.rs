@@ -36,8 +36,8 @@ const TOKEN_GAS: u64 = 160_000;
 const GAS_DRAWN: u64 = 1_024;
 /// The gas that the execution takes beside what is kept: the checks of two signatures, the events, and the call itself.
 const EXECUTION_GAS: u64 = 110_000;
-/// What each further payment adds to that: 153 bytes of a batch, paid for, hashed and copied.
-const BATCHED_GAS: u64 = 3_000;
+/// What each further payment adds to that: 153 bytes of a batch, paid for, hashed, copied, and told in the log.
+const BATCHED_GAS: u64 = 4_000;
 /// The most payments of a token in one transaction: 8.3 million of gas, half of what one transaction may take (EIP-7825), and
 /// their ids fit one field of the log.
 pub const PAYMENTS_MAX: usize = 50;
