@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign::enclave::wire::tls::Identity as TlsIdentity;
 use countersign::flow::context::{Context, PartySettings, machine_clock};
-use countersign::flow::rail::safe::SafePins;
+use countersign::flow::rail::pins::SafePins;
 use countersign::pki::{self, PemFiles};
 use countersign::store::StoreUrl;
 use rustls::RootCertStore;

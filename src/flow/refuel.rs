@@ -7,7 +7,7 @@ use super::facts::judge;
 use super::ledger::treasury::Spend;
 use super::ledger::{Ledger, Treasury};
 use super::rail;
-use super::rail::safe::ExecutorPins;
+use super::rail::pins::ExecutorPins;
 use super::reserve;
 use super::weigh::sight;
 use super::writer::Turn;

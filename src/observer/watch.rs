@@ -3,7 +3,7 @@
 use crate::ethereum::{Address, Deposits, SafeWallet, U256};
 use crate::evidence::Trust;
 use crate::evidence::statement_deposits::DEPOSIT_ASSETS_MAX;
-use crate::flow::rail::safe::SafePins;
+use crate::flow::rail::pins::SafePins;
 use crate::node::Nodes;
 use crate::withdrawal::{Asset, ChainId, Code, EvmAsset, Invalid};
 

@@ -356,7 +356,7 @@ codes! {
         "find out whether the chain or the nodes stand still; it is stated again by itself"
     Hold PayeeReverted "PAYEE_REVERTED"
         "the payee's contract, or the token, refused the payment on chain; nobody was paid, and the nonce is used up"
-        "read the reason in the detail; ask the customer for another address, and cancel it"
+        "read the reason in the detail; ask the customer for another address, and ask anew under another request id; this one ends by itself when its time of holds is over"
     Hold GasAboveCap "GAS_ABOVE_CAP"
         "gas costs more now than the executor may pay, for a unit of gas or for this transaction; nothing is sent"
         "wait until gas is cheaper; or raise `fee_per_gas_cap` or `fee_job_cap` of the executor"

@@ -29,7 +29,7 @@ use countersign::flow::context::{Context, PartySettings, machine_clock};
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::cosign::{Cosigner, KeyB};
 use countersign::flow::ledger::rows::{self, CosignedRow, ReservationRow, WithdrawalRow};
-use countersign::flow::rail::safe::SafePins;
+use countersign::flow::rail::pins::SafePins;
 use countersign::flow::signer::{Signer, SignerParts};
 use countersign::freeze::Counter;
 use countersign::grpc::freeze::{Apart, serve_apart};

@@ -24,7 +24,7 @@ use countersign::evidence::*;
 use countersign::flow::context::{Clock, Context, PartySettings};
 use countersign::flow::cosign::desk::CosignerParts;
 use countersign::flow::cosign::{Cosigner, KeyB};
-use countersign::flow::rail::safe::SafePins;
+use countersign::flow::rail::pins::SafePins;
 use countersign::flow::signer::{Signer, SignerParts, StartFault, create_store};
 use countersign::freeze::{Brake, Counter};
 use countersign::keys;

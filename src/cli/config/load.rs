@@ -10,7 +10,7 @@ use crate::bitcoin::WalletDescriptor;
 use crate::cli::problem::Problem;
 use crate::evidence::{Directory, NotProven, Quorum, Trust};
 use crate::flow::rail::Safes;
-use crate::flow::rail::safe::SafePins;
+use crate::flow::rail::pins::SafePins;
 use crate::keys::{self, KeyRole, KeystoreRole, OpenKeystore, PassphraseSource, Secret32};
 use crate::store::StoreUrl;
 use crate::withdrawal::{Asset, Code, Network};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::safe::SafePins;
+use super::pins::SafePins;
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::ethereum::{Address, Deposits};
 use crate::evidence::attestation::INDEX_MAX;

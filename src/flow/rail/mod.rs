@@ -4,6 +4,7 @@
 pub mod bitcoin;
 pub mod checked;
 pub mod deposit;
+pub mod pins;
 pub mod safe;
 
 pub use self::checked::{Checked, Kind};
@@ -31,7 +32,7 @@ pub struct Keys {
 }
 
 /// The Safes of a party, by chain.
-pub type Safes = BTreeMap<ChainId, safe::SafePins>;
+pub type Safes = BTreeMap<ChainId, pins::SafePins>;
 
 /// A destination that can be paid, in its one spelling.
 pub struct Place {
@@ -63,7 +64,7 @@ impl Place {
 pub fn place(context: &Context, asset: Asset, text: &str) -> Result<Place, Invalid> {
     match asset.chain() {
         Chain::Bitcoin(network) => bitcoin::place(network, text),
-        Chain::Evm(chain) => safe::place(context.safes.get(&chain), text),
+        Chain::Evm(chain) => pins::place(context.safes.get(&chain), text),
     }
 }
 

@@ -1,19 +1,16 @@
 //! Safes in the story: a nonce is taken, a Safe transaction is built and checked, and the owner's seat signs last.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
-use super::{Built, Checked, PickedSweep, Place, Safes, SweepWith, checked, no_wallet};
+use super::pins::{Places, SafePins};
+use super::{Built, Checked, PickedSweep, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
-    Action, Address, B256, CheckedSafeTx, Deposits, Destination, Executor, Expectations, Make, Owners, Payee,
-    Proposal, Release, SafeWallet, Singleton, Task, TrustedSafe, Units, Unsigned, UnsignedPlan, address_of,
-    check_proposal,
+    Action, Address, B256, CheckedSafeTx, Destination, Expectations, Payee, Proposal, Task, TrustedSafe,
+    Units, Unsigned, UnsignedPlan, check_proposal,
 };
-use crate::evidence::Trust;
-use crate::evidence::trust_file::{ExecutorEntry, SafeEntry, WalletEntry};
 use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
@@ -22,10 +19,9 @@ use crate::flow::ledger::rows::{CosignedRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
 use crate::flow::treasury::leaving;
 use crate::keys::{Seat, SeatKeys, SeatOrder};
-use crate::withdrawal::evm_address::{read, spell};
+use crate::withdrawal::evm_address::spell;
 use crate::withdrawal::{
-    Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Invalid, KeyRole, ReservationId,
-    WithdrawalRequest,
+    Amount, Asset, ChainId, Code, EvmAsset, Finding, KeyRole, ReservationId, WithdrawalRequest,
 };
 
 /// The gas kept for a payment of ether: a contract that wants more reverts, and blocks nobody behind it.
@@ -41,132 +37,6 @@ const BATCHED_GAS: u64 = 4_000;
 /// The most payments of a token in one transaction: 8.3 million of gas, half of what one transaction may take (EIP-7825), and
 /// their ids fit one field of the log.
 pub const PAYMENTS_MAX: usize = 50;
-
-/// The Safes of one chain as the trust file pins them.
-#[derive(Debug, Clone)]
-pub struct SafePins {
-    /// The hot Safe.
-    pub hot: SafeWallet,
-    /// The cold Safe.
-    pub cold: Option<Address>,
-    /// The deposit addresses of the treasury Safe.
-    pub deposits: Option<Deposits>,
-    /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
-    contracts: BTreeSet<Address>,
-    /// The account that pays gas, where the hot Safe refuels it.
-    pub executor: Option<ExecutorPins>,
-}
-
-/// The account that pays gas, and how much of the hot Safe's ether it gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExecutorPins {
-    /// The account.
-    pub address: Address,
-    /// Below this balance it is refuelled.
-    pub level: Amount,
-    /// The most that it gets at once.
-    pub refuel_max: Amount,
-    /// The most that it gets within a day.
-    pub day_max: Amount,
-}
-
-impl ExecutorPins {
-    fn read(entry: &ExecutorEntry) -> Result<Self, Invalid> {
-        let field = "wallets.executor";
-        let wei = |text: &str| Amount::parse(field, text).map_err(|no| pinned_badly(field, &no.problem));
-        Ok(Self {
-            address: pinned_address("wallets.executor.address", &entry.address)?,
-            level: wei(&entry.level_wei)?,
-            refuel_max: wei(&entry.refuel_wei_max)?,
-            day_max: wei(&entry.day_wei_max)?,
-        })
-    }
-
-    /// What a check takes of it.
-    fn expected(&self) -> Executor {
-        Executor { address: self.address, amount_max: Units::from_amount(self.refuel_max) }
-    }
-}
-
-fn pinned_badly(field: &'static str, problem: &str) -> Invalid {
-    let cure = "correct the trust file and have its quorum sign it again";
-    Invalid::new(Code::TrustFileInvalid, field, problem, cure)
-}
-
-fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
-    read(text).map_err(|problem| pinned_badly(field, problem))
-}
-
-impl SafePins {
-    /// Reads the pins of a chain.
-    fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
-        let (no, address) = (pinned_badly, pinned_address);
-        let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
-        let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
-        let release =
-            Release::of(release).ok_or_else(|| no("wallets.safe.release", "is no known release"))?;
-        let singleton = if singleton == "l2" { Singleton::Telling } else { Singleton::Plain };
-        let owners = Owners::new(
-            address("wallets.safe.signer", signer)?,
-            address("wallets.safe.cosigner", cosigner)?,
-            address("wallets.safe.vault", vault)?,
-        );
-        let owners =
-            owners.ok_or_else(|| no("wallets.safe", "its owners are not three payable addresses"))?;
-        let make = Make { release, singleton };
-        let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
-        let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
-        let treasury = treasury.as_deref().map(|at| address("wallets.safe.treasury", at)).transpose()?;
-        let deposits = treasury.map(|at| Deposits::owned_by(make, at));
-        let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
-        let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
-        let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
-        let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
-        contracts.extend(own.map(|pin| pin.address));
-        let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
-        Ok(Self { hot, cold, deposits, contracts, executor })
-    }
-
-    /// The Safes of every EVM chain that a trust file names.
-    pub fn of(trust: &Trust) -> Result<Safes, Invalid> {
-        let entries = trust.chains().filter_map(|chain| match chain {
-            Chain::Evm(id) => trust.wallet(chain).map(|entry| (id, entry)),
-            Chain::Bitcoin(_) => None,
-        });
-        entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
-    }
-
-    /// Whether an address is pinned as one of ours. Money goes to these by sweep and refuel alone.
-    fn is_pinned(&self, address: Address) -> bool {
-        let treasury = self.deposits.as_ref().map(Deposits::treasury);
-        let executor = self.executor.map(|executor| executor.address);
-        self.hot.address() == address || [self.cold, treasury, executor].contains(&Some(address))
-    }
-
-    /// Where money may go that nobody asked for.
-    fn places(&self) -> Places {
-        Places { cold: self.cold, executor: self.executor.map(|executor| executor.expected()) }
-    }
-
-    /// Whether a seat is this party's: its key is the owner's.
-    pub fn is_seat_of(&self, role: KeyRole, seat: &SeatKeys) -> bool {
-        let own = seat.public_key(Seat::Owner).ok().and_then(|key| address_of(&key));
-        own == Some(self.hot.owners().of(role))
-    }
-}
-
-/// Reads an address of a chain.
-pub fn place(pins: Option<&SafePins>, text: &str) -> Result<Place, Invalid> {
-    let read = Destination::parse(text)?;
-    if pins.is_some_and(|pins| pins.contracts.contains(&read.address())) {
-        let problem = "is the contract of a token or of the Safe; what is sent there is lost";
-        let cure = "ask the customer for an address of their own";
-        return Err(Invalid::new(Code::AddressNotPayable, "destination", problem, cure));
-    }
-    let pinned = pins.is_some_and(|pins| pins.is_pinned(read.address()));
-    let account = Some(read.address());
-    Ok(Place { text: read.as_str().to_owned(), dust: 1, script: None, account, pinned })
-}
 
 /// Payments of one asset by a Safe, and what they would cost.
 pub struct Picked {
@@ -326,15 +196,6 @@ fn draw(context: &Context) -> u64 {
 
 fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
     ledger.treasury.lane(chain).ok_or_else(|| no_wallet(&chain))
-}
-
-/// Where money may go that nobody asked for.
-#[derive(Clone, Copy, Default)]
-pub struct Places {
-    /// The cold Safe.
-    pub cold: Option<Address>,
-    /// The account that pays gas.
-    pub executor: Option<Executor>,
 }
 
 /// What the answer about a Safe transaction is judged by.
