@@ -37,16 +37,18 @@ fn of_row(
     updated_at: Seconds,
 ) -> WithdrawalView {
     let released = row.released.as_ref().filter(|_| row.outcome() == Outcome::Released);
+    // What was executed and paid nobody is held: people look on the chain for what became of it.
+    let known = released.or_else(|| row.released.as_ref().filter(|_| row.executed.is_some()));
     WithdrawalView {
         id,
         request,
         stage: row.stage(),
         outcome: row.outcome(),
-        txid: released.map(|r| r.txid.clone()),
+        txid: known.map(|r| r.txid.clone()),
         raw_transaction: released.and_then(|r| bytes(&r.tx_hex)).unwrap_or_default(),
-        safe: released.and_then(|r| SafePlace::parse(r.safe.as_deref()?)),
+        safe: known.and_then(|r| SafePlace::parse(r.safe.as_deref()?)),
         prevouts: released.map(prevouts).unwrap_or_default(),
-        fee: released.map(|r| Amount::from_units(r.fee)),
+        fee: known.map(|r| Amount::from_units(r.fee)),
         log_index,
         created_at: Seconds(row.asked_at),
         updated_at,

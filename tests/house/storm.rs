@@ -335,11 +335,10 @@ impl Storm {
         let mut left: Vec<(Asset, u128)> =
             HOT.iter().map(|(asset, amount)| (*asset, amount.units())).collect();
         for one in &self.all {
-            // one that was asked about after its payee had refused names no transaction any more
             let hash = one.view.as_ref().unwrap().txid.as_deref();
             let jobs: Vec<&Value> =
                 executions.iter().filter(|job| job["safe_tx_hash"].as_str() == hash).collect();
-            assert!(jobs.len() == 1 || (hash.is_none() && one.refuses), "{hash:?}");
+            assert_eq!(jobs.len(), 1, "{hash:?}");
             let effect = if one.refuses { "reverted" } else { "paid" };
             assert!(jobs.iter().all(|job| job["effect"] == effect), "{jobs:?}");
             let due = if one.refuses { 0 } else { one.units };

@@ -114,6 +114,8 @@ async fn a_payee_that_reverts_is_held_and_never_paid_a_second_time() {
     state_executed(&world, 110, executed(&view, 0, Ending::Reverted), &stated).await;
     let held = world.find(view.id).await;
     assert_eq!(codes(&held), ["PAYEE_REVERTED"]);
+    assert_eq!((&held.txid, held.safe, held.fee), (&view.txid, view.safe, view.fee), "people look for it");
+    assert!(held.raw_transaction.is_empty(), "nobody is to carry it again");
     // those behind it go on, under the next nonce
     let next = pay(&world, "t-2", token(), 100 * USDT).await;
     assert_eq!(next.outcome, Outcome::Released, "{:?}", codes(&next));
