@@ -75,7 +75,7 @@ impl Anvil {
 
     async fn run(modules: &Path) -> Result<Self, Fault> {
         let mut command = Command::new(program(modules)?);
-        let port = super::children::free_address()?.port();
+        let port = super::ports::free()?.port();
         command.args(["--host", &HOSTS.join(","), "--port", &port.to_string(), "--gas-limit", "60000000"]);
         command.args(["--chain-id", &CHAIN.number().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -178,12 +178,6 @@ async fn keep(out: impl AsyncRead + Unpin, lines: Lines) {
     }
 }
 
-/// An address on loopback where nobody listens now.
-pub fn free_address() -> Result<SocketAddr, Fault> {
-    let free = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr());
-    free.map_err(|source| Fault::file("a port on 127.0.0.1", source))
-}
-
 /// All children, in the order they were started.
 #[derive(Default)]
 pub struct Children(Vec<Child>);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::folder::Folder;
 use super::papers::{Keys, OBSERVER, REQUEST_KEY};
 use super::seeds::{COSIGNER_ORIGIN, SIGNER_ORIGIN, Seeds};
-use super::{Fault, NETWORK, ORGANISATION, children, evm, policy};
+use super::{Fault, NETWORK, ORGANISATION, evm, policy, ports};
 
 /// Who listens where.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct Listeners {
 impl Listeners {
     /// Free ports on loopback.
     pub fn choose() -> Result<Self, Fault> {
-        let free = children::free_address;
+        let free = ports::free;
         Ok(Self {
             signer: free()?,
             cosigner: free()?,

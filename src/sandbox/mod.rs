@@ -20,6 +20,7 @@ pub mod papers;
 pub mod play;
 pub mod played;
 pub mod policy;
+pub mod ports;
 pub mod released;
 pub mod report;
 pub mod robot;

@@ -68,9 +68,9 @@ fn command(kind: Kind) -> Option<Command> {
         Kind::Ganache => {
             let mut ganache = Command::new("node");
             ganache.arg(modules.join("ganache/dist/node/cli.js"));
-            // it takes no port 0; what was free a moment ago most likely still is
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            ganache.args(["--server.port", &free.to_string()]).stderr(Stdio::null());
+            // it takes no port 0
+            let port = countersign::sandbox::ports::free().unwrap().port();
+            ganache.args(["--server.port", &port.to_string()]).stderr(Stdio::null());
             ganache.args(["--chain.chainId", "1337", "--wallet.deterministic"]);
             ganache.args(["--miner.blockGasLimit", "60000000", "--logging.quiet", "false"]);
             Some(ganache)

@@ -1,7 +1,6 @@
 //! Two exchanges and a relay, every one a process of its own: `countersign relay`, `countersign enclave` twice, Python twice.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -182,7 +181,7 @@ impl Exchange {
         backend: PythonBackend,
         command: impl FnOnce(u16, &PythonBackend) -> Command,
     ) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = countersign::sandbox::ports::free().unwrap().port();
         let enclave = Program::start(dir, name, command(port, &backend));
         let private = format!("{scheme}://{}", enclave.listeners["exchange"].as_str().unwrap());
         Self { backend, enclave, private, public: format!("https://127.0.0.1:{port}"), client }

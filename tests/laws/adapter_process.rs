@@ -1,7 +1,6 @@
 //! The adapter as the signer starts it: a process of its own, behind the wall, from the signer's file; and the enclave server's calls
 //! to the exchange's backend, passed on by it.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -121,7 +120,7 @@ fn ask(id: &str) -> VerifyAsk {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_adapter_works_behind_the_wall_and_passes_the_enclave_servers_calls_on() {
     let dir = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = countersign::sandbox::ports::free().unwrap().port();
     let api = format!("http://127.0.0.1:{port}/verification");
     let extra = ["--vasp-api", &api, "--vasp-token", LISTENER_TOKEN];
     let Some(server) = Server::start(dir.path(), &extra) else { return };

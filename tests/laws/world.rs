@@ -346,7 +346,7 @@ impl World {
             ca: Issuer::new(params, ca_key),
             ca_certificate: certificate.der().clone(),
             roots,
-            relay_address: free().await,
+            relay_address: countersign::sandbox::ports::free().unwrap(),
             relay_stop: CancellationToken::new(),
             robot: None,
             numbers: AtomicU64::new(1),
@@ -994,10 +994,6 @@ pub fn cancel_of(request: &WithdrawalRequest, seed: u8) -> SignedText {
 
 pub fn order(request: &WithdrawalRequest, name: (&str, &str)) -> WithdrawalOrder {
     WithdrawalOrder { request: sign(request), ivms101: Payload::new(ivms(name, &request.destination)) }
-}
-
-pub async fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 /// The codes of an outcome.
