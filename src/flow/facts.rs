@@ -267,6 +267,18 @@ pub fn judge(policy: &Policy, facts: &Facts) -> Outcome {
     }
 }
 
+/// The same, where there is only yes or no: what keeps it from moving.
+pub fn permit(policy: &Policy, facts: &Facts) -> Result<(), Finding> {
+    match judge(policy, facts) {
+        Outcome::Moving => Ok(()),
+        Outcome::Held(findings) | Outcome::Refused(findings) => {
+            let first = findings.into_iter().next();
+            Err(first.unwrap_or_else(|| Finding::new(Code::PolicyRefused, "no rule permits it")))
+        }
+        Outcome::Released => Err(Finding::new(Code::Internal, "a policy releases nothing by itself")),
+    }
+}
+
 fn finding(found: &wallet_policy::Finding, otherwise: Code) -> Finding {
     match Code::parse(found.code.as_str()) {
         Some(code) => Finding::new(code, found.detail.clone()),

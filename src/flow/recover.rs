@@ -306,12 +306,8 @@ fn load_reservations(
                 }
             }
         }
-        if let (Purpose::Sweep { .. }, true) = (&row.purpose, row.charged) {
-            let retry = ledger.sweep_retries.entry(asset).or_default();
-            retry.charged_at = Some(at).filter(|_| row.state != "released");
-        }
-        if let (Purpose::Refuel { .. }, true) = (&row.purpose, row.charged) {
-            let retry = ledger.refuel_retries.entry(asset).or_default();
+        if let (Some(errand), true) = (row.purpose.errand(), row.charged) {
+            let retry = ledger.retries.entry((errand, asset)).or_default();
             retry.charged_at = Some(at).filter(|_| row.state != "released");
         }
         if row.state == "dead" {

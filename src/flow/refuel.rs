@@ -3,17 +3,17 @@
 use super::Effect;
 use super::context::Context;
 use super::courier::Parcel;
-use super::facts::judge;
+use super::facts::permit;
+use super::ledger::rows::{Errand, Purpose};
 use super::ledger::treasury::Spend;
 use super::ledger::{Ledger, Treasury};
-use super::rail;
 use super::rail::pins::ExecutorPins;
-use super::reserve;
 use super::weigh::sight;
 use super::writer::Turn;
+use super::{rail, reserve, treasury};
 use crate::freeze::Leaving;
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, Finding, Outcome, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, Finding, Seconds};
 
 /// Whether the account that pays gas may get that much of a chain's coin now, by a party's own pins, facts and sums: it has less
 /// than its level, no refuel is under way, and its caps are kept.
@@ -59,21 +59,24 @@ pub fn refuel_if_low(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     let pinned = context.safes.iter().filter_map(|(chain, pins)| Some((rail::coin(*chain), pins.executor?)));
     for (coin, executor) in pinned {
         let now = turn.draft.now();
-        let is_early = ledger.refuel_retries.get(&coin).is_some_and(|retry| now < retry.not_before);
-        if is_early || is_blind(ledger, coin) || ledger.refuel_is_pending(coin) {
+        let waits = ledger.is_early(Errand::Refuel, coin, now) || ledger.is_pending(Errand::Refuel, coin);
+        if waits || is_blind(ledger, coin) {
             continue;
         }
         match plan(context, ledger, turn, coin, executor.refuel_max) {
             Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
             Err(finding) if finding.code == Code::RefuelNotDue => {}
-            Err(finding) => tell(ledger, turn, coin, &finding, "a refuel is wanted and cannot be made"),
+            Err(finding) => {
+                let why = ("a refuel is wanted and cannot be made", &finding);
+                treasury::tell_undone(ledger, turn, (Errand::Refuel, coin), why);
+            }
         }
     }
 }
 
 /// There are new facts of a chain's Safe: what could not be made is looked at again.
 pub fn told(ledger: &mut Ledger, chain: ChainId) {
-    if let Some(retry) = ledger.refuel_retries.get_mut(&rail::coin(chain)) {
+    if let Some(retry) = ledger.retries.get_mut(&(Errand::Refuel, rail::coin(chain))) {
         retry.not_before = Seconds(0);
     }
 }
@@ -95,33 +98,16 @@ fn plan(
     let executor = due(context, &ledger.treasury, coin, amount.units(), now)?;
     let picked = rail::pick_refuel(context, ledger, coin, (executor.address, amount))?;
     let facts = sight(context, ledger, coin, now).of_refuel(amount, spell(executor.address), picked.fee())?;
-    allow(judge(&context.policy, &facts))?;
+    permit(&context.policy, &facts)?;
     let built = rail::build(context, ledger, &picked)?;
-    reserve::reserve_refuel(context, ledger, turn, built, (coin, amount.units()))
-}
-
-fn allow(outcome: Outcome) -> Result<(), Finding> {
-    match outcome {
-        Outcome::Moving => Ok(()),
-        Outcome::Held(findings) | Outcome::Refused(findings) => {
-            Err(findings.into_iter().next().unwrap_or_else(|| Finding::new(Code::PolicyRefused, "")))
-        }
-        Outcome::Released => Err(Finding::new(Code::Internal, "")),
-    }
-}
-
-/// Without gas everything stands still: people must hear of it, once for each reason.
-pub fn tell(ledger: &mut Ledger, turn: &mut Turn, coin: Asset, finding: &Finding, what: &str) {
-    if ledger.refuel_retries.entry(coin).or_default().failed(turn.draft.now(), finding.code) {
-        let detail = format!("{what}: {}", finding.detail);
-        tracing::error!(code = %finding.code, %coin, "{detail}");
-        turn.enter_alarm((("subject", "refuel".to_owned()), Finding::new(finding.code, detail)));
-    }
+    let amount = amount.units();
+    // What an executor got within a day is counted when it carries both signatures.
+    reserve::reserve_errand(context, ledger, turn, built, (coin, Purpose::Refuel { amount }, amount))
 }
 
 /// A refuel carries both signatures: the day's sum holds it.
 pub fn released(ledger: &mut Ledger, now: Seconds, coin: Asset, amount: u128) {
-    ledger.refuel_retries.remove(&coin);
+    ledger.retries.remove(&(Errand::Refuel, coin));
     let spend = Spend { refuelled: amount, ..Spend::default() };
     if let Err(error) = ledger.treasury.spend(coin, now, spend) {
         // The co-signer counts it too, and a start counts it again by its row.

@@ -89,48 +89,26 @@ fn clearance(open: &Open, evidence: &Signed) -> Option<ClearanceEvidence> {
     }
 }
 
-/// Reserves a sweep that moves that much of an asset to cold.
-pub fn reserve_sweep(
+/// Reserves an errand: that much of an asset leaves beside the fee.
+pub fn reserve_errand(
     context: &Context,
     ledger: &mut Ledger,
     turn: &mut Turn,
     built: Built,
-    (asset, amount, cold_index): (Asset, u128, u32),
+    (asset, purpose, leaving): (Asset, Purpose, u128),
 ) -> Result<Box<Parcel>, Finding> {
-    let (fee, now) = (built.fee, turn.draft.now());
+    let (fee, now, errand) = (built.fee, turn.draft.now(), purpose.errand());
+    let retry = errand.and_then(|errand| ledger.retries.get(&(errand, asset)));
     // As for a withdrawal: an attempt that the co-signer refuses is not counted each time, nor given back.
-    let spend = match ledger.sweep_retries.entry(asset).or_default().charged_at.and_then(|at| now.since(at)) {
-        Some(ago) if ago < CHARGED_S => Spend::default(),
-        _ => Spend { leaving: built.fee_leaving, fee, ..Spend::default() },
+    let spend = match is_charged(retry.and_then(|retry| retry.charged_at), now) {
+        true => Spend::default(),
+        false => Spend { leaving: leaving.saturating_add(built.fee_leaving), fee, ..Spend::default() },
     };
     spend_sums(ledger, turn, asset, spend)?;
-    if spend.fee > 0 {
-        ledger.sweep_retries.entry(asset).or_default().charged_at = Some(now);
+    if let (Some(errand), true) = (errand, spend.fee > 0) {
+        ledger.retries.entry((errand, asset)).or_default().charged_at = Some(now);
     }
-    let purpose = Purpose::Sweep { amount, cold_index };
     Ok(book(context, ledger, turn, built, Booking { asset, purpose, withdrawals: Vec::new(), spend }))
-}
-
-/// Reserves a refuel that gives that much of a chain's coin to the account that pays gas.
-pub fn reserve_refuel(
-    context: &Context,
-    ledger: &mut Ledger,
-    turn: &mut Turn,
-    built: Built,
-    (coin, amount): (Asset, u128),
-) -> Result<Box<Parcel>, Finding> {
-    let (fee, now) = (built.fee, turn.draft.now());
-    // As for a sweep. What an executor got within a day is counted when it carries both signatures.
-    let spend = match ledger.refuel_retries.entry(coin).or_default().charged_at.and_then(|at| now.since(at)) {
-        Some(ago) if ago < CHARGED_S => Spend::default(),
-        _ => Spend { leaving: amount.saturating_add(built.fee_leaving), fee, ..Spend::default() },
-    };
-    spend_sums(ledger, turn, coin, spend)?;
-    if spend.fee > 0 {
-        ledger.refuel_retries.entry(coin).or_default().charged_at = Some(now);
-    }
-    let purpose = Purpose::Refuel { amount };
-    Ok(book(context, ledger, turn, built, Booking { asset: coin, purpose, withdrawals: Vec::new(), spend }))
 }
 
 fn spend_sums(ledger: &mut Ledger, turn: &Turn, asset: Asset, spend: Spend) -> Result<(), Finding> {

@@ -17,6 +17,7 @@ use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
 use super::ledger::treasury::Taken;
 use crate::audit::EntryKind;
 use crate::bitcoin::coin::RawTransaction;
+use crate::evidence::SafeFact;
 use crate::evidence::statement::{Body, Statement, VerifiedStatement};
 use crate::store::Table;
 use crate::withdrawal::{Asset, Code, Finding};
@@ -49,11 +50,8 @@ pub fn latest_key(statement: &Statement, is_older: bool) -> String {
 }
 
 /// The key of the row that holds the statement in which the nonce of its Safe grew last.
-fn grown_key(statement: &Statement) -> String {
-    match &statement.body {
-        Body::Safe(fact) => format!("grown/{}:{}", fact.chain, fact.safe),
-        _ => latest_key(statement, false),
-    }
+fn grown_key(fact: &SafeFact) -> String {
+    format!("grown/{}:{}", fact.chain, fact.safe)
 }
 
 /// The key of the row that holds the statement whose price of an asset stands.
@@ -132,8 +130,8 @@ pub fn take(
     if let Some(doubt) = doubt {
         enter_doubt(draft, statement, &doubt);
     }
-    if grew {
-        draft.row(Table::Statement, grown_key(statement), "grown", at, content.clone());
+    if let (true, Body::Safe(fact)) = (grew, &statement.body) {
+        draft.row(Table::Statement, grown_key(fact), "grown", at, content.clone());
     }
     for asset in accepted {
         draft.row(Table::Statement, accepted_key(asset), "accepted", at, content.clone());

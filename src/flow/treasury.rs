@@ -7,11 +7,11 @@ use wallet_policy::sweep::{self, Due};
 use super::Effect;
 use super::context::Context;
 use super::courier::Parcel;
-use super::facts::judge;
+use super::facts::permit;
 use super::ledger::Ledger;
 use super::ledger::coins::{Coin, CoinState, Coins};
 use super::ledger::journal::Draft;
-use super::ledger::rows::{self, ChangeRow, CoinRow, Purpose, ReleasedRow};
+use super::ledger::rows::{self, ChangeRow, CoinRow, Errand, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
 use super::rail::PickedSweep;
 use super::weigh::sight;
@@ -81,32 +81,37 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     }
     let assets: Vec<Asset> = ledger.treasury.accounts().map(|(asset, _)| asset).collect();
     for asset in assets {
-        let is_early =
-            ledger.sweep_retries.get(&asset).is_some_and(|retry| turn.draft.now() < retry.not_before);
-        if is_early || ledger.sweep_is_pending(asset) {
+        let now = turn.draft.now();
+        if ledger.is_early(Errand::Sweep, asset, now) || ledger.is_pending(Errand::Sweep, asset) {
             continue;
         }
-        let Units(surplus) = due(context, ledger, asset, turn.draft.now()).amount;
+        let Units(surplus) = due(context, ledger, asset, now).amount;
         if surplus == 0 {
             continue;
         }
         match plan_sweep(context, ledger, turn, asset, surplus) {
             Ok(parcel) => turn.effects.push(Effect::Cosign(parcel)),
             Err(finding) => {
-                let what = "a sweep is wanted and cannot be made";
-                tell_unswept(ledger, turn, asset, &finding, what);
+                let why = ("a sweep is wanted and cannot be made", &finding);
+                tell_undone(ledger, turn, (Errand::Sweep, asset), why);
             }
         }
     }
 }
 
-/// While too much rests hot withdrawals wait: people must hear of it, once for each reason.
-fn tell_unswept(ledger: &mut Ledger, turn: &mut Turn, asset: Asset, finding: &Finding, what: &str) {
-    if ledger.sweep_retries.entry(asset).or_default().failed(turn.draft.now(), finding.code) {
+/// While too much rests hot withdrawals wait, and without gas everything does: people must hear of an errand that cannot be made,
+/// once for each reason.
+pub fn tell_undone(
+    ledger: &mut Ledger,
+    turn: &mut Turn,
+    (errand, asset): (Errand, Asset),
+    why: (&str, &Finding),
+) {
+    let (what, finding) = why;
+    if ledger.retries.entry((errand, asset)).or_default().failed(turn.draft.now(), finding.code) {
         let detail = format!("{what}: {}", finding.detail);
         tracing::error!(code = %finding.code, %asset, "{detail}");
-        let alarm = (("subject", "sweep".to_owned()), Finding::new(finding.code, detail));
-        turn.enter_alarm(alarm);
+        turn.enter_alarm((("subject", errand.to_string()), Finding::new(finding.code, detail)));
     }
 }
 
@@ -119,10 +124,12 @@ fn plan_sweep(
 ) -> Result<Box<Parcel>, Finding> {
     let picked = rail::pick_sweep(context, ledger, asset, surplus)?;
     allow(context, ledger, turn, asset, &picked)?;
-    let swept = (asset, picked.amount, picked.cold_index);
+    let (amount, cold_index) = (picked.amount, picked.cold_index);
     let built = rail::build_sweep(context, ledger, picked)?;
-    let parcel = reserve::reserve_sweep(context, ledger, turn, built, swept)?;
-    rail::put_cold(ledger, asset, swept.2);
+    // What goes to cold does not leave the house.
+    let swept = (asset, Purpose::Sweep { amount, cold_index }, 0);
+    let parcel = reserve::reserve_errand(context, ledger, turn, built, swept)?;
+    rail::put_cold(ledger, asset, cold_index);
     Ok(parcel)
 }
 
@@ -135,13 +142,7 @@ fn allow(
 ) -> Result<(), Finding> {
     let (amount, address) = (Amount::from_units(picked.amount), picked.address.clone());
     let facts = sight(context, ledger, asset, turn.draft.now()).of_sweep(amount, address, picked.fee)?;
-    match judge(&context.policy, &facts) {
-        Outcome::Moving => Ok(()),
-        Outcome::Held(findings) | Outcome::Refused(findings) => {
-            Err(findings.into_iter().next().unwrap_or_else(|| Finding::new(Code::PolicyRefused, "")))
-        }
-        Outcome::Released => Err(Finding::new(Code::Internal, "")),
-    }
+    permit(&context.policy, &facts)
 }
 
 /// Both signatures are in a transaction: its inputs are spent, its change is ours, what it paid is released.
@@ -171,7 +172,7 @@ pub fn finished(
     row.tx_hex = Some(released.tx_hex.clone());
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
     if let Purpose::Sweep { amount, cold_index } = row.purpose {
-        ledger.sweep_retries.remove(&reservation.asset);
+        ledger.retries.remove(&(Errand::Sweep, reservation.asset));
         if reservation.asset == context.asset
             && let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
             && let Ok(outpoint) = coin.outpoint.parse()
@@ -260,11 +261,9 @@ pub fn cosigner_refused(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId,
     if named.is_none() && !refusal.is_hold {
         ledger.fewer_at_once(reservation.asset, withdrawals.len());
     }
-    if matches!(reservation.row.purpose, Purpose::Sweep { .. }) {
-        tell_unswept(ledger, turn, reservation.asset, finding, "the co-signer refused the sweep");
-    }
-    if matches!(reservation.row.purpose, Purpose::Refuel { .. }) {
-        refuel::tell(ledger, turn, reservation.asset, finding, "the co-signer refused the refuel");
+    if let Some(errand) = reservation.row.purpose.errand() {
+        let what = format!("the co-signer refused the {errand}");
+        tell_undone(ledger, turn, (errand, reservation.asset), (&what, finding));
     }
 }
 

@@ -6,6 +6,7 @@ use super::approve;
 use super::batch::Batch;
 use super::context::Context;
 use super::facts::{FeeSeen, Sight, judge};
+use super::ledger::rows::Errand;
 use super::ledger::{Ledger, Open};
 use super::rail::{self, Picked};
 use crate::freeze::Leaving;
@@ -75,7 +76,7 @@ pub(super) fn weigh(
     if let Some(finding) = unpicked {
         return (without_coins(outcome, finding), None);
     }
-    if outcome == Outcome::Moving && ledger.sweep_is_pending(request.asset) {
+    if outcome == Outcome::Moving && ledger.is_pending(Errand::Sweep, request.asset) {
         let finding =
             Finding::new(Code::HotShareAboveLimit, "the sweep to cold is reserved and not signed yet");
         return (Outcome::Held(vec![finding]), None);

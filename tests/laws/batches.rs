@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use countersign::desk::{Role, WithdrawalDesk, WithdrawalView};
 use countersign::enclave::Tell;
 use countersign::ethereum::{Action, B256, Operation, Payee, SignedSafeTx, Units};
-use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::statement::Body;
 use countersign::evidence::{Ending, ExecutedFact, SafeFact};
 use countersign::withdrawal::*;
 use wallet_policy::settings::AssetSettings;
@@ -15,12 +15,9 @@ use wallet_policy::{Settings, Units as PolicyUnits};
 
 use super::freeze::{freeze, resume};
 use super::parties::*;
+use super::safes::{ETHER, USDT, state_around};
 use super::world::*;
 
-const ETHER: u128 = 1_000_000_000_000_000_000;
-const USDT: u128 = 1_000_000;
-/// 20 gwei for a unit of gas.
-const RATE: u64 = 20_000_000_000_000;
 /// What the Safe has unless a test says otherwise.
 const HELD: [u128; 2] = [10 * ETHER, 20_000 * USDT];
 
@@ -31,24 +28,11 @@ fn balances(held: [u128; 2]) -> [(Asset, u128); 2] {
 /// A world in which everything is stated, and the Safe is not as pinned: what is asked waits.
 async fn waiting(plan: Plan) -> World {
     let world = World::funded(plan, 4, 40 * COIN).await;
-    state_facts(&world).await;
+    state_around(&world, 100).await;
     let mut changed = safe_fact(100, 0, &balances(HELD));
     changed.modules.push(cold_safe());
     world.state(Body::Safe(Box::new(changed))).await;
     world
-}
-
-async fn state_facts(world: &World) {
-    let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(RATE) };
-    let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
-    world.state(Body::Chain(vec![bitcoin, chain])).await;
-    world.state(Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))])).await;
-    let cold = vec![
-        (ASSET, Amount::from_sat(40 * COIN)),
-        (ether(), Amount::from_units(90 * ETHER)),
-        (token(), Amount::from_units(90_000 * USDT)),
-    ];
-    world.state(Body::Position { cold, swept: Vec::new() }).await;
 }
 
 /// The Safe is as pinned: everything that waits is decided in one turn.
@@ -350,7 +334,7 @@ async fn l15_a_freeze_holds_a_batch_that_b_has_signed_and_it_is_released_after_i
     all_are(&world, &ids, "FROZEN").await;
     resume(&world, KeyRole::Signer, Scope::All).await;
     world.later(3_601);
-    state_facts(&world).await;
+    state_around(&world, 100).await;
     let views = all_are(&world, &ids, "RELEASED").await;
     is_one_batch(&views);
     assert_eq!(transactions(&views), booked);

@@ -12,7 +12,7 @@ use alloy_primitives::U256;
 use countersign::desk::*;
 use countersign::ethereum::pins::V1_4_1;
 use countersign::ethereum::{Address, Blueprint, SafeFacts, SignedSafeTx};
-use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::statement::Body;
 use countersign::evidence::trust_file;
 use countersign::evidence::{NAMESPACE_TRUST, SafeFact, sign_ssh};
 use countersign::grpc::{Client, ClientOrder, Desks, Limits, Server, system_clock};
@@ -32,25 +32,11 @@ use super::parties::*;
 use super::processes::VALID;
 use super::proxy::{self, Proxy};
 use super::published;
+use super::safes::{ETHER, USDT, state_around};
 use super::world::*;
 
-const ETHER: u128 = 1_000_000_000_000_000_000;
-const USDT: u128 = 1_000_000;
-/// 20 gwei for a unit of gas.
-const RATE: u64 = 20_000_000_000_000;
-
 async fn state(world: &World, safe: SafeFact) {
-    let height = u32::try_from(safe.height).unwrap();
-    let chain = ChainFact { chain: ether().chain(), height, fee_rate: FeeRate(RATE) };
-    let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
-    world.state(Body::Chain(vec![bitcoin, chain])).await;
-    world.state(Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))])).await;
-    let cold = vec![
-        (ASSET, Amount::from_sat(40 * COIN)),
-        (ether(), Amount::from_units(90 * ETHER)),
-        (token(), Amount::from_units(90_000 * USDT)),
-    ];
-    world.state(Body::Position { cold, swept: Vec::new() }).await;
+    state_around(world, u32::try_from(safe.height).unwrap()).await;
     world.state(Body::Safe(Box::new(safe))).await;
 }
 

@@ -13,9 +13,8 @@ use countersign::withdrawal::*;
 
 use super::parties::*;
 use super::safes;
+use super::safes::ETHER;
 use super::world::*;
-
-const ETHER: u128 = 1_000_000_000_000_000_000;
 
 fn order(asset: Asset, customer: &str) -> AddressOrder {
     AddressOrder {

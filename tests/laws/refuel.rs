@@ -50,7 +50,7 @@ async fn tell(world: &World, fact: SafeFact) {
 /// A world in which the account has all it needs.
 async fn funded() -> World {
     let world = World::funded(plan(), 4, 40 * COIN).await;
-    state_around(&world).await;
+    state_around(&world, 100).await;
     tell(&world, fact(90, 0, 10 * ETHER, ETHER)).await;
     world
 }
@@ -139,7 +139,7 @@ async fn an_account_that_runs_low_is_refuelled_once_by_both_owners_and_again_onl
 
     // a day later there is room
     world.later(86_500);
-    state_around(&world).await;
+    state_around(&world, 100).await;
     tell(&world, SafeFact { height: 108, executed: Vec::new(), ..low }).await;
     until_released(&world, 7).await;
     assert_eq!(entries(&world, booked).await, 3);

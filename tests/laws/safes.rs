@@ -13,7 +13,7 @@ use super::world::*;
 pub const ETHER: u128 = 1_000_000_000_000_000_000;
 pub const USDT: u128 = 1_000_000;
 /// 20 gwei for a unit of gas.
-const RATE: u64 = 20_000_000_000_000;
+pub const RATE: u64 = 20_000_000_000_000;
 
 /// A world whose Safe holds ten ether and ten thousand dollars, with enough of both in the cold.
 pub async fn funded() -> World {
@@ -23,13 +23,13 @@ pub async fn funded() -> World {
 }
 
 pub async fn state(world: &World, height: u64, nonce: u64, balances: &[(Asset, u128)]) {
-    state_around(world).await;
+    state_around(world, 100).await;
     world.state(Body::Safe(Box::new(safe_fact(height, nonce, balances)))).await;
 }
 
-/// Everything but the Safe itself.
-pub async fn state_around(world: &World) {
-    let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(RATE) };
+/// Everything but the Safe itself, at that height of its chain.
+pub async fn state_around(world: &World, height: u32) {
+    let chain = ChainFact { chain: ether().chain(), height, fee_rate: FeeRate(RATE) };
     let bitcoin = ChainFact { chain: Chain::Bitcoin(NETWORK), height: 200, fee_rate: FeeRate(2_000) };
     world.state(Body::Chain(vec![bitcoin, chain])).await;
     let prices = vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))];

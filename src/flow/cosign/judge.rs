@@ -11,14 +11,14 @@ use crate::ethereum::CheckedSafeTx;
 use crate::evidence::Approval;
 use crate::evidence::TravelRule;
 use crate::flow::context::Context;
-use crate::flow::facts::{FeeSeen, Sight, judge};
+use crate::flow::facts::{FeeSeen, Sight, permit};
 use crate::flow::ledger::lane::Lane;
 use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
 use crate::flow::refuel;
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Outcome, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Seconds};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -215,7 +215,7 @@ fn weigh(
         .map_err(|finding| no(id, finding))?;
     let too_much = || no(id, Finding::new(Code::PolicyFault, "a sum of amounts does not fit 128 bits"));
     let facts = before.behind(before.leaving, facts).ok_or_else(too_much)?;
-    answer(id, judge(&context.policy, &facts)).map_err(|no| name_left_out(no, &payment.left_out))
+    permit(&context.policy, &facts).map_err(|finding| name_left_out(no(id, finding), &payment.left_out))
 }
 
 /// Where approvals are missing, says which were given and do not count.
@@ -244,8 +244,8 @@ fn weigh_sweep(
         return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
     }
     let address = rail::cold_address(context, sight.asset, index).map_err(|finding| no(None, finding))?;
-    let facts = sight.of_sweep(Amount::from_units(amount), address, fee).map_err(|f| no(None, f))?;
-    answer(None, judge(&context.policy, &facts))
+    let facts = sight.of_sweep(Amount::from_units(amount), address, fee);
+    facts.and_then(|facts| permit(&context.policy, &facts)).map_err(|finding| no(None, finding))
 }
 
 /// Where it goes and how much at once is checked by then; when it is due, and how much within a day, by this party's own facts.
@@ -253,17 +253,6 @@ fn weigh_refuel(context: &Context, sight: &Sight<'_>, amount: u128, fee: FeeSeen
     let executor = refuel::due(context, sight.treasury, sight.asset, amount, sight.now);
     let executor = executor.map_err(|finding| no(None, finding))?;
     let facts = sight.of_refuel(Amount::from_units(amount), spell(executor.address), fee);
-    answer(None, judge(&context.policy, &facts.map_err(|finding| no(None, finding))?))?;
+    facts.and_then(|facts| permit(&context.policy, &facts)).map_err(|finding| no(None, finding))?;
     Ok(Spend { leaving: amount, refuelled: amount, ..Spend::default() })
-}
-
-fn answer(id: Option<WithdrawalId>, outcome: Outcome) -> Result<(), Refusal> {
-    match outcome {
-        Outcome::Moving => Ok(()),
-        Outcome::Held(findings) | Outcome::Refused(findings) => {
-            let first = findings.into_iter().next();
-            Err(no(id, first.unwrap_or_else(|| Finding::new(Code::PolicyRefused, "no rule permits it"))))
-        }
-        Outcome::Released => Err(no(id, Finding::new(Code::Internal, "a policy releases nothing by itself"))),
-    }
 }

@@ -18,13 +18,13 @@ use crate::evidence::refill_attestation::{
     RefillAttestation, RefillTransactionLine, render_refill_attestation,
 };
 use crate::evidence::{NotProven, digest, verify_request};
-use crate::flow::facts::{FeeSeen, Sight, judge};
+use crate::flow::facts::{FeeSeen, Sight, permit};
 use crate::flow::ledger::journal::{Draft, JournalFault};
 use crate::flow::ledger::refills::{EarmarkRow, PartRow, RefillRow};
 use crate::flow::ledger::rows::{self, SeenRequestRow, Signed};
 use crate::freeze::Leaving;
 use crate::store::Table;
-use crate::withdrawal::{Amount, Code, Finding, Invalid, Outcome, Seconds};
+use crate::withdrawal::{Amount, Code, Finding, Invalid, Seconds};
 
 impl Party {
     /// Attests a refill, or says why not. The same one again is answered as before.
@@ -200,13 +200,7 @@ impl Party {
         let fee = FeeSeen { rate: 0, paid, leaving: paid, lineage: paid, share: paid };
         let facts =
             sight.of_refill((Amount::from_sat(amount), address.to_owned()), fee, (position, asked))?;
-        match judge(&context.policy, &facts) {
-            Outcome::Held(findings) | Outcome::Refused(findings) => Err(findings
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| Finding::new(Code::PolicyRefused, "the policy says no"))),
-            Outcome::Moving | Outcome::Released => Ok(()),
-        }
+        permit(&context.policy, &facts)
     }
 }
 

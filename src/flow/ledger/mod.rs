@@ -20,7 +20,7 @@ pub use self::registrations::Registrations;
 pub use self::treasury::{Account, Sums, SweepInFlight, Treasury};
 
 use self::refills::ColdCoinRow;
-use self::rows::{AddressRow, Purpose, ReservationRow, WithdrawalRow};
+use self::rows::{AddressRow, Errand, ReservationRow, WithdrawalRow};
 use crate::bitcoin::{Branch, OwnScript, WalletDescriptor};
 use crate::evidence::Passage;
 use crate::evidence::approval::Approval;
@@ -184,10 +184,8 @@ pub struct Ledger {
     pub cold_coins: BTreeMap<OutPoint, ColdCoinRow>,
     /// Next index on the cold wallet's branch 1, for the change of refills.
     pub next_cold_change: u32,
-    /// What became of the sweeps that are wanted and could not be made, by asset.
-    pub sweep_retries: BTreeMap<Asset, SweepRetry>,
-    /// The same of refuels, by the coin they are paid in.
-    pub refuel_retries: BTreeMap<Asset, SweepRetry>,
+    /// What became of the errands that are wanted and could not be made, by the asset that is to leave.
+    pub retries: BTreeMap<(Errand, Asset), Retry>,
     /// The last Korean day that was closed, as days since 1970-01-01.
     pub day_closed: Option<u64>,
     /// Read back, and their request does not verify any more.
@@ -202,9 +200,9 @@ pub struct Ledger {
     at_once: BTreeMap<Asset, usize>,
 }
 
-/// A sweep or refuel that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
+/// An errand that is wanted and could not be made: planned again after a pause that doubles, told once, charged once an hour (ADR 16).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SweepRetry {
+pub struct Retry {
     /// Not again before this time.
     pub not_before: Seconds,
     pause_s: u64,
@@ -213,7 +211,7 @@ pub struct SweepRetry {
     pub charged_at: Option<Seconds>,
 }
 
-impl SweepRetry {
+impl Retry {
     const PAUSE_S: (u64, u64) = (10, 300);
 
     /// An attempt came to nothing; whether its reason is news.
@@ -300,15 +298,14 @@ impl Ledger {
     }
 
     /// Whether a sweep of an asset is reserved that does not carry both signatures yet.
-    pub fn sweep_is_pending(&self, asset: Asset) -> bool {
+    pub fn is_pending(&self, errand: Errand, asset: Asset) -> bool {
         let mut of_asset = self.reservations.values().filter(|r| r.asset == asset);
-        of_asset.any(|r| matches!(r.row.purpose, Purpose::Sweep { .. }))
+        of_asset.any(|r| r.row.purpose.errand() == Some(errand))
     }
 
-    /// Whether a refuel in that coin is reserved that does not carry both signatures yet.
-    pub fn refuel_is_pending(&self, coin: Asset) -> bool {
-        let mut in_coin = self.reservations.values().filter(|r| r.asset == coin);
-        in_coin.any(|r| matches!(r.row.purpose, Purpose::Refuel { .. }))
+    /// Whether an errand could not be made a moment ago.
+    pub fn is_early(&self, errand: Errand, asset: Asset, now: Seconds) -> bool {
+        self.retries.get(&(errand, asset)).is_some_and(|retry| now < retry.not_before)
     }
 
     /// What of an asset can be spent now.

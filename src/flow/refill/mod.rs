@@ -19,7 +19,7 @@ pub use self::steps::{attested, cancel, denied, expire, exported, import, tell_u
 pub use self::told::{attest_order, view, views};
 
 use super::context::Context;
-use super::facts::{FeeSeen, judge};
+use super::facts::{FeeSeen, permit};
 use super::ledger::Ledger;
 use super::rail;
 use super::weigh::sight;
@@ -28,7 +28,7 @@ use crate::bitcoin::refill::{ColdCoin, Part, plan};
 use crate::bitcoin::{Branch, OwnScript};
 use crate::desk::DeskError;
 use crate::freeze::Leaving;
-use crate::withdrawal::{Amount, Code, Finding, Outcome, Seconds};
+use crate::withdrawal::{Amount, Code, Finding, Seconds};
 
 /// A no that is an ordinary answer.
 fn refused(code: Code, detail: impl Into<String>) -> DeskError {
@@ -104,11 +104,5 @@ fn allow(
     let fee = FeeSeen { rate, paid, leaving: paid, lineage: paid, share: paid };
     let asked = (Amount::from_sat(amount), address.to_owned());
     let facts = sight(context, ledger, context.asset, now).of_refill(asked, fee, (position, earmarked));
-    match judge(&context.policy, &facts.map_err(DeskError::Refused)?) {
-        Outcome::Held(findings) | Outcome::Refused(findings) => {
-            let first = findings.into_iter().next();
-            Err(DeskError::Refused(first.unwrap_or_else(|| Finding::new(Code::PolicyRefused, ""))))
-        }
-        Outcome::Moving | Outcome::Released => Ok(()),
-    }
+    facts.and_then(|facts| permit(&context.policy, &facts)).map_err(DeskError::Refused)
 }

@@ -34,6 +34,35 @@ pub enum Purpose {
     },
 }
 
+impl Purpose {
+    /// Which errand of the house it is; none, where somebody asked for it.
+    pub const fn errand(&self) -> Option<Errand> {
+        match self {
+            Self::Withdrawals(_) => None,
+            Self::Sweep { .. } => Some(Errand::Sweep),
+            Self::Refuel { .. } => Some(Errand::Refuel),
+        }
+    }
+}
+
+/// What the house pays by itself, because a level of its own says so. One of a kind is under way for an asset at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errand {
+    /// A surplus to cold.
+    Sweep,
+    /// Gas for the account that carries.
+    Refuel,
+}
+
+impl std::fmt::Display for Errand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sweep => "sweep",
+            Self::Refuel => "refuel",
+        })
+    }
+}
+
 /// One reservation: an unsigned transaction, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
