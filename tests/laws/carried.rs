@@ -440,6 +440,27 @@ async fn fact_with(ground: &Ground, account: Address) -> SafeFact {
     SafeFact { executor: Some((account, wei.amount().unwrap())), ..ground.fact().await }
 }
 
+/// Another account than the one that is refuelled would run dry unseen.
+fn only_the_pinned_account_runs(post: &Post, world: &World, ground: &Ground) {
+    let part = |told: &Value| {
+        let checks = told["checks"].as_array().unwrap();
+        checks.iter().find(|part| part["part"] == "refuelled").unwrap().clone()
+    };
+    let check = ["executor", "--config", "executor.toml", "--check"];
+    let told = part(&post.ask(&check));
+    assert_eq!(told["found"], format!("by the hot Safe, below {ETHER} wei"));
+    let mut other = world.plan.trust.clone();
+    let pinned = other.wallets.iter_mut().find_map(|entry| entry.executor.as_mut()).unwrap();
+    pinned.address = VERA.to_owned();
+    post.write(&other, &ground.proxies);
+    let done = post.command(&[&["--json"], &check[..]].concat()).output().unwrap();
+    let told = part(&serde_json::from_slice(&done.stdout).unwrap());
+    assert_eq!((done.status.success(), &told["error"]["field"]), (false, &json!("keystore.path")), "{told}");
+    let run = post.command(&check[..3]).output().unwrap();
+    assert!(!run.status.success() && String::from_utf8_lossy(&run.stderr).contains(VERA), "{run:?}");
+    post.write(&world.plan.trust, &ground.proxies);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_executor_that_runs_low_is_refuelled_from_the_safe_and_one_that_ran_dry_by_whoever_carries_it() {
     let Some(ground) = Ground::new().await else { return };
@@ -455,6 +476,7 @@ async fn an_executor_that_runs_low_is_refuelled_from_the_safe_and_one_that_ran_d
     plan.trust.wallets.iter_mut().find(|entry| entry.safe.is_some()).unwrap().executor = Some(pinned);
     let world = World::funded(plan, 4, 40 * COIN).await;
     post.serve(listener, &world, &ground);
+    only_the_pinned_account_runs(&post, &world, &ground);
     ground.anvil.bank_sends(account, U256::from(ETHER / 3), &[]).await;
     ground.mine(4).await;
 

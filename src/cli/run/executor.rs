@@ -14,9 +14,10 @@ use crate::cli::config::{self, check, load};
 use crate::cli::instance::Books;
 use crate::cli::problem::{Exit, Problem};
 use crate::desk::Role;
-use crate::ethereum::SafeWallet;
+use crate::ethereum::Address;
 use crate::evidence::Trust;
 use crate::executor::{self, Account, Executor, Follower, JobView, OpenFault, Outcome, Parts, State};
+use crate::flow::rail::pins::SafePins;
 use crate::grpc::{Client, ClientOrder};
 use crate::keys::{KeystoreRole, OpenKeystore};
 use crate::node::Nodes;
@@ -101,27 +102,40 @@ pub fn nodes(settings: &ExecutorSettings) -> Result<Nodes, Problem> {
     super::nodes::nodes(&settings.nodes).map_err(of_chain)
 }
 
-/// The Safe of the chain, as the trust file pins it.
-pub fn safe(settings: &ExecutorSettings, trust: &Trust) -> Result<SafeWallet, Problem> {
+/// What the trust file pins of the chain.
+pub fn pins(settings: &ExecutorSettings, trust: &Trust) -> Result<SafePins, Problem> {
     let chain = settings.nodes.chain;
-    load::safes(trust)?.remove(&chain).map(|pins| pins.hot).ok_or_else(|| {
+    load::safes(trust)?.remove(&chain).ok_or_else(|| {
         let cure = "name a chain of the trust file, or have its quorum pin a Safe";
         Problem::config("chain.network", format!("the trust file pins no Safe on {chain}"), cure)
     })
 }
 
+/// Who refuels the account; that another one is pinned is an error, for this one would run dry unseen.
+pub fn refuelled(pins: &SafePins, account: Address) -> Result<String, Problem> {
+    let Some(pinned) = &pins.executor else { return Ok("by nobody: none is pinned".to_owned()) };
+    if pinned.address == account {
+        return Ok(format!("by the hot Safe, below {} wei", pinned.level));
+    }
+    let problem = format!("is the account {account}, and the trust file has {} refuelled", pinned.address);
+    let cure = "open the keystore of the pinned account, or have the trust file's quorum pin this one in [wallets.executor]";
+    Err(Problem::config("keystore.path", problem, cure))
+}
+
 fn parts(settings: &ExecutorSettings) -> Result<Parts, Problem> {
-    let wallet = safe(settings, &load::trust(&settings.trust)?)?;
+    let pins = pins(settings, &load::trust(&settings.trust)?)?;
     let keystore = keystore(settings)?;
+    let account = account(settings, &keystore)?;
+    refuelled(&pins, account.address())?;
     let Books { store, log_identity, log_key } = Books::of(&keystore, &settings.origin)?;
     Ok(Parts {
         store: load::store_url(&settings.store)?,
         secret: store,
         log_key,
         identity: log_identity,
-        account: account(settings, &keystore)?,
+        account,
         nodes: Arc::new(nodes(settings)?),
-        wallets: vec![wallet],
+        wallets: vec![pins.hot],
         rules: settings.rules,
         name: settings.name.clone(),
     })

@@ -4,7 +4,7 @@ use super::{Checks, role_certificate, store};
 use crate::cli::answer::Answer;
 use crate::cli::config::executor::ExecutorSettings;
 use crate::cli::config::load;
-use crate::cli::run::executor::{account, keystore, nodes, safe};
+use crate::cli::run::executor::{account, keystore, nodes, pins, refuelled};
 use crate::desk::Role;
 
 /// Checks the executor's settings.
@@ -15,14 +15,20 @@ pub fn executor(settings: &ExecutorSettings) -> Answer {
     checks.add("certificate", role_certificate(&settings.tls, Role::Executor));
     checks.add("store", store(&settings.store));
     let opened = keystore(settings).and_then(|keystore| account(settings, &keystore));
-    checks.add("account", opened.map(|account| format!("{} pays gas", account.address())));
+    let account = opened.map(|account| account.address());
+    checks
+        .add("account", account.as_ref().map(|account| format!("{account} pays gas")).map_err(Clone::clone));
     let trust = load::trust(&settings.trust);
     checks.add(
         "trust file",
         trust.as_ref().map(|trust| format!("version {}", trust.version())).map_err(Clone::clone),
     );
     if let Ok(trust) = trust {
-        checks.add("safe", safe(settings, &trust).map(|wallet| format!("{}, as pinned", wallet.address())));
+        let pins = pins(settings, &trust);
+        if let (Ok(pins), Ok(account)) = (&pins, account) {
+            checks.add("refuelled", refuelled(pins, account));
+        }
+        checks.add("safe", pins.map(|pins| format!("{}, as pinned", pins.hot.address())));
     }
     let (count, quorum) = (settings.nodes.nodes.len(), settings.nodes.quorum);
     checks.add("nodes", nodes(settings).map(|_| format!("{quorum} of {count} must agree (not asked)")));
