@@ -5,7 +5,7 @@
 use alloy_primitives::keccak256;
 use secp256k1::{Message, Secp256k1, SecretKey};
 
-use super::pins::{Pin, V1_4_1};
+use super::pins::V1_4_1;
 use super::*;
 use crate::withdrawal::KeyRole;
 
@@ -42,22 +42,7 @@ pub(crate) fn wallet(salt: u64) -> SafeWallet {
 
 /// Facts exactly as the wallet's pins want them.
 pub(crate) fn facts(wallet: &SafeWallet, nonce: u64) -> SafeFacts {
-    let (release, which) = (wallet.make().release, wallet.make().singleton);
-    SafeFacts {
-        chain: wallet.chain(),
-        address: wallet.address(),
-        proxy_code_hash: release.proxy_code_hash,
-        singleton: release.singleton(which).pin,
-        version: release.version.to_owned(),
-        owners: wallet.owners().all().to_vec(),
-        threshold: U256::from(2),
-        modules: vec![],
-        guard: Address::ZERO,
-        module_guard: Address::ZERO,
-        fallback_handler: release.fallback_handler,
-        multi_send: Pin { ..release.multi_send },
-        nonce: U256::from(nonce),
-    }
+    SafeFacts::supposed(wallet, wallet.owners().all().to_vec(), nonce)
 }
 
 pub(crate) fn trusted(wallet: &SafeWallet, nonce: u64) -> TrustedSafe {

@@ -54,6 +54,29 @@ pub struct SafeFacts {
     pub nonce: U256,
 }
 
+impl SafeFacts {
+    /// What a node would say of a Safe that is as pinned, with this list of owners and this nonce: for an owner's machine that can ask
+    /// none. Where it is not so, the Safe itself refuses what was signed (GS205, GS026).
+    pub fn supposed(wallet: &SafeWallet, owners: Vec<Address>, nonce: u64) -> Self {
+        let (release, which) = (wallet.make().release, wallet.make().singleton);
+        Self {
+            chain: wallet.chain(),
+            address: wallet.address(),
+            proxy_code_hash: release.proxy_code_hash,
+            singleton: release.singleton(which).pin,
+            version: release.version.to_owned(),
+            owners,
+            threshold: U256::from(THRESHOLD),
+            modules: Vec::new(),
+            guard: Address::ZERO,
+            module_guard: Address::ZERO,
+            fallback_handler: release.fallback_handler,
+            multi_send: release.multi_send,
+            nonce: U256::from(nonce),
+        }
+    }
+}
+
 /// One thing that is not as pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum SafeDifference {

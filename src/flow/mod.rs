@@ -29,6 +29,7 @@ pub mod refill;
 mod refuel;
 pub mod report;
 pub mod reserve;
+pub mod rotation;
 pub mod signer;
 pub mod statement;
 pub mod treasury;

@@ -18,6 +18,7 @@ mod peers;
 mod pins;
 mod proxy;
 mod published;
+mod rotation;
 mod seats;
 mod token;
 mod torture;

@@ -37,6 +37,11 @@ const AGES: Ages = Ages { head_age_s_max: 600, final_age_s_max: 900 };
 
 /// A trust file with this Safe and these tokens.
 fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
+    trusting_with(world, (wallet, treasury(world).address()), tokens)
+}
+
+/// The same with this treasury.
+pub fn trusting_with(world: &World, (wallet, treasury): (&SafeWallet, Address), tokens: &[Address]) -> Trust {
     let mut content = parties::trust_content();
     let [a, b, c] = KeyRole::ALL.map(|role| evm_address::spell(wallet.owners().of(role)));
     let token = |(at, contract): (usize, &Address)| TokenEntry {
@@ -54,7 +59,7 @@ fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
             signer: a,
             cosigner: b,
             vault: c,
-            treasury: Some(evm_address::spell(treasury(world).address())),
+            treasury: Some(evm_address::spell(treasury)),
         }),
         executor: Some(ExecutorEntry {
             address: evm_address::spell(gas_payer()),
@@ -215,8 +220,8 @@ fn gas_payer() -> Address {
     stranger(210)
 }
 
-struct Scene {
-    world: World,
+pub struct Scene {
+    pub world: World,
     wallet: SafeWallet,
     tokens: [Address; 2],
     proxies: [Proxy; 3],
@@ -239,7 +244,18 @@ async fn scene(make: Make) -> Option<Scene> {
     Some(Scene { world, wallet, tokens: [honest, lying], proxies, running, folder })
 }
 
+/// A scene of this Safe and this trust file, with nodes that are all honest.
+pub async fn honest_scene(world: World, wallet: SafeWallet, trust: Trust) -> Scene {
+    let (_, proxies) = three(&world.chain, Manner::Honest).await;
+    let (running, folder) = (Running::start(trust).await, tempfile::tempdir().unwrap());
+    Scene { world, wallet, tokens: [Address::ZERO; 2], proxies, running, folder }
+}
+
 impl Scene {
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     fn watch(&self) -> Watch {
         let urls = self.proxies.each_ref().map(|proxy| proxy.url.as_str());
         let nodes = super::nodes::nodes(self.world.chain.id, &urls, super::nodes::DEPTH);
@@ -466,7 +482,19 @@ async fn a_key_that_may_not_speak_ends_the_observer_and_a_safe_without_a_beginni
 }
 
 /// Writes what an operator would put beside the configuration, and the configuration.
-fn write_files(scene: &Scene) -> std::path::PathBuf {
+/// Writes a trust file and its signatures.
+pub fn write_trust(folder: &std::path::Path, trust: &Trust) {
+    std::fs::write(folder.join("trust.toml"), trust.text()).unwrap();
+    for seed in &parties::QUORUM[..2] {
+        let private = parties::ssh_private(*seed);
+        let signature =
+            countersign::evidence::sign_ssh(&private, countersign::evidence::NAMESPACE_TRUST, trust.text());
+        std::fs::write(folder.join(format!("{seed}.sig")), signature.unwrap()).unwrap();
+    }
+}
+
+/// Writes the observer's configuration and all that it names; gives its path.
+pub fn write_files(scene: &Scene) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let folder = scene.folder.path();
     let write = |name: &str, text: &str| {
@@ -479,14 +507,7 @@ fn write_files(scene: &Scene) -> std::path::PathBuf {
     write("observer.pem", &own.certificate_pem);
     write("observer.key", &own.key_pem);
     write("statement.key", &format!("{}\n", data_encoding::HEXLOWER.encode(&[parties::OBSERVER; 32])));
-    let text = scene.running.party.trust.text();
-    write("trust.toml", text);
-    for seed in &parties::QUORUM[..2] {
-        let private = parties::ssh_private(*seed);
-        let signature =
-            countersign::evidence::sign_ssh(&private, countersign::evidence::NAMESPACE_TRUST, text);
-        write(&format!("{seed}.sig"), &signature.unwrap());
-    }
+    write_trust(folder, &scene.running.party.trust);
     write("node-1.url", &scene.proxies[1].url);
     let [one, two] = [21, 22].map(parties::ssh_public);
     let (signer, node) = (scene.running.address, &scene.proxies[0].url);

@@ -58,6 +58,12 @@ pub fn observer(path: &Path) -> Result<observer::ObserverSettings, Problem> {
     observer::ObserverSettings::new(file, &base)
 }
 
+/// Reads whom a configuration believes, whatever else it is of.
+pub fn trust_of(path: &Path) -> Result<settings::TrustPlaces, Problem> {
+    let (file, base) = read::file::<typed::AnyFile>(path)?;
+    settings::trust(file.trust, &base)
+}
+
 /// Reads the configuration of an executor.
 pub fn executor(path: &Path) -> Result<executor::ExecutorSettings, Problem> {
     let (file, base) = read::file::<typed::ExecutorFile>(path)?;

@@ -32,6 +32,13 @@ macro_rules! bounds {
     )*};
 }
 
+/// Any file that says whom its reader believes; the rest of it is not looked at.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct AnyFile {
+    pub trust: TrustTable,
+}
+
 tables! {
     /// The signer's file.
     SignerFile {

@@ -4,6 +4,7 @@
 mod check;
 mod owner;
 mod predict;
+mod rotate;
 
 use clap::Subcommand;
 
@@ -23,6 +24,12 @@ pub enum SafeCommand {
     /// Ask the nodes of an observer's configuration whether the Safes of the trust file are what is pinned
     #[command(after_help = CHECK_HELP)]
     Check(check::CheckArgs),
+    /// Propose that an owner's seat goes to another key
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(rotate::RotateArgs),
+    /// Sign as one owner what `safe rotate` proposed; the second signature finishes it
+    #[command(after_help = SIGN_HELP)]
+    Sign(rotate::SignArgs),
 }
 
 const OWNER_HELP: &str = "\
@@ -51,11 +58,30 @@ Reads each Safe at the newest final block, by the quorum of the configuration's 
 signer and co-signer do: code of proxy and singleton, version, owners, threshold, no modules, no guards, the fallback handler,
 MultiSendCallOnly. Of a cold Safe only its address is pinned: what it is made of is shown. Ends with 1 if a hot one differs.";
 
+const ROTATE_HELP: &str = "\
+Examples:
+  countersign safe rotate --config observer.toml --chain eip155:1 --seat vault --to c2.json --json > rotation.json
+  countersign safe rotate --config observer.toml --chain eip155:1 --of treasury --seat vault --to c2.json
+
+Reads the Safe at the newest final block, by the quorum of the configuration's nodes, and compares it with the trust file. Nothing
+is signed. Freeze both parties first and let what is booked come to rest: the rotation takes the next nonce of the Safe.";
+
+const SIGN_HELP: &str = "\
+Examples:
+  countersign safe sign rotation.json --keystore vault --passphrase-file pass --trust owner.toml \\
+      --chain eip155:1 --seat signer --to a2.json --json > signed.json
+  countersign safe sign signed.json --config cosigner.toml --chain eip155:1 --seat signer --to a2.json
+
+No node is asked and nothing is sent. Say yourself whose seat goes to whom: a paper that says anything else, or does anything
+beside it, is not signed. The second owner's call prints what any account may carry to the chain.";
+
 /// Runs one of the commands.
 pub async fn run(command: &SafeCommand) -> Result<Answer, Problem> {
     match command {
         SafeCommand::Owner(args) => owner::owner(args),
         SafeCommand::Predict(args) => predict::predict(args),
         SafeCommand::Check(args) => check::check(args).await,
+        SafeCommand::Rotate(args) => rotate::rotate(args).await,
+        SafeCommand::Sign(args) => rotate::sign(args),
     }
 }
