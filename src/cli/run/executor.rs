@@ -101,17 +101,18 @@ pub fn nodes(settings: &ExecutorSettings) -> Result<Nodes, Problem> {
     super::nodes::nodes(&settings.nodes).map_err(of_chain)
 }
 
-/// The Safe of the chain, as the trust file pins it.
-pub fn safe(settings: &ExecutorSettings, trust: &Trust) -> Result<SafeWallet, Problem> {
+/// The Safes of the chain whose transactions are carried, as the trust file pins them.
+pub fn safes(settings: &ExecutorSettings, trust: &Trust) -> Result<Vec<SafeWallet>, Problem> {
     let chain = settings.nodes.chain;
-    load::safes(trust)?.remove(&chain).map(|pins| pins.hot).ok_or_else(|| {
+    let pins = load::safes(trust)?.remove(&chain);
+    pins.map(|pins| pins.signed_for().cloned().collect()).ok_or_else(|| {
         let cure = "name a chain of the trust file, or have its quorum pin a Safe";
         Problem::config("chain.network", format!("the trust file pins no Safe on {chain}"), cure)
     })
 }
 
 fn parts(settings: &ExecutorSettings) -> Result<Parts, Problem> {
-    let wallet = safe(settings, &load::trust(&settings.trust)?)?;
+    let wallets = safes(settings, &load::trust(&settings.trust)?)?;
     let keystore = keystore(settings)?;
     let Books { store, log_identity, log_key } = Books::of(&keystore, &settings.origin)?;
     Ok(Parts {
@@ -121,7 +122,7 @@ fn parts(settings: &ExecutorSettings) -> Result<Parts, Problem> {
         identity: log_identity,
         account: account(settings, &keystore)?,
         nodes: Arc::new(nodes(settings)?),
-        wallets: vec![wallet],
+        wallets,
         rules: settings.rules,
         name: settings.name.clone(),
     })

@@ -4,8 +4,9 @@ use super::{Checks, role_certificate, store};
 use crate::cli::answer::Answer;
 use crate::cli::config::executor::ExecutorSettings;
 use crate::cli::config::load;
-use crate::cli::run::executor::{account, keystore, nodes, safe};
+use crate::cli::run::executor::{account, keystore, nodes, safes};
 use crate::desk::Role;
+use crate::ethereum::SafeWallet;
 
 /// Checks the executor's settings.
 pub fn executor(settings: &ExecutorSettings) -> Answer {
@@ -22,7 +23,11 @@ pub fn executor(settings: &ExecutorSettings) -> Answer {
         trust.as_ref().map(|trust| format!("version {}", trust.version())).map_err(Clone::clone),
     );
     if let Ok(trust) = trust {
-        checks.add("safe", safe(settings, &trust).map(|wallet| format!("{}, as pinned", wallet.address())));
+        let names = |wallets: Vec<SafeWallet>| {
+            let each: Vec<String> = wallets.iter().map(|wallet| wallet.address().to_string()).collect();
+            format!("{}, as pinned", each.join(" and "))
+        };
+        checks.add("safe", safes(settings, &trust).map(names));
     }
     let (count, quorum) = (settings.nodes.nodes.len(), settings.nodes.quorum);
     checks.add("nodes", nodes(settings).map(|_| format!("{quorum} of {count} must agree (not asked)")));
