@@ -138,13 +138,7 @@ impl Context {
 
     /// A treasury of this party's wallets, in which nothing is known yet.
     pub fn treasury(&self) -> Treasury {
-        let safes = self.safes.values().map(|pins| pins.hot.clone());
-        let treasuries = self
-            .safes
-            .iter()
-            .filter_map(|(chain, pins)| pins.deposits.as_ref().map(|deposits| (*chain, deposits.treasury())));
-        let treasury = Treasury::new(self.settings.depth_min, self.assets());
-        treasury.with_safes(safes).with_treasuries(treasuries)
+        self.safes.values().fold(Treasury::new(self.settings.depth_min, self.assets()), Treasury::with_safes)
     }
 
     /// What the party's policy sets for an asset.

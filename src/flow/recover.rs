@@ -338,11 +338,9 @@ fn load_reservations(
             Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
             Purpose::Sweep { .. } | Purpose::Refuel { .. } => Vec::new(),
         };
-        if row.state == "released"
-            && let Chain::Evm(chain) = asset.chain()
-        {
+        if row.state == "released" && matches!(asset.chain(), Chain::Evm(_)) {
             let reservation = OpenReservation { row: Arc::new(row), asset, withdrawals };
-            rail::safe::spend(ledger, chain, id, &reservation);
+            rail::safe::spend(ledger, id, &reservation);
             continue;
         }
         if row.state == "reserved" {

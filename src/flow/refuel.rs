@@ -27,7 +27,7 @@ pub fn due<'a>(
     let unpinned = || Finding::new(Code::KindNotAllowed, format!("no account is pinned that {coin} refuels"));
     let Chain::Evm(chain) = coin.chain() else { return Err(unpinned()) };
     let executor = context.safes.get(&chain).and_then(|pins| pins.executor.as_ref()).ok_or_else(unpinned)?;
-    let lane = treasury.lane(chain).ok_or_else(unpinned)?;
+    let lane = treasury.hot_lane(chain).ok_or_else(unpinned)?;
     lane.trusted()?;
     let account = spell(executor.address);
     let unknown = || Finding::new(Code::ExecutorNotStated, format!("nothing is stated of {account}"));
@@ -84,7 +84,7 @@ pub fn told(ledger: &mut Ledger, chain: ChainId) {
 /// Without a Safe to believe in nobody knows whether anything is wanted; people hear of that where it is found.
 fn is_blind(ledger: &Ledger, coin: Asset) -> bool {
     let Chain::Evm(chain) = coin.chain() else { return true };
-    ledger.treasury.lane(chain).is_none_or(|lane| lane.trusted().is_err())
+    ledger.treasury.hot_lane(chain).is_none_or(|lane| lane.trusted().is_err())
 }
 
 fn plan(

@@ -90,13 +90,16 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
 }
 
 #[test]
-fn the_hot_safe_is_looked_at_and_the_cold_one_where_there_is_one() {
+fn the_hot_safe_is_looked_at_and_treasury_and_cold_one_where_there_are_any() {
     let found = |trust: &Trust| {
         let safes = safes_of(trust, CHAIN).unwrap();
-        safes.iter().map(|safe| safe.address()).collect::<Vec<_>>()
+        safes.iter().map(|(_, safe)| safe.address()).collect::<Vec<_>>()
     };
     assert_eq!(found(&with_safes(|_| {})), [address(HOT), address(COLD)]);
     assert_eq!(found(&with_safes(|entry| entry.cold = None)), [address(HOT)]);
+    let treasury = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+    let owned = with_safes(|entry| entry.safe.as_mut().unwrap().treasury = Some(treasury.into()));
+    assert_eq!(found(&owned), [address(HOT), address(treasury), address(COLD)]);
     let unknown = with_safes(|entry| entry.safe.as_mut().unwrap().release = "1.3.0".into());
     assert_eq!(safes_of(&unknown, CHAIN).unwrap_err().field, "wallets.safe.release");
     assert_eq!(safes_of(&trust(), CHAIN).unwrap_err().field, "wallets.network", "a chain without a wallet");

@@ -33,7 +33,7 @@ impl Watch {
     /// The Safes and tokens that the trust file has for the nodes' chain.
     pub fn new(nodes: Nodes, trust: &Trust, bounds: Bounds) -> Result<Self, Invalid> {
         let chain = nodes.chain();
-        let safes = safes_of(trust, chain)?;
+        let safes = safes_of(trust, chain)?.into_iter().map(|(_, safe)| safe).collect();
         let token = |asset: Asset| match asset {
             Asset::Evm(token @ EvmAsset::Token(of, _)) if of == chain => Some(token),
             _ => None,
@@ -58,7 +58,7 @@ impl Watch {
         self.nodes.chain()
     }
 
-    /// The Safes: the hot one, then the cold one where there is one.
+    /// The Safes: the hot one, then the treasury and the cold one where there are any.
     pub fn safes(&self) -> impl Iterator<Item = Address> {
         self.safes.iter().map(SafeWallet::address)
     }
@@ -74,16 +74,17 @@ impl Watch {
     }
 }
 
-/// The Safes that the trust file has for a chain. Of the cold one nothing but its address is pinned; make and owners are of no
+/// The Safes that the trust file has for a chain, each with what it is called. Of the cold one nothing but its address is pinned; make and owners are of no
 /// meaning where nothing is signed.
-pub fn safes_of(trust: &Trust, chain: ChainId) -> Result<Vec<SafeWallet>, Invalid> {
+pub fn safes_of(trust: &Trust, chain: ChainId) -> Result<Vec<(&'static str, SafeWallet)>, Invalid> {
     let pins = SafePins::of(trust)?.remove(&chain).ok_or_else(|| {
         let problem = format!("is nowhere `{chain}`");
         Invalid::new(Code::FieldMalformed, "wallets.network", problem, CURE)
     })?;
     let (make, owners) = (pins.hot.make(), *pins.hot.owners());
     let cold = pins.cold.map(|address| SafeWallet::adopt(chain, make, owners, address));
-    Ok([pins.hot].into_iter().chain(cold).collect())
+    let known = [("hot", Some(pins.hot)), ("treasury", pins.treasury), ("cold", cold)];
+    Ok(known.into_iter().filter_map(|(which, safe)| Some((which, safe?))).collect())
 }
 
 fn executor_of(trust: &Trust, chain: ChainId) -> Result<Option<(Address, Address)>, Invalid> {

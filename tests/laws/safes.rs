@@ -210,3 +210,32 @@ async fn l10_what_is_stated_of_an_older_block_is_no_news_after_a_restart_either(
     world.state(safe(140, 9 * ETHER)).await;
     assert_eq!(spendable(&position(&world).await, ether()), 9 * ETHER);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_treasury_safe_is_stated_beside_the_hot_one_and_neither_word_counts_for_the_other() {
+    let mut world = funded().await;
+    let before = position(&world).await;
+    let treasury = |height, nonce| SafeFact {
+        balances: vec![(ether(), Amount::from_units(99 * ETHER)), (token(), Amount::from_units(99 * USDT))],
+        ..treasury_fact(height, nonce)
+    };
+    // later, with another nonce, and not as pinned: what the hot Safe pays goes on under its own next nonce
+    for fact in [treasury(200, 9), SafeFact { modules: vec![cold_safe()], ..treasury(300, 12) }] {
+        world.state(Body::Safe(Box::new(fact))).await;
+        let now = position(&world).await;
+        for asset in [ether(), token()] {
+            assert_eq!(spendable(&now, asset), spendable(&before, asset), "{asset}");
+        }
+    }
+    let first = pay(&world, "e-1", ether(), ETHER).await;
+    world.restart_signer().await;
+    world.restart_cosigner().await;
+    let second = pay(&world, "e-2", ether(), ETHER).await;
+    let places = [first, second].map(|view| view.safe.unwrap());
+    assert!(places.iter().all(|place| place.safe == hot_safe().address()));
+    assert_eq!(places[1].nonce, places[0].nonce + 1);
+    // a nonce of the treasury that went back is no doubt about the hot Safe
+    world.state(Body::Safe(Box::new(treasury(400, 2)))).await;
+    let third = pay(&world, "e-3", ether(), ETHER).await;
+    assert_eq!(third.safe.unwrap().nonce, places[0].nonce + 2);
+}

@@ -147,7 +147,15 @@ pub fn safes_entry() -> WalletEntry {
 
 /// What an observer says of the hot Safe at that height, when its nonce is that.
 pub fn safe_fact(height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFact {
-    let safe = hot_safe();
+    fact_of(&hot_safe(), height, nonce, balances)
+}
+
+/// What an observer says of the treasury Safe at that height, when its nonce is that: nothing rests there.
+pub fn treasury_fact(height: u64, nonce: u64) -> SafeFact {
+    fact_of(&treasury_safe(), height, nonce, &[(ether(), 0), (token(), 0)])
+}
+
+fn fact_of(safe: &SafeWallet, height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFact {
     let (release, singleton) = (safe.make().release, safe.make().release.singleton(safe.make().singleton));
     let contract = |pin: Pin| Contract { address: pin.address, code_hash: pin.code_hash };
     SafeFact {

@@ -135,7 +135,7 @@ fn parts(settings: &ExecutorSettings) -> Result<Parts, Problem> {
         identity: log_identity,
         account,
         nodes: Arc::new(nodes(settings)?),
-        wallets: vec![pins.hot],
+        wallets: pins.signed_for().cloned().collect(),
         rules: settings.rules,
         name: settings.name.clone(),
     })

@@ -235,7 +235,7 @@ async fn note_begin(settings: ObserverSettings, heights: &[(ChainId, u64)]) -> R
         let watch = watch(known, &trust)?;
         let safes = safes_of(&trust, *chain)
             .map_err(|no| Problem::config(format!("trust.file: {}", no.field), no.problem, no.cure))?;
-        for wallet in safes {
+        for (_, wallet) in safes {
             let safe = wallet.address();
             let cursor = begin(&watch, &wallet, *height).await;
             let cursor = cursor.map_err(|fault| Problem::of(fault.code(), fault.to_string()))?;

@@ -53,8 +53,8 @@ async fn check_chain(chain: &ChainSettings, trust: &Trust) -> Result<Vec<Found>,
     let at = nodes.last_final().await.map_err(|no| Problem::of(no.code(), no.to_string()))?.block();
     let safes = safes_of(trust, nodes.chain())?;
     let mut found = Vec::new();
-    for (which, wallet) in ["hot", "cold"].into_iter().zip(&safes) {
-        found.push(check_safe(&nodes, &at, (which, wallet)).await?);
+    for (which, wallet) in &safes {
+        found.push(check_safe(&nodes, &at, (*which, wallet)).await?);
     }
     Ok(found)
 }

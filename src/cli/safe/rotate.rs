@@ -105,13 +105,9 @@ impl SeatArgs {
         };
         let pins = load::safes(trust)?.remove(&self.chain);
         let pins = pins.ok_or_else(|| no("--chain", format!("no Safe is pinned on {}", self.chain)))?;
-        let treasury = pins.deposits.as_ref().map(|deposits| deposits.treasury());
         match self.of {
             Which::Hot => Ok(pins.hot),
-            Which::Treasury => {
-                let at = treasury.ok_or_else(|| no("--of", "no treasury is pinned".to_owned()))?;
-                Ok(SafeWallet::adopt(self.chain, pins.hot.make(), *pins.hot.owners(), at))
-            }
+            Which::Treasury => pins.treasury.ok_or_else(|| no("--of", "no treasury is pinned".to_owned())),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::flow::ledger::treasury::SweepInFlight;
 use crate::flow::rail::{Checked, Kind};
 use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
-use crate::withdrawal::{Chain, Code, Finding, ReservationId};
+use crate::withdrawal::{Code, Finding, ReservationId};
 
 impl Party {
     /// Books a yes: sums first, then everything that makes a second yes impossible.
@@ -124,7 +124,7 @@ impl Party {
                     state.scripts.put(script.clone());
                 }
             }
-            Checked::Safe { tx, asset, .. } => {
+            Checked::Safe { asset, anchor, .. } => {
                 let claim = Claim {
                     reservation: proven.reservation,
                     hash: proven.checked.txid(),
@@ -133,10 +133,8 @@ impl Party {
                     withdrawals: Vec::new(),
                     is_refuel: proven.checked.kind() == Kind::Refuel,
                 };
-                if let Chain::Evm(chain) = asset.chain()
-                    && let Some(lane) = state.treasury.lane_mut(chain)
-                {
-                    lane.sign(tx.call().nonce, claim);
+                if let Some((lane, nonce)) = state.treasury.lane_at_mut(anchor) {
+                    lane.sign(nonce, claim);
                 }
             }
         }

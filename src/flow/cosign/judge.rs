@@ -12,13 +12,12 @@ use crate::evidence::Approval;
 use crate::evidence::TravelRule;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, permit};
-use crate::flow::ledger::lane::Lane;
 use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
 use crate::flow::refuel;
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Seconds};
+use crate::withdrawal::{Amount, Code, Finding, Seconds};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -111,16 +110,13 @@ fn payment_of(state: &State, payment: &ProvenPayment) -> Spend {
 fn is_there(state: &State, checked: &Checked) -> Result<(), Refusal> {
     match checked {
         Checked::Bitcoin(_, tx) => coins_are_there(state, tx),
-        Checked::Safe { tx, asset, .. } => nonce_is_next(state, tx, *asset),
+        Checked::Safe { tx, anchor, .. } => nonce_is_next(state, tx, anchor),
     }
 }
 
 /// Only the next nonce is signed: one behind it would wait for ever if this one is never used.
-fn nonce_is_next(state: &State, tx: &CheckedSafeTx, asset: Asset) -> Result<(), Refusal> {
-    let Chain::Evm(chain) = asset.chain() else {
-        return Err(no(None, Finding::new(Code::Internal, "a Safe on no EVM chain")));
-    };
-    let next = state.treasury.lane(chain).and_then(Lane::next_nonce);
+fn nonce_is_next(state: &State, tx: &CheckedSafeTx, anchor: &str) -> Result<(), Refusal> {
+    let next = state.treasury.lane_at(anchor).and_then(|(lane, _)| lane.next_nonce());
     if next == Some(tx.call().nonce) {
         return Ok(());
     }

@@ -162,10 +162,11 @@ fn remember(
         return Ok(());
     }
     if let Chain::Evm(chain) = asset.chain()
-        && let Some(lane) = state.treasury.lane_mut(chain)
+        && state.treasury.hot_lane(chain).is_some()
     {
         let reservation = ReservationId::parse(key).map_err(|_| unreadable())?;
-        let nonce = row.inputs.first().and_then(|anchor| lane.nonce_of(anchor)).ok_or_else(unreadable)?;
+        let anchor = row.inputs.first().ok_or_else(unreadable)?;
+        let (lane, nonce) = state.treasury.lane_at_mut(anchor).ok_or_else(unreadable)?;
         lane.sign(
             nonce,
             Claim {

@@ -42,9 +42,9 @@ pub struct Moved {
 }
 
 impl DepositBook {
-    /// Of these treasuries; nobody has an address yet.
-    pub fn new(treasuries: impl Iterator<Item = (ChainId, Address)>) -> Self {
-        Self { treasuries: treasuries.collect(), ..Self::default() }
+    /// The treasury Safe of a chain; nobody has an address of it yet.
+    pub fn add(&mut self, chain: ChainId, treasury: Address) {
+        self.treasuries.insert(chain, treasury);
     }
 
     /// The address of a customer on a chain, by the customer's key there.

@@ -1,4 +1,4 @@
-//! What a party knows of its Safe on one chain: the facts as judged, its balances, and the nonces that are taken. A nonce is to a
+//! What a party knows of one of its Safes: the facts as judged, its balances, and the nonces that are taken. A nonce is to a
 //! Safe what a coin is to Bitcoin: the anchor that only one transaction can spend (law L17).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,9 @@ use super::rows::ReservationRow;
 use crate::ethereum::pins::Pin;
 use crate::ethereum::{Address, NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
 use crate::evidence::{Contract, ExecutedFact, SafeFact};
-use crate::withdrawal::{Amount, Asset, Code, Finding, ReservationId, Seconds, WithdrawalId};
+use crate::withdrawal::{
+    Amount, Asset, ChainId, Code, Finding, ReservationId, Seconds, WithdrawalId, evm_address,
+};
 
 /// A Safe transaction with both parties' word, as far as is known not executed for good.
 #[derive(Debug, Clone)]
@@ -63,6 +65,12 @@ pub struct Told {
     pub grew: bool,
     /// Why it is not believed, where that is news.
     pub doubt: Option<Finding>,
+}
+
+/// The chain and the address of the Safe whose nonce an anchor names; nothing for one that is a coin.
+pub fn place_of(anchor: &str) -> Option<(ChainId, Address)> {
+    let (chain, address) = anchor.rsplit_once('/')?.0.rsplit_once(':')?;
+    Some((ChainId::parse(chain).ok()?, evm_address::read(address).ok()?))
 }
 
 /// Which Safe a reservation takes a nonce of, as its anchor names it; nothing for one that spends coins.

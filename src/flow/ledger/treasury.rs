@@ -11,11 +11,12 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 use super::coins::Coins;
 use super::deposits::{DepositBook, Moved};
 use super::facts::{Facts, Heard};
-use super::lane::{Lane, Told};
+use super::lane::{self, Lane, Told};
 use super::refills::Refills;
-use crate::ethereum::{Address, SafeWallet};
-use crate::evidence::Trust;
+use crate::ethereum::Address;
 use crate::evidence::statement::{Body, Statement, StatementKind};
+use crate::evidence::{SafeFact, Trust};
+use crate::flow::rail::pins::SafePins;
 use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Krw, Seconds, WithdrawalId};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
@@ -209,7 +210,8 @@ pub struct Treasury {
     /// The deposit addresses on EVM chains.
     pub deposits: DepositBook,
     accounts: BTreeMap<Asset, Account>,
-    lanes: BTreeMap<ChainId, Lane>,
+    lanes: BTreeMap<(ChainId, Address), Lane>,
+    hot_safes: BTreeMap<ChainId, Address>,
 }
 
 /// What is known of an asset that is none of ours: nothing, so that whatever is asked of it is missing.
@@ -222,37 +224,57 @@ impl Treasury {
         Self { coins: Coins::new(depth_min), accounts: assets.map(account).collect(), ..Self::default() }
     }
 
-    /// With these Safes, of which nothing is known yet.
-    pub fn with_safes(self, safes: impl Iterator<Item = SafeWallet>) -> Self {
-        Self { lanes: safes.map(|safe| (safe.chain(), Lane::new(safe))).collect(), ..self }
+    /// With the Safes of one chain, of which nothing is known yet.
+    pub fn with_safes(mut self, pins: &SafePins) -> Self {
+        let chain = pins.hot.chain();
+        self.hot_safes.insert(chain, pins.hot.address());
+        for safe in pins.signed_for() {
+            self.lanes.insert((chain, safe.address()), Lane::new(safe.clone()));
+        }
+        if let Some(treasury) = &pins.treasury {
+            self.deposits.add(chain, treasury.address());
+        }
+        self
     }
 
-    /// With these treasuries of deposit addresses.
-    pub fn with_treasuries(self, treasuries: impl Iterator<Item = (ChainId, Address)>) -> Self {
-        Self { deposits: DepositBook::new(treasuries), ..self }
+    /// What is known of the hot Safe of a chain.
+    pub fn hot_lane(&self, chain: ChainId) -> Option<&Lane> {
+        self.lane(chain, *self.hot_safes.get(&chain)?)
     }
 
-    /// What is known of the Safe of a chain.
-    pub fn lane(&self, chain: ChainId) -> Option<&Lane> {
-        self.lanes.get(&chain)
+    /// What is known of a Safe that both parties sign for.
+    pub fn lane(&self, chain: ChainId, safe: Address) -> Option<&Lane> {
+        self.lanes.get(&(chain, safe))
+    }
+
+    /// The Safe of an anchor, with the nonce it names.
+    pub fn lane_at(&self, anchor: &str) -> Option<(&Lane, u64)> {
+        let lane = self.lanes.get(&lane::place_of(anchor)?)?;
+        Some((lane, lane.nonce_of(anchor)?))
     }
 
     /// The same, to be changed.
-    pub fn lane_mut(&mut self, chain: ChainId) -> Option<&mut Lane> {
-        self.lanes.get_mut(&chain)
+    pub fn lane_at_mut(&mut self, anchor: &str) -> Option<(&mut Lane, u64)> {
+        let lane = self.lanes.get_mut(&lane::place_of(anchor)?)?;
+        let nonce = lane.nonce_of(anchor)?;
+        Some((lane, nonce))
+    }
+
+    fn lane_of(&self, fact: &SafeFact) -> Option<&Lane> {
+        self.lane(fact.chain, fact.safe)
     }
 
     /// The withdrawals whose Safe transactions a statement says the end of.
     pub fn withdrawals_ended_by(&self, statement: &Statement) -> Vec<WithdrawalId> {
         let Body::Safe(fact) = &statement.body else { return Vec::new() };
-        let ended = self.lanes.get(&fact.chain).map(|lane| lane.ended(fact)).unwrap_or_default();
+        let ended = self.lane_of(fact).map(|lane| lane.ended(fact)).unwrap_or_default();
         ended.into_iter().flat_map(|ended| ended.claim.withdrawals).collect()
     }
 
     /// Whether a statement is of an older block than what was stated of the same thing: it is no news, whatever its number.
     pub fn is_older(&self, statement: &Statement) -> bool {
         match &statement.body {
-            Body::Safe(fact) => self.lanes.get(&fact.chain).is_some_and(|lane| lane.is_older(fact)),
+            Body::Safe(fact) => self.lane_of(fact).is_some_and(|lane| lane.is_older(fact)),
             Body::Deposits(fact) => self.deposits.is_older(fact),
             Body::Coins { .. }
             | Body::Position { .. }
@@ -267,7 +289,8 @@ impl Treasury {
         self.heard.take(statement, at);
         let of_safe = match &statement.body {
             Body::Safe(fact) => {
-                self.lanes.get_mut(&fact.chain).map(|lane| lane.take(fact, at)).unwrap_or_default()
+                let lane = self.lanes.get_mut(&(fact.chain, fact.safe));
+                lane.map(|lane| lane.take(fact, at)).unwrap_or_default()
             }
             _ => Told::default(),
         };
@@ -309,7 +332,7 @@ impl Treasury {
     pub fn is_as_pinned(&self, asset: Asset) -> Result<(), Finding> {
         match asset {
             Asset::Evm(EvmAsset::Token(chain, _)) => {
-                let lane = self.lane(chain).ok_or_else(|| Finding::new(Code::AssetUnknown, ""))?;
+                let lane = self.hot_lane(chain).ok_or_else(|| Finding::new(Code::AssetUnknown, ""))?;
                 lane.has_decimals(asset, self.of(asset).decimals)
             }
             Asset::Bitcoin(_) | Asset::Evm(EvmAsset::Ether(_)) => Ok(()),
@@ -320,7 +343,7 @@ impl Treasury {
     pub fn credited(&self, asset: Asset) -> Amount {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.hot_sat()),
-            Chain::Evm(chain) => self.lane(chain).map_or(Amount::ZERO, |lane| lane.credited(asset)),
+            Chain::Evm(chain) => self.hot_lane(chain).map_or(Amount::ZERO, |lane| lane.credited(asset)),
         }
     }
 
@@ -349,7 +372,7 @@ impl Treasury {
     pub fn position_at(&self, asset: Asset, trust: &Trust) -> Option<Seconds> {
         let hot = match asset.chain() {
             Chain::Bitcoin(_) => self.heard.coins_at(trust.observers(StatementKind::Coins))?,
-            Chain::Evm(chain) => self.lane(chain)?.stated_at()?,
+            Chain::Evm(chain) => self.hot_lane(chain)?.stated_at()?,
         };
         self.of(asset).facts.cold.map(|cold| cold.at.min(hot))
     }

@@ -232,7 +232,7 @@ pub fn read_back(context: &Context, ledger: &mut Ledger, reservation: &OpenReser
 pub fn claim(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservation) {
     match reservation.asset.chain() {
         Chain::Bitcoin(_) => bitcoin::claim(ledger, id, reservation),
-        Chain::Evm(chain) => safe::claim(ledger, chain, reservation),
+        Chain::Evm(_) => safe::claim(ledger, reservation),
     }
 }
 
@@ -240,7 +240,7 @@ pub fn claim(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservati
 pub fn free(ledger: &mut Ledger, reservation: &OpenReservation) {
     match reservation.asset.chain() {
         Chain::Bitcoin(_) => bitcoin::free(ledger, reservation),
-        Chain::Evm(chain) => safe::free(ledger, chain, reservation),
+        Chain::Evm(_) => safe::free(ledger, reservation),
     }
 }
 
@@ -248,7 +248,7 @@ pub fn free(ledger: &mut Ledger, reservation: &OpenReservation) {
 pub fn spend(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, reservation: &OpenReservation) {
     match reservation.asset.chain() {
         Chain::Bitcoin(_) => bitcoin::spend(ledger, turn, id, reservation),
-        Chain::Evm(chain) => safe::spend(ledger, chain, id, reservation),
+        Chain::Evm(_) => safe::spend(ledger, id, reservation),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct SafePins {
     pub hot: SafeWallet,
     /// The cold Safe.
     pub cold: Option<Address>,
+    /// The treasury Safe.
+    pub treasury: Option<SafeWallet>,
     /// The deposit addresses of the treasury Safe.
     pub deposits: Option<Deposits>,
     /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
@@ -88,14 +90,15 @@ impl SafePins {
         let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
         let treasury = treasury.as_deref().map(|at| address("wallets.safe.treasury", at)).transpose()?;
-        let deposits = treasury.map(|at| Deposits::owned_by(make, at));
+        let treasury = treasury.map(|at| SafeWallet::adopt(chain, make, owners, at));
+        let deposits = treasury.as_ref().map(Deposits::of);
         let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
         let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
         let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
-        Ok(Self { hot, cold, deposits, contracts, executor })
+        Ok(Self { hot, cold, treasury, deposits, contracts, executor })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -107,9 +110,14 @@ impl SafePins {
         entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
     }
 
+    /// The Safes that both parties sign for: the hot one, and the treasury where there is one.
+    pub fn signed_for(&self) -> impl Iterator<Item = &SafeWallet> {
+        [&self.hot].into_iter().chain(&self.treasury)
+    }
+
     /// Whether an address is pinned as one of ours. Money goes to these by sweep and refuel alone.
     fn is_pinned(&self, address: Address) -> bool {
-        let treasury = self.deposits.as_ref().map(Deposits::treasury);
+        let treasury = self.treasury.as_ref().map(SafeWallet::address);
         let executor = self.executor.map(|executor| executor.address);
         self.hot.address() == address || [self.cold, treasury, executor].contains(&Some(address))
     }

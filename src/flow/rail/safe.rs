@@ -195,7 +195,7 @@ fn draw(context: &Context) -> u64 {
 }
 
 fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
-    ledger.treasury.lane(chain).ok_or_else(|| no_wallet(&chain))
+    ledger.treasury.hot_lane(chain).ok_or_else(|| no_wallet(&chain))
 }
 
 /// What the answer about a Safe transaction is judged by.
@@ -249,12 +249,12 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
 /// What the answer about a reservation that was read back is judged by.
 pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservation) -> Option<Body> {
     let Asset::Evm(asset) = reservation.asset else { return None };
-    let lane = ledger.treasury.lane(asset.chain())?;
+    let (lane, nonce) = ledger.treasury.lane_at(reservation.row.inputs.first()?)?;
     let request = |id| ledger.open.get(id).map(|open: &Open| open.request.request());
     let payees = reservation.withdrawals.iter().map(|id| payee(request(id)?).ok());
     Some(Body {
         safe: lane.trusted(),
-        nonce: lane.nonce_of(reservation.row.inputs.first()?)?,
+        nonce,
         payees: payees.collect::<Option<_>>()?,
         places: places(context, asset.chain()),
     })
@@ -265,21 +265,21 @@ fn places(context: &Context, chain: ChainId) -> Places {
 }
 
 /// Takes the nonce of a reservation.
-pub fn claim(ledger: &mut Ledger, chain: ChainId, reservation: &OpenReservation) {
-    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+pub fn claim(ledger: &mut Ledger, reservation: &OpenReservation) {
+    if let Some((lane, nonce)) = nonce_of(ledger, reservation) {
         lane.reserve(nonce);
     }
 }
 
 /// Gives the nonce of a dead reservation back.
-pub fn free(ledger: &mut Ledger, chain: ChainId, reservation: &OpenReservation) {
-    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+pub fn free(ledger: &mut Ledger, reservation: &OpenReservation) {
+    if let Some((lane, nonce)) = nonce_of(ledger, reservation) {
         lane.free(nonce);
     }
 }
 
 /// Both signatures are in: the nonce belongs to this transaction for good.
-pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation: &OpenReservation) {
+pub fn spend(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservation) {
     let claim = Claim {
         reservation: id,
         hash: reservation.row.txid.clone(),
@@ -288,19 +288,13 @@ pub fn spend(ledger: &mut Ledger, chain: ChainId, id: ReservationId, reservation
         withdrawals: reservation.withdrawals.clone(),
         is_refuel: matches!(reservation.row.purpose, Purpose::Refuel { .. }),
     };
-    if let Some((lane, nonce)) = nonce_of(ledger, chain, reservation) {
+    if let Some((lane, nonce)) = nonce_of(ledger, reservation) {
         lane.sign(nonce, claim);
     }
 }
 
-fn nonce_of<'a>(
-    ledger: &'a mut Ledger,
-    chain: ChainId,
-    reservation: &OpenReservation,
-) -> Option<(&'a mut Lane, u64)> {
-    let lane = ledger.treasury.lane_mut(chain)?;
-    let nonce = lane.nonce_of(reservation.row.inputs.first()?)?;
-    Some((lane, nonce))
+fn nonce_of<'a>(ledger: &'a mut Ledger, reservation: &OpenReservation) -> Option<(&'a mut Lane, u64)> {
+    ledger.treasury.lane_at_mut(reservation.row.inputs.first()?)
 }
 
 /// What a proposal must be, by a party's own records. Nobody's word says whether there is code at an address, so it counts as
@@ -343,7 +337,7 @@ pub fn check_as_cosigner(
         let detail = format!("it pays {} at once, and {PAYMENTS_MAX} is the most", payees.len());
         return Err(Finding::new(Code::TransactionMismatch, detail));
     }
-    let lane = treasury.lane(chain).ok_or_else(|| no_wallet(&chain))?;
+    let lane = treasury.hot_lane(chain).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
     let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;
     let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;

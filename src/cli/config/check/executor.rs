@@ -6,6 +6,7 @@ use crate::cli::config::executor::ExecutorSettings;
 use crate::cli::config::load;
 use crate::cli::run::executor::{account, keystore, nodes, pins, refuelled};
 use crate::desk::Role;
+use crate::flow::rail::pins::SafePins;
 
 /// Checks the executor's settings.
 pub fn executor(settings: &ExecutorSettings) -> Answer {
@@ -28,7 +29,11 @@ pub fn executor(settings: &ExecutorSettings) -> Answer {
         if let (Ok(pins), Ok(account)) = (&pins, account) {
             checks.add("refuelled", refuelled(pins, account));
         }
-        checks.add("safe", pins.map(|pins| format!("{}, as pinned", pins.hot.address())));
+        let names = |pins: SafePins| {
+            let each: Vec<String> = pins.signed_for().map(|wallet| wallet.address().to_string()).collect();
+            format!("{}, as pinned", each.join(" and "))
+        };
+        checks.add("safe", pins.map(names));
     }
     let (count, quorum) = (settings.nodes.nodes.len(), settings.nodes.quorum);
     checks.add("nodes", nodes(settings).map(|_| format!("{quorum} of {count} must agree (not asked)")));
