@@ -31,6 +31,7 @@ pub mod report;
 pub mod reserve;
 pub mod signer;
 pub mod statement;
+pub mod transactions;
 pub mod treasury;
 pub mod view;
 mod void;
@@ -199,7 +200,7 @@ pub enum Command {
         /// Of which reservation.
         reservation: ReservationId,
         /// The finished transaction.
-        released: ledger::rows::ReleasedRow,
+        finished: transactions::Finished,
     },
     /// The co-signer said no, and has recorded the reservation as dead.
     CosignerRefused {
