@@ -18,6 +18,16 @@ fn cpu_s(pid: u32) -> (f64, f64) {
     (ticks(11), ticks(12))
 }
 
+/// Bytes sent to the disk so far, and how many calls wrote anything anywhere.
+fn written(pid: u32) -> (f64, f64) {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let of = |name: &str| {
+        let line = io.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    (of("write_bytes"), of("syscw"))
+}
+
 /// What each thread group spent so far, in seconds, by the threads' names without their numbers.
 pub fn threads(pid: u32) -> BTreeMap<String, f64> {
     let mut by_name = BTreeMap::new();
@@ -32,8 +42,8 @@ pub fn threads(pid: u32) -> BTreeMap<String, f64> {
     by_name
 }
 
-/// A process, its CPU seconds (user, system) and its threads' at the start.
-type Before = (Watched, (f64, f64), BTreeMap<String, f64>);
+/// A process, its CPU seconds (user, system), its threads', and what it had written at the start.
+type Before = (Watched, (f64, f64), BTreeMap<String, f64>, (f64, f64));
 
 /// A measurement under way.
 pub struct Meter {
@@ -43,7 +53,8 @@ pub struct Meter {
 
 impl Meter {
     pub fn start(watched: &[Watched]) -> Self {
-        let before = watched.iter().map(|w| (w.clone(), cpu_s(w.pid), threads(w.pid))).collect();
+        let now = |w: &Watched| (w.clone(), cpu_s(w.pid), threads(w.pid), written(w.pid));
+        let before = watched.iter().map(now).collect();
         Self { from: Instant::now(), before }
     }
 
@@ -57,7 +68,7 @@ impl Meter {
             done as f64 / took.as_secs_f64()
         );
         let mut total = 0.0;
-        for (watched, (user, system), before) in self.before {
+        for (watched, (user, system), before, (bytes, calls)) in self.before {
             let (user, system) = (cpu_s(watched.pid).0 - user, cpu_s(watched.pid).1 - system);
             total += user + system;
             let mut parts: Vec<(String, f64)> = threads(watched.pid)
@@ -68,11 +79,13 @@ impl Meter {
             parts.sort_by(|a, b| b.1.total_cmp(&a.1));
             let parts: Vec<String> = parts.iter().map(|(n, s)| format!("{n} {:.0}", each(*s))).collect();
             println!(
-                "  {:<10} {:>7.0} µs of CPU each ({:.0} user, {:.0} system): {}",
+                "  {:<10} {:>7.0} µs of CPU each ({:.0} user, {:.0} system), {:.1} KiB written by {:.1} calls: {}",
                 watched.name,
                 each(user + system),
                 each(user),
                 each(system),
+                (written(watched.pid).0 - bytes) / 1024.0 / done.max(1) as f64,
+                (written(watched.pid).1 - calls) / done.max(1) as f64,
                 parts.join(", ")
             );
         }

@@ -17,6 +17,7 @@ use super::ledger::lane::safe_of;
 use super::ledger::rows::{self, ReservationRow, StatementRow};
 use super::policies;
 use super::rail::{Body, Keys, finish};
+use super::transactions::Finished;
 use super::treasury::leaving;
 use crate::audit::{Cosignature, VerifiedCheckpoint, WitnessKey};
 use crate::desk::{
@@ -473,9 +474,9 @@ struct Taken {
 }
 
 /// What the writer is told. Of what a freeze stopped it hears nothing: it is taken up when the freeze ends.
-fn finished(parcel: &Parcel, done: Result<super::ledger::rows::ReleasedRow, Finding>) -> Option<Command> {
+fn finished(parcel: &Parcel, done: Result<Finished, Finding>) -> Option<Command> {
     Some(match done {
-        Ok(released) => Command::Finished { reservation: parcel.reservation, released },
+        Ok(finished) => Command::Finished { reservation: parcel.reservation, finished },
         Err(finding) if finding.code == Code::Frozen => return None,
         // What the co-signer gave back is not what was reserved: nothing is finished.
         Err(finding) => Command::Alarm { about: ("reservation", parcel.reservation.to_string()), finding },

@@ -32,6 +32,7 @@ pub mod reserve;
 pub mod rotation;
 pub mod signer;
 pub mod statement;
+pub mod transactions;
 pub mod treasury;
 pub mod view;
 mod void;
@@ -200,7 +201,7 @@ pub enum Command {
         /// Of which reservation.
         reservation: ReservationId,
         /// The finished transaction.
-        released: ledger::rows::ReleasedRow,
+        finished: transactions::Finished,
     },
     /// The co-signer said no, and has recorded the reservation as dead.
     CosignerRefused {

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::context::Context;
 use super::ledger::journal::{JournalFault, LogView};
 use super::ledger::rows::{self, ExecutedRow, ReleasedRow, WithdrawalRow};
+use super::transactions::Transactions;
 use crate::bitcoin::Destination;
 use crate::enclave::{Door, EnclaveFault, ErrorReason, TELL_MAX, Tell, TellAsk};
 use crate::evidence::request::parse_request;
@@ -159,7 +160,8 @@ impl Reporter {
             self.late = self.late.or_else(|| self.bell.late.try_recv().ok());
             let Some(id) = self.late else { break };
             let row = self.store.row(Table::Withdrawal, &id.to_string()).await?;
-            self.waiting.extend(row.and_then(|row| self.of_row(&row)));
+            let told = self.of_rows(row.as_slice()).await?;
+            self.waiting.extend(told);
             self.late = None;
         }
         while !self.all_read && self.waiting.len() < WAITING_MAX {
@@ -169,7 +171,7 @@ impl Reporter {
             };
             let page = self.store.rows_page(Table::Withdrawal, Some(&from), PAGE_ROWS).await;
             let page = page.inspect_err(|_| self.next = Some(from.clone()))?;
-            let ended: Vec<TellAsk> = page.rows.iter().filter_map(|row| self.of_row(row)).collect();
+            let ended = self.of_rows(&page.rows).await.inspect_err(|_| self.next = Some(from.clone()))?;
             self.waiting.extend(ended);
             self.all_read = page.next.is_none();
             // INVARIANT: what ends has a log entry in its commit, so it never stands at an index that was read before.
@@ -195,18 +197,27 @@ impl Reporter {
         Ok(PageToken::from(Table::Withdrawal, low))
     }
 
-    fn of_row(&self, row: &Row) -> Option<TellAsk> {
-        if !matches!(row.state(), "refused" | "released") {
-            return None;
+    async fn of_rows(&self, rows: &[Row]) -> Result<Vec<TellAsk>, JournalFault> {
+        let ended = rows.iter().filter(|row| matches!(row.state(), "refused" | "released"));
+        let read: Vec<(&str, Result<WithdrawalRow, _>)> =
+            ended.map(|row| (row.key(), rows::read(row.key(), row.content()))).collect();
+        let mut transactions = Transactions::default();
+        let known = read.iter().filter_map(|(_, read)| read.as_ref().ok());
+        match transactions.read(&self.store, known.filter(|row| is_told_by_output(row))).await {
+            Ok(()) | Err(JournalFault::Unreadable(_)) => {}
+            Err(fault) => return Err(fault),
         }
-        let read: Result<WithdrawalRow, _> = rows::read(row.key(), row.content());
-        match read.ok().map(|read| report_of(&self.context, &read)) {
-            Some(Ok(report)) => report,
-            Some(Err(Unreadable)) | None => {
-                warn!(code = %Code::Internal, withdrawal = row.key(), "nothing is reported: its row cannot be read");
-                None
+        let told = read.iter().filter_map(|(key, read)| {
+            let report = read.as_ref().map_err(|_| Unreadable);
+            match report.and_then(|read| report_of(&self.context, read, &transactions)) {
+                Ok(report) => report,
+                Err(Unreadable) => {
+                    warn!(code = %Code::Internal, withdrawal = key, "nothing is reported: its row cannot be read");
+                    None
+                }
             }
-        }
+        });
+        Ok(told.collect())
     }
 
     /// Tells once what waits longest; what could not be told waits again.
@@ -251,12 +262,21 @@ fn may_pass(ask: &TellAsk, fault: &EnclaveFault) -> bool {
     }
 }
 
+/// Whether its counterparty is told which output of the transaction pays it. A Safe's has none.
+fn is_told_by_output(row: &WithdrawalRow) -> bool {
+    row.released.as_ref().is_some_and(|released| released.safe.is_none())
+}
+
 /// A row that says less than it must.
 #[derive(Debug)]
 struct Unreadable;
 
 /// What the counterparty is to be told of a withdrawal; nothing while it is open, and where nobody was asked or verified it.
-fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, Unreadable> {
+fn report_of(
+    context: &Context,
+    row: &WithdrawalRow,
+    transactions: &Transactions,
+) -> Result<Option<TellAsk>, Unreadable> {
     let request = parse_request(&row.request.text).map_err(|_| Unreadable)?;
     if request.beneficiary_vasp.is_self_hosted() {
         return Ok(None);
@@ -273,7 +293,8 @@ fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, 
         }
         Outcome::Released => {
             let released = row.released.as_ref().ok_or(Unreadable)?;
-            Some(tx(context, &request, released).ok_or(Unreadable)?)
+            let transaction = transactions.of(row).ok_or(Unreadable)?;
+            Some(tx(context, &request, (released, transaction)).ok_or(Unreadable)?)
         }
         Outcome::Refused(findings) => {
             findings.first().and_then(|finding| error_reason(finding.code)).map(Tell::Error)
@@ -284,8 +305,12 @@ fn report_of(context: &Context, row: &WithdrawalRow) -> Result<Option<TellAsk>, 
 }
 
 /// A released transaction, with the output that pays the request.
-fn tx(context: &Context, request: &WithdrawalRequest, released: &ReleasedRow) -> Option<Tell> {
-    let transaction: Transaction = consensus::encode::deserialize_hex(&released.tx_hex).ok()?;
+fn tx(
+    context: &Context,
+    request: &WithdrawalRequest,
+    (released, transaction): (&ReleasedRow, &[u8]),
+) -> Option<Tell> {
+    let transaction: Transaction = consensus::encode::deserialize(transaction).ok()?;
     let destination = Destination::parse(&request.destination, context.wallet.network()).ok()?;
     let paid = request.amount.sat()?;
     let vout = transaction.output.iter().position(|output| {

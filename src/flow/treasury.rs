@@ -1,5 +1,6 @@
 //! The 3:7 share: a surplus is reserved for a sweep to cold before any withdrawal of the asset is released (law L12).
 
+use data_encoding::HEXLOWER;
 use wallet_policy::Units;
 use wallet_policy::ratio;
 use wallet_policy::sweep::{self, Due};
@@ -14,6 +15,7 @@ use super::ledger::journal::Draft;
 use super::ledger::rows::{self, ChangeRow, CoinRow, Errand, Purpose, ReleasedRow};
 use super::ledger::treasury::SweepInFlight;
 use super::rail::PickedSweep;
+use super::transactions::Finished;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
@@ -151,7 +153,7 @@ pub fn finished(
     ledger: &mut Ledger,
     turn: &mut Turn,
     id: ReservationId,
-    released: ReleasedRow,
+    Finished { released, transaction }: Finished,
 ) {
     let Some(reservation) = ledger.reservations.remove(&id) else { return };
     let mut row = (*reservation.row).clone();
@@ -169,17 +171,19 @@ pub fn finished(
     let released = ReleasedRow { log_index, ..released };
     rail::spend(ledger, turn, id, &reservation);
     row.state = "released".to_owned();
-    row.tx_hex = Some(released.tx_hex.clone());
+    row.tx_hex = Some(HEXLOWER.encode(&transaction));
+    turn.transactions.put(id.to_string(), transaction);
     turn.draft.row(Table::Reservation, id.to_string(), "released", turn.draft.now(), rows::write(&row));
     if let Purpose::Sweep { amount, cold_index } = row.purpose {
         ledger.retries.remove(&(Errand::Sweep, reservation.asset));
         if reservation.asset == context.asset
-            && let Some(coin) = refill::swept_coin(context, &released.tx_hex, cold_index)
+            && let Some(coin) =
+                row.tx_hex.as_deref().and_then(|hex| refill::swept_coin(context, hex, cold_index))
             && let Ok(outpoint) = coin.outpoint.parse()
         {
             ledger.cold_coins.insert(outpoint, coin);
         }
-        let tx_hex = Some(released.tx_hex.clone());
+        let tx_hex = row.tx_hex.clone();
         let sweep = SweepInFlight { amount, since: turn.draft.now(), tx_hex, is_told: false };
         if let Some(account) = ledger.treasury.of_mut(reservation.asset) {
             account.sweeps.insert(row.txid.clone(), sweep);

@@ -9,13 +9,14 @@ use crate::withdrawal::{
 use super::found::Found;
 use super::ledger::rows::{ReleasedRow, WithdrawalRow};
 use super::ledger::{Ledger, Open};
+use super::transactions::Transactions;
 
 /// The view of a withdrawal in memory.
 pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
     let reservation = open.row.reservation.as_deref().and_then(|id| ReservationId::parse(id).ok());
     let reserved = reservation.and_then(|id| ledger.reservations.get(&id));
     let mut view =
-        of_row(open.id, (&open.row, open.request.request().clone()), open.log_index, open.updated_at);
+        of_row(open.id, (&open.row, open.request.request().clone(), None), open.log_index, open.updated_at);
     if let Some(reserved) = reserved {
         view.txid = Some(reserved.row.txid.clone());
         view.fee = Some(Amount::from_units(reserved.row.fee));
@@ -24,15 +25,16 @@ pub fn of_open(open: &Open, ledger: &Ledger) -> Option<WithdrawalView> {
     Some(view)
 }
 
-/// The view of a withdrawal as the store has it.
-pub fn of_found(id: WithdrawalId, found: &Found) -> Option<WithdrawalView> {
+/// The view of a withdrawal as the store has it, with its transaction where it is released.
+pub fn of_found(id: WithdrawalId, found: &Found, transactions: &Transactions) -> Option<WithdrawalView> {
     let request = parse_request(&found.row.request.text).ok()?;
-    Some(of_row(id, (&found.row, request), found.log_index, found.updated_at))
+    let transaction = transactions.of(&found.row);
+    Some(of_row(id, (&found.row, request, transaction), found.log_index, found.updated_at))
 }
 
 fn of_row(
     id: WithdrawalId,
-    (row, request): (&WithdrawalRow, WithdrawalRequest),
+    (row, request, transaction): (&WithdrawalRow, WithdrawalRequest, Option<&[u8]>),
     log_index: u64,
     updated_at: Seconds,
 ) -> WithdrawalView {
@@ -45,7 +47,7 @@ fn of_row(
         stage: row.stage(),
         outcome: row.outcome(),
         txid: known.map(|r| r.txid.clone()),
-        raw_transaction: released.and_then(|r| bytes(&r.tx_hex)).unwrap_or_default(),
+        raw_transaction: transaction.map(<[u8]>::to_vec).unwrap_or_default(),
         safe: known.and_then(|r| SafePlace::parse(r.safe.as_deref()?)),
         prevouts: released.map(prevouts).unwrap_or_default(),
         fee: known.map(|r| Amount::from_units(r.fee)),

@@ -4,7 +4,7 @@ use super::Table;
 use super::conn::Dialect;
 
 /// The version of the tables below. A store with any other is not opened.
-pub(super) const SCHEMA_VERSION: i64 = 5;
+pub(super) const SCHEMA_VERSION: i64 = 6;
 
 /// The statements that make an empty store, in order. `store_schema` comes last: what does not have it is unfinished.
 pub(super) fn tables(dialect: Dialect) -> Vec<String> {

@@ -223,9 +223,9 @@ async fn an_unfinished_store_is_not_opened(place: Place) {
 
 async fn an_unknown_schema_version_is_refused(place: Place) {
     filled(&place).await.close().await;
-    place.sql("UPDATE store_schema SET version = 6").await;
+    place.sql("UPDATE store_schema SET version = 7").await;
     let opened = place.open().await;
-    assert!(matches!(opened, Err(OpenFault::SchemaVersion { found: 6, known: 5 })));
+    assert!(matches!(opened, Err(OpenFault::SchemaVersion { found: 7, known: 6 })));
     assert_eq!(opened.err().map(|fault| fault.code()), Some(Code::StoreOtherVersion));
 }
 

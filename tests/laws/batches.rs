@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use countersign::desk::{Role, WithdrawalDesk, WithdrawalView};
+use countersign::desk::{Role, WithdrawalDesk, WithdrawalFilter, WithdrawalView};
 use countersign::enclave::Tell;
 use countersign::ethereum::{Action, B256, Operation, Payee, SignedSafeTx, Units};
 use countersign::evidence::statement::Body;
 use countersign::evidence::{Ending, ExecutedFact, SafeFact};
+use countersign::store::{Store, Table};
 use countersign::withdrawal::*;
+use futures_util::StreamExt;
 use wallet_policy::settings::AssetSettings;
 use wallet_policy::{Settings, Units as PolicyUnits};
 
@@ -139,6 +141,61 @@ async fn ten_ready_withdrawals_of_a_token_are_one_transaction_that_pays_each_onc
         assert!(tokio::time::Instant::now() < deadline, "{} were told", told());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+/// How many rows of a table of the signer's hold this text.
+async fn rows_with(world: &World, table: Table, text: &str) -> usize {
+    let store = Store::open(&world.store("signer"), &store_secret(0xa)).await.unwrap();
+    let page = store.rows_page(table, None, 1_000).await.unwrap();
+    assert!(page.next.is_none() && !page.rows.is_empty());
+    page.rows.iter().filter(|row| row.content().contains(text)).count()
+}
+
+/// That whoever looks for these in whatever way is shown what they were released with.
+async fn are_seen_everywhere(world: &World, views: &[WithdrawalView]) {
+    let acme = caller(Role::Exchange, "acme");
+    let listed = world.desk().list(&acme, WithdrawalFilter::default(), page()).await.unwrap().items;
+    let watched = world.desk().watch(&acme, WithdrawalFilter::default(), Some(0)).await.unwrap();
+    let watched: Vec<_> = watched.take(views.len()).map(Result::unwrap).collect().await;
+    for view in views {
+        let transaction = |seen: &[WithdrawalView]| {
+            seen.iter().find(|seen| seen.id == view.id).map(|seen| seen.raw_transaction.clone())
+        };
+        assert_eq!(transaction(&listed).as_ref(), Some(&view.raw_transaction));
+        assert_eq!(transaction(&watched).as_ref(), Some(&view.raw_transaction));
+        assert_eq!(world.find(view.id).await.raw_transaction, view.raw_transaction);
+        let again = world.ask(&view.request, ("Vale", "Vera")).await.unwrap();
+        assert_eq!(again.raw_transaction, view.raw_transaction);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_transaction_of_a_batch_stands_once_in_the_ledger_and_whoever_looks_for_one_it_pays_sees_it() {
+    let mut world = waiting(evm_plan()).await;
+    let ids = asked(&world, 6).await;
+    let acme = caller(Role::Exchange, "acme");
+    let mut live = world.desk().watch(&acme, WithdrawalFilter::default(), None).await.unwrap();
+    ready(&world, HELD).await;
+    let views = all_are(&world, &ids, "RELEASED").await;
+    assert_eq!(is_one_batch(&views), 0);
+    are_seen_everywhere(&world, &views).await;
+    state_ended(&world, &views[0], Ending::Paid).await;
+    // told live with it twice: when they were released, and when they were executed
+    let mut told = Vec::new();
+    while told.len() < 2 * ids.len() {
+        let view = live.next().await.unwrap().unwrap();
+        if view.outcome == Outcome::Released {
+            assert_eq!(view.raw_transaction, views[0].raw_transaction);
+            told.push(view.id);
+        }
+    }
+    assert!(ids.iter().all(|id| told.iter().filter(|told| *told == id).count() == 2));
+    are_seen_everywhere(&world, &views).await;
+    let hex = data_encoding::HEXLOWER.encode(&views[0].raw_transaction);
+    assert_eq!(rows_with(&world, Table::Withdrawal, &hex[..200]).await, 0);
+    assert_eq!(rows_with(&world, Table::Reservation, &hex).await, 1);
+    world.restart_signer().await;
+    are_seen_everywhere(&world, &views).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,11 +55,21 @@ pub(in super::super) struct Command {
 /// How long one try may take before it counts as lost, in seconds.
 const STUCK_S: u64 = 120;
 
-/// The first of each lane that is due, or that somebody took and never brought back.
+/// The first of each lane that is due, or that somebody took and never brought back. Each part ends with the last that is wanted: in
+/// one with `OR`, SQLite looks at all that waits, each time.
 const DUE: &str = "\
-SELECT command_id FROM commands AS c WHERE ((status = 'CREATED' AND next_try_at <= ?1) OR (status = 'PROCESSING' AND fetched_at <= ?2)) AND NOT EXISTS (\
+SELECT command_id FROM (SELECT command_id FROM commands AS c WHERE status = 'CREATED' AND next_try_at <= ?1 AND NOT EXISTS (\
 SELECT 1 FROM commands AS e WHERE e.lane = c.lane AND e.number < c.number AND e.status IN ('CREATED', 'PROCESSING')) \
+ORDER BY command_id LIMIT ?3) \
+UNION ALL \
+SELECT command_id FROM (SELECT command_id FROM commands AS c WHERE status = 'PROCESSING' AND fetched_at <= ?2 AND NOT EXISTS (\
+SELECT 1 FROM commands AS e WHERE e.lane = c.lane AND e.number < c.number AND e.status IN ('CREATED', 'PROCESSING')) \
+ORDER BY command_id LIMIT ?3) \
 ORDER BY command_id LIMIT ?3";
+/// Takes those, in one commit.
+const TAKE: &str = "\
+UPDATE commands SET status = 'PROCESSING', fetched_at = ?1 WHERE command_id IN (SELECT value FROM json_each(?2)) \
+AND (status = 'CREATED' OR (status = 'PROCESSING' AND fetched_at <= ?3)) RETURNING *";
 
 impl Database {
     /// Writes a command down within a transaction; the same number in the same lane is the same command.
@@ -91,39 +101,44 @@ impl Database {
         let stuck = signed(Seconds(now.0.saturating_sub(STUCK_S)));
         let due = sqlx::query_scalar(DUE).bind(signed(now)).bind(stuck).bind(most);
         let due: Vec<i64> = due.fetch_all(&self.pool).await?;
-        let mut fetched = Vec::with_capacity(due.len());
-        for id in due {
-            let query = sqlx::query(
-                "UPDATE commands SET status = 'PROCESSING', fetched_at = ? \
-                 WHERE command_id = ? AND (status = 'CREATED' OR (status = 'PROCESSING' AND fetched_at <= ?)) RETURNING *",
-            );
-            let query = query.bind(signed(now)).bind(id).bind(stuck);
-            if let Some(row) = query.fetch_optional(&self.writer).await? {
-                match self.read_command(id, &row) {
-                    Ok(command) => fetched.push(command),
-                    // The rest must not wait for it; it is tried again, and found each time.
-                    Err(fault) => tracing::error!(command = id, %fault, "a command cannot be read"),
-                }
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taking = sqlx::query(TAKE).bind(signed(now)).bind(list(&due)).bind(stuck);
+        let taken = taking.fetch_all(&self.writer).await?;
+        let mut fetched = Vec::with_capacity(taken.len());
+        for row in &taken {
+            let id = row.try_get("command_id")?;
+            match self.read_command(id, row) {
+                Ok(command) => fetched.push(command),
+                // The rest must not wait for it; it is tried again, and found each time.
+                Err(fault) => tracing::error!(command = id, %fault, "a command cannot be read"),
             }
         }
+        fetched.sort_unstable_by_key(|command| command.id);
         Ok(fetched)
     }
 
-    /// A command was heard: its body is wiped.
-    pub(in super::super) async fn command_done(&self, id: i64, now: Seconds) -> Result<(), DatabaseFault> {
-        self.command_finished(id, "DONE", now).await
+    /// Commands were heard: their bodies are wiped, in one commit.
+    pub(in super::super) async fn commands_done(
+        &self,
+        ids: &[i64],
+        now: Seconds,
+    ) -> Result<(), DatabaseFault> {
+        self.commands_finished(ids, "DONE", now).await
     }
 
     /// A command is given up; its body is wiped.
     pub(in super::super) async fn command_failed(&self, id: i64, now: Seconds) -> Result<(), DatabaseFault> {
-        self.command_finished(id, "ERROR", now).await
+        self.commands_finished(&[id], "ERROR", now).await
     }
 
-    async fn command_finished(&self, id: i64, status: &str, now: Seconds) -> Result<(), DatabaseFault> {
+    async fn commands_finished(&self, ids: &[i64], status: &str, now: Seconds) -> Result<(), DatabaseFault> {
         let query = sqlx::query(
-            "UPDATE commands SET status = ?, finished_at = ?, command_body = NULL WHERE command_id = ? AND status = 'PROCESSING'",
+            "UPDATE commands SET status = ?, finished_at = ?, command_body = NULL \
+             WHERE command_id IN (SELECT value FROM json_each(?)) AND status = 'PROCESSING'",
         );
-        query.bind(status).bind(signed(now)).bind(id).execute(&self.writer).await?;
+        query.bind(status).bind(signed(now)).bind(list(ids)).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -164,6 +179,12 @@ impl Database {
             created_at: unsigned(row.try_get("created_at")?),
         })
     }
+}
+
+/// A list as SQLite's `json_each` reads it.
+fn list(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("[{}]", ids.join(","))
 }
 
 fn body_row(lane: &str, number: i64) -> String {
@@ -219,8 +240,52 @@ mod tests {
         assert!(fetched(&db, 4).await.is_empty());
         let again = fetched(&db, 5).await;
         assert_eq!(bodies(&again), ["a 1"]);
-        db.command_done(again.first().unwrap().0, Seconds(6)).await.unwrap();
+        db.commands_done(&[again.first().unwrap().0], Seconds(6)).await.unwrap();
         assert_eq!(bodies(&fetched(&db, 6).await), ["a 2"]);
+    }
+
+    /// What is due, in one plain condition: it looks at all that waits.
+    const PLAIN: &str = "\
+SELECT command_id FROM commands AS c WHERE ((status = 'CREATED' AND next_try_at <= ?1) OR (status = 'PROCESSING' AND fetched_at <= ?2)) AND NOT EXISTS (\
+SELECT 1 FROM commands AS e WHERE e.lane = c.lane AND e.number < c.number AND e.status IN ('CREATED', 'PROCESSING')) \
+ORDER BY command_id LIMIT ?3";
+
+    async fn due(db: &Database, query: &'static str, (now, stuck, most): (i64, i64, i64)) -> Vec<i64> {
+        let due = sqlx::query_scalar(query).bind(now).bind(stuck).bind(most);
+        due.fetch_all(&db.pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_what_the_plain_condition_says_and_is_found_without_looking_at_all_that_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = database(&dir).await;
+        let mut within = db.begin().await.unwrap();
+        for n in 0..400i64 {
+            let status =
+                ["CREATED", "PROCESSING", "DONE", "CREATED", "ERROR"][usize::try_from(n * 7 % 5).unwrap()];
+            let put = sqlx::query(
+                "INSERT INTO commands (command_type, lane, number, status, tries, next_try_at, created_at, fetched_at) \
+                 VALUES ('REPORT', ?, ?, ?, 0, ?, 1, ?)",
+            );
+            // Lanes of several numbers, which were not written down in their order.
+            let put = put.bind(format!("lane {}", n * 31 % 170)).bind(400 - n).bind(status);
+            put.bind(n * 13 % 29).bind(n * 17 % 23).execute(&mut *within).await.unwrap();
+        }
+        within.commit().await.unwrap();
+        let mut found = 0;
+        for now in 0..30 {
+            for (stuck, most) in [(-1, 1), (5, 16), (22, 1_000), (now, 3)] {
+                let wanted = due(&db, PLAIN, (now, stuck, most)).await;
+                assert_eq!(due(&db, DUE, (now, stuck, most)).await, wanted, "{now} {stuck} {most}");
+                found += wanted.len();
+            }
+        }
+        assert!(found > 1_000, "{found}");
+        let plan = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {DUE}")));
+        let plan: Vec<(i64, i64, i64, String)> =
+            plan.bind(1).bind(1).bind(1).fetch_all(&db.pool).await.unwrap();
+        let says = |what: &str| plan.iter().any(|step| step.3.contains(what));
+        assert!(says("commands_due (status=?)") && !says("MULTI-INDEX OR"), "{plan:?}");
     }
 
     #[tokio::test]
@@ -246,7 +311,7 @@ mod tests {
         put(&db, "b", 1).await;
         for (n, (id, _)) in fetched(&db, 1).await.into_iter().enumerate() {
             match n {
-                0 => db.command_done(id, Seconds(10)).await.unwrap(),
+                0 => db.commands_done(&[id], Seconds(10)).await.unwrap(),
                 _ => db.command_failed(id, Seconds(20)).await.unwrap(),
             }
         }

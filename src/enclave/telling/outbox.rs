@@ -89,28 +89,43 @@ pub(in crate::enclave) async fn work(room: Arc<Room>) {
             }),
             Err(fault) => tracing::error!(%fault, "the enclave's database does not answer"),
         }
+        let mut heard: Vec<i64> = Vec::new();
         tokio::select! {
-            Some(_) = telling.join_next() => {}
+            Some(ended) = telling.join_next() => {
+                heard.extend(ended.ok().flatten());
+                // What ended meanwhile is written down with it, and its places are filled together.
+                while let Some(ended) = telling.try_join_next() {
+                    heard.extend(ended.ok().flatten());
+                }
+            }
             () = room.told.notified() => {}
             () = tokio::time::sleep(TICK) => {}
+        }
+        if !heard.is_empty()
+            && let Err(fault) = room.db.commands_done(&heard, (room.now)()).await
+        {
+            // They are taken up again when they take too long, or at the next start.
+            tracing::error!(commands = ?heard, %fault, "what was heard could not be written down");
         }
     }
 }
 
-async fn tell(room: &Arc<Room>, command: Command) {
-    if let Err(fault) = try_to_tell(room, &command).await {
+/// Tells it once; gives its id if it was heard.
+async fn tell(room: &Arc<Room>, command: Command) -> Option<i64> {
+    try_to_tell(room, &command).await.unwrap_or_else(|fault| {
         // It is taken up again at the next start, or by the next try.
         tracing::error!(command = command.id, %fault, "a command could not be written down");
-    }
+        None
+    })
 }
 
-async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<(), EnclaveFault> {
+async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<Option<i64>, EnclaveFault> {
     let heard = match CallbackKind::ALL.into_iter().find(|kind| kind.as_str() == command.kind) {
         Some(kind) => call_back(room, kind, command).await,
         None => round::deliver(room, &command.body).await,
     };
     if heard {
-        return Ok(room.db.command_done(command.id, (room.now)()).await?);
+        return Ok(Some(command.id));
     }
     let now = (room.now)();
     // Judged after the try: what waited while this enclave was off is told once at least.
@@ -121,11 +136,13 @@ async fn try_to_tell(room: &Arc<Room>, command: &Command) -> Result<(), EnclaveF
             code = "COMMAND_GIVEN_UP",
             "nobody heard it in time"
         );
-        return Ok(room.db.command_failed(command.id, now).await?);
+        room.db.command_failed(command.id, now).await?;
+        return Ok(None);
     }
     let pause = 1u64.checked_shl(command.tries.min(16)).unwrap_or(u64::MAX);
     let until = now.plus(pause.min(room.limits.tell_pause_s_max.max(1)));
-    Ok(room.db.command_put_off(command.id, command.tries.saturating_add(1), until).await?)
+    room.db.command_put_off(command.id, command.tries.saturating_add(1), until).await?;
+    Ok(None)
 }
 
 /// In a task of its own, so that a backend that panics takes nothing with it.

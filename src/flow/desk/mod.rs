@@ -26,10 +26,11 @@ use crate::flow::context::Context;
 use crate::flow::found::Found;
 use crate::flow::ledger::journal::{JournalFault, LogView};
 use crate::flow::ledger::rows;
+use crate::flow::transactions::Transactions;
 use crate::flow::writer::Question;
 use crate::flow::{Command, Reply, brake, daily, view};
 use crate::freeze::Leaving;
-use crate::store::{Store, Table};
+use crate::store::{Row, Store, Table};
 use crate::withdrawal::{Asset, ChainId, Code, WithdrawalId};
 
 /// The signer's counters.
@@ -117,7 +118,16 @@ impl SignerDesk {
     pub(super) async fn stored(&self, id: WithdrawalId) -> Result<Option<WithdrawalView>, DeskError> {
         let row = self.store.row(Table::Withdrawal, &id.to_string()).await;
         let row = row.map_err(|fault| JournalFault::from(fault).desk_error())?;
-        Ok(row.and_then(|row| view_of_row(&row)))
+        Ok(self.views_of(row.as_slice()).await?.pop())
+    }
+
+    /// The views of rows of withdrawals, with the transactions of those that are released.
+    pub(super) async fn views_of(&self, rows: &[Row]) -> Result<Vec<WithdrawalView>, DeskError> {
+        let found: Vec<_> = rows.iter().filter_map(found_of_row).collect();
+        let mut transactions = Transactions::default();
+        let read = transactions.read(&self.store, found.iter().map(|(_, found)| &found.row)).await;
+        read.map_err(|fault| fault.desk_error())?;
+        Ok(found.iter().filter_map(|(id, found)| view::of_found(*id, found, &transactions)).collect())
     }
 
     /// The last thing before a view leaves.
@@ -201,8 +211,8 @@ fn half_way(error: &DeskError) -> DeskError {
     DeskError::may_have_happened(error.code(), detail)
 }
 
-fn view_of_row(row: &crate::store::Row) -> Option<WithdrawalView> {
+fn found_of_row(row: &Row) -> Option<(WithdrawalId, Found)> {
     let id = WithdrawalId::parse(row.key()).ok()?;
     let content = rows::read(row.key(), row.content()).ok()?;
-    view::of_found(id, &Found { row: content, log_index: row.log_index(), updated_at: row.at() })
+    Some((id, Found { row: content, log_index: row.log_index(), updated_at: row.at() }))
 }

@@ -1,7 +1,7 @@
 //! The exchange's counter for withdrawals.
 
 use super::admit::Admitted;
-use super::{SignerDesk, half_way, refused, view_of_row};
+use super::{SignerDesk, half_way, refused};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -97,10 +97,10 @@ impl WithdrawalDesk for SignerDesk {
         let size = usize::try_from(page.size_max).unwrap_or(1).clamp(1, 1_000);
         let found = self.store.rows_page(Table::Withdrawal, after.as_ref(), size).await;
         let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
-        let items = found
-            .rows
-            .iter()
-            .filter_map(view_of_row)
+        let items = self
+            .views_of(&found.rows)
+            .await?
+            .into_iter()
             .filter(|view| filter.shows(view) && may_see(caller, view))
             .map(|view| self.shown(view))
             .collect();
@@ -132,7 +132,7 @@ impl WithdrawalDesk for SignerDesk {
             while token.is_some() {
                 let found = self.store.rows_page(Table::Withdrawal, token.as_ref(), PAGE_ROWS_MAX).await;
                 let found = found.map_err(|fault| JournalFault::from(fault).desk_error())?;
-                past.extend(found.rows.iter().filter_map(view_of_row));
+                past.extend(self.views_of(&found.rows).await?);
                 token = found.next;
             }
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ::bitcoin::OutPoint;
-use ::bitcoin::hex::DisplayHex;
 
 use super::{Built, PickedSweep, Place, SweepWith};
 use crate::bitcoin::build::{Chance, OwnOutput, Payee, Unsigned, UnsignedPlan};
@@ -18,6 +17,7 @@ use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::coins::CoinState;
 use crate::flow::ledger::rows::{ChangeRow, CosignedRow, PrevoutRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation};
+use crate::flow::transactions::Finished;
 use crate::flow::treasury::{leaving, parse_txid, put_change, spend_inputs};
 use crate::flow::writer::Turn;
 use crate::keys::{self, ChildIndex, HotKey, OrderItem, SigningOrder};
@@ -333,7 +333,7 @@ pub fn finish(
     key: &HotKey,
     (parcel, body): (&Parcel, &Body),
     signed: &[u8],
-) -> Result<ReleasedRow, Finding> {
+) -> Result<Finished, Finding> {
     let checked = check(context, (parcel, body), signed)?;
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let order = SigningOrder::danger_vouch_for(parcel.reservation, order_items(&checked, KeySlot::A)?);
@@ -346,9 +346,8 @@ pub fn finish(
     let theirs =
         checked.signatures().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
     let finished = checked.finish(theirs, &own).map_err(|e| no(e.to_string()))?;
-    Ok(ReleasedRow {
+    let released = ReleasedRow {
         txid: finished.txid().to_string(),
-        tx_hex: finished.bytes().to_lower_hex_string(),
         fee: u128::from(checked.fee_sat()),
         safe: None,
         prevouts: checked
@@ -361,7 +360,8 @@ pub fn finish(
             })
             .collect(),
         log_index: 0,
-    })
+    };
+    Ok(Finished { released, transaction: finished.bytes().into() })
 }
 
 fn check(

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use super::context::Context;
 use super::courier::Parcel;
 use super::facts::FeeSeen;
-use super::ledger::rows::{ChangeRow, CosignedRow, ReleasedRow};
+use super::ledger::rows::{ChangeRow, CosignedRow};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
+use super::transactions::Finished;
 use super::writer::Turn;
 use crate::ethereum::Address;
 use crate::keys::{HotKey, SeatKeys};
@@ -255,12 +256,7 @@ pub fn spend(ledger: &mut Ledger, turn: &mut Turn, id: ReservationId, reservatio
 /// Checks what the co-signer gave back, adds the last signature, and gives the finished transaction.
 ///
 /// Nothing that comes back is believed: it is read anew and must be exactly what was reserved.
-pub fn finish(
-    context: &Context,
-    keys: &Keys,
-    parcel: &Parcel,
-    signed: &[u8],
-) -> Result<ReleasedRow, Finding> {
+pub fn finish(context: &Context, keys: &Keys, parcel: &Parcel, signed: &[u8]) -> Result<Finished, Finding> {
     match &parcel.body {
         Body::Bitcoin(body) => bitcoin::finish(context, &keys.hot, (parcel, body), signed),
         Body::Safe(body) => safe::finish(context, &keys.seat, (parcel, body), signed),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
-
 use super::pins::{Places, SafePins};
 use super::{Built, Checked, PickedSweep, SweepWith, checked, no_wallet};
 use crate::ethereum::action::read_actions;
@@ -17,6 +15,7 @@ use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::lane::{Claim, Lane};
 use crate::flow::ledger::rows::{CosignedRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
+use crate::flow::transactions::Finished;
 use crate::flow::treasury::leaving;
 use crate::keys::{Seat, SeatKeys, SeatOrder};
 use crate::withdrawal::evm_address::spell;
@@ -377,7 +376,7 @@ pub fn finish(
     seat: &SeatKeys,
     (parcel, body): (&Parcel, &Body),
     signed: &[u8],
-) -> Result<ReleasedRow, Finding> {
+) -> Result<Finished, Finding> {
     let no = |detail: String| Finding::new(Code::TransactionMismatch, detail);
     let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
     let places = (body.payees.as_slice(), body.places);
@@ -387,14 +386,14 @@ pub fn finish(
     let theirs =
         checked.signature().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;
     let finished = checked.finish(theirs, &own).map_err(|e| no(e.to_string()))?;
-    Ok(ReleasedRow {
+    let released = ReleasedRow {
         txid: finished.hash().to_string(),
-        tx_hex: HEXLOWER.encode(finished.data()),
         fee: parcel.row.fee,
         safe: parcel.row.inputs.first().cloned(),
         prevouts: Vec::new(),
         log_index: 0,
-    })
+    };
+    Ok(Finished { released, transaction: finished.data().into() })
 }
 
 /// Signs a checked Safe transaction with the party's seat. The hash was computed here, from the checked transaction itself.

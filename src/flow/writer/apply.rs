@@ -113,9 +113,9 @@ impl Writer {
                 ledger.undelivered = ledger.undelivered.saturating_sub(keys.len());
                 ledger.delivered.extend(keys);
             }
-            Command::Finished { reservation, released } => {
+            Command::Finished { reservation, finished } => {
                 if void::may_be_released(ledger, turn, reservation) {
-                    treasury::finished(context, ledger, turn, reservation, released);
+                    treasury::finished(context, ledger, turn, reservation, finished);
                 }
             }
             Command::CosignerRefused { reservation, refusal } => {

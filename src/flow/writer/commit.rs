@@ -8,6 +8,7 @@ use super::turn::Alarm;
 use super::{Turn, Writer};
 use crate::desk::{DeskError, WithdrawalView};
 use crate::flow::found::Found;
+use crate::flow::transactions::Transactions;
 use crate::flow::{Reply, view};
 use crate::store::Table;
 use crate::withdrawal::{Outcome, WithdrawalId};
@@ -20,12 +21,12 @@ impl Writer {
         if !turn.draft.is_empty() {
             self.flush_delivered(&mut turn);
         }
-        let Turn { draft, effects, told, changed, found, waiting, alarms, .. } = turn;
+        let Turn { draft, effects, told, changed, found, transactions, waiting, alarms, .. } = turn;
         let done = if draft.is_empty() { Ok(()) } else { self.journal.commit(draft).await };
         match done {
             Ok(()) => {
                 told.into_iter().for_each(|tell| tell(Ok(())));
-                self.publish(&changed, &found, waiting);
+                self.publish(&changed, (&found, &transactions), waiting);
                 self.act(effects);
             }
             Err(fault) => {
@@ -61,13 +62,13 @@ impl Writer {
     fn publish(
         &mut self,
         changed: &BTreeSet<WithdrawalId>,
-        found: &HashMap<WithdrawalId, Found>,
+        found: (&HashMap<WithdrawalId, Found>, &Transactions),
         waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
     ) {
         let is_watched = self.hands.views.receiver_count() > 0;
         for id in changed {
-            // Nobody is told of a withdrawal that only moves, unless somebody watches.
-            if !is_watched && self.is_moving(id) {
+            // Unless somebody watches, nobody is told of a withdrawal that only moves, or that nobody waits for.
+            if !is_watched && (self.is_moving(id) || !self.is_awaited(id)) {
                 continue;
             }
             let Some(view) = self.view(*id, found) else { continue };
@@ -79,7 +80,9 @@ impl Writer {
                     let _ = waiter.send(Ok(view.clone()));
                 }
             }
-            let _ = self.hands.views.send(Some(view));
+            if is_watched {
+                let _ = self.hands.views.send(Some(view));
+            }
         }
         for (id, reply, until_settled) in waiting {
             if until_settled && self.is_moving(&id) {
@@ -102,6 +105,11 @@ impl Writer {
         });
     }
 
+    /// Whether something goes on only once it is told how a withdrawal stands: a caller, or a payload that is let go.
+    fn is_awaited(&self, id: &WithdrawalId) -> bool {
+        self.waiters.contains_key(id) || self.payloads.contains_key(id)
+    }
+
     fn is_moving(&self, id: &WithdrawalId) -> bool {
         self.ledger.open.get(id).is_some_and(|open| open.row.outcome() == Outcome::Moving)
     }
@@ -109,11 +117,11 @@ impl Writer {
     pub(super) fn view(
         &self,
         id: WithdrawalId,
-        found: &HashMap<WithdrawalId, Found>,
+        (found, transactions): (&HashMap<WithdrawalId, Found>, &Transactions),
     ) -> Option<WithdrawalView> {
         match self.ledger.open.get(&id) {
             Some(open) => view::of_open(open, &self.ledger),
-            None => view::of_found(id, found.get(&id)?),
+            None => view::of_found(id, found.get(&id)?, transactions),
         }
     }
 }

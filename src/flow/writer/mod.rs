@@ -24,6 +24,7 @@ use super::courier::Work;
 use super::ledger::Ledger;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
+use super::transactions::Transactions;
 use super::{Command, Effect, Reply, brake, clear, daily, refill, refuel, report, treasury};
 use super::{found, statement, withdraw};
 use crate::desk::{DeskError, Payload, WithdrawalView};
@@ -142,8 +143,10 @@ impl Writer {
         };
         let read = async {
             let found = found::prefetch(&self.journal, &self.ledger, batch).await?;
+            let mut transactions = Transactions::default();
+            transactions.read(&self.journal.store(), found.values().map(|found| &found.row)).await?;
             let spent = prefetch_coins(&self.journal, &self.ledger, batch).await?;
-            Ok::<_, JournalFault>((found, spent))
+            Ok::<_, JournalFault>(((found, transactions), spent))
         };
         let (found, spent) = match read.await {
             Ok(read) => read,

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::Writer;
 use crate::desk::{WalletView, WithdrawalView};
 use crate::evidence::{ApprovalText, VerifiedRequest};
+use crate::flow::transactions::Transactions;
 use crate::flow::{approve, position, refill, wallet};
 use crate::withdrawal::{Amount, Asset, ChainId, Krw, Organisation, Outcome, WithdrawalId};
 
@@ -50,7 +51,7 @@ impl Writer {
     pub(super) fn answer(&self, question: Question) {
         match question {
             Question::View(id, to) => {
-                let _ = to.send(self.view(id, &HashMap::new()));
+                let _ = to.send(self.view(id, (&HashMap::new(), &Transactions::default())));
             }
             Question::Pending(to) => {
                 let _ = to.send(approve::pending(&self.context, &self.ledger));

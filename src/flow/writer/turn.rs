@@ -9,6 +9,7 @@ use crate::desk::{DeskError, WithdrawalView};
 use crate::flow::found::Found;
 use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::rows::CoinRow;
+use crate::flow::transactions::Transactions;
 use crate::flow::{Effect, Reply};
 use crate::withdrawal::{Finding, WithdrawalId};
 
@@ -30,6 +31,8 @@ pub struct Turn {
     pub changed: BTreeSet<WithdrawalId>,
     /// Final withdrawals, as the store has them or as they just became.
     pub found: HashMap<WithdrawalId, Found>,
+    /// The transactions of those that are released.
+    pub transactions: Transactions,
     /// Who waits for which withdrawal.
     pub waiting: Vec<(WithdrawalId, Reply<WithdrawalView>, bool)>,
     /// Rows of coins that were spent before.
@@ -41,7 +44,7 @@ pub struct Turn {
 impl Turn {
     pub(super) fn new(
         draft: Draft,
-        found: HashMap<WithdrawalId, Found>,
+        (found, transactions): (HashMap<WithdrawalId, Found>, Transactions),
         spent: HashMap<OutPoint, CoinRow>,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl Turn {
             told: Vec::new(),
             changed: BTreeSet::new(),
             found,
+            transactions,
             waiting: Vec::new(),
             spent,
             alarms: Vec::new(),

@@ -99,7 +99,7 @@ pub struct ReservationRow {
     pub log_index: u64,
     /// `reserved`, `released` or `dead`.
     pub state: String,
-    /// The finished transaction, hex, once released.
+    /// The finished transaction, hex, once released; of a Safe the data of a call of `execTransaction`. It stands nowhere else.
     pub tx_hex: Option<String>,
 }
 

@@ -83,14 +83,12 @@ pub struct TakenBackRow {
     pub finding: FindingRow,
 }
 
-/// A released transaction.
+/// What a withdrawal keeps of the transaction that pays it. The transaction itself stands in the row of its reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleasedRow {
     /// The transaction id, as nodes print it; of a Safe the Safe transaction's hash.
     pub txid: String,
-    /// The raw transaction, hex; of a Safe the data of a call of `execTransaction`.
-    pub tx_hex: String,
     /// The place of a Safe transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safe: Option<String>,
