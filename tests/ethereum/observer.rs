@@ -11,7 +11,7 @@ use countersign::evidence::statement::Statement;
 use countersign::evidence::trust_file::{ExecutorEntry, SafeEntry, TokenEntry, WalletEntry};
 use countersign::evidence::{
     Body, ChainFact, DepositsFact, Ending, ExecutedFact, Held, NotProven, SafeFact, StatementKind, Trust,
-    verify_statement,
+    WalletClaim, digest, ownership_message, verify_statement, witnessed,
 };
 use countersign::grpc::{Client, Desks, Drain, Limits, Server, system_clock};
 use countersign::keys::KeyRole;
@@ -21,7 +21,9 @@ use countersign::observer::{
     chain_fact, ownership_fact, safe_fact,
 };
 use countersign::pki::{self, Authority, LeafOrder, Validity};
-use countersign::withdrawal::{Amount, Asset, ChainId, Code, EvmAsset, Seconds, evm_address};
+use countersign::withdrawal::{
+    Amount, Asset, ChainId, Code, CustomerRef, EvmAsset, Organisation, Seconds, evm_address,
+};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -69,6 +71,7 @@ pub fn trusting_with(world: &World, (wallet, treasury): (&SafeWallet, Address), 
         }),
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
+    content.statement_keys[0].kinds.push("ownership".into());
     parties::trust(&content)
 }
 
@@ -650,6 +653,44 @@ async fn a_contract_wallets_yes_is_stated_and_nothing_else_passes_for_one() {
         let no = ownership_fact(&watch, stranger(220), (message, proof), now).await.unwrap_err();
         assert_eq!(no.code(), Code::SignatureMalformed, "{proof}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_witnesses_a_contracts_yes_for_a_registration_and_sends_nothing() {
+    let Some(scene) = scene(MAKE).await else { return };
+    let (config, chain) = (write_files(&scene), &scene.world.chain);
+    let says_yes = "0x631626ba7e60e01b60005260206000f3".parse().unwrap();
+    chain.put_code(stranger(220), says_yes).await;
+    scene.settle().await;
+    let message = |of: Address| {
+        let claim = WalletClaim {
+            organisation: Organisation::parse("acme").unwrap(),
+            customer_ref: CustomerRef::parse("customer-17").unwrap(),
+            asset: Asset::Evm(EvmAsset::Ether(chain.id)),
+            address: evm_address::spell(of),
+        };
+        let text = ownership_message(&claim, &"ab".repeat(32));
+        let path = scene.folder.path().join("message.txt");
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        (text, path.display().to_string())
+    };
+    let (text, path) = message(stranger(220));
+    let (code, said) = program(&config, &["--witness", &path, "--proof", "0x1234", "--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    let answer: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let proof = answer["proof"].as_str().unwrap();
+    assert!(proof.starts_with("0x1234."), "{proof}");
+    let fact = witnessed(proof, &scene.running.party.trust).unwrap();
+    assert_eq!((fact.chain, fact.contract), (chain.id, stranger(220)));
+    assert_eq!((fact.message_hash, fact.proof_digest), (message_hash(&text), digest("0x1234")));
+    assert!(scene.running.party.heard.lock().unwrap().is_empty(), "the proof goes with the registration");
+
+    let (_, path) = message(stranger(221));
+    let (code, said) = program(&config, &["--witness", &path, "--proof", "0x1234"]).await;
+    assert!(code != 0 && said.contains("OWNERSHIP_NOT_PROVEN"), "{said}");
+    std::fs::write(&path, "pay all to me\n").unwrap();
+    let (code, said) = program(&config, &["--witness", &path, "--proof", "0x1234"]).await;
+    assert!(code == 2 && said.contains("--witness"), "{said}");
 }
 
 /// A contract that hands the ether it gets to the address in its data, so that no transaction pays that address itself.
