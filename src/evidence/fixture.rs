@@ -175,6 +175,7 @@ pub fn content() -> TrustContent {
                 cold: Some("wsh(cold)#bbbbbbbb".into()),
                 safe: None,
                 executor: None,
+                emptying: None,
                 tokens: Vec::new(),
             },
             WalletEntry {
@@ -183,6 +184,7 @@ pub fn content() -> TrustContent {
                 cold: None,
                 safe: None,
                 executor: None,
+                emptying: None,
                 tokens: Vec::new(),
             },
         ],

@@ -88,6 +88,9 @@ pub struct WalletEntry {
     /// The account that pays gas, where the hot Safe refuels it; on EVM chains alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorEntry>,
+    /// When what lies at deposit addresses is brought to the hot Safe; on EVM chains with a treasury alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptying: Option<EmptyingEntry>,
     /// The tokens that are paid, on EVM chains alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<TokenEntry>,
@@ -125,6 +128,30 @@ pub struct ExecutorEntry {
     pub refuel_wei_max: String,
     /// The most that it gets within a day.
     pub day_wei_max: String,
+}
+
+/// When deposit addresses are emptied into the hot Safe, and what that may cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyingEntry {
+    /// As soon as something worth it lies at so many addresses.
+    pub addresses: u32,
+    /// The most that it may cost within a day, in decimal wei.
+    pub day_fee_wei_max: String,
+    /// The assets that are brought in; others stay where they are.
+    pub assets: Vec<EmptiedEntry>,
+}
+
+/// When one asset is brought in. Amounts are decimal base units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmptiedEntry {
+    /// Its CAIP-19 id: the chain's ether, or a pinned token.
+    pub asset: String,
+    /// As soon as this much lies at all addresses together.
+    pub level: String,
+    /// What is less at one address stays there: it is not worth its gas.
+    pub least: String,
 }
 
 /// A token (ERC-20) that is paid.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::field;
 use super::trust::{CURE, twice};
-use super::trust_file::{ExecutorEntry, SafeEntry, TokenEntry, TrustContent, WalletEntry};
+use super::trust_file::{
+    EmptiedEntry, EmptyingEntry, ExecutorEntry, SafeEntry, TokenEntry, TrustContent, WalletEntry,
+};
 use crate::withdrawal::evm_address::{is_payable, read};
 use crate::withdrawal::{Asset, Chain, ChainId, Code, Denomination, EvmAsset, Invalid};
 
@@ -26,8 +28,13 @@ pub(super) fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Chain, Wal
 fn check_descriptors(entry: &WalletEntry) -> Result<(), Invalid> {
     field::graphic("wallets.hot", &entry.hot)?;
     entry.cold.as_ref().map_or(Ok(String::new()), |cold| field::graphic("wallets.cold", cold))?;
-    if entry.safe.is_some() || entry.executor.is_some() || !entry.tokens.is_empty() {
-        let problem = "stands at a network of Bitcoin, which has no Safe, no executor and no tokens";
+    if entry.safe.is_some()
+        || entry.executor.is_some()
+        || entry.emptying.is_some()
+        || !entry.tokens.is_empty()
+    {
+        let problem =
+            "stands at a network of Bitcoin, which has no Safe, no executor, no emptying and no tokens";
         return Err(no("wallets.safe", problem));
     }
     Ok(())
@@ -58,7 +65,41 @@ fn check_safes(chain: ChainId, entry: &WalletEntry) -> Result<(), Invalid> {
             return Err(twice(field, "an address"));
         }
     }
-    entry.executor.as_ref().map_or(Ok(()), |executor| check_caps(chain, executor))
+    entry.executor.as_ref().map_or(Ok(()), |executor| check_caps(chain, executor))?;
+    entry.emptying.as_ref().map_or(Ok(()), |emptying| check_emptying(chain, entry, emptying))
+}
+
+/// What is emptied belongs to a treasury, and is ether or a pinned token, each once.
+fn check_emptying(chain: ChainId, entry: &WalletEntry, emptying: &EmptyingEntry) -> Result<(), Invalid> {
+    let field = "wallets.emptying";
+    if entry.safe.as_ref().is_none_or(|safe| safe.treasury.is_none()) {
+        return Err(no(field, "stands where `wallets.safe.treasury` is missing"));
+    }
+    if emptying.addresses == 0 || emptying.assets.is_empty() {
+        return Err(no(field, "names no asset, or empties as soon as nothing lies there"));
+    }
+    let ether = Asset::Evm(EvmAsset::Ether(chain));
+    field::amount("wallets.emptying.day_fee_wei_max", &emptying.day_fee_wei_max, ether)?;
+    let tokens = entry.tokens.iter().map(|token| read_token(chain, token).map(|(asset, _)| asset));
+    let known = [Ok(ether)].into_iter().chain(tokens).collect::<Result<BTreeSet<_>, _>>()?;
+    let mut seen = BTreeSet::new();
+    for EmptiedEntry { asset, level, least } in &emptying.assets {
+        let field = "wallets.emptying.assets";
+        let asset = field::asset(field, asset)?;
+        if !known.contains(&asset) {
+            return Err(no(
+                field,
+                "names an asset that is neither the chain's ether nor a pinned token of it",
+            ));
+        }
+        if !seen.insert(asset) {
+            return Err(twice(field, "an asset"));
+        }
+        if field::amount(field, least, asset)? > field::amount(field, level, asset)? {
+            return Err(no(field, "leaves more at one address than is enough at all together"));
+        }
+    }
+    Ok(())
 }
 
 fn check_caps(chain: ChainId, executor: &ExecutorEntry) -> Result<(), Invalid> {

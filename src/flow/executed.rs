@@ -5,7 +5,7 @@ use super::context::Context;
 use super::found::Found;
 use super::ledger::Ledger;
 use super::ledger::lane::Ended;
-use super::ledger::rows::{self, ExecutedRow};
+use super::ledger::rows::{self, Errand, ExecutedRow};
 use super::recover;
 use super::writer::Turn;
 use crate::evidence::Ending;
@@ -15,9 +15,11 @@ use crate::withdrawal::{Code, Finding, Outcome, Stage, WithdrawalId};
 /// Notes the end at each withdrawal that it pays. One that was not paid is held: its nonce is used up, and nobody pays it a second
 /// time. It ends refused, under its own id, when the time of holds is over.
 pub fn settle(context: &Context, ledger: &mut Ledger, turn: &mut Turn, ended: &Ended) {
-    if ended.claim.is_refuel && ended.fact.ending != Ending::Paid {
+    if let Some(errand @ (Errand::Refuel | Errand::Emptying)) = ended.claim.errand
+        && ended.fact.ending != Ending::Paid
+    {
         let code = code_of(ended.fact.ending);
-        let detail = format!("a refuel: {} in transaction {}", ended.claim.hash, ended.fact.transaction);
+        let detail = format!("{errand}: {} in transaction {}", ended.claim.hash, ended.fact.transaction);
         tracing::error!(%code, "{detail}");
         turn.enter_alarm((("reservation", ended.claim.reservation.to_string()), Finding::new(code, detail)));
     }

@@ -17,6 +17,7 @@ pub mod cosign;
 pub mod courier;
 pub mod daily;
 pub mod desk;
+mod emptying;
 pub mod executed;
 pub mod facts;
 pub mod found;

@@ -78,7 +78,7 @@ pub fn asset(context: &Context, ledger: &Ledger, asset: Asset, now: Seconds) -> 
         cold: Amount::from_units(seen.cold.0),
         cold_in_transit: account.in_transit(now, context.settings.transit_s_max),
         refill_in_flight: Amount::from_sat(refills.map_or(0, Refills::in_flight_sat)),
-        deposited: treasury.deposits.held(asset),
+        deposited: treasury.deposited(asset),
         spendable: ledger.spendable(asset, now),
         reserved: ledger.outgoing(asset),
         earmarked: ledger.earmarked(asset, now),

@@ -294,7 +294,11 @@ fn load_reservations(
             Purpose::Refuel { amount } if row.state == "released" => amount,
             _ => 0,
         };
-        let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned, refuelled };
+        let emptied = match row.purpose {
+            Purpose::Emptying { .. } if row.state == "released" => row.fee,
+            _ => 0,
+        };
+        let spend = Spend { leaving: row.leaving, fee, unnamed, unsigned: row.unsigned, refuelled, emptied };
         ledger.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
         if let (Purpose::Withdrawals(ids), true) = (&row.purpose, row.charged) {
             for withdrawal in ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()) {
@@ -336,7 +340,7 @@ fn load_reservations(
         }
         let withdrawals = match &row.purpose {
             Purpose::Withdrawals(ids) => ids.iter().filter_map(|w| WithdrawalId::parse(w).ok()).collect(),
-            Purpose::Sweep { .. } | Purpose::Refuel { .. } => Vec::new(),
+            Purpose::Sweep { .. } | Purpose::Refuel { .. } | Purpose::Emptying { .. } => Vec::new(),
         };
         if row.state == "released" && matches!(asset.chain(), Chain::Evm(_)) {
             let reservation = OpenReservation { row: Arc::new(row), asset, withdrawals };

@@ -32,7 +32,7 @@ pub fn charge(ledger: &Ledger, open: &Open, now: Seconds) -> Option<Spend> {
     }
     let leaving = open.request.request().amount.units();
     let unsigned = if is_unsigned(open) { leaving } else { 0 };
-    Some(Spend { leaving, fee: 0, unnamed: unnamed_value(ledger, open), unsigned, refuelled: 0 })
+    Some(Spend { leaving, fee: 0, unnamed: unnamed_value(ledger, open), unsigned, refuelled: 0, emptied: 0 })
 }
 
 /// Whether what was charged then is not charged again now.
@@ -212,6 +212,23 @@ fn enter(context: &Context, turn: &mut Turn, built: &Built, booking: &Booking) -
                 ("policy", &policy),
             ],
         ),
+        Purpose::Emptying { deposits } => {
+            let indices: Vec<String> = deposits.iter().map(|row| row.index.to_string()).collect();
+            turn.draft.entry(
+                EntryKind::Reserved,
+                &[
+                    ("reservation", id),
+                    ("purpose", &"emptying"),
+                    ("asset", asset),
+                    ("amount", &amount),
+                    ("fee", fee),
+                    ("txid", txid),
+                    ("outputs", &indices.join(" ")),
+                    ("inputs", &inputs),
+                    ("policy", &policy),
+                ],
+            )
+        }
         Purpose::Sweep { cold_index, .. } => turn.draft.entry(
             EntryKind::SweepReserved,
             &[

@@ -19,7 +19,7 @@ use super::transactions::Finished;
 use super::weigh::sight;
 use super::withdraw;
 use super::writer::Turn;
-use super::{rail, refill, refuel, reserve};
+use super::{emptying, rail, refill, refuel, reserve};
 use crate::audit::EntryKind;
 use crate::desk::Refusal;
 use crate::freeze::Leaving;
@@ -194,6 +194,9 @@ pub fn finished(
     if let Purpose::Refuel { amount } = row.purpose {
         refuel::released(ledger, turn.draft.now(), reservation.asset, amount);
     }
+    if let Purpose::Emptying { .. } = row.purpose {
+        emptying::released(ledger, turn.draft.now(), reservation.asset, row.fee);
+    }
     for withdrawal in &reservation.withdrawals {
         withdraw::released(ledger, turn, *withdrawal, &released);
     }
@@ -286,7 +289,7 @@ pub fn frozen(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 pub fn leaving(row: &rows::ReservationRow) -> Leaving {
     match row.purpose {
         Purpose::Sweep { .. } => Leaving::Sweep,
-        Purpose::Withdrawals(_) | Purpose::Refuel { .. } => Leaving::Payment,
+        Purpose::Withdrawals(_) | Purpose::Refuel { .. } | Purpose::Emptying { .. } => Leaving::Payment,
     }
 }
 

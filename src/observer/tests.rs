@@ -78,6 +78,7 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
             treasury: None,
         }),
         executor: None,
+        emptying: None,
         tokens: vec![TokenEntry {
             contract: "0xdAC17F958D2ee523a2206206994597C13D831ec7".into(),
             symbol: "USDT".into(),

@@ -131,6 +131,7 @@ impl Safes {
                 treasury: None,
             }),
             executor: None,
+            emptying: None,
             tokens: vec![token],
         }
     }

@@ -172,6 +172,7 @@ impl Keys {
                     cold: Some(seeds.cold.as_str().into()),
                     safe: None,
                     executor: None,
+                    emptying: None,
                     tokens: Vec::new(),
                 },
                 seeds.safes.entry(),

@@ -96,6 +96,14 @@ impl Chain {
             Self::Evm(_) => None,
         }
     }
+
+    /// The EVM chain, if it is one.
+    pub const fn evm(self) -> Option<ChainId> {
+        match self {
+            Self::Bitcoin(_) => None,
+            Self::Evm(chain) => Some(chain),
+        }
+    }
 }
 
 impl fmt::Display for Chain {

@@ -16,6 +16,7 @@ use countersign::evidence::{
 use countersign::grpc::{Client, Desks, Drain, Limits, Server, system_clock};
 use countersign::keys::KeyRole;
 use countersign::observer::run::{Missed, Subject};
+use countersign::observer::watch::safes_of;
 use countersign::observer::{
     Bounds as Ages, Cursor, LookFault, Observer, SpeakFault, Speaker, State, Told, Turn, Watch, begin,
     chain_fact, ownership_fact, safe_fact,
@@ -38,12 +39,17 @@ use super::world::*;
 const AGES: Ages = Ages { head_age_s_max: 600, final_age_s_max: 900 };
 
 /// A trust file with this Safe and these tokens.
-fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address]) -> Trust {
-    trusting_with(world, (wallet, treasury(world).address()), tokens)
+fn trusting(world: &World, wallet: &SafeWallet, tokens: &[Address], owned: bool) -> Trust {
+    let treasury = owned.then(|| treasury(world).address());
+    trusting_with(world, (wallet, treasury), tokens)
 }
 
 /// The same with this treasury.
-pub fn trusting_with(world: &World, (wallet, treasury): (&SafeWallet, Address), tokens: &[Address]) -> Trust {
+pub fn trusting_with(
+    world: &World,
+    (wallet, treasury): (&SafeWallet, Option<Address>),
+    tokens: &[Address],
+) -> Trust {
     let mut content = parties::trust_content();
     let [a, b, c] = KeyRole::ALL.map(|role| evm_address::spell(wallet.owners().of(role)));
     let token = |(at, contract): (usize, &Address)| TokenEntry {
@@ -61,7 +67,7 @@ pub fn trusting_with(world: &World, (wallet, treasury): (&SafeWallet, Address), 
             signer: a,
             cosigner: b,
             vault: c,
-            treasury: Some(evm_address::spell(treasury)),
+            treasury: treasury.map(evm_address::spell),
         }),
         executor: Some(ExecutorEntry {
             address: evm_address::spell(gas_payer()),
@@ -69,13 +75,14 @@ pub fn trusting_with(world: &World, (wallet, treasury): (&SafeWallet, Address), 
             refuel_wei_max: "1".into(),
             day_wei_max: "1".into(),
         }),
+        emptying: None,
         tokens: tokens.iter().enumerate().map(token).collect(),
     });
     content.statement_keys[0].kinds.push("ownership".into());
     parties::trust(&content)
 }
 
-/// The Safe that owns the deposit addresses; it stands nowhere yet.
+/// The Safe that owns the deposit addresses.
 fn treasury(world: &World) -> SafeWallet {
     world.wallet(9)
 }
@@ -234,15 +241,23 @@ pub struct Scene {
 
 /// A Safe with ether and two tokens, one of which lies; three nodes, of which one does too; a party on the wire.
 async fn scene(make: Make) -> Option<Scene> {
+    scene_of(make, false).await
+}
+
+/// The same, with a treasury that owns deposit addresses.
+async fn scene_of(make: Make, owned: bool) -> Option<Scene> {
     let world = World::new(Chain::start_anvil().await?, make).await;
     let wallet = world.make_safe(0).await;
+    if owned {
+        world.make_safe(9).await;
+    }
     world.chain.bank_sends(wallet.address(), U256::from(3 * u128::from(ETHER)), &[]).await;
     world.chain.bank_sends(gas_payer(), U256::from(7), &[]).await;
     let honest = token::token(&world.chain, TokenManner::ReturnsNothing, wallet.address(), 9_000).await;
     let lying = token::token(&world.chain, TokenManner::ReturnsFalse, wallet.address(), 500).await;
     mine(&world.chain, 3).await;
     let (_, proxies) = three(&world.chain, Manner::Lies).await;
-    let running = Running::start(trusting(&world, &wallet, &[honest, lying])).await;
+    let running = Running::start(trusting(&world, &wallet, &[honest, lying], owned)).await;
     let folder = tempfile::tempdir().unwrap();
     Some(Scene { world, wallet, tokens: [honest, lying], proxies, running, folder })
 }
@@ -274,6 +289,11 @@ impl Scene {
         let cursor = begin(&self.watch(), &self.wallet, last).await.unwrap();
         let mut state = State::begin(&self.state_path()).unwrap();
         assert!(state.begin_safe(self.world.chain.id, self.wallet.address(), cursor).unwrap());
+        let others = safes_of(&self.running.party.trust, self.world.chain.id).unwrap();
+        for (_, other) in others.iter().filter(|(which, _)| *which != "hot") {
+            let cursor = begin(&self.watch(), other, last).await.unwrap();
+            assert!(state.begin_safe(self.world.chain.id, other.address(), cursor).unwrap());
+        }
         cursor
     }
 
@@ -707,7 +727,7 @@ fn held(index: u32, asset: EvmAsset, units: u128) -> Held {
 
 #[tokio::test]
 async fn what_lies_at_deposit_addresses_is_stated_by_balance_once_it_is_final_and_only_where_it_changed() {
-    let Some(scene) = scene(MAKE).await else { return };
+    let Some(scene) = scene_of(MAKE, true).await else { return };
     let (world, chain) = (&scene.world, &scene.world.chain);
     scene.begin().await;
     let mut observer = scene.observer();
@@ -717,6 +737,11 @@ async fn what_lies_at_deposit_addresses_is_stated_by_balance_once_it_is_final_an
     // nobody has an address: nothing is looked at
     let turn = observer.turn(&clock).await;
     assert!(turn.missed.is_empty() && party.deposits().is_empty(), "{:?}", turn.missed);
+    // the hot Safe and the treasury, each as it is
+    let said: Vec<Address> = party.safes().iter().map(|fact| fact.safe).collect();
+    assert_eq!(said, [scene.wallet.address(), deposits.treasury()]);
+    let found = party.safes().pop().unwrap();
+    assert!(judged(&treasury(world), &found).is_ok());
     *party.addresses.lock().unwrap() = 3;
     let turn = observer.turn(&clock).await;
     assert!(turn.missed.is_empty(), "{:?}", turn.missed);

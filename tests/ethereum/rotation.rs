@@ -83,7 +83,7 @@ async fn two_owners_give_the_seat_of_a_third_to_another_key_and_the_deposit_addr
     mine(&world.chain, 4).await;
     let owners = Owners::new(a, b, c).unwrap();
     let wallet = SafeWallet::adopt(world.chain.id, MAKE, owners, hot);
-    let trust = trusting_with(&world, (&wallet, treasury), &[]);
+    let trust = trusting_with(&world, (&wallet, Some(treasury)), &[]);
     let scene = honest_scene(world, wallet, trust).await;
     let (chain, config) = (&scene.world.chain, write_files(&scene));
     let config = config.display();
@@ -120,7 +120,7 @@ async fn two_owners_give_the_seat_of_a_third_to_another_key_and_the_deposit_addr
     // once it is pinned it is as pinned, and what was signed by the old owners is nobody's
     let owners = Owners::new(a, next, c).unwrap();
     let wallet = SafeWallet::adopt(chain.id, MAKE, owners, hot);
-    write_trust(scene.folder(), &trusting_with(&scene.world, (&wallet, treasury), &[]));
+    write_trust(scene.folder(), &trusting_with(&scene.world, (&wallet, Some(treasury)), &[]));
     machine.answer(&format!("safe check --config {config}"));
     let treasury = SafeWallet::adopt(chain.id, MAKE, owners, treasury);
     assert!(judge(&treasury, &facts(chain, &treasury).await).is_ok());

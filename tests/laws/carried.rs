@@ -11,13 +11,14 @@ use std::time::Duration;
 use alloy_primitives::U256;
 use countersign::desk::*;
 use countersign::ethereum::pins::V1_4_1;
-use countersign::ethereum::{Address, Blueprint, SafeFacts, SignedSafeTx};
+use countersign::ethereum::{Action, Address, Blueprint, Deposits, SafeFacts, SignedSafeTx};
 use countersign::evidence::statement::Body;
 use countersign::evidence::trust_file;
 use countersign::evidence::{NAMESPACE_TRUST, SafeFact, sign_ssh};
 use countersign::grpc::{Client, ClientOrder, Desks, Limits, Server, system_clock};
 use countersign::node::{Bounds, Finality, Name, Nodes, Place, Settings};
 use countersign::observer::look::fact_of;
+use countersign::observer::{Bounds as Ages, Cursor, Watch, deposits_fact, safe_fact as safe_fact_of};
 use countersign::pki::{self, Authority, LeafOrder, PemFiles};
 use countersign::wire::v1;
 use countersign::withdrawal::evm_address::spell;
@@ -108,6 +109,16 @@ struct Ground {
     nodes: Nodes,
 }
 
+fn nodes(proxies: &[Proxy; 2]) -> Nodes {
+    let place = |(at, proxy): (usize, &Proxy)| {
+        Place::new(Name::parse(&format!("node-{at}")).unwrap(), &proxy.url, None).unwrap()
+    };
+    let places = proxies.iter().enumerate().map(place).collect();
+    let finality = Finality { tag: None, depth: 2 };
+    let roots = rustls::RootCertStore::empty();
+    Nodes::new(Settings::new(EVM, (places, 2), finality, Bounds::default(), roots).unwrap()).unwrap()
+}
+
 impl Ground {
     async fn new() -> Option<Self> {
         let anvil = Anvil::start_anvil().await?;
@@ -123,14 +134,8 @@ impl Ground {
         evm_token::grant(&anvil, contract, safe.address(), u64::try_from(10_000 * USDT).unwrap()).await;
         let proxy = async || Proxy::start(anvil.url(), proxy::Manner::Honest).await;
         let proxies = [proxy().await, proxy().await];
-        let place = |(at, proxy): (usize, &Proxy)| {
-            Place::new(Name::parse(&format!("node-{at}")).unwrap(), &proxy.url, None).unwrap()
-        };
-        let places = proxies.iter().enumerate().map(place).collect();
-        let finality = Finality { tag: None, depth: 2 };
-        let roots = rustls::RootCertStore::empty();
-        let settings = Settings::new(EVM, (places, 2), finality, Bounds::default(), roots).unwrap();
-        let ground = Self { anvil, proxies, nodes: Nodes::new(settings).unwrap() };
+        let nodes = nodes(&proxies);
+        let ground = Self { anvil, proxies, nodes };
         ground.mine(4).await;
         Some(ground)
     }
@@ -601,4 +606,130 @@ async fn l15_a_freeze_ends_the_list_at_what_was_not_handed_out_and_the_executor_
     post.until_paid(&ground, 2).await;
     assert_eq!(ground.anvil.balance(vera).await, U256::from(ETHER + ETHER / 2));
     running.stop();
+}
+
+/// Everything of both Safes and of the first page of deposit addresses, as the real observer says it at the final block.
+async fn look(world: &World, ground: &Ground) {
+    let watch = Watch::new(
+        nodes(&ground.proxies),
+        &trust(&world.plan.trust),
+        Ages { head_age_s_max: 600, final_age_s_max: 600 },
+    )
+    .unwrap();
+    let now = countersign::withdrawal::Seconds(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    );
+    let begin = Cursor { nonce: 0, height: 0 };
+    let (hot, _) = safe_fact_of(&watch, &hot_safe(), begin, now).await.unwrap();
+    let (treasury, _) = safe_fact_of(&watch, &treasury_safe(), begin, now).await.unwrap();
+    let page = deposits_fact(&watch, watch.deposits().unwrap(), 0, now).await.unwrap();
+    state(world, hot).await;
+    world.state(Body::Safe(Box::new(treasury))).await;
+    world.state(Body::Deposits(Box::new(page))).await;
+}
+
+async fn emptyings(world: &World) -> Vec<SignedSafeTx> {
+    let all = releases(world, 500, "").await.items;
+    let of_treasury = all.into_iter().filter(|one| one.place.safe == treasury_safe().address());
+    of_treasury.map(|one| SignedSafeTx::read(&one.data, one.place.nonce, &treasury_safe()).unwrap()).collect()
+}
+
+async fn until_emptying(world: &World, count: usize) -> SignedSafeTx {
+    for _ in 0..500 {
+        let mut found = emptyings(world).await;
+        if found.len() == count {
+            return found.pop().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no emptying {count}");
+}
+
+fn deployments(tx: &SignedSafeTx) -> usize {
+    tx.actions().iter().filter(|action| matches!(action, Action::Deploy(_))).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_customers_paid_in_is_brought_to_the_hot_safe_by_one_transaction_also_where_strangers_deployed_first()
+ {
+    let Some(ground) = Ground::new().await else { return };
+    let (treasury, anvil) = (treasury_safe(), &ground.anvil);
+    let (factory, contract): (Address, Address) = (V1_4_1.factory.address, TOKEN.parse().unwrap());
+    let blueprint = Blueprint::new(treasury.make(), &treasury.owners().all(), 2);
+    anvil.bank_sends(factory, U256::ZERO, &blueprint.deployment(U256::from(8))).await;
+    let deposits = Deposits::of(&treasury);
+    let mut plan = super::emptying::plan();
+    let entry = plan.trust.wallets.iter_mut().find(|entry| entry.safe.is_some()).unwrap();
+    entry.emptying.as_mut().unwrap().day_fee_wei_max = ETHER.to_string();
+    let world = World::funded(plan, 4, 40 * COIN).await;
+    let (post, _) = Post::hired(&world, &ground).await;
+    for n in 0..4 {
+        super::deposits::address(&world, ether(), &format!("customer-{n}")).await;
+    }
+
+    // ether, to an address that a stranger deployed; a token; ether from within a call; both
+    anvil.bank_sends(deposits.address(0), U256::from(3 * ETHER), &[]).await;
+    anvil.bank_sends(factory, U256::ZERO, &deposits.deployment(0)).await;
+    evm_token::grant(anvil, contract, deposits.address(1), u64::try_from(600 * USDT).unwrap()).await;
+    let forwards = Address::repeat_byte(0xf0);
+    let to = deposits.address(2);
+    let code = [&[0x60, 0, 0x60, 0, 0x60, 0, 0x60, 0, 0x34, 0x73], to.as_slice(), &[0x5a, 0xf1, 0]].concat();
+    anvil.put_code(forwards, code.into()).await;
+    anvil.bank_sends(forwards, U256::from(2 * ETHER), &[]).await;
+    anvil.bank_sends(deposits.address(3), U256::from(ETHER), &[]).await;
+    evm_token::grant(anvil, contract, deposits.address(3), u64::try_from(50 * USDT).unwrap()).await;
+    ground.mine(4).await;
+    look(&world, &ground).await;
+    let first = until_emptying(&world, 1).await;
+    assert_eq!((first.actions().len(), deployments(&first)), (5 + 3, 3));
+    let running = post.start();
+    post.until_paid(&ground, 1).await;
+    assert_eq!(anvil.balance(hot_safe().address()).await, U256::from(16 * ETHER));
+    assert_eq!(held(anvil, contract, hot_safe().address()).await, U256::from(10_650 * USDT));
+    for index in 0..4 {
+        assert_eq!(anvil.balance(deposits.address(index)).await, U256::ZERO);
+        assert_eq!(anvil.code_hash(deposits.address(index)).await, V1_4_1.proxy_code_hash, "{index}");
+    }
+    ground.mine(4).await;
+    look(&world, &ground).await;
+    let position = world.desk().position(&caller(Role::Operator, "kim"), Some(ether())).await.unwrap();
+    let one = position.assets.first().unwrap();
+    assert_eq!((one.deposited.units(), one.hot.units()), (0, 16 * ETHER));
+
+    // the same address again: nothing is deployed any more, and what was emptied can be paid out
+    anvil.bank_sends(deposits.address(2), U256::from(4 * ETHER), &[]).await;
+    ground.mine(4).await;
+    look(&world, &ground).await;
+    let second = until_emptying(&world, 2).await;
+    assert_eq!((second.actions().len(), deployments(&second)), (1, 0));
+    post.until_paid(&ground, 2).await;
+    assert_eq!(anvil.balance(hot_safe().address()).await, U256::from(20 * ETHER));
+    running.stop();
+
+    // a stranger deploys between signing and carrying: the batch is undone, and the next one goes without it
+    super::deposits::address(&world, ether(), "customer-4").await;
+    anvil.bank_sends(deposits.address(4), U256::from(5 * ETHER), &[]).await;
+    ground.mine(4).await;
+    look(&world, &ground).await;
+    let third = until_emptying(&world, 3).await;
+    assert_eq!(deployments(&third), 1);
+    anvil.bank_sends(factory, U256::ZERO, &deposits.deployment(4)).await;
+    let _running = post.start();
+    let nonce = async || -> u64 {
+        let last = ground.nodes.last_final().await.unwrap();
+        ground.nodes.safe_nonce(&last.block(), treasury.address()).await.unwrap().into_value()
+    };
+    while nonce().await < 3 {
+        ground.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(anvil.balance(deposits.address(4)).await, U256::from(5 * ETHER));
+    look(&world, &ground).await;
+    let fourth = until_emptying(&world, 4).await;
+    assert_eq!(deployments(&fourth), 0);
+    while nonce().await < 4 {
+        ground.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(anvil.balance(hot_safe().address()).await, U256::from(25 * ETHER));
 }

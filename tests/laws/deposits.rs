@@ -169,7 +169,7 @@ async fn refused(world: &World, id: &str, place: &str) -> WithdrawalView {
 }
 
 /// What an observer says of the first page at that height.
-fn page(height: u64, held: &[(u32, Asset, u128)]) -> DepositsFact {
+pub fn page(height: u64, held: &[(u32, Asset, u128)]) -> DepositsFact {
     let evm = |asset: Asset| match asset {
         Asset::Evm(asset) => asset,
         Asset::Bitcoin(_) => panic!("not on this chain"),

@@ -19,6 +19,7 @@ mod contract_wallets;
 mod custodian;
 mod deposits;
 mod doors;
+mod emptying;
 #[allow(dead_code)]
 #[path = "../ethereum/token.rs"]
 mod evm_token;

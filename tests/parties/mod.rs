@@ -141,6 +141,7 @@ pub fn safes_entry() -> WalletEntry {
             treasury: Some(spell(treasury_safe().address())),
         }),
         executor: None,
+        emptying: None,
         tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
     }
 }
@@ -309,6 +310,7 @@ pub fn trust_content() -> TrustContent {
             cold: Some(cold_wallet().as_str().to_owned()),
             safe: None,
             executor: None,
+            emptying: None,
             tokens: Vec::new(),
         }],
         request_keys: vec![RequestKeyEntry {

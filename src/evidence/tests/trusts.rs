@@ -1,5 +1,8 @@
 use crate::evidence::fixture::*;
-use crate::evidence::trust_file::{self, ExecutorEntry, SafeEntry, TrustContent, VaspEntry, WalletEntry};
+use crate::evidence::trust_file::{
+    self, EmptiedEntry, EmptyingEntry, ExecutorEntry, SafeEntry, TokenEntry, TrustContent, VaspEntry,
+    WalletEntry,
+};
 use crate::evidence::*;
 use crate::withdrawal::*;
 
@@ -173,9 +176,12 @@ fn a_file_above_the_limit_names_the_limit() {
     assert!(no.to_string().contains("1000000"));
 }
 
+fn account(n: u8) -> String {
+    crate::withdrawal::evm_address::spell(crate::ethereum::Address::repeat_byte(n))
+}
+
 /// A trust file with an EVM chain whose executor this makes of a good one.
 fn with_executor(change: impl FnOnce(&mut ExecutorEntry)) -> Result<(), (Code, &'static str)> {
-    let account = |n: u8| crate::withdrawal::evm_address::spell(crate::ethereum::Address::repeat_byte(n));
     let mut executor = ExecutorEntry {
         address: account(0xee),
         level_wei: "1".into(),
@@ -183,8 +189,29 @@ fn with_executor(change: impl FnOnce(&mut ExecutorEntry)) -> Result<(), (Code, &
         day_wei_max: "1000".into(),
     };
     change(&mut executor);
+    with_wallet(|entry| entry.executor = Some(executor))
+}
+
+/// A trust file with an EVM chain whose emptying this makes of a good one.
+fn with_emptying(change: impl FnOnce(&mut EmptyingEntry)) -> Result<(), (Code, &'static str)> {
+    let of = |asset: &str| EmptiedEntry { asset: asset.into(), level: "1000".into(), least: "10".into() };
+    let mut emptying = EmptyingEntry {
+        addresses: 3,
+        day_fee_wei_max: "1000".into(),
+        assets: vec![of("eip155:1/slip44:60"), of(&format!("eip155:1/erc20:{}", account(0x70)))],
+    };
+    change(&mut emptying);
+    with_wallet(|entry| {
+        entry.safe.as_mut().unwrap().treasury = Some(account(2));
+        entry.tokens = vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6 }];
+        entry.emptying = Some(emptying);
+    })
+}
+
+/// A trust file with an EVM chain, read back and opened.
+fn with_wallet(change: impl FnOnce(&mut WalletEntry)) -> Result<(), (Code, &'static str)> {
     let mut content = content();
-    content.wallets.push(WalletEntry {
+    let mut entry = WalletEntry {
         network: "eip155:1".into(),
         hot: account(1),
         cold: None,
@@ -196,9 +223,12 @@ fn with_executor(change: impl FnOnce(&mut ExecutorEntry)) -> Result<(), (Code, &
             vault: account(0xc),
             treasury: None,
         }),
-        executor: Some(executor),
+        executor: None,
+        emptying: None,
         tokens: Vec::new(),
-    });
+    };
+    change(&mut entry);
+    content.wallets.push(entry);
     let text = trust_file::render(&content).unwrap();
     let read: TrustContent = trust_file::parse(&text).unwrap();
     assert_eq!(read, content);
@@ -219,8 +249,28 @@ fn the_account_that_pays_gas_has_caps_and_is_nobody_else() {
     assert_eq!(no(|e| e.refuel_wei_max = "0.5".into()), (FieldMalformed, "wallets.executor.refuel_wei_max"));
     assert_eq!(no(|e| e.address = e.address.to_lowercase()), (FieldMalformed, "wallets.executor.address"));
     for taken in [0x01, 0x0a, 0x0c] {
-        let taken = crate::withdrawal::evm_address::spell(crate::ethereum::Address::repeat_byte(taken));
+        let taken = account(taken);
         let no = with_executor(|e| e.address = taken).unwrap_err();
         assert_eq!(no, (FieldDuplicate, "wallets.executor.address"));
     }
+}
+
+#[test]
+fn what_is_emptied_is_ether_or_a_pinned_token_of_a_treasury_each_once_with_levels_that_make_sense() {
+    use Code::*;
+    assert_eq!(with_emptying(|_| {}), Ok(()));
+    let no = |change: fn(&mut EmptyingEntry)| with_emptying(change).unwrap_err();
+    let assets = (FieldMalformed, "wallets.emptying.assets");
+    assert_eq!(no(|e| e.addresses = 0), (FieldMalformed, "wallets.emptying"));
+    assert_eq!(no(|e| e.assets.clear()), (FieldMalformed, "wallets.emptying"));
+    assert_eq!(no(|e| e.day_fee_wei_max = "0".into()), (AmountZero, "wallets.emptying.day_fee_wei_max"));
+    assert_eq!(no(|e| e.assets[0].asset = "eip155:5/slip44:60".into()), assets);
+    assert_eq!(no(|e| e.assets[1].asset = format!("eip155:1/erc20:{}", account(0x71))), assets);
+    assert_eq!(no(|e| e.assets[1].asset = e.assets[0].asset.clone()), (FieldDuplicate, assets.1));
+    assert_eq!(no(|e| e.assets[1].least = "1001".into()), assets);
+    assert_eq!(no(|e| e.assets[0].level = "0".into()), (AmountZero, assets.1));
+    let mut pinned = None;
+    with_emptying(|e| pinned = Some(e.clone())).unwrap();
+    let without = with_wallet(|entry| entry.emptying = pinned).unwrap_err();
+    assert_eq!(without, (FieldMalformed, "wallets.emptying"), "no treasury is pinned");
 }

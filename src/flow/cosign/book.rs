@@ -12,7 +12,7 @@ use crate::flow::ledger::journal::Draft;
 use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::rows::{self, CosignedRow, CustodyRow, SeenRequestRow};
 use crate::flow::ledger::treasury::SweepInFlight;
-use crate::flow::rail::{Checked, Kind};
+use crate::flow::rail::Checked;
 use crate::flow::treasury::{put_change, spend_inputs};
 use crate::store::Table;
 use crate::withdrawal::{Code, Finding, ReservationId};
@@ -52,6 +52,7 @@ impl Party {
             unsigned: yes.spend.unsigned,
             change: yes.change.as_ref().map(|(row, _)| *row),
             swept: yes.swept,
+            emptied: proven.checked.emptied().to_vec(),
             at: now.0,
             code: None,
             custody: self.is_with_custodian(&proven.checked).then(CustodyRow::default),
@@ -131,10 +132,13 @@ impl Party {
                     asset: *asset,
                     amount: yes.outgoing,
                     withdrawals: Vec::new(),
-                    is_refuel: proven.checked.kind() == Kind::Refuel,
+                    errand: proven.checked.kind().errand(),
                 };
                 if let Some((lane, nonce)) = state.treasury.lane_at_mut(anchor) {
                     lane.sign(nonce, claim);
+                }
+                if !proven.checked.emptied().is_empty() {
+                    state.treasury.take_away(anchor, proven.checked.emptied());
                 }
             }
         }

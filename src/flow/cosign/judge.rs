@@ -15,9 +15,9 @@ use crate::flow::facts::{FeeSeen, Sight, permit};
 use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
-use crate::flow::refuel;
+use crate::flow::{emptying, refuel};
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Code, Finding, Seconds};
+use crate::withdrawal::{Amount, Chain, Code, Finding, Seconds};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -52,7 +52,7 @@ pub fn decide(
     let (asset, kind, swept) = (checked.asset(), checked.kind(), checked.swept());
     let labelled_right = match kind {
         Kind::Withdrawal => !proven.payments.is_empty(),
-        Kind::Sweep | Kind::Refuel | Kind::Other(_) => proven.payments.is_empty(),
+        Kind::Sweep | Kind::Refuel | Kind::Emptying | Kind::Other(_) => proven.payments.is_empty(),
     };
     if !labelled_right {
         return Err(no(
@@ -74,6 +74,7 @@ pub fn decide(
         }
         Kind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
         Kind::Refuel => spend = weigh_refuel(context, &sight, checked.outgoing(), fee)?,
+        Kind::Emptying => spend = weigh_emptying(context, &sight, checked, fee)?,
         Kind::Other(kind) => {
             let detail = format!("a {kind} is decided by nobody here");
             return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
@@ -251,4 +252,22 @@ fn weigh_refuel(context: &Context, sight: &Sight<'_>, amount: u128, fee: FeeSeen
     let facts = sight.of_refuel(Amount::from_units(amount), spell(executor.address), fee);
     facts.and_then(|facts| permit(&context.policy, &facts)).map_err(|finding| no(None, finding))?;
     Ok(Spend { leaving: amount, refuelled: amount, ..Spend::default() })
+}
+
+/// What it empties, of whose addresses and where to, is checked by then; whether it is due, and what a day may cost, by this party's
+/// own facts, after everything decided before it.
+fn weigh_emptying(
+    context: &Context,
+    sight: &Sight<'_>,
+    checked: &Checked,
+    fee: FeeSeen,
+) -> Result<Spend, Refusal> {
+    let Chain::Evm(chain) = sight.asset.chain() else {
+        return Err(no(None, Finding::new(Code::KindNotAllowed, "deposits on no EVM chain")));
+    };
+    let allowed = emptying::allows(context, sight.treasury, chain, (checked.emptied(), fee), sight.now);
+    allowed
+        .and_then(|()| emptying::allow(context, sight, chain, fee))
+        .map_err(|finding| no(None, finding))?;
+    Ok(Spend { emptied: fee.paid, ..Spend::default() })
 }

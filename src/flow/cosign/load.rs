@@ -11,7 +11,9 @@ use crate::flow::context::Context;
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::ledger::lane::Claim;
 use crate::flow::ledger::refills::RefillRow;
-use crate::flow::ledger::rows::{self, AddressRow, CoinRow, CosignedRow, RegistrationRow, StatementRow};
+use crate::flow::ledger::rows::{
+    self, AddressRow, CoinRow, CosignedRow, Errand, RegistrationRow, StatementRow,
+};
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::rail::Kind;
 use crate::flow::rail::deposit::take_back;
@@ -154,9 +156,13 @@ fn remember(
     let at = Seconds(row.at);
     let unnamed = Krw(row.unnamed_krw.parse().map_err(|_| unreadable())?);
     let asset = Asset::parse(&row.asset).map_err(|_| unreadable())?;
-    let is_refuel = row.kind == Kind::Refuel.as_str();
-    let refuelled = if is_refuel { row.outgoing } else { 0 };
-    let spend = Spend { leaving: row.leaving, fee: row.fee, unnamed, unsigned: row.unsigned, refuelled };
+    let errand =
+        [Kind::Sweep, Kind::Refuel, Kind::Emptying].into_iter().find(|kind| row.kind == kind.as_str());
+    let errand = errand.and_then(Kind::errand);
+    let refuelled = if errand == Some(Errand::Refuel) { row.outgoing } else { 0 };
+    let emptied = if errand == Some(Errand::Emptying) { row.fee } else { 0 };
+    let spend =
+        Spend { leaving: row.leaving, fee: row.fee, unnamed, unsigned: row.unsigned, refuelled, emptied };
     state.treasury.spend(asset, at, spend).map_err(|_| unreadable())?;
     if row.state == "dead" {
         return Ok(());
@@ -175,9 +181,12 @@ fn remember(
                 asset,
                 amount: row.outgoing,
                 withdrawals: Vec::new(),
-                is_refuel,
+                errand,
             },
         );
+        if !row.emptied.is_empty() {
+            state.treasury.take_away(anchor, &row.emptied);
+        }
     }
     if let Some(change) = row.change {
         let script = context.wallet.script(Branch::Change, change.index).map_err(|_| unreadable())?;

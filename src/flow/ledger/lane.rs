@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::rows::ReservationRow;
+use super::rows::{Errand, ReservationRow};
 use crate::ethereum::pins::Pin;
 use crate::ethereum::{Address, NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
 use crate::evidence::{Contract, ExecutedFact, SafeFact};
@@ -25,8 +25,8 @@ pub struct Claim {
     pub amount: u128,
     /// The withdrawals it pays, where this party keeps them.
     pub withdrawals: Vec<WithdrawalId>,
-    /// Whether it refuels the account that pays gas.
-    pub is_refuel: bool,
+    /// Which errand of the house it is.
+    pub errand: Option<Errand>,
 }
 
 /// A claim that is over: its transaction is in the chain for good.
@@ -216,7 +216,17 @@ impl Lane {
 
     /// Whether a refuel is signed that is not in the chain for good.
     pub fn is_refuelling(&self) -> bool {
-        self.signed.values().any(|claim| claim.is_refuel)
+        self.signed.values().any(|claim| claim.errand == Some(Errand::Refuel))
+    }
+
+    /// The height of the block at which the Safe was stated last; zero, where it never was.
+    pub fn height(&self) -> u64 {
+        self.stated.as_ref().map_or(0, |stated| stated.height)
+    }
+
+    /// The height by which a nonce was used up for good, as far as was stated.
+    pub fn used_up_at(&self, nonce: u64) -> Option<u64> {
+        self.grown.filter(|grown| grown.nonce > nonce).map(|grown| grown.height)
     }
 
     /// When the Safe was stated last.

@@ -13,6 +13,7 @@ use super::deposits::{DepositBook, Moved};
 use super::facts::{Facts, Heard};
 use super::lane::{self, Lane, Told};
 use super::refills::Refills;
+use super::rows::EmptiedRow;
 use crate::ethereum::Address;
 use crate::evidence::statement::{Body, Statement, StatementKind};
 use crate::evidence::{SafeFact, Trust};
@@ -34,6 +35,8 @@ pub struct Sums {
     pub unsigned: RollingSum,
     /// What the account that pays gas got within a day, in base units.
     pub refuelled: RollingSum,
+    /// What emptying deposit addresses may have cost within a day, in base units of the chain's coin.
+    pub emptied: RollingSum,
     /// What customers paid in within a day, in base units, as far as it was heard since the start.
     pub came: RollingSum,
 }
@@ -48,6 +51,7 @@ impl Default for Sums {
             unnamed: day(),
             unsigned: day(),
             refuelled: day(),
+            emptied: day(),
             came: day(),
         }
     }
@@ -66,6 +70,8 @@ pub struct Spend {
     pub unsigned: u128,
     /// What goes to the account that pays gas, in base units.
     pub refuelled: u128,
+    /// The fee of emptying deposit addresses, in base units.
+    pub emptied: u128,
 }
 
 impl Spend {
@@ -77,6 +83,7 @@ impl Spend {
             unnamed: Krw(self.unnamed.0.saturating_add(other.unnamed.0)),
             unsigned: self.unsigned.saturating_add(other.unsigned),
             refuelled: self.refuelled.saturating_add(other.refuelled),
+            emptied: self.emptied.saturating_add(other.emptied),
         }
     }
 
@@ -110,6 +117,7 @@ impl Sums {
         self.fees.spend(at, Units(spend.fee))?;
         self.unsigned.spend(at, Units(spend.unsigned))?;
         self.refuelled.spend(at, Units(spend.refuelled))?;
+        self.emptied.spend(at, Units(spend.emptied))?;
         self.unnamed.spend(at, Units(spend.unnamed.0))
     }
 
@@ -260,6 +268,29 @@ impl Treasury {
         Some((lane, nonce))
     }
 
+    /// A signed transaction with this anchor of the treasury Safe takes these from deposit addresses.
+    pub fn take_away(&mut self, anchor: &str, rows: &[EmptiedRow]) {
+        let Some((chain, safe)) = lane::place_of(anchor) else { return };
+        let Some((lane, nonce)) = self.lane_at(anchor).filter(|_| self.deposits.is_treasury(chain, safe))
+        else {
+            return;
+        };
+        let over = lane.used_up_at(nonce);
+        self.deposits.take_away(chain, (nonce, over), rows);
+        self.forget_what_came(chain);
+    }
+
+    /// What of an asset customers paid in that is in no stated balance of the hot Safe yet.
+    pub fn deposited(&self, asset: Asset) -> Amount {
+        let hot = asset.chain().evm().and_then(|chain| self.hot_lane(chain));
+        self.deposits.held(asset, hot.map_or(0, Lane::height))
+    }
+
+    fn forget_what_came(&mut self, chain: ChainId) {
+        let hot_height = self.hot_lane(chain).map_or(0, Lane::height);
+        self.deposits.forget_what_came(chain, hot_height);
+    }
+
     fn lane_of(&self, fact: &SafeFact) -> Option<&Lane> {
         self.lane(fact.chain, fact.safe)
     }
@@ -290,12 +321,21 @@ impl Treasury {
         let of_safe = match &statement.body {
             Body::Safe(fact) => {
                 let lane = self.lanes.get_mut(&(fact.chain, fact.safe));
-                lane.map(|lane| lane.take(fact, at)).unwrap_or_default()
+                let told = lane.map(|lane| lane.take(fact, at)).unwrap_or_default();
+                if told.grew && self.deposits.is_treasury(fact.chain, fact.safe) {
+                    self.deposits.used_up(fact);
+                }
+                self.forget_what_came(fact.chain);
+                told
             }
             _ => Told::default(),
         };
         let moved = match &statement.body {
-            Body::Deposits(fact) => self.deposits.take(fact),
+            Body::Deposits(fact) => {
+                let moved = self.deposits.take(fact);
+                self.forget_what_came(fact.chain);
+                moved
+            }
             _ => Vec::new(),
         };
         let accounts = self.accounts.iter_mut();

@@ -321,7 +321,7 @@ pub fn read_back(context: &Context, ledger: &mut Ledger, reservation: &OpenReser
     };
     let cold_index = match reservation.row.purpose {
         Purpose::Sweep { cold_index, .. } => Some(cold_index),
-        Purpose::Withdrawals(_) | Purpose::Refuel { .. } => None,
+        Purpose::Withdrawals(_) | Purpose::Refuel { .. } | Purpose::Emptying { .. } => None,
     };
     let fee_max = (!payees.is_empty()).then_some(fee_max);
     Some(Body { coins, payees, cold_index, change_script, fee_max })

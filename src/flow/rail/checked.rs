@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{bitcoin, safe};
+use super::{bitcoin, emptying, safe};
 use crate::bitcoin::{CheckedTransaction, OwnScript};
 use crate::ethereum::{Action, CheckedSafeTx, Payee, TransactionKind as SafeKind};
 use crate::flow::facts::FeeSeen;
-use crate::flow::ledger::rows::{ChangeRow, SpentRow};
+use crate::flow::ledger::rows::{ChangeRow, EmptiedRow, Errand, SpentRow};
 use crate::freeze::Leaving;
 use crate::withdrawal::{Amount, Asset, ReservationId};
 
@@ -19,7 +19,9 @@ pub enum Kind {
     Sweep,
     /// It pays the pinned account that pays gas.
     Refuel,
-    /// Neither; nobody decides on it here.
+    /// It brings what lies at deposit addresses to the hot Safe.
+    Emptying,
+    /// None of these; nobody decides on it here.
     Other(&'static str),
 }
 
@@ -30,7 +32,18 @@ impl Kind {
             Self::Withdrawal => "withdrawal",
             Self::Sweep => "sweep",
             Self::Refuel => "refuel",
+            Self::Emptying => "emptying",
             Self::Other(word) => word,
+        }
+    }
+
+    /// Which errand of the house it is.
+    pub const fn errand(self) -> Option<Errand> {
+        match self {
+            Self::Sweep => Some(Errand::Sweep),
+            Self::Refuel => Some(Errand::Refuel),
+            Self::Emptying => Some(Errand::Emptying),
+            Self::Withdrawal | Self::Other(_) => None,
         }
     }
 
@@ -38,7 +51,7 @@ impl Kind {
     pub const fn leaving(self) -> Leaving {
         match self {
             Self::Sweep => Leaving::Sweep,
-            Self::Withdrawal | Self::Refuel | Self::Other(_) => Leaving::Payment,
+            Self::Withdrawal | Self::Refuel | Self::Emptying | Self::Other(_) => Leaving::Payment,
         }
     }
 }
@@ -57,6 +70,8 @@ pub enum Checked {
         anchor: String,
         /// Wei for 1,000 units of gas.
         rate: u128,
+        /// What it empties, where it is the treasury's.
+        emptied: Arc<Vec<EmptiedRow>>,
     },
 }
 
@@ -97,7 +112,7 @@ impl Checked {
                 SafeKind::Withdrawal => Kind::Withdrawal,
                 SafeKind::Sweep => Kind::Sweep,
                 SafeKind::Refuel => Kind::Refuel,
-                SafeKind::Emptying => Kind::Other("emptying"),
+                SafeKind::Emptying => Kind::Emptying,
                 SafeKind::Rotation => Kind::Other("rotation"),
             },
         }
@@ -123,6 +138,9 @@ impl Checked {
     pub fn fee(&self) -> FeeSeen {
         match self {
             Self::Bitcoin(_, tx) => FeeSeen::of_bytes(tx.fee_sat(), tx.vbytes()),
+            Self::Safe { tx, rate, .. } if tx.kind() == SafeKind::Emptying => {
+                emptying::fee_of_checked(tx, *rate)
+            }
             Self::Safe { tx, rate, .. } => safe::fee_of(tx.call().safe_tx_gas, payees(tx).count(), *rate),
         }
     }
@@ -135,6 +153,14 @@ impl Checked {
                 u128::from(spent.saturating_sub(tx.change().map_or(0, |found| found.amount_sat())))
             }
             Self::Safe { tx, .. } => paid(tx),
+        }
+    }
+
+    /// What it empties.
+    pub fn emptied(&self) -> &[EmptiedRow] {
+        match self {
+            Self::Bitcoin(..) => &[],
+            Self::Safe { emptied, .. } => emptied,
         }
     }
 

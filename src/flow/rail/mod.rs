@@ -4,6 +4,7 @@
 pub mod bitcoin;
 pub mod checked;
 pub mod deposit;
+pub mod emptying;
 pub mod pins;
 pub mod safe;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::courier::Parcel;
 use super::facts::FeeSeen;
-use super::ledger::rows::{ChangeRow, CosignedRow};
+use super::ledger::rows::{ChangeRow, CosignedRow, Purpose};
 use super::ledger::{Ledger, Open, OpenReservation, Treasury};
 use super::transactions::Finished;
 use super::writer::Turn;
@@ -225,7 +226,13 @@ pub fn build(context: &Context, ledger: &mut Ledger, picked: &Picked) -> Result<
 pub fn read_back(context: &Context, ledger: &mut Ledger, reservation: &OpenReservation) -> Option<Body> {
     match reservation.asset.chain() {
         Chain::Bitcoin(_) => bitcoin::read_back(context, ledger, reservation).map(Body::Bitcoin),
-        Chain::Evm(_) => safe::read_back(context, ledger, reservation).map(Body::Safe),
+        Chain::Evm(_) => match &reservation.row.purpose {
+            Purpose::Emptying { deposits } => emptying::read_back(ledger, reservation, deposits),
+            Purpose::Withdrawals(_) | Purpose::Sweep { .. } | Purpose::Refuel { .. } => {
+                safe::read_back(context, ledger, reservation)
+            }
+        }
+        .map(Body::Safe),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Safes of a chain as the trust file pins them, the accounts beside them, and what may be paid there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Place;
 use super::Safes;
@@ -8,10 +8,10 @@ use crate::ethereum::{
     Address, Deposits, Destination, Executor, Make, Owners, Release, SafeWallet, Singleton, Units, address_of,
 };
 use crate::evidence::Trust;
-use crate::evidence::trust_file::{ExecutorEntry, SafeEntry, WalletEntry};
+use crate::evidence::trust_file::{EmptiedEntry, EmptyingEntry, ExecutorEntry, SafeEntry, WalletEntry};
 use crate::keys::{Seat, SeatKeys};
 use crate::withdrawal::evm_address::read;
-use crate::withdrawal::{Amount, Chain, ChainId, Code, Invalid, KeyRole};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Invalid, KeyRole};
 
 /// The Safes of one chain as the trust file pins them.
 #[derive(Debug, Clone)]
@@ -28,6 +28,48 @@ pub struct SafePins {
     contracts: BTreeSet<Address>,
     /// The account that pays gas, where the hot Safe refuels it.
     pub executor: Option<ExecutorPins>,
+    /// When deposit addresses are emptied, where they are.
+    pub emptying: Option<EmptyingPins>,
+}
+
+/// When what lies at deposit addresses is brought to the hot Safe, and what that may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmptyingPins {
+    /// At how many addresses something is enough, whatever it comes to.
+    pub addresses: usize,
+    /// The most that it may cost within a day, in wei.
+    pub day_fee_max: Amount,
+    /// The assets that are brought in.
+    pub assets: BTreeMap<EvmAsset, EmptiedPins>,
+}
+
+/// When one asset is brought in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptiedPins {
+    /// How much of it at all addresses together is enough.
+    pub level: Amount,
+    /// What is less than this at one address stays there.
+    pub least: Amount,
+}
+
+impl EmptyingPins {
+    fn read(entry: &EmptyingEntry) -> Result<Self, Invalid> {
+        let field = "wallets.emptying";
+        let no = |problem: &str| pinned_badly(field, problem);
+        let amount = |text: &str| Amount::parse(field, text).map_err(|bad| no(&bad.problem));
+        let asset = |entry: &EmptiedEntry| match Asset::parse(&entry.asset) {
+            Ok(Asset::Evm(asset)) => {
+                let pins = EmptiedPins { level: amount(&entry.level)?, least: amount(&entry.least)? };
+                Ok((asset, pins))
+            }
+            _ => Err(no("names an asset of no EVM chain")),
+        };
+        Ok(Self {
+            addresses: usize::try_from(entry.addresses).unwrap_or(usize::MAX),
+            day_fee_max: amount(&entry.day_fee_wei_max)?,
+            assets: entry.assets.iter().map(asset).collect::<Result<_, Invalid>>()?,
+        })
+    }
 }
 
 /// The account that pays gas, and how much of the hot Safe's ether it gets.
@@ -98,7 +140,8 @@ impl SafePins {
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
-        Ok(Self { hot, cold, treasury, deposits, contracts, executor })
+        let emptying = entry.emptying.as_ref().map(EmptyingPins::read).transpose()?;
+        Ok(Self { hot, cold, treasury, deposits, contracts, executor, emptying })
     }
 
     /// The Safes of every EVM chain that a trust file names.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pins::{Places, SafePins};
-use super::{Built, Checked, PickedSweep, SweepWith, checked, no_wallet};
+use super::{Built, Checked, PickedSweep, SweepWith, checked, emptying, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
     Action, Address, B256, CheckedSafeTx, Destination, Expectations, Payee, Proposal, Task, TrustedSafe,
@@ -13,7 +13,7 @@ use crate::flow::context::Context;
 use crate::flow::courier::Parcel;
 use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::lane::{Claim, Lane};
-use crate::flow::ledger::rows::{CosignedRow, Purpose, ReleasedRow};
+use crate::flow::ledger::rows::{CosignedRow, EmptiedRow, Purpose, ReleasedRow};
 use crate::flow::ledger::{Ledger, Open, OpenReservation, Treasury};
 use crate::flow::transactions::Finished;
 use crate::flow::treasury::leaving;
@@ -28,7 +28,7 @@ const ETHER_GAS: u64 = 60_000;
 /// The gas kept for a payment of a token.
 const TOKEN_GAS: u64 = 160_000;
 /// By how much the gas differs from one attempt to the next: what was refused is never built a second time (law L20).
-const GAS_DRAWN: u64 = 1_024;
+pub(super) const GAS_DRAWN: u64 = 1_024;
 /// The gas that the execution takes beside what is kept: the checks of two signatures, the events, and the call itself.
 const EXECUTION_GAS: u64 = 110_000;
 /// What each further payment adds to that: 153 bytes of a batch, paid for, hashed, copied, and told in the log.
@@ -189,7 +189,7 @@ fn gas_of(asset: EvmAsset, payments: usize) -> u64 {
 }
 
 /// What is kept on top of it; no two attempts keep the same.
-fn draw(context: &Context) -> u64 {
+pub(super) fn draw(context: &Context) -> u64 {
     context.random_u64() % GAS_DRAWN
 }
 
@@ -205,6 +205,18 @@ pub struct Body {
     nonce: u64,
     payees: Vec<Payee>,
     places: Places,
+    emptied: Vec<EmptiedRow>,
+}
+
+impl Body {
+    /// Of a call of the treasury Safe that empties these.
+    pub(super) fn emptying(
+        safe: Result<Arc<TrustedSafe>, Finding>,
+        nonce: u64,
+        emptied: Vec<EmptiedRow>,
+    ) -> Self {
+        Self { safe, nonce, payees: Vec::new(), places: Places::default(), emptied }
+    }
 }
 
 /// Builds the Safe transaction of what was picked, under the next nonce: a call, or a batch where it pays several.
@@ -241,6 +253,7 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
             nonce,
             payees: if picked.is_pinned { Vec::new() } else { picked.payees.clone() },
             places: places(context, picked.chain),
+            emptied: Vec::new(),
         }),
     })
 }
@@ -256,6 +269,7 @@ pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservati
         nonce,
         payees: payees.collect::<Option<_>>()?,
         places: places(context, asset.chain()),
+        emptied: Vec::new(),
     })
 }
 
@@ -285,10 +299,14 @@ pub fn spend(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservati
         asset: reservation.asset,
         amount: reservation.row.outgoing,
         withdrawals: reservation.withdrawals.clone(),
-        is_refuel: matches!(reservation.row.purpose, Purpose::Refuel { .. }),
+        errand: reservation.row.purpose.errand(),
     };
-    if let Some((lane, nonce)) = nonce_of(ledger, reservation) {
-        lane.sign(nonce, claim);
+    let Some((lane, nonce)) = nonce_of(ledger, reservation) else { return };
+    lane.sign(nonce, claim);
+    if let (Purpose::Emptying { deposits }, Some(anchor)) =
+        (&reservation.row.purpose, reservation.row.inputs.first())
+    {
+        ledger.treasury.take_away(anchor, deposits);
     }
 }
 
@@ -336,9 +354,13 @@ pub fn check_as_cosigner(
         let detail = format!("it pays {} at once, and {PAYMENTS_MAX} is the most", payees.len());
         return Err(Finding::new(Code::TransactionMismatch, detail));
     }
+    let proposal = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    if payees.is_empty() && is_treasury(context, chain, proposal.safe()) {
+        return emptying::check_as_cosigner(context, treasury, chain, (bytes, hash));
+    }
     let lane = treasury.hot_lane(chain).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
-    let nonce = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?.call().nonce;
+    let nonce = proposal.call().nonce;
     let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
     let moved: Vec<EvmAsset> = checked::payees(&tx).map(|payee| payee.asset).collect();
     let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
@@ -347,7 +369,13 @@ pub fn check_as_cosigner(
     let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
     let rate =
         treasury.of(asset).facts.chain.map(|fact| u128::from(fact.value.fee_rate.0)).ok_or_else(stale)?;
-    Ok(Checked::Safe { tx: Box::new(tx), asset, anchor: lane.anchor(nonce), rate })
+    let (anchor, emptied) = (lane.anchor(nonce), Arc::default());
+    Ok(Checked::Safe { tx: Box::new(tx), asset, anchor, rate, emptied })
+}
+
+fn is_treasury(context: &Context, chain: ChainId, safe: Address) -> bool {
+    let treasury = context.safes.get(&chain).and_then(|pins| pins.treasury.as_ref());
+    treasury.is_some_and(|treasury| treasury.address() == safe)
 }
 
 /// Reads a Safe transaction again that was judged before. What it pays was judged then and is fixed by its hash.
@@ -358,6 +386,9 @@ pub fn read_again(
     bytes: &[u8],
 ) -> Option<Checked> {
     let Asset::Evm(asset) = Asset::parse(&row.asset).ok()? else { return None };
+    if row.kind == checked::Kind::Emptying.as_str() {
+        return emptying::read_again(context, treasury, (row, asset.chain()), bytes);
+    }
     let proposal = Proposal::read(bytes).ok()?;
     let pins = context.safes.get(&asset.chain())?;
     let actions = read_actions(proposal.call(), &pins.hot).ok()?;
@@ -381,7 +412,12 @@ pub fn finish(
     let hash = parcel.row.txid.parse().map_err(|_| no("the reservation has no hash".to_owned()))?;
     let places = (body.payees.as_slice(), body.places);
     let safe = body.safe.as_ref().map_err(Clone::clone)?;
-    let checked = check(signed, safe, (Some(hash), body.nonce), Some(KeyRole::Cosigner), places)?;
+    let by = Some(KeyRole::Cosigner);
+    let checked = if body.emptied.is_empty() {
+        check(signed, safe, (Some(hash), body.nonce), by, places)?
+    } else {
+        emptying::check(context, signed, safe, (hash, body.nonce, by), &body.emptied)?
+    };
     let own = sign(context, seat, (parcel.reservation, KeyRole::Signer, leaving(&parcel.row)), &checked)?;
     let theirs =
         checked.signature().ok_or_else(|| no("the co-signer's signature is not there".to_owned()))?;

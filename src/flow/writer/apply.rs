@@ -9,8 +9,8 @@ use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
 use crate::flow::statement::{self, OwnScripts, Taking};
 use crate::flow::{
-    Allocated, Command, Effect, RefillStep, address, approve, executed, refill, refuel, treasury, void,
-    wallet, withdraw,
+    Allocated, Command, Effect, RefillStep, address, approve, emptying, executed, refill, refuel, treasury,
+    void, wallet, withdraw,
 };
 use crate::withdrawal::Finding;
 
@@ -163,8 +163,13 @@ impl Writer {
         for ended in &ended {
             executed::settle(&self.context, &mut self.ledger, turn, ended);
         }
-        if let Body::Safe(fact) = &said.body {
-            refuel::told(&mut self.ledger, fact.chain);
+        match &said.body {
+            Body::Safe(fact) => {
+                refuel::told(&mut self.ledger, fact.chain);
+                emptying::told(&mut self.ledger, fact.chain);
+            }
+            Body::Deposits(fact) => emptying::told(&mut self.ledger, fact.chain),
+            _ => {}
         }
         self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);
         turn.effects.push(Effect::Deliver(statement::key(said)));

@@ -25,7 +25,7 @@ use super::ledger::Ledger;
 use super::ledger::journal::{Journal, JournalFault};
 use super::ledger::rows::{self, CoinRow};
 use super::transactions::Transactions;
-use super::{Command, Effect, Reply, brake, clear, daily, refill, refuel, report, treasury};
+use super::{Command, Effect, Reply, brake, clear, daily, emptying, refill, refuel, report, treasury};
 use super::{found, statement, withdraw};
 use crate::desk::{DeskError, Payload, WithdrawalView};
 use crate::freeze::Leaving;
@@ -169,6 +169,7 @@ impl Writer {
         refill::tell_unseen(&self.context, &mut self.ledger, &mut turn);
         treasury::sweep_if_over(&self.context, &mut self.ledger, &mut turn);
         refuel::refuel_if_low(&self.context, &mut self.ledger, &mut turn);
+        emptying::empty_if_due(&self.context, &mut self.ledger, &mut turn);
         withdraw::decide_ripe(&self.context, &mut self.ledger, &mut turn);
         daily::close_day(&self.context, &mut self.ledger, &mut turn);
         self.commit(turn).await;

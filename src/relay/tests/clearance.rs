@@ -31,6 +31,7 @@ pub(super) fn trust() -> Trust {
         cold: None,
         safe: None,
         executor: None,
+        emptying: None,
         tokens: Vec::new(),
     };
     content.wallets.push(wallet);

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod cosigner;
+mod emptying;
 mod exchange;
 mod observer;
 mod people;

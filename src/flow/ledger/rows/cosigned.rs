@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeRow, Signed, SpentRow};
+use super::{ChangeRow, EmptiedRow, Signed, SpentRow};
 use crate::withdrawal::{Code, Seconds};
 
 /// What the co-signer keeps of a request for ever. The key is the withdrawal id.
@@ -61,7 +61,7 @@ pub struct CosignedRow {
     pub coins: Vec<SpentRow>,
     /// The withdrawals it pays; empty for a sweep.
     pub withdrawals: Vec<String>,
-    /// `withdrawal`, `sweep`, `refuel` or `consolidation`, from its outputs.
+    /// `withdrawal`, `sweep`, `refuel`, `emptying` or `consolidation`, from its outputs.
     pub kind: String,
     /// The asset that leaves; empty where nothing does.
     pub asset: String,
@@ -79,6 +79,9 @@ pub struct CosignedRow {
     pub change: Option<ChangeRow>,
     /// What goes to the cold wallet, in base units, and its index there.
     pub swept: Option<(u128, u32)>,
+    /// What it empties of deposit addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<EmptiedRow>,
     /// When it was decided.
     pub at: u64,
     /// Why not, for a dead one.
@@ -119,6 +122,7 @@ impl CosignedRow {
             unsigned: 0,
             change: None,
             swept: None,
+            emptied: Vec::new(),
             at: now.0,
             code: Some(code.to_string()),
             custody: None,

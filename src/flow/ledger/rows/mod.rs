@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::coin::{CoinRow, SpentRow};
 pub use self::cosigned::{CosignedRow, CustodyRow, SeenRequestRow, VoidRow};
-pub use self::reservation::{ChangeRow, Errand, PrevoutRow, Purpose, ReservationRow};
+pub use self::reservation::{ChangeRow, EmptiedRow, Errand, PrevoutRow, Purpose, ReservationRow};
 pub use self::withdrawal::{ExecutedRow, FindingRow, ReleasedRow, TakenBackRow, WithdrawalRow};
 
 use crate::desk::SignedText;

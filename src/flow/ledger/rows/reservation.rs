@@ -32,6 +32,27 @@ pub enum Purpose {
         /// Base units of the chain's coin.
         amount: u128,
     },
+    /// Brings what lies at these deposit addresses to the hot Safe.
+    Emptying {
+        /// What lies where, in the order of the calls.
+        deposits: Vec<EmptiedRow>,
+    },
+}
+
+/// One asset of one deposit address, on its way to the hot Safe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmptiedRow {
+    /// The index of the address.
+    pub index: u32,
+    /// What lies there.
+    pub asset: String,
+    /// All of it, in base units.
+    pub amount: u128,
+    /// Whether the address's Safe is deployed before.
+    pub deploy: bool,
+    /// The gas kept for the transfer.
+    pub gas: u64,
 }
 
 impl Purpose {
@@ -41,6 +62,7 @@ impl Purpose {
             Self::Withdrawals(_) => None,
             Self::Sweep { .. } => Some(Errand::Sweep),
             Self::Refuel { .. } => Some(Errand::Refuel),
+            Self::Emptying { .. } => Some(Errand::Emptying),
         }
     }
 }
@@ -52,6 +74,8 @@ pub enum Errand {
     Sweep,
     /// Gas for the account that carries.
     Refuel,
+    /// Deposits to the hot Safe.
+    Emptying,
 }
 
 impl std::fmt::Display for Errand {
@@ -59,6 +83,7 @@ impl std::fmt::Display for Errand {
         f.write_str(match self {
             Self::Sweep => "sweep",
             Self::Refuel => "refuel",
+            Self::Emptying => "emptying",
         })
     }
 }
