@@ -261,8 +261,12 @@ ORDER BY command_id LIMIT ?3";
         let db = database(&dir).await;
         let mut within = db.begin().await.unwrap();
         for n in 0..400i64 {
-            let status =
-                ["CREATED", "PROCESSING", "DONE", "CREATED", "ERROR"][usize::try_from(n * 7 % 5).unwrap()];
+            let status = match n * 7 % 5 {
+                1 => "PROCESSING",
+                2 => "DONE",
+                3 => "ERROR",
+                _ => "CREATED",
+            };
             let put = sqlx::query(
                 "INSERT INTO commands (command_type, lane, number, status, tries, next_try_at, created_at, fetched_at) \
                  VALUES ('REPORT', ?, ?, ?, 0, ?, 1, ?)",
