@@ -60,8 +60,13 @@ impl Chain {
         self.observer.state(Body::Safe(Box::new(fact))).await;
     }
 
-    /// States what is released until it is told to stop.
-    pub async fn play(mut self, mut heard: UnboundedReceiver<(u64, String, u128)>, stop: CancellationToken) {
+    /// States what is released until it is told to stop; only hears of it where the chain stands still.
+    pub async fn play(
+        mut self,
+        mut heard: UnboundedReceiver<(u64, String, u128)>,
+        stop: CancellationToken,
+        moves: bool,
+    ) {
         let mut clock = tokio::time::interval(BLOCK);
         loop {
             tokio::select! {
@@ -72,7 +77,9 @@ impl Chain {
                 let (_, sum) = self.ahead.entry(nonce).or_insert((hash, 0));
                 *sum += units;
             }
-            self.mine().await;
+            if moves {
+                self.mine().await;
+            }
         }
     }
 

@@ -83,6 +83,9 @@ struct Args {
     /// Pays a token from a Safe, and not bitcoin: as many at once as are ready together, and each transaction stated as paid after.
     #[arg(long)]
     token: bool,
+    /// States nothing as paid while a token's loop runs: what is measured ends with both signatures, as the target says.
+    #[arg(long, requires = "token")]
+    signed_only: bool,
     /// Keeps the enclave in the signer's process: what the wall costs is the difference.
     #[arg(long)]
     no_wall: bool,
@@ -234,7 +237,7 @@ async fn tokens(exchange: &Arc<Exchange>, observer: Observer, args: &Args, watch
     let mut chain = Chain::new(observer);
     chain.state_facts().await;
     let stop = CancellationToken::new();
-    let playing = tokio::spawn(chain.play(heard, stop.clone()));
+    let playing = tokio::spawn(chain.play(heard, stop.clone(), !args.signed_only));
     let mut from = 0;
     for run in 0..args.repeat {
         let orders = exchange.token_orders(from, args.withdrawals);
