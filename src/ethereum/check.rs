@@ -70,6 +70,26 @@ pub struct Expectations<'a> {
     pub has_code: &'a dyn Fn(Address) -> bool,
 }
 
+impl Expectations<'_> {
+    /// Of a transaction under this nonce that may do nothing at all: what it may do is opened by whoever expects it. Nothing is
+    /// known of other addresses, so each may be one's own and have code.
+    pub fn nothing(nonce: u64, safe_tx_gas_max: u64) -> Self {
+        Self {
+            hash: None,
+            nonce,
+            signed_by: None,
+            safe_tx_gas_max,
+            payees: &[],
+            cold: None,
+            executor: None,
+            emptying: None,
+            rotation: None,
+            is_own: &|_| true,
+            has_code: &|_| true,
+        }
+    }
+}
+
 /// Checks a proposal against what the party itself knows.
 pub fn check_proposal(
     bytes: &[u8],

@@ -106,7 +106,7 @@ pub fn empty_if_due(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     let pinned = context.safes.iter().filter(|(_, pins)| pins.emptying.is_some()).map(|(chain, _)| *chain);
     for chain in pinned {
         let (coin, now) = (rail::coin(chain), turn.draft.now());
-        if ledger.is_early(Errand::Emptying, coin, now) || ledger.is_pending(Errand::Emptying, coin) {
+        if ledger.waits(Errand::Emptying, coin, now) {
             continue;
         }
         match plan(context, ledger, turn, chain) {
@@ -120,13 +120,6 @@ pub fn empty_if_due(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
                 treasury::tell_undone(ledger, turn, (Errand::Emptying, coin), why);
             }
         }
-    }
-}
-
-/// There are new facts of a chain's Safes or deposit addresses: what could not be made is looked at again.
-pub fn told(ledger: &mut Ledger, chain: ChainId) {
-    if let Some(retry) = ledger.retries.get_mut(&(Errand::Emptying, rail::coin(chain))) {
-        retry.not_before = Seconds(0);
     }
 }
 

@@ -13,7 +13,7 @@ use super::writer::Turn;
 use super::{rail, reserve, treasury};
 use crate::freeze::Leaving;
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, Finding, Seconds};
+use crate::withdrawal::{Amount, Asset, Chain, Code, Finding, Seconds};
 
 /// Whether the account that pays gas may get that much of a chain's coin now, by a party's own pins, facts and sums: it has less
 /// than its level, no refuel is under way, and its caps are kept.
@@ -59,8 +59,7 @@ pub fn refuel_if_low(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     let pinned = context.safes.iter().filter_map(|(chain, pins)| Some((rail::coin(*chain), pins.executor?)));
     for (coin, executor) in pinned {
         let now = turn.draft.now();
-        let waits = ledger.is_early(Errand::Refuel, coin, now) || ledger.is_pending(Errand::Refuel, coin);
-        if waits || is_blind(ledger, coin) {
+        if ledger.waits(Errand::Refuel, coin, now) || is_blind(ledger, coin) {
             continue;
         }
         match plan(context, ledger, turn, coin, executor.refuel_max) {
@@ -71,13 +70,6 @@ pub fn refuel_if_low(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
                 treasury::tell_undone(ledger, turn, (Errand::Refuel, coin), why);
             }
         }
-    }
-}
-
-/// There are new facts of a chain's Safe: what could not be made is looked at again.
-pub fn told(ledger: &mut Ledger, chain: ChainId) {
-    if let Some(retry) = ledger.retries.get_mut(&(Errand::Refuel, rail::coin(chain))) {
-        retry.not_before = Seconds(0);
     }
 }
 

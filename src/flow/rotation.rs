@@ -44,17 +44,9 @@ pub fn check(
     signed_by: Option<KeyRole>,
 ) -> Result<CheckedSafeTx, CheckError> {
     let expect = Expectations {
-        hash: None,
-        nonce: safe.nonce(),
         signed_by,
-        safe_tx_gas_max: SAFE_TX_GAS,
-        payees: &[],
-        cold: None,
-        executor: None,
-        emptying: None,
         rotation: Some((rotation.seat, rotation.to)),
-        is_own: &|_| true,
-        has_code: &|_| true,
+        ..Expectations::nothing(safe.nonce(), SAFE_TX_GAS)
     };
     check_proposal(proposal, safe, &expect)
 }

@@ -84,7 +84,7 @@ pub fn sweep_if_over(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
     let assets: Vec<Asset> = ledger.treasury.accounts().map(|(asset, _)| asset).collect();
     for asset in assets {
         let now = turn.draft.now();
-        if ledger.is_early(Errand::Sweep, asset, now) || ledger.is_pending(Errand::Sweep, asset) {
+        if ledger.waits(Errand::Sweep, asset, now) {
             continue;
         }
         let Units(surplus) = due(context, ledger, asset, now).amount;

@@ -13,6 +13,7 @@ use countersign::evidence::*;
 use countersign::withdrawal::*;
 use uuid::Uuid;
 
+use super::safes::{ETHER, RATE, USDT};
 use super::world::*;
 
 /// What one transaction is to be.
@@ -315,5 +316,18 @@ pub fn yes(verdict: ItemVerdict) -> Vec<u8> {
         ItemVerdict::Signed(psbt) => psbt,
         ItemVerdict::Refused(refusal) => panic!("{}: {}", refusal.finding.code, refusal.finding.detail),
         ItemVerdict::Pending(finding) => panic!("{}: {}", finding.code, finding.detail),
+    }
+}
+
+/// Tells the co-signer what it must know beside a Safe: fee rate, prices, and what rests cold.
+pub async fn tell_around(world: &World) {
+    let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(RATE) };
+    let cold = vec![(ether(), Amount::from_units(90 * ETHER)), (token(), Amount::from_units(90_000 * USDT))];
+    for body in [
+        Body::Chain(vec![chain]),
+        Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))]),
+        Body::Position { cold, swept: Vec::new() },
+    ] {
+        tell(world, body).await.unwrap();
     }
 }

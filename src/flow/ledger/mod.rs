@@ -297,15 +297,23 @@ impl Ledger {
         id.and_then(|id| self.open.get(&id)).is_some_and(|o| o.row.reservation.is_none() && !o.row.is_final())
     }
 
-    /// Whether a sweep of an asset is reserved that does not carry both signatures yet.
+    /// Whether an errand is reserved for an asset that does not carry both signatures yet.
     pub fn is_pending(&self, errand: Errand, asset: Asset) -> bool {
         let mut of_asset = self.reservations.values().filter(|r| r.asset == asset);
         of_asset.any(|r| r.row.purpose.errand() == Some(errand))
     }
 
-    /// Whether an errand could not be made a moment ago.
-    pub fn is_early(&self, errand: Errand, asset: Asset, now: Seconds) -> bool {
-        self.retries.get(&(errand, asset)).is_some_and(|retry| now < retry.not_before)
+    /// Whether an errand is not to be planned now: it could not be made a moment ago, or is under way.
+    pub fn waits(&self, errand: Errand, asset: Asset, now: Seconds) -> bool {
+        let is_early = self.retries.get(&(errand, asset)).is_some_and(|retry| now < retry.not_before);
+        is_early || self.is_pending(errand, asset)
+    }
+
+    /// There are new facts: an errand that could not be made is looked at again.
+    pub fn look_again(&mut self, errand: Errand, asset: Asset) {
+        if let Some(retry) = self.retries.get_mut(&(errand, asset)) {
+            retry.not_before = Seconds(0);
+        }
     }
 
     /// What of an asset can be spent now.

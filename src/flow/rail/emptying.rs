@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::safe::{Body, GAS_DRAWN, draw};
+use super::safe::{Body, GAS_DRAWN, draw, rate_of};
 use super::{Built, Checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
@@ -91,7 +91,7 @@ pub fn pick(
     chain: ChainId,
     (items, fee_max): (&[Lying], u128),
 ) -> Result<Picked, Finding> {
-    let rate = rate_of(&ledger.treasury, chain)?;
+    let rate = rate_of(&ledger.treasury, super::coin(chain))?;
     let drawn = draw(context);
     let mut rows = rows(items);
     loop {
@@ -107,12 +107,6 @@ pub fn pick(
         }
         rows.pop();
     }
-}
-
-fn rate_of(treasury: &Treasury, chain: ChainId) -> Result<u128, Finding> {
-    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
-    let known = treasury.of(super::coin(chain)).facts.chain.ok_or_else(stale)?;
-    Ok(u128::from(known.value.fee_rate.0))
 }
 
 /// The lane of the treasury Safe of a chain.
@@ -186,18 +180,14 @@ pub fn check(
     let pins = pins(context, chain)?;
     let deposits = pins.deposits.as_ref().ok_or_else(|| no_wallet(&chain))?;
     let due = dues(rows)?;
+    let gas_max = gas_of(rows).saturating_add(GAS_DRAWN).min(GAS_MAX);
     let expect = Expectations {
         hash: Some(hash),
-        nonce,
         signed_by,
-        safe_tx_gas_max: gas_of(rows).saturating_add(GAS_DRAWN).min(GAS_MAX),
-        payees: &[],
-        cold: None,
-        executor: None,
         emptying: Some((deposits, pins.hot.address(), &due)),
-        rotation: None,
+        // Whatever it would pay plainly is unpaid for, own address or not.
         is_own: &|_| false,
-        has_code: &|_| true,
+        ..Expectations::nothing(nonce, gas_max)
     };
     check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))
 }
@@ -251,7 +241,7 @@ fn checked(
         tx: Box::new(tx),
         asset: super::coin(chain),
         anchor: lane.anchor(nonce),
-        rate: rate_of(treasury, chain)?,
+        rate: rate_of(treasury, super::coin(chain))?,
         emptied: Arc::new(rows),
     })
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Place;
-use super::Safes;
+use super::{Place, Safes};
 use crate::ethereum::{
     Address, Deposits, Destination, Executor, Make, Owners, Release, SafeWallet, Singleton, Units, address_of,
 };

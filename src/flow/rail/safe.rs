@@ -137,8 +137,7 @@ pub fn pick_sweep(
     surplus: u128,
 ) -> Result<PickedSweep, Finding> {
     let chain = asset.chain();
-    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
-    let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
     let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
     lane(ledger, chain)?.trusted()?;
     ledger.treasury.is_as_pinned(Asset::Evm(asset))?;
@@ -148,7 +147,7 @@ pub fn pick_sweep(
     }
     let drawn = draw(context);
     let gas = gas_of(asset, 1).saturating_add(drawn);
-    let fee = fee_of(gas, 1, u128::from(rate.0));
+    let fee = fee_of(gas, 1, rate);
     let payees = vec![Payee { to: cold, asset, amount: Units::from_amount(Amount::from_units(amount)) }];
     Ok(PickedSweep {
         amount,
@@ -167,8 +166,7 @@ pub fn pick_refuel(
     (to, amount): (Address, Amount),
 ) -> Result<Picked, Finding> {
     let asset = EvmAsset::Ether(chain);
-    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
-    let rate = ledger.treasury.of(Asset::Evm(asset)).facts.chain.ok_or_else(stale)?.value.fee_rate;
+    let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
     lane(ledger, chain)?.trusted()?;
     let spendable = ledger.spendable(Asset::Evm(asset), context.now());
     if spendable < amount {
@@ -177,7 +175,7 @@ pub fn pick_refuel(
     }
     let drawn = draw(context);
     let gas = gas_of(asset, 1).saturating_add(drawn);
-    let fee = fee_of(gas, 1, u128::from(rate.0));
+    let fee = fee_of(gas, 1, rate);
     let payees = vec![Payee { to, asset, amount: Units::from_amount(amount) }];
     Ok(Picked { chain, asset, payees, drawn, gas, fee, is_pinned: true })
 }
@@ -186,6 +184,13 @@ pub fn pick_refuel(
 fn gas_of(asset: EvmAsset, payments: usize) -> u64 {
     let kept = if matches!(asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
     kept.saturating_mul(count(payments))
+}
+
+/// Wei for 1,000 units of gas, as stated last of the chain of an asset.
+pub(super) fn rate_of(treasury: &Treasury, asset: Asset) -> Result<u128, Finding> {
+    let stale =
+        || Finding::new(Code::FeeRateStale, format!("no fee rate of {} was ever stated", asset.chain()));
+    treasury.of(asset).facts.chain.map(|fact| u128::from(fact.value.fee_rate.0)).ok_or_else(stale)
 }
 
 /// What is kept on top of it; no two attempts keep the same.
@@ -326,16 +331,12 @@ pub fn check(
     let own = safe.wallet().address();
     let expect = Expectations {
         hash,
-        nonce,
         signed_by,
-        safe_tx_gas_max: gas_max(payees.len()),
         payees,
         cold: places.cold,
         executor: places.executor,
-        emptying: None,
-        rotation: None,
         is_own: &|address| address == own,
-        has_code: &|_| true,
+        ..Expectations::nothing(nonce, gas_max(payees.len()))
     };
     check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))
 }
@@ -366,9 +367,7 @@ pub fn check_as_cosigner(
     let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
     let mixed = || Finding::new(Code::KindNotAllowed, "it moves nothing, or several assets at once");
     let asset = Asset::Evm(*first.ok_or_else(mixed)?);
-    let stale = || Finding::new(Code::FeeRateStale, format!("no fee rate of {chain} was ever stated"));
-    let rate =
-        treasury.of(asset).facts.chain.map(|fact| u128::from(fact.value.fee_rate.0)).ok_or_else(stale)?;
+    let rate = rate_of(treasury, asset)?;
     let (anchor, emptied) = (lane.anchor(nonce), Arc::default());
     Ok(Checked::Safe { tx: Box::new(tx), asset, anchor, rate, emptied })
 }

@@ -7,10 +7,11 @@ use crate::desk::{DeskError, StatementReceipt};
 use crate::evidence::statement::{Body, VerifiedStatement};
 use crate::flow::context::Context;
 use crate::flow::ledger::Ledger;
+use crate::flow::ledger::rows::Errand;
 use crate::flow::statement::{self, OwnScripts, Taking};
 use crate::flow::{
-    Allocated, Command, Effect, RefillStep, address, approve, emptying, executed, refill, refuel, treasury,
-    void, wallet, withdraw,
+    Allocated, Command, Effect, RefillStep, address, approve, executed, rail, refill, treasury, void, wallet,
+    withdraw,
 };
 use crate::withdrawal::Finding;
 
@@ -165,10 +166,10 @@ impl Writer {
         }
         match &said.body {
             Body::Safe(fact) => {
-                refuel::told(&mut self.ledger, fact.chain);
-                emptying::told(&mut self.ledger, fact.chain);
+                self.ledger.look_again(Errand::Refuel, rail::coin(fact.chain));
+                self.ledger.look_again(Errand::Emptying, rail::coin(fact.chain));
             }
-            Body::Deposits(fact) => emptying::told(&mut self.ledger, fact.chain),
+            Body::Deposits(fact) => self.ledger.look_again(Errand::Emptying, rail::coin(fact.chain)),
             _ => {}
         }
         self.ledger.undelivered = self.ledger.undelivered.saturating_add(1);

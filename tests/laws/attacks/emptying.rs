@@ -6,7 +6,7 @@ use countersign::ethereum::{
     Address, Bytes, DepositDue, Deposits, Operation, OwnerSwap, Payee, Proposal, SafeCall, SafeWallet, Task,
     TrustedSafe, U256, Units, Unsigned, UnsignedPlan,
 };
-use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::statement::Body;
 use countersign::evidence::{DepositsFact, SafeFact};
 use countersign::flow::ledger::lane::judged;
 
@@ -33,7 +33,7 @@ impl Digger {
         for index in 0..4u32 {
             digger.attest(index).await;
         }
-        digger.state_around().await;
+        tell_around(&digger.world).await;
         let balances = [(ether(), 10 * ETHER), (token(), 10_000 * USDT)];
         digger.state(safe_fact(100, 0, &balances)).await;
         digger.state(treasury_fact(100, 0)).await;
@@ -49,19 +49,6 @@ impl Digger {
             index,
         };
         self.world.cosigner().attest_addresses(vec![order]).await.unwrap();
-    }
-
-    async fn state_around(&self) {
-        let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(20_000_000_000_000) };
-        let cold =
-            vec![(ether(), Amount::from_units(90 * ETHER)), (token(), Amount::from_units(90_000 * USDT))];
-        for body in [
-            Body::Chain(vec![chain]),
-            Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))]),
-            Body::Position { cold, swept: Vec::new() },
-        ] {
-            tell(&self.world, body).await.unwrap();
-        }
     }
 
     async fn state(&self, fact: SafeFact) {
@@ -337,7 +324,7 @@ async fn an_observer_that_invents_deposits_burns_a_days_fee_cap_and_no_more() {
     digger.world.restart_cosigner().await;
     assert_eq!(no(digger.honest(count).await), "EMPTYING_LIMIT");
     digger.world.later(86_500);
-    digger.state_around().await;
+    tell_around(&digger.world).await;
     yes(digger.honest(count).await);
 }
 

@@ -3,7 +3,7 @@
 use countersign::audit::EntryKind;
 use countersign::ethereum::{Address, Bytes, Operation, Proposal, SafeCall, U256};
 use countersign::evidence::SafeFact;
-use countersign::evidence::statement::{Body, ChainFact};
+use countersign::evidence::statement::Body;
 
 use super::super::refuel::{DAY, LEVEL, REFUEL, executor, fact, plan};
 use super::super::safes::{ETHER, USDT};
@@ -19,21 +19,8 @@ impl Pump {
     async fn new() -> Self {
         let (world, thief) = Thief::with(plan(), 1, 40 * COIN).await;
         let pump = Self { world, thief, gas: 60_000 };
-        pump.state_around().await;
+        tell_around(&pump.world).await;
         pump
-    }
-
-    async fn state_around(&self) {
-        let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(20_000_000_000_000) };
-        let cold =
-            vec![(ether(), Amount::from_units(90 * ETHER)), (token(), Amount::from_units(90_000 * USDT))];
-        for body in [
-            Body::Chain(vec![chain]),
-            Body::Price(vec![(ASSET, Krw(PRICE)), (ether(), Krw(400_000)), (token(), Krw(1_300))]),
-            Body::Position { cold, swept: Vec::new() },
-        ] {
-            tell(&self.world, body).await.unwrap();
-        }
     }
 
     async fn state(&self, fact: SafeFact) {
@@ -175,7 +162,7 @@ async fn a_refuel_is_signed_when_the_cosigner_itself_knows_it_is_due_one_at_a_ti
     pump.world.restart_cosigner().await;
     assert_eq!(no(pump.refuel(2).await), "REFUEL_LIMIT");
     pump.world.later(86_500);
-    pump.state_around().await;
+    tell_around(&pump.world).await;
     pump.state(fact(98, 2, 9 * ETHER, 0)).await;
     yes(pump.refuel(2).await);
 }
