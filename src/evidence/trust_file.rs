@@ -110,6 +110,10 @@ pub struct SafeEntry {
     pub cosigner: String,
     /// The account of key C.
     pub vault: String,
+    /// More hot Safes of the same contracts and owners. What lies in all of them together counts as hot, and each is paid from at
+    /// the same time as the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_hot: Vec<String>,
     /// The treasury Safe that owns the deposit addresses: another one of the same contracts and owners. Without it there are
     /// no deposit addresses on the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,9 @@ use super::trust_file::{
 use crate::withdrawal::evm_address::{is_payable, read};
 use crate::withdrawal::{Asset, Chain, ChainId, Code, Denomination, EvmAsset, Invalid};
 
+/// The most hot Safes of one chain: an observer reads and states each of them in every round.
+const HOT_SAFES_MAX: usize = 16;
+
 pub(super) fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Chain, WalletEntry>, Invalid> {
     let mut wallets = BTreeMap::new();
     for entry in &content.wallets {
@@ -44,12 +47,17 @@ fn check_safes(chain: ChainId, entry: &WalletEntry) -> Result<(), Invalid> {
     let safe = entry.safe.as_ref().ok_or_else(|| {
         Invalid::new(Code::FieldMissing, "wallets.safe", "is missing at a wallet of an EVM chain", CURE)
     })?;
-    let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
+    let SafeEntry { release, singleton, signer, cosigner, vault, also_hot, treasury } = safe;
     field::graphic("wallets.safe.release", release)?;
     if !["l1", "l2"].contains(&singleton.as_str()) {
         return Err(no("wallets.safe.singleton", "is neither `l1` nor `l2`"));
     }
+    if also_hot.len() >= HOT_SAFES_MAX {
+        let problem = format!("names more hot Safes than {HOT_SAFES_MAX}, less the one of `wallets.hot`");
+        return Err(Invalid::new(Code::FieldTooLong, "wallets.safe.also_hot", problem, CURE));
+    }
     let mut seen = BTreeSet::new();
+    let also_hot = also_hot.iter().map(|address| ("wallets.safe.also_hot", Some(address)));
     let named = [
         ("wallets.hot", Some(&entry.hot)),
         ("wallets.cold", entry.cold.as_ref()),
@@ -59,7 +67,7 @@ fn check_safes(chain: ChainId, entry: &WalletEntry) -> Result<(), Invalid> {
         ("wallets.safe.treasury", treasury.as_ref()),
         ("wallets.executor.address", entry.executor.as_ref().map(|executor| &executor.address)),
     ];
-    for (field, address) in named {
+    for (field, address) in named.into_iter().chain(also_hot) {
         let Some(address) = address else { continue };
         if !seen.insert(evm_address(field, address)?) {
             return Err(twice(field, "an address"));

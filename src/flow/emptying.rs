@@ -1,4 +1,4 @@
-//! Emptying: what lies at deposit addresses is brought to the hot Safe when it is enough, within what the trust file pins.
+//! Emptying: what lies at deposit addresses is brought to a hot Safe when it is enough, within what the trust file pins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use super::rail::pins::EmptyingPins;
 use super::weigh::sight;
 use super::writer::Turn;
 use super::{rail, reserve, treasury};
+use crate::ethereum::Address;
 use crate::freeze::Leaving;
 use crate::withdrawal::evm_address::spell;
 use crate::withdrawal::{Asset, ChainId, Code, EvmAsset, Finding, Seconds};
@@ -32,6 +33,7 @@ pub fn due(context: &Context, treasury: &Treasury, chain: ChainId) -> Result<Vec
         return Err(Finding::new(Code::EmptyingNotDue, detail));
     }
     rail::emptying::lane(context, treasury, chain)?.trusted()?;
+    treasury.lanes.trusted(chain)?;
     let is_as_pinned = |item: &Lying| treasury.is_as_pinned(Asset::Evm(item.asset)).is_ok();
     let items: Vec<Lying> = items.into_iter().filter(is_as_pinned).collect();
     if items.is_empty() {
@@ -134,7 +136,7 @@ fn plan(
     let room = fee_room(context, &ledger.treasury, chain, now)?;
     let most = context.limits(coin).map_or(0, |limits| limits.fee_tx_max.0.min(limits.fee_lineage_max.0));
     let picked = rail::emptying::pick(context, ledger, chain, (&items, room.min(most)))?;
-    allow(context, &sight(context, ledger, coin, now), chain, picked.fee)?;
+    allow(context, &sight(context, ledger, coin, now), picked.to, picked.fee)?;
     let built = rail::emptying::build(context, ledger, &picked)?;
     // It stays ours, so no limit but those of fees counts it.
     let purpose = Purpose::Emptying { deposits: picked.rows };
@@ -145,11 +147,10 @@ fn plan(
 pub fn allow(
     context: &Context,
     sight: &super::facts::Sight<'_>,
-    chain: ChainId,
+    hot: Address,
     fee: FeeSeen,
 ) -> Result<(), Finding> {
-    let hot = context.safes.get(&chain).map(|pins| spell(pins.hot.address())).unwrap_or_default();
-    permit(&context.policy, &sight.of_emptying(hot, fee)?)
+    permit(&context.policy, &sight.of_emptying(spell(hot), fee)?)
 }
 
 /// An emptying carries both signatures: the day's sum holds its fee.

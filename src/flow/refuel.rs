@@ -27,16 +27,15 @@ pub fn due<'a>(
     let unpinned = || Finding::new(Code::KindNotAllowed, format!("no account is pinned that {coin} refuels"));
     let Chain::Evm(chain) = coin.chain() else { return Err(unpinned()) };
     let executor = context.safes.get(&chain).and_then(|pins| pins.executor.as_ref()).ok_or_else(unpinned)?;
-    let lane = treasury.hot_lane(chain).ok_or_else(unpinned)?;
-    lane.trusted()?;
+    treasury.lanes.trusted(chain)?;
     let account = spell(executor.address);
     let unknown = || Finding::new(Code::ExecutorNotStated, format!("nothing is stated of {account}"));
-    let has = lane.has(executor.address).ok_or_else(unknown)?;
+    let has = treasury.lanes.has(chain, executor.address).ok_or_else(unknown)?;
     if has >= executor.level {
         let detail = format!("{account} has {has} wei, and is refuelled below {}", executor.level);
         return Err(Finding::new(Code::RefuelNotDue, detail));
     }
-    if lane.is_refuelling() {
+    if treasury.lanes.is_refuelling(chain) {
         return Err(Finding::new(Code::RefuelNotDue, "a refuel is signed that is not in the chain for good"));
     }
     let went_back = |e: wallet_policy::window::WindowError| Finding::new(Code::ClockWentBack, e.to_string());
@@ -76,7 +75,7 @@ pub fn refuel_if_low(context: &Context, ledger: &mut Ledger, turn: &mut Turn) {
 /// Without a Safe to believe in nobody knows whether anything is wanted; people hear of that where it is found.
 fn is_blind(ledger: &Ledger, coin: Asset) -> bool {
     let Chain::Evm(chain) = coin.chain() else { return true };
-    ledger.treasury.hot_lane(chain).is_none_or(|lane| lane.trusted().is_err())
+    ledger.treasury.lanes.trusted(chain).is_err()
 }
 
 fn plan(

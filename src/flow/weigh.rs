@@ -43,9 +43,8 @@ pub(super) fn weigh(
     }
     let picked = match &open.clearance {
         Some(_) => {
-            let taken = gathered.map_or(0, |batch| batch.amount);
-            let joined = gathered.filter(|_| joins).map(|batch| &batch.picked);
-            rail::pick(context, ledger, open, (taken, joined))
+            let gathered = gathered.map(|batch| &batch.picked);
+            rail::pick(context, ledger, open, (gathered, joins))
         }
         None => Ok(None),
     };

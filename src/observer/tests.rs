@@ -75,6 +75,7 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
             signer: "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".into(),
             cosigner: "0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF".into(),
             vault: "0x1efF47bc3a10a45D4B230B5d10E37751FE6AA718".into(),
+            also_hot: Vec::new(),
             treasury: None,
         }),
         executor: None,

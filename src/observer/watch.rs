@@ -23,7 +23,7 @@ pub struct Watch {
     pub(super) nodes: Nodes,
     pub(super) safes: Vec<SafeWallet>,
     pub(super) tokens: Vec<EvmAsset>,
-    /// The hot Safe, and the account that pays its gas.
+    /// The first of the hot Safes, and the account that pays the gas of all.
     executor: Option<(Address, Address)>,
     pub(super) deposits: Option<Deposits>,
     pub(super) bounds: Bounds,
@@ -58,7 +58,7 @@ impl Watch {
         self.nodes.chain()
     }
 
-    /// The Safes: the hot one, then the treasury and the cold one where there are any.
+    /// The Safes: the hot ones, then the treasury and the cold one where there are any.
     pub fn safes(&self) -> impl Iterator<Item = Address> {
         self.safes.iter().map(SafeWallet::address)
     }
@@ -83,8 +83,10 @@ pub fn safes_of(trust: &Trust, chain: ChainId) -> Result<Vec<(&'static str, Safe
     })?;
     let (make, owners) = (pins.hot.make(), *pins.hot.owners());
     let cold = pins.cold.map(|address| SafeWallet::adopt(chain, make, owners, address));
-    let known = [("hot", Some(pins.hot)), ("treasury", pins.treasury), ("cold", cold)];
-    Ok(known.into_iter().filter_map(|(which, safe)| Some((which, safe?))).collect())
+    let hot = pins.hot_safes().map(|safe| ("hot", safe.clone()));
+    let others = [("treasury", pins.treasury.clone()), ("cold", cold)];
+    let others = others.into_iter().filter_map(|(which, safe)| Some((which, safe?)));
+    Ok(hot.chain(others).collect())
 }
 
 fn executor_of(trust: &Trust, chain: ChainId) -> Result<Option<(Address, Address)>, Invalid> {

@@ -128,6 +128,7 @@ impl Safes {
                 signer,
                 cosigner,
                 vault,
+                also_hot: Vec::new(),
                 treasury: None,
             }),
             executor: None,

@@ -67,6 +67,7 @@ pub fn trusting_with(
             signer: a,
             cosigner: b,
             vault: c,
+            also_hot: Vec::new(),
             treasury: treasury.map(evm_address::spell),
         }),
         executor: Some(ExecutorEntry {

@@ -28,6 +28,7 @@ mod foreign;
 mod freeze;
 mod half_registered;
 mod happens;
+mod lanes;
 mod log;
 mod masked;
 mod node;

@@ -110,10 +110,20 @@ pub fn hot_safe() -> SafeWallet {
     SafeWallet::predict(EVM, make, owners, U256::from(7))
 }
 
-/// The treasury Safe: another one of the same owners.
-pub fn treasury_safe() -> SafeWallet {
+/// Another Safe of the same owners, by its salt.
+fn sibling(salt: u64) -> SafeWallet {
     let hot = hot_safe();
-    SafeWallet::predict(EVM, hot.make(), *hot.owners(), U256::from(8))
+    SafeWallet::predict(EVM, hot.make(), *hot.owners(), U256::from(salt))
+}
+
+/// The treasury Safe.
+pub fn treasury_safe() -> SafeWallet {
+    sibling(8)
+}
+
+/// A second hot Safe, where a trust file pins one.
+pub fn second_safe() -> SafeWallet {
+    sibling(9)
 }
 
 /// The deposit address at an index.
@@ -138,6 +148,7 @@ pub fn safes_entry() -> WalletEntry {
             signer: spell(owner(0xa)),
             cosigner: spell(owner(0xb)),
             vault: spell(owner(0xc)),
+            also_hot: Vec::new(),
             treasury: Some(spell(treasury_safe().address())),
         }),
         executor: None,
@@ -156,7 +167,8 @@ pub fn treasury_fact(height: u64, nonce: u64) -> SafeFact {
     fact_of(&treasury_safe(), height, nonce, &[(ether(), 0), (token(), 0)])
 }
 
-fn fact_of(safe: &SafeWallet, height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFact {
+/// What an observer says of a Safe at that height, when its nonce is that.
+pub fn fact_of(safe: &SafeWallet, height: u64, nonce: u64, balances: &[(Asset, u128)]) -> SafeFact {
     let (release, singleton) = (safe.make().release, safe.make().release.singleton(safe.make().singleton));
     let contract = |pin: Pin| Contract { address: pin.address, code_hash: pin.code_hash };
     SafeFact {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::hex;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::owner::read_owner;
@@ -20,12 +20,26 @@ use crate::withdrawal::ChainId;
 use crate::withdrawal::evm_address::{read, spell};
 
 /// Which of a chain's Safes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// The hot Safe.
+    /// The hot Safe; the first, where there are several.
     Hot,
     /// The treasury, which owns the deposit addresses: they all follow it.
     Treasury,
+    /// The one with this address.
+    At(Address),
+}
+
+impl Which {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "hot" => Ok(Self::Hot),
+            "treasury" => Ok(Self::Treasury),
+            address => read(address).map(Self::At).map_err(|no| {
+                format!("`{address}` is neither `hot` nor `treasury`, and as an address it {no}")
+            }),
+        }
+    }
 }
 
 /// Whose seat goes to whom.
@@ -34,8 +48,8 @@ pub struct SeatArgs {
     /// The chain, by its CAIP-2 id
     #[arg(long, value_name = "eip155:N", value_parser = ChainId::parse)]
     pub chain: ChainId,
-    /// Which Safe
-    #[arg(long, value_enum, default_value = "hot")]
+    /// Which Safe: `hot`, `treasury`, or its address where there are several hot ones
+    #[arg(long, value_name = "WHICH", value_parser = Which::parse, default_value = "hot")]
     pub of: Which,
     /// The seat: signer, cosigner or vault
     #[arg(long, value_parser = seat)]
@@ -107,6 +121,10 @@ impl SeatArgs {
         let pins = pins.ok_or_else(|| no("--chain", format!("no Safe is pinned on {}", self.chain)))?;
         match self.of {
             Which::Hot => Ok(pins.hot),
+            Which::At(address) => {
+                let pinned = pins.signed_for().find(|safe| safe.address() == address);
+                pinned.cloned().ok_or_else(|| no("--of", format!("{} is not pinned", spell(address))))
+            }
             Which::Treasury => pins.treasury.ok_or_else(|| no("--of", "no treasury is pinned".to_owned())),
         }
     }

@@ -221,6 +221,7 @@ fn with_wallet(change: impl FnOnce(&mut WalletEntry)) -> Result<(), (Code, &'sta
             signer: account(0xa),
             cosigner: account(0xb),
             vault: account(0xc),
+            also_hot: Vec::new(),
             treasury: None,
         }),
         executor: None,

@@ -134,7 +134,7 @@ impl Party {
                     withdrawals: Vec::new(),
                     errand: proven.checked.kind().errand(),
                 };
-                if let Some((lane, nonce)) = state.treasury.lane_at_mut(anchor) {
+                if let Some((lane, nonce)) = state.treasury.lanes.at_mut(anchor) {
                     lane.sign(nonce, claim);
                 }
                 if !proven.checked.emptied().is_empty() {

@@ -12,12 +12,13 @@ use crate::evidence::Approval;
 use crate::evidence::TravelRule;
 use crate::flow::context::Context;
 use crate::flow::facts::{FeeSeen, Sight, permit};
+use crate::flow::ledger::lane::Lane;
 use crate::flow::ledger::rows::ChangeRow;
 use crate::flow::ledger::treasury::Spend;
 use crate::flow::rail::{self, Checked, Kind};
 use crate::flow::{emptying, refuel};
 use crate::withdrawal::evm_address::spell;
-use crate::withdrawal::{Amount, Chain, Code, Finding, Seconds};
+use crate::withdrawal::{Amount, Asset, Code, Finding, Seconds};
 
 /// How many approvals that do not count a no names.
 const LEFT_OUT_SHOWN: usize = 4;
@@ -111,13 +112,27 @@ fn payment_of(state: &State, payment: &ProvenPayment) -> Spend {
 fn is_there(state: &State, checked: &Checked) -> Result<(), Refusal> {
     match checked {
         Checked::Bitcoin(_, tx) => coins_are_there(state, tx),
-        Checked::Safe { tx, anchor, .. } => nonce_is_next(state, tx, anchor),
+        Checked::Safe { tx, anchor, asset, .. } => {
+            let lane = state.treasury.lanes.at(anchor).map(|(lane, _)| lane);
+            nonce_is_next(lane, tx)?;
+            has_it(lane, *asset, checked.outgoing())
+        }
     }
 }
 
+/// A payment that its Safe cannot make would revert, and use the nonce up with nobody paid.
+fn has_it(lane: Option<&Lane>, asset: Asset, outgoing: u128) -> Result<(), Refusal> {
+    let spendable = lane.map_or(0, |lane| lane.spendable(asset));
+    if outgoing <= spendable {
+        return Ok(());
+    }
+    let detail = format!("{spendable} can be spent of {asset} there, and {outgoing} would leave");
+    Err(no(None, Finding::new(Code::HotFundsShort, detail)))
+}
+
 /// Only the next nonce is signed: one behind it would wait for ever if this one is never used.
-fn nonce_is_next(state: &State, tx: &CheckedSafeTx, anchor: &str) -> Result<(), Refusal> {
-    let next = state.treasury.lane_at(anchor).and_then(|(lane, _)| lane.next_nonce());
+fn nonce_is_next(lane: Option<&Lane>, tx: &CheckedSafeTx) -> Result<(), Refusal> {
+    let next = lane.and_then(Lane::next_nonce);
     if next == Some(tx.call().nonce) {
         return Ok(());
     }
@@ -262,12 +277,10 @@ fn weigh_emptying(
     checked: &Checked,
     fee: FeeSeen,
 ) -> Result<Spend, Refusal> {
-    let Chain::Evm(chain) = sight.asset.chain() else {
-        return Err(no(None, Finding::new(Code::KindNotAllowed, "deposits on no EVM chain")));
+    let Some((chain, hot)) = checked.brings_to(context) else {
+        return Err(no(None, Finding::new(Code::KindNotAllowed, "to no hot Safe of an EVM chain")));
     };
     let allowed = emptying::allows(context, sight.treasury, chain, (checked.emptied(), fee), sight.now);
-    allowed
-        .and_then(|()| emptying::allow(context, sight, chain, fee))
-        .map_err(|finding| no(None, finding))?;
+    allowed.and_then(|()| emptying::allow(context, sight, hot, fee)).map_err(|finding| no(None, finding))?;
     Ok(Spend { emptied: fee.paid, ..Spend::default() })
 }

@@ -9,7 +9,7 @@ use crate::audit::{Head, NodeHash};
 use crate::bitcoin::Branch;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::JournalFault;
-use crate::flow::ledger::lane::Claim;
+use crate::flow::ledger::lane::{self, Claim};
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{
     self, AddressRow, CoinRow, CosignedRow, Errand, RegistrationRow, StatementRow,
@@ -19,7 +19,7 @@ use crate::flow::rail::Kind;
 use crate::flow::rail::deposit::take_back;
 use crate::flow::recover::load_facts;
 use crate::store::{Row, Table};
-use crate::withdrawal::{Asset, Chain, Code, Finding, Krw, ReservationId, Seconds};
+use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, Seconds};
 
 /// The key of the row that holds the head of the signer's log.
 pub const WITNESSED: &str = "signer";
@@ -167,12 +167,13 @@ fn remember(
     if row.state == "dead" {
         return Ok(());
     }
-    if let Chain::Evm(chain) = asset.chain()
-        && state.treasury.hot_lane(chain).is_some()
-    {
+    let anchor = row.inputs.first().ok_or_else(unreadable)?;
+    if asset.chain().evm().is_some() && lane::place_of(anchor).is_none() {
+        return Err(unreadable());
+    }
+    // A Safe that is not pinned any more signs nothing, so what it signed away matters no more.
+    if let Some((lane, nonce)) = state.treasury.lanes.at_mut(anchor) {
         let reservation = ReservationId::parse(key).map_err(|_| unreadable())?;
-        let anchor = row.inputs.first().ok_or_else(unreadable)?;
-        let (lane, nonce) = state.treasury.lane_at_mut(anchor).ok_or_else(unreadable)?;
         lane.sign(
             nonce,
             Claim {

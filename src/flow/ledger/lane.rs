@@ -1,7 +1,7 @@
 //! What a party knows of one of its Safes: the facts as judged, its balances, and the nonces that are taken. A nonce is to a
 //! Safe what a coin is to Bitcoin: the anchor that only one transaction can spend (law L17).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::rows::{Errand, ReservationRow};
@@ -82,30 +82,38 @@ pub fn safe_of(row: &ReservationRow) -> Option<&str> {
 #[derive(Debug)]
 pub struct Lane {
     wallet: SafeWallet,
+    /// `eip155:1:0x…`, as its anchors begin.
+    name: String,
     stated: Option<Stated>,
     grown: Option<Grown>,
     /// The nonce of a statement that is not believed; nothing is signed while it stands.
     doubted: Option<u64>,
     signed: BTreeMap<u64, Claim>,
-    reserved: BTreeSet<u64>,
+    reserved: BTreeMap<u64, (Asset, u128)>,
 }
 
 impl Lane {
     /// The Safe that is pinned; nothing is known of it yet.
-    pub const fn new(wallet: SafeWallet) -> Self {
+    pub fn new(wallet: SafeWallet) -> Self {
         Self {
+            name: format!("{}:{}", wallet.chain(), wallet.address()),
             wallet,
             stated: None,
             grown: None,
             doubted: None,
             signed: BTreeMap::new(),
-            reserved: BTreeSet::new(),
+            reserved: BTreeMap::new(),
         }
     }
 
     /// The anchor at a nonce: `eip155:1:0x…/5`.
     pub fn anchor(&self, nonce: u64) -> String {
-        format!("{}:{}/{nonce}", self.wallet.chain(), self.wallet.address())
+        format!("{}/{nonce}", self.name)
+    }
+
+    /// The Safe.
+    pub const fn wallet(&self) -> &SafeWallet {
+        &self.wallet
     }
 
     /// The nonce of an anchor of this Safe.
@@ -242,17 +250,28 @@ impl Lane {
         Amount::from_units(there.map_or(0, |amount| amount.units()).saturating_sub(leaving))
     }
 
+    /// What of it nothing is reserved for either.
+    pub fn spendable(&self, asset: Asset) -> u128 {
+        let of_asset = self.reserved.values().filter(|(of, _)| *of == asset);
+        of_asset.fold(self.credited(asset).units(), |left, (_, amount)| left.saturating_sub(*amount))
+    }
+
+    /// How many of its nonces are taken and not used up for good, as far as is known.
+    pub fn in_flight(&self) -> usize {
+        self.signed.len().saturating_add(self.reserved.len())
+    }
+
     /// The nonce that comes next: the lowest that nothing takes. One that a dead reservation had is taken again, so that no
     /// nonce behind it waits for ever.
     pub fn next_nonce(&self) -> Option<u64> {
         let safe = self.trusted().ok()?;
         (safe.nonce()..u64::MAX)
-            .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains(nonce))
+            .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains_key(nonce))
     }
 
-    /// A reservation takes the nonce.
-    pub fn reserve(&mut self, nonce: u64) {
-        self.reserved.insert(nonce);
+    /// A reservation takes the nonce, and that much of an asset with it.
+    pub fn reserve(&mut self, nonce: u64, leaving: (Asset, u128)) {
+        self.reserved.insert(nonce, leaving);
     }
 
     /// A reservation that no signature exists for gives its nonce back.

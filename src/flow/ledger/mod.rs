@@ -6,6 +6,7 @@ pub mod deposits;
 pub mod facts;
 pub mod journal;
 pub mod lane;
+pub mod lanes;
 pub mod refills;
 pub mod registrations;
 pub mod rows;

@@ -11,14 +11,14 @@ use wallet_policy::{Krw as PolicyKrw, Seconds as PolicySeconds, Units};
 use super::coins::Coins;
 use super::deposits::{DepositBook, Moved};
 use super::facts::{Facts, Heard};
-use super::lane::{self, Lane, Told};
+use super::lane::{self, Told};
+use super::lanes::Lanes;
 use super::refills::Refills;
 use super::rows::EmptiedRow;
-use crate::ethereum::Address;
+use crate::evidence::Trust;
 use crate::evidence::statement::{Body, Statement, StatementKind};
-use crate::evidence::{SafeFact, Trust};
 use crate::flow::rail::pins::SafePins;
-use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Finding, Krw, Seconds, WithdrawalId};
+use crate::withdrawal::{Amount, Asset, Chain, ChainId, EvmAsset, Finding, Krw, Seconds, WithdrawalId};
 
 /// Rolling sums of one party. Nothing is ever given back within its window (law L23).
 #[derive(Debug)]
@@ -215,11 +215,11 @@ pub struct Treasury {
     pub refills: Refills,
     /// Who spoke of what, and when.
     pub heard: Heard,
-    /// The deposit addresses on EVM chains.
+    /// The Safes on EVM chains.
+    pub lanes: Lanes,
+    /// The deposit addresses there.
     pub deposits: DepositBook,
     accounts: BTreeMap<Asset, Account>,
-    lanes: BTreeMap<(ChainId, Address), Lane>,
-    hot_safes: BTreeMap<ChainId, Address>,
 }
 
 /// What is known of an asset that is none of ours: nothing, so that whatever is asked of it is missing.
@@ -234,78 +234,44 @@ impl Treasury {
 
     /// With the Safes of one chain, of which nothing is known yet.
     pub fn with_safes(mut self, pins: &SafePins) -> Self {
-        let chain = pins.hot.chain();
-        self.hot_safes.insert(chain, pins.hot.address());
-        for safe in pins.signed_for() {
-            self.lanes.insert((chain, safe.address()), Lane::new(safe.clone()));
-        }
+        self.lanes.add(pins);
         if let Some(treasury) = &pins.treasury {
-            self.deposits.add(chain, treasury.address());
+            self.deposits.add(pins.hot.chain(), treasury.address());
         }
         self
-    }
-
-    /// What is known of the hot Safe of a chain.
-    pub fn hot_lane(&self, chain: ChainId) -> Option<&Lane> {
-        self.lane(chain, *self.hot_safes.get(&chain)?)
-    }
-
-    /// What is known of a Safe that both parties sign for.
-    pub fn lane(&self, chain: ChainId, safe: Address) -> Option<&Lane> {
-        self.lanes.get(&(chain, safe))
-    }
-
-    /// The Safe of an anchor, with the nonce it names.
-    pub fn lane_at(&self, anchor: &str) -> Option<(&Lane, u64)> {
-        let lane = self.lanes.get(&lane::place_of(anchor)?)?;
-        Some((lane, lane.nonce_of(anchor)?))
-    }
-
-    /// The same, to be changed.
-    pub fn lane_at_mut(&mut self, anchor: &str) -> Option<(&mut Lane, u64)> {
-        let lane = self.lanes.get_mut(&lane::place_of(anchor)?)?;
-        let nonce = lane.nonce_of(anchor)?;
-        Some((lane, nonce))
     }
 
     /// A signed transaction with this anchor of the treasury Safe takes these from deposit addresses.
     pub fn take_away(&mut self, anchor: &str, rows: &[EmptiedRow]) {
         let Some((chain, safe)) = lane::place_of(anchor) else { return };
-        let Some((lane, nonce)) = self.lane_at(anchor).filter(|_| self.deposits.is_treasury(chain, safe))
-        else {
-            return;
-        };
+        let of_treasury = self.lanes.at(anchor).filter(|_| self.deposits.is_treasury(chain, safe));
+        let Some((lane, nonce)) = of_treasury else { return };
         let over = lane.used_up_at(nonce);
         self.deposits.take_away(chain, (nonce, over), rows);
         self.forget_what_came(chain);
     }
 
-    /// What of an asset customers paid in that is in no stated balance of the hot Safe yet.
+    /// What of an asset customers paid in that is in no stated balance of a hot Safe yet.
     pub fn deposited(&self, asset: Asset) -> Amount {
-        let hot = asset.chain().evm().and_then(|chain| self.hot_lane(chain));
-        self.deposits.held(asset, hot.map_or(0, Lane::height))
+        self.deposits.held(asset, asset.chain().evm().map_or(0, |chain| self.lanes.height(chain)))
     }
 
     fn forget_what_came(&mut self, chain: ChainId) {
-        let hot_height = self.hot_lane(chain).map_or(0, Lane::height);
-        self.deposits.forget_what_came(chain, hot_height);
-    }
-
-    fn lane_of(&self, fact: &SafeFact) -> Option<&Lane> {
-        self.lane(fact.chain, fact.safe)
+        self.deposits.forget_what_came(chain, self.lanes.height(chain));
     }
 
     /// The withdrawals whose Safe transactions a statement says the end of.
     pub fn withdrawals_ended_by(&self, statement: &Statement) -> Vec<WithdrawalId> {
         let Body::Safe(fact) = &statement.body else { return Vec::new() };
-        let ended = self.lane_of(fact).map(|lane| lane.ended(fact)).unwrap_or_default();
+        let lane = self.lanes.of(fact.chain, fact.safe);
+        let ended = lane.map(|lane| lane.ended(fact)).unwrap_or_default();
         ended.into_iter().flat_map(|ended| ended.claim.withdrawals).collect()
     }
 
     /// Whether a statement is of an older block than what was stated of the same thing: it is no news, whatever its number.
     pub fn is_older(&self, statement: &Statement) -> bool {
         match &statement.body {
-            Body::Safe(fact) => self.lane_of(fact).is_some_and(|lane| lane.is_older(fact)),
+            Body::Safe(fact) => self.lanes.of(fact.chain, fact.safe).is_some_and(|lane| lane.is_older(fact)),
             Body::Deposits(fact) => self.deposits.is_older(fact),
             Body::Coins { .. }
             | Body::Position { .. }
@@ -320,7 +286,7 @@ impl Treasury {
         self.heard.take(statement, at);
         let of_safe = match &statement.body {
             Body::Safe(fact) => {
-                let lane = self.lanes.get_mut(&(fact.chain, fact.safe));
+                let lane = self.lanes.of_mut(fact.chain, fact.safe);
                 let told = lane.map(|lane| lane.take(fact, at)).unwrap_or_default();
                 if told.grew && self.deposits.is_treasury(fact.chain, fact.safe) {
                     self.deposits.used_up(fact);
@@ -372,8 +338,7 @@ impl Treasury {
     pub fn is_as_pinned(&self, asset: Asset) -> Result<(), Finding> {
         match asset {
             Asset::Evm(EvmAsset::Token(chain, _)) => {
-                let lane = self.hot_lane(chain).ok_or_else(|| Finding::new(Code::AssetUnknown, ""))?;
-                lane.has_decimals(asset, self.of(asset).decimals)
+                self.lanes.have_decimals(chain, asset, self.of(asset).decimals)
             }
             Asset::Bitcoin(_) | Asset::Evm(EvmAsset::Ether(_)) => Ok(()),
         }
@@ -383,7 +348,7 @@ impl Treasury {
     pub fn credited(&self, asset: Asset) -> Amount {
         match asset.chain() {
             Chain::Bitcoin(_) => Amount::from_sat(self.coins.hot_sat()),
-            Chain::Evm(chain) => self.hot_lane(chain).map_or(Amount::ZERO, |lane| lane.credited(asset)),
+            Chain::Evm(chain) => self.lanes.credited(chain, asset),
         }
     }
 
@@ -412,7 +377,7 @@ impl Treasury {
     pub fn position_at(&self, asset: Asset, trust: &Trust) -> Option<Seconds> {
         let hot = match asset.chain() {
             Chain::Bitcoin(_) => self.heard.coins_at(trust.observers(StatementKind::Coins))?,
-            Chain::Evm(chain) => self.hot_lane(chain)?.stated_at()?,
+            Chain::Evm(chain) => self.lanes.stated_at(chain)?,
         };
         self.of(asset).facts.cold.map(|cold| cold.at.min(hot))
     }

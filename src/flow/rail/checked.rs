@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{bitcoin, emptying, safe};
 use crate::bitcoin::{CheckedTransaction, OwnScript};
-use crate::ethereum::{Action, CheckedSafeTx, Payee, TransactionKind as SafeKind};
+use crate::ethereum::{Action, Address, CheckedSafeTx, Payee, TransactionKind as SafeKind};
+use crate::flow::context::Context;
 use crate::flow::facts::FeeSeen;
 use crate::flow::ledger::rows::{ChangeRow, EmptiedRow, Errand, SpentRow};
 use crate::freeze::Leaving;
-use crate::withdrawal::{Amount, Asset, ReservationId};
+use crate::withdrawal::{Amount, Asset, ChainId, ReservationId};
 
 /// What a transaction is, decided from what it does (law L9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,13 @@ impl Checked {
             Self::Bitcoin(..) => &[],
             Self::Safe { emptied, .. } => emptied,
         }
+    }
+
+    /// The hot Safe that it brings what it empties to, and its chain.
+    pub fn brings_to(&self, context: &Context) -> Option<(ChainId, Address)> {
+        let Self::Safe { tx, asset, .. } = self else { return None };
+        let chain = asset.chain().evm()?;
+        Some((chain, emptying::bound_for(context.safes.get(&chain)?, tx.actions())?))
     }
 
     /// What comes back, with its script.

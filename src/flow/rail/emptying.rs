@@ -1,15 +1,16 @@
-//! Emptying on a rail: what lies at deposit addresses goes to the hot Safe, many addresses at a time, by one call of the treasury
+//! Emptying on a rail: what lies at deposit addresses goes to a hot Safe, many addresses at a time, by one call of the treasury
 //! Safe. Which of it is due is decided elsewhere.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::hot::Hot;
 use super::safe::{Body, GAS_DRAWN, draw, rate_of};
 use super::{Built, Checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
-    Action, B256, CheckedSafeTx, DepositDue, Expectations, Proposal, Task, TrustedSafe, Units, Unsigned,
-    UnsignedPlan, check_proposal,
+    Action, Address, B256, CheckedSafeTx, DepositDue, Expectations, Proposal, SafeWallet, Task, TrustedSafe,
+    Units, Unsigned, UnsignedPlan, check_proposal,
 };
 use crate::flow::context::Context;
 use crate::flow::facts::FeeSeen;
@@ -38,6 +39,8 @@ const CALL_GAS: u64 = 16_000;
 /// What is emptied, and what it would cost.
 pub struct Picked {
     chain: ChainId,
+    /// The hot Safe that gets it.
+    pub to: Address,
     /// What lies where, in the order of the calls.
     pub rows: Vec<EmptiedRow>,
     gas: u64,
@@ -93,12 +96,13 @@ pub fn pick(
 ) -> Result<Picked, Finding> {
     let rate = rate_of(&ledger.treasury, super::coin(chain))?;
     let drawn = draw(context);
+    let to = poorest(&ledger.treasury, chain, items)?;
     let mut rows = rows(items);
     loop {
         let gas = gas_of(&rows).saturating_add(drawn);
         let fee = fee_of(gas, calls_of(&rows), rate);
         if gas <= GAS_MAX && fee.paid <= fee_max {
-            return Ok(Picked { chain, rows, gas, fee });
+            return Ok(Picked { chain, to, rows, gas, fee });
         }
         if rows.len() <= 1 {
             let detail =
@@ -109,10 +113,26 @@ pub fn pick(
     }
 }
 
+/// The hot Safe that has the least of what comes first.
+fn poorest(treasury: &Treasury, chain: ChainId, items: &[Lying]) -> Result<Address, Finding> {
+    let asset = items.first().map_or(EvmAsset::Ether(chain), |item| item.asset);
+    Ok(Hot::of(treasury, asset)?.emptiest())
+}
+
+/// The hot Safe that a call of the treasury brings all of it to; nothing, where the first transfer goes elsewhere. A check then
+/// holds all the others against it.
+pub fn bound_for(pins: &SafePins, actions: &[Action]) -> Option<Address> {
+    let to = actions.iter().find_map(|action| match action {
+        Action::Nested { payee, .. } => Some(payee.to),
+        Action::Pay(_) | Action::Deploy(_) | Action::Swap(_) => None,
+    })?;
+    pins.hot_safes().map(SafeWallet::address).find(|hot| *hot == to)
+}
+
 /// The lane of the treasury Safe of a chain.
 pub fn lane<'a>(context: &Context, treasury: &'a Treasury, chain: ChainId) -> Result<&'a Lane, Finding> {
     let safe = pins(context, chain)?.treasury.as_ref().ok_or_else(|| no_wallet(&chain))?;
-    treasury.lane(chain, safe.address()).ok_or_else(|| no_wallet(&chain))
+    treasury.lanes.of(chain, safe.address()).ok_or_else(|| no_wallet(&chain))
 }
 
 fn pins(context: &Context, chain: ChainId) -> Result<&SafePins, Finding> {
@@ -127,7 +147,7 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
     let short = || Finding::new(Code::SafeNotAsPinned, "its nonce is not known");
     let nonce = lane.next_nonce().ok_or_else(short)?;
     let deposits = pins.deposits.as_ref().ok_or_else(|| no_wallet(&chain))?;
-    let task = Task::Empty { deposits, hot: pins.hot.address(), due: dues(&picked.rows)? };
+    let task = Task::Empty { deposits, hot: picked.to, due: dues(&picked.rows)? };
     let plan = UnsignedPlan { nonce, safe_tx_gas: picked.gas, task };
     let broken = |e: crate::ethereum::BuildError| Finding::new(Code::Internal, e.to_string());
     let unsigned = Unsigned::build(&safe, &plan).map_err(broken)?;
@@ -164,11 +184,11 @@ fn dues(rows: &[EmptiedRow]) -> Result<Vec<DepositDue>, Finding> {
 
 /// What the answer about an emptying that was read back is judged by.
 pub fn read_back(ledger: &Ledger, reservation: &OpenReservation, rows: &[EmptiedRow]) -> Option<Body> {
-    let (lane, nonce) = ledger.treasury.lane_at(reservation.row.inputs.first()?)?;
+    let (lane, nonce) = ledger.treasury.lanes.at(reservation.row.inputs.first()?)?;
     Some(Body::emptying(lane.trusted(), nonce, rows.to_vec()))
 }
 
-/// What a proposal of the treasury Safe must be: these, all of each, to the hot Safe, and nothing beside.
+/// What a proposal of the treasury Safe must be: these, all of each, to one of the hot Safes, and nothing beside.
 pub fn check(
     context: &Context,
     bytes: &[u8],
@@ -180,11 +200,12 @@ pub fn check(
     let pins = pins(context, chain)?;
     let deposits = pins.deposits.as_ref().ok_or_else(|| no_wallet(&chain))?;
     let due = dues(rows)?;
+    let hot = bound_for(pins, &actions_of(bytes, safe)?).unwrap_or_else(|| pins.hot.address());
     let gas_max = gas_of(rows).saturating_add(GAS_DRAWN).min(GAS_MAX);
     let expect = Expectations {
         hash: Some(hash),
         signed_by,
-        emptying: Some((deposits, pins.hot.address(), &due)),
+        emptying: Some((deposits, hot, &due)),
         // Whatever it would pay plainly is unpaid for, own address or not.
         is_own: &|_| false,
         ..Expectations::nothing(nonce, gas_max)
@@ -200,11 +221,8 @@ pub fn check_as_cosigner(
     chain: ChainId,
     (bytes, hash): (&[u8], B256),
 ) -> Result<Checked, Finding> {
-    let proposal = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?;
     let safe = lane(context, treasury, chain)?.trusted()?;
-    let actions = read_actions(proposal.call(), safe.wallet());
-    let actions =
-        actions.map_err(|(at, no)| Finding::new(Code::CallNotAllowed, format!("call {at} {no}")))?;
+    let actions = actions_of(bytes, &safe)?;
     let lying = actions.iter().filter_map(|action| match action {
         Action::Nested { safe, payee, .. } => Some((*safe, payee.asset)),
         Action::Pay(_) | Action::Deploy(_) | Action::Swap(_) => None,
@@ -225,16 +243,26 @@ pub fn check_as_cosigner(
         return Err(Finding::new(Code::TransactionMismatch, "it takes the same deposit twice"));
     }
     let rows = rows(&known);
-    checked(context, treasury, chain, (bytes, hash, proposal.call().nonce), rows)
+    checked(context, treasury, chain, (bytes, hash), rows)
+}
+
+fn proposal_of(bytes: &[u8]) -> Result<Proposal, Finding> {
+    Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))
+}
+
+fn actions_of(bytes: &[u8], safe: &TrustedSafe) -> Result<Vec<Action>, Finding> {
+    let actions = read_actions(proposal_of(bytes)?.call(), safe.wallet());
+    actions.map_err(|(at, no)| Finding::new(Code::CallNotAllowed, format!("call {at} {no}")))
 }
 
 fn checked(
     context: &Context,
     treasury: &Treasury,
     chain: ChainId,
-    (bytes, hash, nonce): (&[u8], B256, u64),
+    (bytes, hash): (&[u8], B256),
     rows: Vec<EmptiedRow>,
 ) -> Result<Checked, Finding> {
+    let nonce = proposal_of(bytes)?.call().nonce;
     let lane = lane(context, treasury, chain)?;
     let tx = check(context, bytes, lane.trusted()?.as_ref(), (hash, nonce, None), &rows)?;
     Ok(Checked::Safe {
@@ -253,7 +281,5 @@ pub fn read_again(
     (row, chain): (&CosignedRow, ChainId),
     bytes: &[u8],
 ) -> Option<Checked> {
-    let nonce = Proposal::read(bytes).ok()?.call().nonce;
-    let judged = (bytes, row.txid.parse().ok()?, nonce);
-    checked(context, treasury, chain, judged, row.emptied.clone()).ok()
+    checked(context, treasury, chain, (bytes, row.txid.parse().ok()?), row.emptied.clone()).ok()
 }

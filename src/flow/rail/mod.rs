@@ -5,6 +5,7 @@ pub mod bitcoin;
 pub mod checked;
 pub mod deposit;
 pub mod emptying;
+pub mod hot;
 pub mod pins;
 pub mod safe;
 
@@ -96,23 +97,23 @@ pub const fn payments_max(asset: Asset) -> usize {
     }
 }
 
-/// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing). Gathered
-/// payments of the asset take `taken` of what can be spent; where it `joins` them, what is picked pays them as well.
+/// Picks what pays a withdrawal; nothing, where no fee rate was ever stated (the policy then says what is missing). Payments of
+/// the asset that are gathered come before it; where it `joins` them, what is picked pays them as well.
 pub fn pick(
     context: &Context,
     ledger: &Ledger,
     open: &Open,
-    (taken, joins): (u128, Option<&Picked>),
+    (gathered, joins): (Option<&Picked>, bool),
 ) -> Result<Option<Picked>, Finding> {
     let asset = open.request.request().asset;
     match asset.chain() {
         Chain::Bitcoin(_) => Ok(bitcoin::pick(context, ledger, open)?.map(Picked::Bitcoin)),
         Chain::Evm(_) => {
-            let joins = joins.and_then(|joins| match joins {
-                Picked::Safe(joins) => Some(joins),
+            let gathered = gathered.and_then(|gathered| match gathered {
+                Picked::Safe(gathered) => Some(gathered),
                 Picked::Bitcoin(_) => None,
             });
-            Ok(safe::pick(context, ledger, open, (taken, joins))?.map(Picked::Safe))
+            Ok(safe::pick(context, ledger, open, (gathered, joins))?.map(Picked::Safe))
         }
     }
 }

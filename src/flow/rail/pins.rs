@@ -15,8 +15,10 @@ use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Invalid, 
 /// The Safes of one chain as the trust file pins them.
 #[derive(Debug, Clone)]
 pub struct SafePins {
-    /// The hot Safe.
+    /// The first of the hot Safes, whose account for gas is stated with it.
     pub hot: SafeWallet,
+    /// The other hot Safes.
+    also_hot: Vec<SafeWallet>,
     /// The cold Safe.
     pub cold: Option<Address>,
     /// The treasury Safe.
@@ -116,7 +118,7 @@ impl SafePins {
     fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
         let (no, address) = (pinned_badly, pinned_address);
         let safe = entry.safe.as_ref().ok_or_else(|| no("wallets.safe", "is missing"))?;
-        let SafeEntry { release, singleton, signer, cosigner, vault, treasury } = safe;
+        let SafeEntry { release, singleton, signer, cosigner, vault, also_hot, treasury } = safe;
         let release =
             Release::of(release).ok_or_else(|| no("wallets.safe.release", "is no known release"))?;
         let singleton = if singleton == "l2" { Singleton::Telling } else { Singleton::Plain };
@@ -128,10 +130,13 @@ impl SafePins {
         let owners =
             owners.ok_or_else(|| no("wallets.safe", "its owners are not three payable addresses"))?;
         let make = Make { release, singleton };
-        let hot = SafeWallet::adopt(chain, make, owners, address("wallets.hot", &entry.hot)?);
+        let adopt = |at| SafeWallet::adopt(chain, make, owners, at);
+        let hot = adopt(address("wallets.hot", &entry.hot)?);
+        let also_hot = also_hot.iter().map(|at| address("wallets.safe.also_hot", at).map(adopt));
+        let also_hot = also_hot.collect::<Result<_, _>>()?;
         let cold = entry.cold.as_deref().map(|cold| address("wallets.cold", cold)).transpose()?;
         let treasury = treasury.as_deref().map(|at| address("wallets.safe.treasury", at)).transpose()?;
-        let treasury = treasury.map(|at| SafeWallet::adopt(chain, make, owners, at));
+        let treasury = treasury.map(adopt);
         let deposits = treasury.as_ref().map(Deposits::of);
         let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
         let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
@@ -140,7 +145,7 @@ impl SafePins {
         contracts.extend(own.map(|pin| pin.address));
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
         let emptying = entry.emptying.as_ref().map(EmptyingPins::read).transpose()?;
-        Ok(Self { hot, cold, treasury, deposits, contracts, executor, emptying })
+        Ok(Self { hot, also_hot, cold, treasury, deposits, contracts, executor, emptying })
     }
 
     /// The Safes of every EVM chain that a trust file names.
@@ -152,16 +157,21 @@ impl SafePins {
         entries.map(|(chain, entry)| Ok((chain, Self::read(chain, entry)?))).collect()
     }
 
-    /// The Safes that both parties sign for: the hot one, and the treasury where there is one.
+    /// The hot Safes.
+    pub fn hot_safes(&self) -> impl Iterator<Item = &SafeWallet> {
+        [&self.hot].into_iter().chain(&self.also_hot)
+    }
+
+    /// The Safes that both parties sign for: the hot ones, and the treasury where there is one.
     pub fn signed_for(&self) -> impl Iterator<Item = &SafeWallet> {
-        [&self.hot].into_iter().chain(&self.treasury)
+        self.hot_safes().chain(&self.treasury)
     }
 
     /// Whether an address is pinned as one of ours. Money goes to these by sweep and refuel alone.
     fn is_pinned(&self, address: Address) -> bool {
-        let treasury = self.treasury.as_ref().map(SafeWallet::address);
         let executor = self.executor.map(|executor| executor.address);
-        self.hot.address() == address || [self.cold, treasury, executor].contains(&Some(address))
+        self.signed_for().any(|safe| safe.address() == address)
+            || [self.cold, executor].contains(&Some(address))
     }
 
     /// Where money may go that nobody asked for.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hot::Hot;
 use super::pins::{Places, SafePins};
 use super::{Built, Checked, PickedSweep, SweepWith, checked, emptying, no_wallet};
 use crate::ethereum::action::read_actions;
@@ -39,7 +40,7 @@ pub const PAYMENTS_MAX: usize = 50;
 
 /// Payments of one asset by a Safe, and what they would cost.
 pub struct Picked {
-    chain: ChainId,
+    safe: Address,
     asset: EvmAsset,
     payees: Vec<Payee>,
     drawn: u64,
@@ -50,6 +51,11 @@ pub struct Picked {
 }
 
 impl Picked {
+    /// The Safe that pays, and what the payments come to.
+    pub(super) fn leaving(&self) -> (Address, u128) {
+        (self.safe, sum(&self.payees))
+    }
+
     /// The fee as the policy sees it: what the whole execution may cost at the stated rate, in wei.
     pub const fn fee(&self) -> FeeSeen {
         self.fee
@@ -94,13 +100,13 @@ pub fn payee(request: &WithdrawalRequest) -> Result<Payee, Finding> {
     Ok(Payee { to: read.address(), asset, amount: Units::from_amount(request.amount) })
 }
 
-/// Picks a payment by the Safe, behind those that it joins; nothing, where no fee rate was ever stated. Of what can be spent
-/// `taken` is not there any more.
+/// Picks a payment, behind what is gathered and not booked; nothing, where no fee rate was ever stated. One that joins what is
+/// gathered is paid by the same Safe.
 pub fn pick(
     context: &Context,
     ledger: &Ledger,
     open: &Open,
-    (taken, joins): (u128, Option<&Picked>),
+    (gathered, joins): (Option<&Picked>, bool),
 ) -> Result<Option<Picked>, Finding> {
     let request = open.request.request();
     let account = ledger.treasury.of(request.asset);
@@ -108,14 +114,14 @@ pub fn pick(
         return Ok(None);
     };
     let payee = payee(request)?;
-    let chain = payee.asset.chain();
-    lane(ledger, chain)?.trusted()?;
     ledger.treasury.is_as_pinned(request.asset)?;
-    let spendable = ledger.spendable(request.asset, context.now()).units().saturating_sub(taken);
-    if spendable < request.amount.units() {
-        let detail = format!("{spendable} can be spent of {}", request.asset);
-        return Err(Finding::new(Code::HotFundsShort, detail));
-    }
+    let hot = Hot::of(&ledger.treasury, payee.asset)?.behind(gathered);
+    let joins = gathered.filter(|_| joins);
+    let amount = request.amount.units();
+    let safe = match joins {
+        Some(joins) => hot.only(joins.safe, amount)?,
+        None => hot.least_busy(amount)?,
+    };
     let payees: Vec<Payee> =
         joins.map_or(&[][..], |joins| &joins.payees).iter().copied().chain([payee]).collect();
     let drawn = joins.map_or_else(|| draw(context), |joins| joins.drawn);
@@ -126,7 +132,7 @@ pub fn pick(
             format!("executing it may cost {} wei, the request allows {}", fee.share, request.fee_max);
         return Err(Finding::new(Code::FeeAboveCap, detail));
     }
-    Ok(Some(Picked { chain, asset: payee.asset, payees, drawn, gas, fee, is_pinned: false }))
+    Ok(Some(Picked { safe, asset: payee.asset, payees, drawn, gas, fee, is_pinned: false }))
 }
 
 /// Picks a payment to the pinned cold Safe.
@@ -136,12 +142,12 @@ pub fn pick_sweep(
     asset: EvmAsset,
     surplus: u128,
 ) -> Result<PickedSweep, Finding> {
-    let chain = asset.chain();
     let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
+    let chain = asset.chain();
     let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
-    lane(ledger, chain)?.trusted()?;
     ledger.treasury.is_as_pinned(Asset::Evm(asset))?;
-    let amount = surplus.min(ledger.spendable(Asset::Evm(asset), context.now()).units());
+    let (safe, most) = Hot::of(&ledger.treasury, asset)?.fullest();
+    let amount = surplus.min(most);
     if amount == 0 {
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
     }
@@ -154,7 +160,7 @@ pub fn pick_sweep(
         address: spell(cold),
         fee,
         cold_index: 0,
-        with: SweepWith::Safe(Picked { chain, asset, payees, drawn, gas, fee, is_pinned: true }),
+        with: SweepWith::Safe(Picked { safe, asset, payees, drawn, gas, fee, is_pinned: true }),
     })
 }
 
@@ -167,17 +173,12 @@ pub fn pick_refuel(
 ) -> Result<Picked, Finding> {
     let asset = EvmAsset::Ether(chain);
     let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
-    lane(ledger, chain)?.trusted()?;
-    let spendable = ledger.spendable(Asset::Evm(asset), context.now());
-    if spendable < amount {
-        let detail = format!("{spendable} wei can be spent, and a refuel is {amount}");
-        return Err(Finding::new(Code::HotFundsShort, detail));
-    }
+    let safe = Hot::of(&ledger.treasury, asset)?.least_busy(amount.units())?;
     let drawn = draw(context);
     let gas = gas_of(asset, 1).saturating_add(drawn);
     let fee = fee_of(gas, 1, rate);
     let payees = vec![Payee { to, asset, amount: Units::from_amount(amount) }];
-    Ok(Picked { chain, asset, payees, drawn, gas, fee, is_pinned: true })
+    Ok(Picked { safe, asset, payees, drawn, gas, fee, is_pinned: true })
 }
 
 /// The gas kept for so many payments.
@@ -196,10 +197,6 @@ pub(super) fn rate_of(treasury: &Treasury, asset: Asset) -> Result<u128, Finding
 /// What is kept on top of it; no two attempts keep the same.
 pub(super) fn draw(context: &Context) -> u64 {
     context.random_u64() % GAS_DRAWN
-}
-
-fn lane(ledger: &Ledger, chain: ChainId) -> Result<&Lane, Finding> {
-    ledger.treasury.hot_lane(chain).ok_or_else(|| no_wallet(&chain))
 }
 
 /// What the answer about a Safe transaction is judged by.
@@ -226,7 +223,8 @@ impl Body {
 
 /// Builds the Safe transaction of what was picked, under the next nonce: a call, or a batch where it pays several.
 pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Built, Finding> {
-    let lane = lane(ledger, picked.chain)?;
+    let chain = picked.asset.chain();
+    let lane = ledger.treasury.lanes.hot_at(chain, picked.safe).ok_or_else(|| no_wallet(&chain))?;
     let safe = lane.trusted()?;
     let short = || Finding::new(Code::SafeNotAsPinned, "its nonce is not known");
     let nonce = lane.next_nonce().ok_or_else(short)?;
@@ -240,8 +238,6 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
             "this very transaction was refused; another is drawn next",
         ));
     }
-    let amounts = picked.payees.iter().map(|payee| payee.amount.amount().map_or(u128::MAX, Amount::units));
-    let outgoing = amounts.fold(0u128, u128::saturating_add);
     let height = ledger.treasury.of(Asset::Evm(picked.asset)).facts.chain.map_or(0, |c| c.value.height);
     Ok(Built {
         proposal: unsigned.proposal(),
@@ -250,14 +246,14 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
         inputs: vec![lane.anchor(nonce)],
         fee: picked.fee.paid,
         fee_leaving: 0,
-        outgoing,
+        outgoing: sum(&picked.payees),
         change: None,
         tip_height: height,
         body: super::Body::Safe(Body {
             safe: Ok(safe),
             nonce,
             payees: if picked.is_pinned { Vec::new() } else { picked.payees.clone() },
-            places: places(context, picked.chain),
+            places: places(context, chain),
             emptied: Vec::new(),
         }),
     })
@@ -266,7 +262,7 @@ pub fn build(context: &Context, ledger: &Ledger, picked: &Picked) -> Result<Buil
 /// What the answer about a reservation that was read back is judged by.
 pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservation) -> Option<Body> {
     let Asset::Evm(asset) = reservation.asset else { return None };
-    let (lane, nonce) = ledger.treasury.lane_at(reservation.row.inputs.first()?)?;
+    let (lane, nonce) = ledger.treasury.lanes.at(reservation.row.inputs.first()?)?;
     let request = |id| ledger.open.get(id).map(|open: &Open| open.request.request());
     let payees = reservation.withdrawals.iter().map(|id| payee(request(id)?).ok());
     Some(Body {
@@ -278,6 +274,12 @@ pub fn read_back(context: &Context, ledger: &Ledger, reservation: &OpenReservati
     })
 }
 
+/// What payments come to.
+fn sum(payees: &[Payee]) -> u128 {
+    let amounts = payees.iter().map(|payee| payee.amount.amount().map_or(u128::MAX, Amount::units));
+    amounts.fold(0, u128::saturating_add)
+}
+
 fn places(context: &Context, chain: ChainId) -> Places {
     context.safes.get(&chain).map(SafePins::places).unwrap_or_default()
 }
@@ -285,7 +287,7 @@ fn places(context: &Context, chain: ChainId) -> Places {
 /// Takes the nonce of a reservation.
 pub fn claim(ledger: &mut Ledger, reservation: &OpenReservation) {
     if let Some((lane, nonce)) = nonce_of(ledger, reservation) {
-        lane.reserve(nonce);
+        lane.reserve(nonce, (reservation.asset, reservation.row.outgoing));
     }
 }
 
@@ -316,7 +318,7 @@ pub fn spend(ledger: &mut Ledger, id: ReservationId, reservation: &OpenReservati
 }
 
 fn nonce_of<'a>(ledger: &'a mut Ledger, reservation: &OpenReservation) -> Option<(&'a mut Lane, u64)> {
-    ledger.treasury.lane_at_mut(reservation.row.inputs.first()?)
+    ledger.treasury.lanes.at_mut(reservation.row.inputs.first()?)
 }
 
 /// What a proposal must be, by a party's own records. Nobody's word says whether there is code at an address, so it counts as
@@ -359,7 +361,12 @@ pub fn check_as_cosigner(
     if payees.is_empty() && is_treasury(context, chain, proposal.safe()) {
         return emptying::check_as_cosigner(context, treasury, chain, (bytes, hash));
     }
-    let lane = treasury.hot_lane(chain).ok_or_else(|| no_wallet(&chain))?;
+    treasury.lanes.trusted(chain)?;
+    let not_hot = || {
+        let detail = format!("{} is none of the hot Safes on {chain}", proposal.safe());
+        Finding::new(Code::TransactionMismatch, detail)
+    };
+    let lane = treasury.lanes.hot_at(chain, proposal.safe()).ok_or_else(not_hot)?;
     let safe = lane.trusted()?;
     let nonce = proposal.call().nonce;
     let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
@@ -389,8 +396,8 @@ pub fn read_again(
         return emptying::read_again(context, treasury, (row, asset.chain()), bytes);
     }
     let proposal = Proposal::read(bytes).ok()?;
-    let pins = context.safes.get(&asset.chain())?;
-    let actions = read_actions(proposal.call(), &pins.hot).ok()?;
+    let lane = treasury.lanes.hot_at(asset.chain(), proposal.safe())?;
+    let actions = read_actions(proposal.call(), lane.wallet()).ok()?;
     let paid = actions.iter().filter_map(|action| match action {
         Action::Pay(payee) => Some(*payee),
         Action::Deploy(_) | Action::Nested { .. } | Action::Swap(_) => None,

@@ -5,6 +5,7 @@ mod cancel;
 mod cosigner;
 mod emptying;
 mod exchange;
+mod lanes;
 mod observer;
 mod people;
 mod refuel;
