@@ -35,7 +35,7 @@ pub use refills::{
 };
 pub use releases::{ReleaseDesk, SafeRelease, SafeReleases};
 pub use statements::{
-    AssetPosition, DailyStatement, PositionDesk, PositionView, StatementDesk, StatementReceipt,
+    AssetPosition, DailyStatement, HotSafe, PositionDesk, PositionView, StatementDesk, StatementReceipt,
     SweepInTransit, TotalPosition,
 };
 pub use wallets::{ChallengeOrder, ChallengeView, WalletDesk, WalletEvidence, WalletReceipt, WalletView};

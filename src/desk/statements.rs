@@ -1,7 +1,9 @@
 //! What is handed over about facts: observers' statements, and the position that follows from them.
 
+use alloy_primitives::Address;
+
 use super::{Caller, DeskError, SignedText};
-use crate::withdrawal::{Amount, Asset, ChainId, FeeRate, Krw, Seconds};
+use crate::withdrawal::{Amount, Asset, ChainId, Code, FeeRate, Krw, Seconds};
 
 /// That a statement was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,21 @@ pub struct AssetPosition {
     pub chain_at: Option<Seconds>,
     /// Sweeps that both parties have signed and no position statement has counted yet: to be broadcast.
     pub sweeps: Vec<SweepInTransit>,
+    /// The hot Safes of an EVM chain, in the order of the trust file.
+    pub hot_safes: Vec<HotSafe>,
+}
+
+/// What one hot Safe has of an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HotSafe {
+    /// The Safe.
+    pub safe: Address,
+    /// What of the asset can be reserved now.
+    pub spendable: Amount,
+    /// How many of its nonces are taken and not known to be used up for good.
+    pub in_flight: u64,
+    /// Why nothing is signed for it, and then for none of them.
+    pub code: Option<Code>,
 }
 
 /// A sweep on its way to cold.

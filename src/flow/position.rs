@@ -4,12 +4,13 @@ use wallet_policy::ratio::{Holding, TotalKrw};
 use wallet_policy::{Krw as PolicyKrw, Units};
 
 use super::context::Context;
+use super::ledger::lane::Lane;
 use super::ledger::refills::Refills;
 use super::ledger::{Account, Ledger};
 use super::refill;
 use super::treasury::{due, held_units};
 use super::weigh::sight;
-use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
+use crate::desk::{AssetPosition, HotSafe, PositionView, SweepInTransit, TotalPosition};
 use crate::withdrawal::{Amount, Asset, Krw, Seconds};
 
 /// Where everything stands, by the party's own clock.
@@ -34,6 +35,17 @@ fn sweeps(account: &Account) -> Vec<SweepInTransit> {
         .collect();
     sweeps.sort_by(|a, b| (a.signed_at, &a.txid).cmp(&(b.signed_at, &b.txid)));
     sweeps
+}
+
+fn hot_safes(ledger: &Ledger, asset: Asset) -> Vec<HotSafe> {
+    let Some(chain) = asset.chain().evm() else { return Vec::new() };
+    let one = |lane: &Lane| HotSafe {
+        safe: lane.wallet().address(),
+        spendable: Amount::from_units(lane.spendable(asset)),
+        in_flight: u64::try_from(lane.in_flight()).unwrap_or(u64::MAX),
+        code: lane.trusted().err().map(|finding| finding.code),
+    };
+    ledger.treasury.lanes.hot(chain).map(one).collect()
 }
 
 /// The total in won; nothing, where the price of an asset was never stated.
@@ -97,5 +109,6 @@ pub fn asset(context: &Context, ledger: &Ledger, asset: Asset, now: Seconds) -> 
         tip_height: facts.chain.map(|c| c.value.height),
         chain_at: facts.chain.map(|c| c.at),
         sweeps: sweeps(account),
+        hot_safes: hot_safes(ledger, asset),
     }
 }

@@ -47,8 +47,8 @@ fn no(problem: impl std::fmt::Display) -> Fault {
 }
 
 impl Anvil {
-    /// Starts one of this folder's, with the Safe of these owners on it, put there by the canonical factory, and with what it is
-    /// to have. From then on a block comes every second.
+    /// Starts one of this folder's, with the hot Safes of these owners on it, put there by the canonical factory, each with what it
+    /// is to have. From then on a block comes every second.
     pub async fn start(modules: &Path, safes: &Safes) -> Result<Self, Fault> {
         let modules = modules.join("node_modules");
         let anvil = Self::run(&modules).await?;
@@ -57,15 +57,15 @@ impl Anvil {
             let code = published(&modules.join("@safe-global/safe-contracts"), contract)?;
             anvil.send(FACTORY, U256::ZERO, &[&[0; 32], code.as_ref()].concat()).await?;
         }
-        let (factory, call) = &safes.deployment;
-        anvil.send(*factory, U256::ZERO, call).await?;
-        let safe = safes.hot.address();
         anvil.ask("anvil_setCode", json!([TOKEN.to_string(), TOKEN_CODE.trim()])).await?;
-        for (asset, amount) in HOT {
-            let units = U256::from(amount.units());
-            match asset {
-                ETHER => anvil.send(safe, units, &[]).await?,
-                _ => anvil.grant(safe, units).await?,
+        for (safe, deployment) in safes.hot_safes() {
+            anvil.send(safes.deployment.0, U256::ZERO, deployment).await?;
+            for (asset, amount) in HOT {
+                let units = U256::from(amount.units());
+                match asset {
+                    ETHER => anvil.send(safe, units, &[]).await?,
+                    _ => anvil.grant(safe, units).await?,
+                }
             }
         }
         anvil.ask("anvil_mine", json!(["0x4"])).await?;

@@ -10,7 +10,8 @@ use super::folder::Folder;
 use super::{ASSET, Fault, NETWORK};
 use crate::enclave::Coin;
 use crate::ethereum::pins::Pin;
-use crate::ethereum::{Address, B256, Make, Owners, Release, SafeWallet, Singleton, U256};
+use crate::ethereum::wallet::THRESHOLD;
+use crate::ethereum::{Address, B256, Blueprint, Make, Owners, Release, SafeWallet, Singleton, U256};
 use crate::evidence::trust_file::{SafeEntry, TokenEntry, WalletEntry};
 use crate::evidence::{Contract, SafeFact};
 use crate::withdrawal::evm_address::{read, spell};
@@ -78,11 +79,13 @@ pub fn coins() -> Result<Vec<Coin>, Fault> {
 
 /// Both Safes, before either stands.
 pub struct Safes {
-    /// The hot one: owners A, B and C.
+    /// The first hot one: owners A, B and C.
     pub hot: SafeWallet,
+    /// More hot ones of the same owners, each with the call of the factory that puts it there.
+    also_hot: Vec<(SafeWallet, Vec<u8>)>,
     /// The cold one: three vaults.
     pub cold: Address,
-    /// The canonical factory, and the call of it that puts the hot Safe there.
+    /// The canonical factory, and the call of it that puts the first hot Safe there.
     pub deployment: (Address, Vec<u8>),
 }
 
@@ -108,9 +111,24 @@ impl Safes {
         let call = call.ok_or_else(|| no("has no call of the factory"))?;
         Ok(Self {
             hot: wallet,
+            also_hot: Vec::new(),
             cold: address(text(&cold, "safe"))?,
             deployment: (address(text(deployment, "to"))?, call),
         })
+    }
+
+    /// Adds a hot Safe of the same owners: the one with this salt.
+    pub fn add_hot(&mut self, salt: u64) {
+        let (make, owners, salt) = (self.hot.make(), *self.hot.owners(), U256::from(salt));
+        let call = Blueprint::new(make, &owners.all(), THRESHOLD).deployment(salt);
+        self.also_hot.push((SafeWallet::predict(CHAIN, make, owners, salt), call));
+    }
+
+    /// The hot ones, each with the call of the factory that puts it there.
+    pub fn hot_safes(&self) -> impl Iterator<Item = (Address, &[u8])> {
+        let (_, first) = &self.deployment;
+        let others = self.also_hot.iter().map(|(safe, call)| (safe.address(), call.as_slice()));
+        std::iter::once((self.hot.address(), first.as_slice())).chain(others)
     }
 
     /// The Safes and the token as a trust file pins them.
@@ -128,7 +146,7 @@ impl Safes {
                 signer,
                 cosigner,
                 vault,
-                also_hot: Vec::new(),
+                also_hot: self.also_hot.iter().map(|(safe, _)| spell(safe.address())).collect(),
                 treasury: None,
             }),
             executor: None,
@@ -151,7 +169,7 @@ impl Safes {
             singleton: contract(make.release.singleton(make.singleton).pin),
             version: make.release.version.to_owned(),
             owners: self.hot.owners().all().to_vec(),
-            threshold: U256::from(crate::ethereum::wallet::THRESHOLD),
+            threshold: U256::from(THRESHOLD),
             modules: Vec::new(),
             guard: Address::ZERO,
             module_guard: Address::ZERO,

@@ -1,11 +1,11 @@
 //! Statements and positions on the wire and at the desk.
 
-use super::field::{decimal, hash, sum, time, time_to_wire};
+use super::field::{decimal, finding, hash, sum, time, time_to_wire};
 use super::v1;
 use crate::desk::{
-    AssetPosition, DailyStatement, PositionView, StatementReceipt, SweepInTransit, TotalPosition,
+    AssetPosition, DailyStatement, HotSafe, PositionView, StatementReceipt, SweepInTransit, TotalPosition,
 };
-use crate::withdrawal::{Asset, FeeRate, Invalid, Krw};
+use crate::withdrawal::{Asset, Code, FeeRate, Invalid, Krw, evm_address};
 
 impl From<StatementReceipt> for v1::SubmitStatementResponse {
     fn from(receipt: StatementReceipt) -> Self {
@@ -108,7 +108,7 @@ impl From<AssetPosition> for v1::AssetPosition {
             price_krw: position.price.map(|price| price.to_string()).unwrap_or_default(),
             price_time: position.price_at.map(time_to_wire),
             position_time: position.position_at.map(time_to_wire),
-            fee_rate_sat_per_kvb: position.fee_rate.map(|rate| rate.to_string()).unwrap_or_default(),
+            fee_rate: position.fee_rate.map(|rate| rate.to_string()).unwrap_or_default(),
             tip_height: position.tip_height,
             chain_time: position.chain_at.map(time_to_wire),
             sweeps: position.sweeps.into_iter().map(Into::into).collect(),
@@ -116,6 +116,7 @@ impl From<AssetPosition> for v1::AssetPosition {
             cold_krw: position.cold_value.map(|krw| krw.to_string()).unwrap_or_default(),
             refill_in_flight: position.refill_in_flight.to_string(),
             deposited: position.deposited.to_string(),
+            hot_safes: position.hot_safes.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -130,7 +131,7 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
             Some(text).filter(|text| !text.is_empty()).map(|text| decimal(text, field).map(Krw)).transpose()
         };
         let price = Some(wire.price_krw.as_str()).filter(|text| !text.is_empty());
-        let fee_rate = Some(wire.fee_rate_sat_per_kvb.as_str()).filter(|text| !text.is_empty());
+        let fee_rate = Some(wire.fee_rate.as_str()).filter(|text| !text.is_empty());
         Ok(Self {
             asset: Asset::parse(&wire.asset)?,
             hot: sum(&wire.hot, "hot")?,
@@ -151,10 +152,39 @@ impl TryFrom<v1::AssetPosition> for AssetPosition {
             price: price.map(|text| decimal(text, "price_krw").map(Krw)).transpose()?,
             price_at: maybe(wire.price_time, "price_time")?,
             position_at: maybe(wire.position_time, "position_time")?,
-            fee_rate: fee_rate.map(|text| decimal(text, "fee_rate_sat_per_kvb").map(FeeRate)).transpose()?,
+            fee_rate: fee_rate.map(|text| decimal(text, "fee_rate").map(FeeRate)).transpose()?,
             tip_height: wire.tip_height,
             chain_at: maybe(wire.chain_time, "chain_time")?,
             sweeps: wire.sweeps.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            hot_safes: wire.hot_safes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<HotSafe> for v1::HotSafe {
+    fn from(hot: HotSafe) -> Self {
+        Self {
+            safe: evm_address::spell(hot.safe),
+            spendable: hot.spendable.to_string(),
+            in_flight: hot.in_flight,
+            code: hot.code.map(|code| code.as_str().to_owned()).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::HotSafe> for HotSafe {
+    type Error = Invalid;
+
+    fn try_from(wire: v1::HotSafe) -> Result<Self, Invalid> {
+        let safe = evm_address::read(&wire.safe).map_err(|problem| {
+            Invalid::new(Code::FieldMalformed, "safe", problem, "send the address with its EIP-55 checksum")
+        })?;
+        let code = Some(wire.code.as_str()).filter(|code| !code.is_empty());
+        Ok(Self {
+            safe,
+            spendable: sum(&wire.spendable, "spendable")?,
+            in_flight: wire.in_flight,
+            code: code.map(|code| finding(code, String::new(), Code::Internal).code),
         })
     }
 }
@@ -233,6 +263,20 @@ mod tests {
                 raw_transaction: vec![2, 0],
                 signed_at: Seconds(12),
             }],
+            hot_safes: vec![
+                HotSafe {
+                    safe: alloy_primitives::Address::repeat_byte(7),
+                    spendable: Amount::from_units(8),
+                    in_flight: 9,
+                    code: None,
+                },
+                HotSafe {
+                    safe: alloy_primitives::Address::repeat_byte(8),
+                    spendable: Amount::ZERO,
+                    in_flight: 0,
+                    code: Some(Code::SafeNotAsPinned),
+                },
+            ],
         };
         let without = AssetPosition {
             price: None,
@@ -244,6 +288,7 @@ mod tests {
             tip_height: None,
             chain_at: None,
             sweeps: Vec::new(),
+            hot_safes: Vec::new(),
             ..with.clone()
         };
         let sum = TotalPosition {

@@ -73,7 +73,8 @@ impl House {
         children::use_program(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_countersign").into()));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = Folder::create(None).unwrap();
-        let seeds = seeds::make(&folder).await.unwrap();
+        let mut seeds = seeds::make(&folder).await.unwrap();
+        seeds.safes.add_hot(1);
         let keys = Keys::create(&folder).unwrap();
         papers::certificates(&folder).unwrap();
         keys.trust(&folder, &seeds, true).unwrap();
@@ -209,9 +210,23 @@ impl House {
         told["executions"].as_array().unwrap().clone()
     }
 
-    /// The Safe's own nonce.
-    pub async fn safe_nonce(&self) -> u64 {
-        let call = json!({"to": self.seeds.safes.hot.address().to_string(), "data": "0xaffed0e0"});
+    /// The hot Safes.
+    pub fn safes(&self) -> Vec<Address> {
+        self.seeds.safes.hot_safes().map(|(safe, _)| safe).collect()
+    }
+
+    /// How many transactions all of them have executed.
+    pub async fn executed(&self) -> u64 {
+        let mut sum = 0;
+        for safe in self.safes() {
+            sum += self.safe_nonce(safe).await;
+        }
+        sum
+    }
+
+    /// A Safe's own nonce.
+    pub async fn safe_nonce(&self, safe: Address) -> u64 {
+        let call = json!({"to": safe.to_string(), "data": "0xaffed0e0"});
         let word = self.anvil.ask("eth_call", json!([call, "latest"])).await.unwrap();
         u64::try_from(word.as_str().unwrap().parse::<U256>().unwrap()).unwrap()
     }

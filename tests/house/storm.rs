@@ -138,12 +138,14 @@ impl Storm {
 
     /// Somebody else sends what is next: it is good for whoever pays the gas.
     async fn stranger(&mut self) {
-        let nonce = self.house.safe_nonce().await;
-        let views = self.all.iter().filter_map(|one| one.view.as_ref());
-        let next = views.into_iter().find(|view| view.safe.is_some_and(|safe| safe.nonce == nonce));
+        let safes = self.house.safes();
+        let safe = safes[usize::try_from(self.chance.below(safes.len() as u64)).unwrap()];
+        let next = (safe, self.house.safe_nonce(safe).await);
+        let mut views = self.all.iter().filter_map(|one| one.view.as_ref());
+        let next = views.find(|view| view.safe.is_some_and(|place| (place.safe, place.nonce) == next));
         if let Some(view) = next.filter(|view| !view.raw_transaction.is_empty()) {
             let sent = json!({
-                "from": self.house.bank, "to": self.house.seeds.safes.hot.address().to_string(),
+                "from": self.house.bank, "to": safe.to_string(),
                 "data": format!("0x{}", data_encoding::HEXLOWER.encode(&view.raw_transaction)), "gas": "0x989680",
                 "maxPriorityFeePerGas": "0x2540be400", "maxFeePerGas": "0x2e90edd000",
             });
@@ -248,9 +250,9 @@ impl Storm {
         self.transactions().saturating_sub(done)
     }
 
-    /// Each nonce of the Safe is used, and nothing of the account that pays gas is under way.
+    /// Each nonce of the Safes is used, and nothing of the account that pays gas is under way.
     async fn no_gap_is_left(&self) -> bool {
-        self.house.safe_nonce().await == u64::try_from(self.transactions()).unwrap()
+        self.house.executed().await == u64::try_from(self.transactions()).unwrap()
             && self.house.sent("latest").await == self.house.sent("pending").await
             && self.in_pool("queued").await.is_empty()
     }
@@ -330,10 +332,10 @@ impl Storm {
 
     async fn every_wei_is_where_it_should_be(&self) {
         let anvil = &self.house.anvil;
-        let safe = self.house.seeds.safes.hot.address();
+        let safes = self.house.safes();
         let executions = self.house.executions().await;
         let mut left: Vec<(Asset, u128)> =
-            HOT.iter().map(|(asset, amount)| (*asset, amount.units())).collect();
+            HOT.iter().map(|(asset, amount)| (*asset, amount.units() * safes.len() as u128)).collect();
         for one in &self.all {
             let hash = one.view.as_ref().unwrap().txid.as_deref();
             let jobs: Vec<&Value> =
@@ -346,7 +348,14 @@ impl Storm {
             left.iter_mut().filter(|(asset, _)| *asset == one.asset).for_each(|(_, left)| *left -= due);
         }
         for (asset, left) in left {
-            assert_eq!(anvil.balance(asset, safe).await.unwrap().units(), left, "the Safe's {asset}");
+            let mut rests = 0;
+            for safe in &safes {
+                rests += anvil.balance(asset, *safe).await.unwrap().units();
+            }
+            assert_eq!(rests, left, "the Safes' {asset}");
+        }
+        for safe in safes {
+            assert!(self.house.safe_nonce(safe).await > 0, "{safe} paid nothing");
         }
         let reverted = executions.iter().filter(|job| job["effect"] == "reverted").count();
         assert_eq!(reverted, self.all.iter().filter(|one| one.refuses).count());
@@ -355,7 +364,7 @@ impl Storm {
         let has = anvil.balance(ETHER, self.house.account).await.unwrap().units();
         assert_eq!(GAS_MONEY - has, gas, "what the ledger says of gas is what the account has paid");
         assert_eq!(
-            self.house.safe_nonce().await,
+            self.house.executed().await,
             u64::try_from(self.transactions()).unwrap(),
             "one nonce for each transaction, none left"
         );

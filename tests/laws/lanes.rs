@@ -177,6 +177,12 @@ async fn one_safe_that_was_never_stated_or_is_not_as_pinned_stops_them_all() {
 
     let changed = SafeFact { threshold: U256::from(1), ..holds(&second_safe(), 110, 0, EACH) };
     tell(&world, changed).await;
+    let seen = position(&world).await.assets.into_iter().find(|one| one.asset == ether()).unwrap();
+    let told: Vec<_> =
+        seen.hot_safes.iter().map(|hot| (hot.safe, hot.spendable.units(), hot.in_flight, hot.code)).collect();
+    let [first, second] = both();
+    let wrong = Some(Code::SafeNotAsPinned);
+    assert_eq!(told, [(first, 9 * ETHER, 1, None), (second, 10 * ETHER, 0, wrong)]);
     let waits = held(&world, "e-2", ether(), ETHER, "SAFE_NOT_AS_PINNED").await;
     tell(&world, holds(&hot_safe(), 111, 0, EACH)).await;
     assert_eq!(codes(&world.find(waits.id).await), ["SAFE_NOT_AS_PINNED"], "the other one is as pinned");

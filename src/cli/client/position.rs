@@ -8,9 +8,10 @@ use super::connect::{self, ConnectArgs};
 use super::view;
 use crate::cli::answer::{Answer, Facts};
 use crate::cli::problem::Problem;
-use crate::desk::{AssetPosition, PositionView, SweepInTransit, TotalPosition};
+use crate::desk::{AssetPosition, HotSafe, PositionView, SweepInTransit, TotalPosition};
 use crate::wire::v1;
-use crate::withdrawal::{Amount, Asset, Seconds};
+use crate::withdrawal::evm_address::spell;
+use crate::withdrawal::{Amount, Asset, Code, Seconds};
 
 /// What `position` takes.
 #[derive(Debug, Args)]
@@ -114,12 +115,32 @@ fn shown(position: &AssetPosition, now: Seconds) -> String {
             "fee rate",
             position.fee_rate.map_or_else(
                 || "never stated".to_owned(),
-                |rate| format!("{rate} sat/kvB, {}", stated(position.chain_at)),
+                |rate| format!("{rate} {}, {}", unit_of_rate(asset), stated(position.chain_at)),
             ),
         )
         .maybe("tip", position.tip_height)
         .maybe("sweeps to broadcast", sweeps(position))
+        .maybe("hot Safes", hot_safes(position))
         .text()
+}
+
+const fn unit_of_rate(asset: Asset) -> &'static str {
+    match asset {
+        Asset::Bitcoin(_) => "sat/kvB",
+        Asset::Evm(_) => "wei for 1,000 units of gas",
+    }
+}
+
+/// Each hot Safe where there are several, or where something is wrong with the only one.
+fn hot_safes(position: &AssetPosition) -> Option<String> {
+    let one = |hot: &HotSafe| {
+        let (safe, spendable) = (spell(hot.safe), view::coin(hot.spendable, position.asset));
+        let wrong = hot.code.map_or_else(String::new, |code| format!(", {code}"));
+        format!("{safe}: {spendable}, {} transactions on their way{wrong}", hot.in_flight)
+    };
+    let all: Vec<String> = position.hot_safes.iter().map(one).collect();
+    let is_shown = all.len() > 1 || position.hot_safes.iter().any(|hot| hot.code.is_some());
+    is_shown.then(|| all.join("; "))
 }
 
 /// The sweeps on their way; their bytes are in the document of `--json`.
@@ -183,10 +204,20 @@ fn document(position: &AssetPosition) -> serde_json::Value {
         "price_krw": position.price.map(|price| price.to_string()),
         "price_at": position.price_at.map(|at| at.0),
         "position_at": position.position_at.map(|at| at.0),
-        "fee_rate_sat_per_kvb": position.fee_rate.map(|rate| rate.0),
+        "fee_rate": position.fee_rate.map(|rate| rate.0),
         "tip_height": position.tip_height,
         "chain_at": position.chain_at.map(|at| at.0),
         "sweeps": position.sweeps.iter().map(sweep_document).collect::<Vec<_>>(),
+        "hot_safes": position.hot_safes.iter().map(hot_safe_document).collect::<Vec<_>>(),
+    })
+}
+
+fn hot_safe_document(hot: &HotSafe) -> serde_json::Value {
+    json!({
+        "safe": spell(hot.safe),
+        "spendable": hot.spendable.to_string(),
+        "in_flight": hot.in_flight,
+        "code": hot.code.map(Code::as_str),
     })
 }
 
