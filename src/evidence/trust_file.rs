@@ -168,6 +168,9 @@ pub struct TokenEntry {
     pub symbol: String,
     /// The decimals of a whole token, as its contract has them.
     pub decimals: u32,
+    /// The gas kept for one transfer of it: what transfers are seen to take, with a margin. Without it 160,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas: Option<u64>,
 }
 
 /// One request key of an organisation.

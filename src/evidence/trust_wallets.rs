@@ -1,6 +1,7 @@
 //! The wallets and tokens of a trust file: each chain once, each word in its one spelling.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::field;
 use super::trust::{CURE, twice};
@@ -12,6 +13,10 @@ use crate::withdrawal::{Asset, Chain, ChainId, Code, Denomination, EvmAsset, Inv
 
 /// The most hot Safes of one chain: an observer reads and states each of them in every round.
 const HOT_SAFES_MAX: usize = 16;
+
+/// What may be kept for a transfer of a token: more than the first touch of two balances takes, and a quarter of what one
+/// transaction may keep.
+const TOKEN_GAS: RangeInclusive<u64> = 50_000..=2_000_000;
 
 pub(super) fn read_wallets(content: &TrustContent) -> Result<BTreeMap<Chain, WalletEntry>, Invalid> {
     let mut wallets = BTreeMap::new();
@@ -148,7 +153,11 @@ pub(super) fn read_tokens(content: &TrustContent) -> Result<BTreeMap<Asset, Deno
 }
 
 fn read_token(chain: ChainId, token: &TokenEntry) -> Result<(Asset, Denomination), Invalid> {
-    let TokenEntry { contract, symbol, decimals } = token;
+    let TokenEntry { contract, symbol, decimals, gas } = token;
+    if gas.is_some_and(|gas| !TOKEN_GAS.contains(&gas)) {
+        let (least, most) = (TOKEN_GAS.start(), TOKEN_GAS.end());
+        return Err(no("wallets.tokens.gas", &format!("is not between {least} and {most}")));
+    }
     let field = "wallets.tokens.contract";
     let address = read(contract).map_err(|problem| no(field, problem))?;
     evm_address(field, contract)?;

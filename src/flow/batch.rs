@@ -67,7 +67,7 @@ impl Batches {
             book(context, ledger, turn, full);
         }
         self.take_up(ledger, now, id, picked)?;
-        let most = rail::payments_max(asset).min(ledger.at_once(asset));
+        let most = rail::payments_max(context, asset).min(ledger.at_once(asset));
         if self.0.get(&asset).is_some_and(|batch| batch.withdrawals.len() >= most)
             && let Some(full) = self.0.remove(&asset)
         {

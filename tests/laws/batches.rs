@@ -416,3 +416,26 @@ async fn a_batch_that_reverts_pays_nobody_holds_all_of_it_and_blocks_nobody_behi
     assert_eq!(next.safe.unwrap().nonce, 1);
     all_are(&world, &ids, "PAYEE_REVERTED").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_keeps_the_gas_that_is_pinned_for_it() {
+    let mut plan = evm_plan();
+    let entry = plan.trust.wallets.iter_mut().find(|entry| entry.safe.is_some()).unwrap();
+    entry.tokens[0].gas = Some(1_000_000);
+    let world = waiting(plan).await;
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        let dear = request(&world, &format!("t-{n}"), token(), 100 * USDT);
+        ids.push(ask(&world, &WithdrawalRequest { fee_max: Amount::from_units(ETHER / 20), ..dear }).await);
+    }
+    ready(&world, HELD).await;
+    let views = all_are(&world, &ids, "RELEASED").await;
+    let mut kept: Vec<(usize, u64)> = Vec::new();
+    for place in views.iter().map(|view| view.safe.unwrap()).collect::<BTreeSet<_>>() {
+        let of_it = views.iter().find(|view| view.safe == Some(place)).unwrap();
+        let read = SignedSafeTx::read(&of_it.raw_transaction, place.nonce, &hot_safe()).unwrap();
+        kept.push((read.actions().len(), read.call().safe_tx_gas / 1_000_000));
+    }
+    assert_eq!(kept.iter().map(|(payments, _)| payments).sum::<usize>(), 10);
+    assert!(kept.iter().all(|(payments, gas)| u64::try_from(*payments) == Ok(*gas)), "{kept:?}");
+}

@@ -203,7 +203,8 @@ fn with_emptying(change: impl FnOnce(&mut EmptyingEntry)) -> Result<(), (Code, &
     change(&mut emptying);
     with_wallet(|entry| {
         entry.safe.as_mut().unwrap().treasury = Some(account(2));
-        entry.tokens = vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6 }];
+        entry.tokens =
+            vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6, gas: None }];
         entry.emptying = Some(emptying);
     })
 }
@@ -253,6 +254,42 @@ fn the_account_that_pays_gas_has_caps_and_is_nobody_else() {
         let taken = account(taken);
         let no = with_executor(|e| e.address = taken).unwrap_err();
         assert_eq!(no, (FieldDuplicate, "wallets.executor.address"));
+    }
+}
+
+#[test]
+fn further_hot_safes_are_safes_of_their_own_each_once_and_not_without_end() {
+    use Code::*;
+    let with = |also_hot: Vec<String>| {
+        with_wallet(|entry| {
+            let safe = entry.safe.as_mut().unwrap();
+            (safe.treasury, safe.also_hot) = (Some(account(2)), also_hot);
+        })
+    };
+    assert_eq!(with(vec![account(0x20), account(0x21)]), Ok(()));
+    assert_eq!(with((0..15).map(|n| account(0x20 + n)).collect()), Ok(()));
+    let field = "wallets.safe.also_hot";
+    assert_eq!(with((0..16).map(|n| account(0x20 + n)).collect()), Err((FieldTooLong, field)));
+    for taken in [1, 2, 0x0a, 0x20] {
+        assert_eq!(with(vec![account(0x20), account(taken)]), Err((FieldDuplicate, field)), "{taken}");
+    }
+    assert_eq!(with(vec![account(0x2a).to_lowercase()]), Err((FieldMalformed, field)));
+    assert_eq!(with(vec![format!("0x{:040}", 0)]), Err((FieldMalformed, field)));
+}
+
+#[test]
+fn the_gas_of_a_token_is_what_a_transfer_may_take() {
+    let with = |gas: Option<u64>| {
+        with_wallet(|entry| {
+            entry.tokens =
+                vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6, gas }];
+        })
+    };
+    for good in [None, Some(50_000), Some(2_000_000)] {
+        assert_eq!(with(good), Ok(()));
+    }
+    for bad in [0, 49_999, 2_000_001, u64::MAX] {
+        assert_eq!(with(Some(bad)), Err((Code::FieldMalformed, "wallets.tokens.gas")), "{bad}");
     }
 }
 

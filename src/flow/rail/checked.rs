@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{bitcoin, emptying, safe};
+use super::{bitcoin, emptying, gas};
 use crate::bitcoin::{CheckedTransaction, OwnScript};
 use crate::ethereum::{Action, Address, CheckedSafeTx, Payee, TransactionKind as SafeKind};
 use crate::flow::context::Context;
@@ -142,7 +142,7 @@ impl Checked {
             Self::Safe { tx, rate, .. } if tx.kind() == SafeKind::Emptying => {
                 emptying::fee_of_checked(tx, *rate)
             }
-            Self::Safe { tx, rate, .. } => safe::fee_of(tx.call().safe_tx_gas, payees(tx).count(), *rate),
+            Self::Safe { tx, rate, .. } => gas::fee_of(tx.call().safe_tx_gas, payees(tx).count(), *rate),
         }
     }
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::gas::{self, Kept, draw};
 use super::hot::Hot;
-use super::safe::{Body, GAS_DRAWN, draw, rate_of};
+use super::safe::{Body, rate_of};
 use super::{Built, Checked, no_wallet};
 use crate::ethereum::action::read_actions;
 use crate::ethereum::{
@@ -21,18 +22,10 @@ use crate::flow::ledger::{Ledger, OpenReservation, Treasury};
 use crate::flow::rail::pins::SafePins;
 use crate::withdrawal::{Amount, Asset, ChainId, Code, EvmAsset, Finding, KeyRole, ReservationId};
 
-/// The gas kept for a transfer of ether to the hot Safe.
-const ETHER_GAS: u64 = 60_000;
-/// The gas kept for a transfer of a token.
-const TOKEN_GAS: u64 = 160_000;
 /// What the execution of a deposit address's own Safe takes beside it: its nonce, its events, the calls on the way.
 const NESTED_GAS: u64 = 90_000;
 /// What a deployment by the factory takes.
 const DEPLOY_GAS: u64 = 300_000;
-/// The most gas kept for one transaction: half of what one may take (EIP-7825).
-const GAS_MAX: u64 = 8_000_000;
-/// The gas that the treasury's own execution takes beside what is kept.
-const EXECUTION_GAS: u64 = 110_000;
 /// What each call of the batch adds to that: paid for, hashed, copied, and told in the log.
 const CALL_GAS: u64 = 16_000;
 
@@ -49,14 +42,14 @@ pub struct Picked {
 }
 
 /// What emptying these takes, in the order given: an address whose Safe does not stand yet is deployed before its first transfer.
-pub fn rows(items: &[Lying]) -> Vec<EmptiedRow> {
+pub fn rows(kept: &Kept, items: &[Lying]) -> Vec<EmptiedRow> {
     let mut seen = BTreeSet::new();
     let row = |item: &Lying| EmptiedRow {
         index: item.index,
         asset: Asset::Evm(item.asset).to_string(),
         amount: item.amount.units(),
         deploy: seen.insert(item.index) && !item.is_deployed,
-        gas: if matches!(item.asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS },
+        gas: kept.each(item.asset),
     };
     items.iter().map(row).collect()
 }
@@ -73,7 +66,7 @@ fn gas_of(rows: &[EmptiedRow]) -> u64 {
 /// What executing it may cost, at a rate in wei for 1,000 units of gas.
 fn fee_of(gas: u64, calls: usize, rate: u128) -> FeeSeen {
     let calls = u64::try_from(calls).unwrap_or(u64::MAX).saturating_mul(CALL_GAS);
-    let gas = u128::from(gas.saturating_add(EXECUTION_GAS).saturating_add(calls));
+    let gas = u128::from(gas.saturating_add(gas::EXECUTION).saturating_add(calls));
     let paid = gas.saturating_mul(rate).div_ceil(1_000);
     FeeSeen { rate, paid, leaving: 0, lineage: paid, share: paid }
 }
@@ -97,11 +90,11 @@ pub fn pick(
     let rate = rate_of(&ledger.treasury, super::coin(chain))?;
     let drawn = draw(context);
     let to = poorest(&ledger.treasury, chain, items)?;
-    let mut rows = rows(items);
+    let mut rows = rows(Kept::on(context, chain), items);
     loop {
         let gas = gas_of(&rows).saturating_add(drawn);
         let fee = fee_of(gas, calls_of(&rows), rate);
-        if gas <= GAS_MAX && fee.paid <= fee_max {
+        if gas <= gas::KEPT_MAX && fee.paid <= fee_max {
             return Ok(Picked { chain, to, rows, gas, fee });
         }
         if rows.len() <= 1 {
@@ -201,7 +194,7 @@ pub fn check(
     let deposits = pins.deposits.as_ref().ok_or_else(|| no_wallet(&chain))?;
     let due = dues(rows)?;
     let hot = bound_for(pins, &actions_of(bytes, safe)?).unwrap_or_else(|| pins.hot.address());
-    let gas_max = gas_of(rows).saturating_add(GAS_DRAWN).min(GAS_MAX);
+    let gas_max = gas::bound(gas_of(rows)).min(gas::KEPT_MAX);
     let expect = Expectations {
         hash: Some(hash),
         signed_by,
@@ -242,7 +235,7 @@ pub fn check_as_cosigner(
     if !known.iter().all(|item| seen.insert((item.index, item.asset))) {
         return Err(Finding::new(Code::TransactionMismatch, "it takes the same deposit twice"));
     }
-    let rows = rows(&known);
+    let rows = rows(Kept::on(context, chain), &known);
     checked(context, treasury, chain, (bytes, hash), rows)
 }
 

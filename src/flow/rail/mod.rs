@@ -5,6 +5,7 @@ pub mod bitcoin;
 pub mod checked;
 pub mod deposit;
 pub mod emptying;
+pub mod gas;
 pub mod hot;
 pub mod pins;
 pub mod safe;
@@ -90,10 +91,10 @@ impl Picked {
 }
 
 /// How many payments of an asset one transaction may carry.
-pub const fn payments_max(asset: Asset) -> usize {
+pub fn payments_max(context: &Context, asset: Asset) -> usize {
     match asset {
         Asset::Bitcoin(_) => 1,
-        Asset::Evm(asset) => safe::payments_max(asset),
+        Asset::Evm(asset) => gas::Kept::on(context, asset.chain()).payments_max(asset),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gas::Kept;
 use super::{Place, Safes};
 use crate::ethereum::{
     Address, Deposits, Destination, Executor, Make, Owners, Release, SafeWallet, Singleton, Units, address_of,
@@ -25,6 +26,8 @@ pub struct SafePins {
     pub treasury: Option<SafeWallet>,
     /// The deposit addresses of the treasury Safe.
     pub deposits: Option<Deposits>,
+    /// The gas that is kept for its transfers.
+    pub gas: Kept,
     /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
     contracts: BTreeSet<Address>,
     /// The account that pays gas, where the hot Safe refuels it.
@@ -113,6 +116,16 @@ fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
     read(text).map_err(|problem| pinned_badly(field, problem))
 }
 
+/// What is pinned to be kept for tokens.
+fn kept(chain: ChainId, entry: &WalletEntry) -> Result<BTreeMap<EvmAsset, u64>, Invalid> {
+    let pinned = entry.tokens.iter().filter_map(|token| Some((token, token.gas?)));
+    let kept = pinned.map(|(token, gas)| {
+        let contract = pinned_address("wallets.tokens.contract", &token.contract)?;
+        Ok((EvmAsset::Token(chain, contract), gas))
+    });
+    kept.collect()
+}
+
 impl SafePins {
     /// Reads the pins of a chain.
     fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
@@ -140,12 +153,13 @@ impl SafePins {
         let deposits = treasury.as_ref().map(Deposits::of);
         let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
         let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
+        let gas = Kept::new(kept(chain, entry)?);
         let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
         let emptying = entry.emptying.as_ref().map(EmptyingPins::read).transpose()?;
-        Ok(Self { hot, also_hot, cold, treasury, deposits, contracts, executor, emptying })
+        Ok(Self { hot, also_hot, cold, treasury, deposits, gas, contracts, executor, emptying })
     }
 
     /// The Safes of every EVM chain that a trust file names.

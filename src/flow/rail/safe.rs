@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::gas::{self, Kept, draw, fee_of};
 use super::hot::Hot;
 use super::pins::{Places, SafePins};
 use super::{Built, Checked, PickedSweep, SweepWith, checked, emptying, no_wallet};
@@ -23,20 +24,6 @@ use crate::withdrawal::evm_address::spell;
 use crate::withdrawal::{
     Amount, Asset, ChainId, Code, EvmAsset, Finding, KeyRole, ReservationId, WithdrawalRequest,
 };
-
-/// The gas kept for a payment of ether: a contract that wants more reverts, and blocks nobody behind it.
-const ETHER_GAS: u64 = 60_000;
-/// The gas kept for a payment of a token.
-const TOKEN_GAS: u64 = 160_000;
-/// By how much the gas differs from one attempt to the next: what was refused is never built a second time (law L20).
-pub(super) const GAS_DRAWN: u64 = 1_024;
-/// The gas that the execution takes beside what is kept: the checks of two signatures, the events, and the call itself.
-const EXECUTION_GAS: u64 = 110_000;
-/// What each further payment adds to that: 153 bytes of a batch, paid for, hashed, copied, and told in the log.
-const BATCHED_GAS: u64 = 4_000;
-/// The most payments of a token in one transaction: 8.3 million of gas, half of what one transaction may take (EIP-7825), and
-/// their ids fit one field of the log.
-pub const PAYMENTS_MAX: usize = 50;
 
 /// Payments of one asset by a Safe, and what they would cost.
 pub struct Picked {
@@ -60,34 +47,6 @@ impl Picked {
     pub const fn fee(&self) -> FeeSeen {
         self.fee
     }
-}
-
-/// How many payments of an asset one transaction may carry. No party below may ask whether there is code at an address, so ether
-/// goes alone.
-pub const fn payments_max(asset: EvmAsset) -> usize {
-    match asset {
-        EvmAsset::Ether(_) => 1,
-        EvmAsset::Token(..) => PAYMENTS_MAX,
-    }
-}
-
-/// What executing a Safe transaction costs that keeps this much gas for so many payments, at a rate in wei for 1,000 units. On
-/// each request falls an equal part, rounded up.
-pub fn fee_of(safe_tx_gas: u64, payments: usize, rate: u128) -> FeeSeen {
-    let batched = count(payments.saturating_sub(1)).saturating_mul(BATCHED_GAS);
-    let gas = u128::from(safe_tx_gas.saturating_add(EXECUTION_GAS).saturating_add(batched));
-    let paid = gas.saturating_mul(rate).div_ceil(1_000);
-    let share = paid.div_ceil(u128::from(count(payments.max(1))));
-    FeeSeen { rate, paid, leaving: 0, lineage: paid, share }
-}
-
-/// The most gas that may be kept for so many payments.
-pub fn gas_max(payments: usize) -> u64 {
-    TOKEN_GAS.saturating_mul(count(payments.max(1))).saturating_add(GAS_DRAWN)
-}
-
-fn count(payments: usize) -> u64 {
-    u64::try_from(payments).unwrap_or(u64::MAX)
 }
 
 /// Who is paid what by a request.
@@ -125,7 +84,7 @@ pub fn pick(
     let payees: Vec<Payee> =
         joins.map_or(&[][..], |joins| &joins.payees).iter().copied().chain([payee]).collect();
     let drawn = joins.map_or_else(|| draw(context), |joins| joins.drawn);
-    let gas = gas_of(payee.asset, payees.len()).saturating_add(drawn);
+    let gas = kept(context, payee.asset, payees.len()).saturating_add(drawn);
     let fee = fee_of(gas, payees.len(), rate);
     if Amount::from_units(fee.share) > request.fee_max {
         let detail =
@@ -152,7 +111,7 @@ pub fn pick_sweep(
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
     }
     let drawn = draw(context);
-    let gas = gas_of(asset, 1).saturating_add(drawn);
+    let gas = kept(context, asset, 1).saturating_add(drawn);
     let fee = fee_of(gas, 1, rate);
     let payees = vec![Payee { to: cold, asset, amount: Units::from_amount(Amount::from_units(amount)) }];
     Ok(PickedSweep {
@@ -175,16 +134,25 @@ pub fn pick_refuel(
     let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
     let safe = Hot::of(&ledger.treasury, asset)?.least_busy(amount.units())?;
     let drawn = draw(context);
-    let gas = gas_of(asset, 1).saturating_add(drawn);
+    let gas = kept(context, asset, 1).saturating_add(drawn);
     let fee = fee_of(gas, 1, rate);
     let payees = vec![Payee { to, asset, amount: Units::from_amount(amount) }];
     Ok(Picked { safe, asset, payees, drawn, gas, fee, is_pinned: true })
 }
 
-/// The gas kept for so many payments.
-fn gas_of(asset: EvmAsset, payments: usize) -> u64 {
-    let kept = if matches!(asset, EvmAsset::Ether(_)) { ETHER_GAS } else { TOKEN_GAS };
-    kept.saturating_mul(count(payments))
+/// The gas kept for so many payments of an asset.
+fn kept(context: &Context, asset: EvmAsset, payments: usize) -> u64 {
+    Kept::on(context, asset.chain()).each(asset).saturating_mul(gas::count(payments))
+}
+
+/// The most that may be kept for these payments; where none was asked for, for one of whatever goes to a pinned place.
+fn kept_max(context: &Context, chain: ChainId, payees: &[Payee]) -> u64 {
+    let known = Kept::on(context, chain);
+    if payees.is_empty() {
+        return gas::bound(known.most());
+    }
+    let each = payees.iter().map(|payee| known.each(payee.asset));
+    gas::bound(each.fold(0, u64::saturating_add))
 }
 
 /// Wei for 1,000 units of gas, as stated last of the chain of an asset.
@@ -192,11 +160,6 @@ pub(super) fn rate_of(treasury: &Treasury, asset: Asset) -> Result<u128, Finding
     let stale =
         || Finding::new(Code::FeeRateStale, format!("no fee rate of {} was ever stated", asset.chain()));
     treasury.of(asset).facts.chain.map(|fact| u128::from(fact.value.fee_rate.0)).ok_or_else(stale)
-}
-
-/// What is kept on top of it; no two attempts keep the same.
-pub(super) fn draw(context: &Context) -> u64 {
-    context.random_u64() % GAS_DRAWN
 }
 
 /// What the answer about a Safe transaction is judged by.
@@ -324,13 +287,14 @@ fn nonce_of<'a>(ledger: &'a mut Ledger, reservation: &OpenReservation) -> Option
 /// What a proposal must be, by a party's own records. Nobody's word says whether there is code at an address, so it counts as
 /// there: ether is never batched.
 pub fn check(
+    context: &Context,
     bytes: &[u8],
     safe: &TrustedSafe,
     (hash, nonce): (Option<B256>, u64),
     signed_by: Option<KeyRole>,
     (payees, places): (&[Payee], Places),
 ) -> Result<CheckedSafeTx, Finding> {
-    let own = safe.wallet().address();
+    let (own, chain) = (safe.wallet().address(), safe.wallet().chain());
     let expect = Expectations {
         hash,
         signed_by,
@@ -338,7 +302,7 @@ pub fn check(
         cold: places.cold,
         executor: places.executor,
         is_own: &|address| address == own,
-        ..Expectations::nothing(nonce, gas_max(payees.len()))
+        ..Expectations::nothing(nonce, kept_max(context, chain, payees))
     };
     check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))
 }
@@ -353,8 +317,9 @@ pub fn check_as_cosigner(
     hash: B256,
     payees: &[Payee],
 ) -> Result<Checked, Finding> {
-    if payees.len() > PAYMENTS_MAX {
-        let detail = format!("it pays {} at once, and {PAYMENTS_MAX} is the most", payees.len());
+    let most = payees.first().map_or(1, |first| Kept::on(context, chain).payments_max(first.asset));
+    if payees.len() > most {
+        let detail = format!("it pays {} at once, and {most} is the most", payees.len());
         return Err(Finding::new(Code::TransactionMismatch, detail));
     }
     let proposal = Proposal::read(bytes).map_err(|e| Finding::new(e.code(), e.to_string()))?;
@@ -369,7 +334,7 @@ pub fn check_as_cosigner(
     let lane = treasury.lanes.hot_at(chain, proposal.safe()).ok_or_else(not_hot)?;
     let safe = lane.trusted()?;
     let nonce = proposal.call().nonce;
-    let tx = check(bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
+    let tx = check(context, bytes, &safe, (Some(hash), nonce), None, (payees, places(context, chain)))?;
     let moved: Vec<EvmAsset> = checked::payees(&tx).map(|payee| payee.asset).collect();
     let first = moved.first().filter(|first| moved.iter().all(|asset| asset == *first));
     let mixed = || Finding::new(Code::KindNotAllowed, "it moves nothing, or several assets at once");
@@ -420,7 +385,7 @@ pub fn finish(
     let safe = body.safe.as_ref().map_err(Clone::clone)?;
     let by = Some(KeyRole::Cosigner);
     let checked = if body.emptied.is_empty() {
-        check(signed, safe, (Some(hash), body.nonce), by, places)?
+        check(context, signed, safe, (Some(hash), body.nonce), by, places)?
     } else {
         emptying::check(context, signed, safe, (hash, body.nonce, by), &body.emptied)?
     };
