@@ -304,7 +304,15 @@ pub fn check(
         is_own: &|address| address == own,
         ..Expectations::nothing(nonce, kept_max(context, chain, payees))
     };
-    check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))
+    let tx = check_proposal(bytes, safe, &expect).map_err(|e| Finding::new(e.code(), e.to_string()))?;
+    let needed = checked::payees(&tx).map(|payee| Kept::on(context, chain).each(payee.asset));
+    let (needed, found) = (needed.fold(0, u64::saturating_add), tx.call().safe_tx_gas);
+    if found < needed {
+        // It would revert: the nonce used up, and nobody paid.
+        let detail = format!("{found} of gas is kept for transfers that take up to {needed}");
+        return Err(Finding::new(Code::TransactionMismatch, detail));
+    }
+    Ok(tx)
 }
 
 /// Checks a proposal as the co-signer does: by its own lane, decoded from the calldata. That its nonce is the next one is decided

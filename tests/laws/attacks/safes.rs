@@ -152,7 +152,7 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
     let payment = vault.payment(&request);
     let (safe, vera): (_, Address) = (hot_safe(), VERA.parse().unwrap());
     let thief = Address::repeat_byte(0x66);
-    let good = || honest(0, 150_000);
+    let good = || honest(0, 160_000);
     let multi_send: Address = safe.make().release.multi_send.address;
     let to_safe = |data: Bytes| SafeCall { to: safe.address(), data, ..good() };
     let batched = |to: Address, calls: &[(Address, Bytes)]| SafeCall {
@@ -217,9 +217,10 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
             "TRANSACTION_MISMATCH",
             to_safe(with(SWAP_OWNER, &[word(sentinel), word(owner(0xc)), word(thief)])),
         ),
-        ("the next but one nonce", "ANCHOR_MISMATCH", honest(1, 150_000)),
+        ("the next but one nonce", "ANCHOR_MISMATCH", honest(1, 160_000)),
         ("gas without end", "TRANSACTION_MISMATCH", honest(0, 30_000_000)),
         ("no gas, so that a revert would block all behind it", "CALL_NOT_ALLOWED", honest(0, 0)),
+        ("too little, so that it would revert", "TRANSACTION_MISMATCH", honest(0, 159_999)),
     ];
     for (what, code, lie) in lies {
         assert_eq!(no(vault.ask(&safe, lie, &payment).await), code, "{what}");
@@ -230,7 +231,7 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
     let mainnet = SafeWallet::adopt(ChainId::new(1).unwrap(), safe.make(), owners, safe.address());
     assert_eq!(no(vault.ask(&mainnet, good(), &payment).await), "TRANSACTION_MISMATCH", "another chain");
     // what was asked, once
-    let signed = yes(vault.ask(&safe, honest(0, 150_001), &payment).await);
+    let signed = yes(vault.ask(&safe, honest(0, 160_001), &payment).await);
     let proposal = Proposal::read(&signed).unwrap();
     assert_eq!((proposal.call().nonce, proposal.signatures().len()), (0, 65));
     assert_eq!(Units::from_amount(request.amount), Units::new(U256::from(100 * USDT)));
@@ -241,18 +242,18 @@ async fn a_nonce_is_given_to_one_payment_and_a_payment_to_one_nonce_whatever_is_
     let mut vault = Vault::new().await;
     let (safe, asked) = (hot_safe(), vault.request("t-1", 100 * USDT));
     let payment = vault.payment(&asked);
-    yes(vault.ask(&safe, honest(0, 150_000), &payment).await);
+    yes(vault.ask(&safe, honest(0, 160_000), &payment).await);
     // as if the first had been cancelled: the same payment under the next nonce, with a fresh answer too
-    assert_eq!(no(vault.ask(&safe, honest(1, 150_000), &payment).await), "ANCHOR_MISMATCH");
+    assert_eq!(no(vault.ask(&safe, honest(1, 160_000), &payment).await), "ANCHOR_MISMATCH");
     let fresh = vault.payment(&asked);
-    assert_eq!(no(vault.ask(&safe, honest(1, 150_001), &fresh).await), "ANCHOR_MISMATCH");
+    assert_eq!(no(vault.ask(&safe, honest(1, 160_001), &fresh).await), "ANCHOR_MISMATCH");
     // another payment under the nonce that is taken
     let other = vault.request("t-2", 100 * USDT);
     let its = vault.payment(&other);
-    assert_eq!(no(vault.ask(&safe, honest(0, 150_002), &its).await), "ANCHOR_MISMATCH");
+    assert_eq!(no(vault.ask(&safe, honest(0, 160_002), &its).await), "ANCHOR_MISMATCH");
     vault.world.restart_cosigner().await;
-    assert_eq!(no(vault.ask(&safe, honest(0, 150_003), &its).await), "ANCHOR_MISMATCH");
-    yes(vault.ask(&safe, honest(1, 150_004), &its).await);
+    assert_eq!(no(vault.ask(&safe, honest(0, 160_003), &its).await), "ANCHOR_MISMATCH");
+    yes(vault.ask(&safe, honest(1, 160_004), &its).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,18 +267,18 @@ async fn a_token_that_tells_other_decimals_and_a_nonce_that_went_back_get_no_sig
     for (n, decimals) in [(1, vec![(of, 18)]), (2, Vec::new()), (3, vec![(of, 5)])] {
         let fact = SafeFact { decimals, ..safe_fact(100 + n, 5, &balances) };
         tell(&vault.world, Body::Safe(Box::new(fact))).await.unwrap();
-        let verdict = vault.ask(&safe, honest(5, 150_000 + n), &payment).await;
+        let verdict = vault.ask(&safe, honest(5, 160_000 + n), &payment).await;
         assert_eq!(no(verdict), "TOKEN_NOT_AS_PINNED");
     }
-    for (height, nonce, gas) in [(110, 4, 150_010), (111, 0, 150_011)] {
+    for (height, nonce, gas) in [(110, 4, 160_010), (111, 0, 160_011)] {
         tell(&vault.world, Body::Safe(Box::new(safe_fact(height, nonce, &balances)))).await.unwrap();
         let verdict = vault.ask(&safe, honest(nonce, gas), &payment).await;
         assert_eq!(no(verdict), "SAFE_NONCE_WENT_BACK");
     }
     vault.world.restart_cosigner().await;
-    assert_eq!(no(vault.ask(&safe, honest(5, 150_012), &payment).await), "SAFE_NONCE_WENT_BACK");
+    assert_eq!(no(vault.ask(&safe, honest(5, 160_012), &payment).await), "SAFE_NONCE_WENT_BACK");
     tell(&vault.world, Body::Safe(Box::new(safe_fact(120, 5, &balances)))).await.unwrap();
-    yes(vault.ask(&safe, honest(5, 150_013), &payment).await);
+    yes(vault.ask(&safe, honest(5, 160_013), &payment).await);
 }
 
 /// A call that pays somebody in the token.
@@ -292,7 +293,7 @@ fn batched(nonce: u64, calls: &[Inner]) -> SafeCall {
         value: U256::ZERO,
         data: packed(calls),
         operation: Operation::DelegateCall,
-        safe_tx_gas: 300_000,
+        safe_tx_gas: 320_000,
         nonce,
     }
 }
@@ -314,7 +315,7 @@ async fn a_batch_pays_each_that_was_asked_once_and_does_nothing_beside_it() {
         ("a hidden extra call", "TRANSACTION_MISMATCH", with(pays(thief, 1))),
         ("a payee twice", "TRANSACTION_MISMATCH", with(asked[0].clone())),
         ("one of them twice and the other not", "TRANSACTION_MISMATCH", second_as(asked[0].clone())),
-        ("one of them alone", "TRANSACTION_MISMATCH", honest(0, 150_000)),
+        ("one of them alone", "TRANSACTION_MISMATCH", honest(0, 160_000)),
         ("a batch of one", "TRANSACTION_MISMATCH", batched(0, &asked[..1])),
         ("a batch of none", "CALL_NOT_ALLOWED", batched(0, &[])),
         (
@@ -359,6 +360,7 @@ async fn a_batch_pays_each_that_was_asked_once_and_does_nothing_beside_it() {
             SafeCall { data: Bytes::from([good().data.to_vec(), vec![0; 32]].concat()), ..good() },
         ),
         ("gas without end", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 400_000, ..good() }),
+        ("gas for one of two", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 319_999, ..good() }),
         ("the next but one nonce", "ANCHOR_MISMATCH", batched(1, &asked)),
     ];
     for (what, code, lie) in lies {
@@ -374,7 +376,7 @@ async fn in_a_batch_each_request_verification_limit_and_fee_counts_as_if_it_were
     let (safe, vera): (_, Address) = (hot_safe(), VERA.parse().unwrap());
     let requests = ["t-1", "t-2", "t-3"].map(|id| vault.request(id, 100 * USDT));
     let [first, second, third] = requests.each_ref().map(|request| vault.payment(request));
-    let mut gas = 300_000;
+    let mut gas = 320_000;
     let mut two = |nonce, units: u128| {
         gas += 1;
         SafeCall { safe_tx_gas: gas, ..batched(nonce, &[pays(vera, units), pays(vera, units)]) }
@@ -391,8 +393,8 @@ async fn in_a_batch_each_request_verification_limit_and_fee_counts_as_if_it_were
     let large = ["l-1", "l-2"].map(|id| vault.request(id, 6_000 * USDT));
     let both = large.each_ref().map(|request| vault.payment(request));
     assert_eq!(no(vault.ask_all(&safe, two(0, 6_000 * USDT), (token(), &both)).await), "HOT_FUNDS_SHORT");
-    // the part of the fee that falls on it is more than it allows: 413,000 of gas at 20 gwei, of which half
-    let part = 4_200_000_000_000_000;
+    // the part of the fee that falls on it is more than it allows: 434,000 of gas at 20 gwei, of which half
+    let part = 4_400_000_000_000_000;
     let stingy =
         WithdrawalRequest { fee_max: Amount::from_units(part / 2), ..vault.request("s-1", 100 * USDT) };
     let both = [first.clone(), vault.payment(&stingy)];
@@ -417,12 +419,12 @@ async fn in_a_batch_each_request_verification_limit_and_fee_counts_as_if_it_were
     let call = batched(0, &vec![pays(vera, USDT); 51]);
     assert_eq!(no(vault.ask_all(&safe, call, (token(), &payments)).await), "TRANSACTION_MISMATCH");
     // what was paid alone is not paid in a batch, nor the other way round
-    yes(vault.ask(&safe, honest(0, 150_000), &first).await);
+    yes(vault.ask(&safe, honest(0, 160_000), &first).await);
     let both = [first.clone(), second.clone()];
     assert_eq!(no(vault.ask_all(&safe, two(1, 100 * USDT), (token(), &both)).await), "ANCHOR_MISMATCH");
     // its part of the fee is enough, if not the whole
     let fresh = WithdrawalRequest { fee_max: Amount::from_units(part), ..vault.request("t-4", 100 * USDT) };
     let both = [second.clone(), vault.payment(&fresh)];
     yes(vault.ask_all(&safe, two(1, 100 * USDT), (token(), &both)).await);
-    assert_eq!(no(vault.ask(&safe, honest(2, 150_000), &second).await), "ANCHOR_MISMATCH");
+    assert_eq!(no(vault.ask(&safe, honest(2, 160_000), &second).await), "ANCHOR_MISMATCH");
 }
