@@ -168,6 +168,10 @@ pub struct TokenEntry {
     pub symbol: String,
     /// The decimals of a whole token, as its contract has them.
     pub decimals: u32,
+    /// The height of a block of its chain. What the token paid otherwise than asked up to there people have looked at, and it stops
+    /// nothing; absent: people have looked at nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed_to: Option<u64>,
 }
 
 /// One request key of an organisation.

@@ -148,7 +148,7 @@ pub(super) fn read_tokens(content: &TrustContent) -> Result<BTreeMap<Asset, Deno
 }
 
 fn read_token(chain: ChainId, token: &TokenEntry) -> Result<(Asset, Denomination), Invalid> {
-    let TokenEntry { contract, symbol, decimals } = token;
+    let TokenEntry { contract, symbol, decimals, reviewed_to: _ } = token;
     let field = "wallets.tokens.contract";
     let address = read(contract).map_err(|problem| no(field, problem))?;
     evm_address(field, contract)?;

@@ -84,6 +84,7 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
             contract: "0xdAC17F958D2ee523a2206206994597C13D831ec7".into(),
             symbol: "USDT".into(),
             decimals: 6,
+            reviewed_to: None,
         }],
     };
     change(&mut entry);

@@ -116,8 +116,12 @@ impl Safes {
     /// The Safes and the token as a trust file pins them.
     pub fn entry(&self) -> WalletEntry {
         let [signer, cosigner, vault] = self.hot.owners().all().map(spell);
-        let token =
-            TokenEntry { contract: spell(TOKEN), symbol: TOKEN_WORDS.0.into(), decimals: TOKEN_WORDS.1 };
+        let token = TokenEntry {
+            contract: spell(TOKEN),
+            symbol: TOKEN_WORDS.0.into(),
+            decimals: TOKEN_WORDS.1,
+            reviewed_to: None,
+        };
         WalletEntry {
             network: CHAIN.to_string(),
             hot: spell(self.hot.address()),

@@ -56,6 +56,7 @@ pub fn trusting_with(
         contract: evm_address::spell(*contract),
         symbol: format!("T{at}"),
         decimals: token::DECIMALS.into(),
+        reviewed_to: None,
     };
     content.wallets.push(WalletEntry {
         network: world.chain.id.to_string(),

@@ -153,7 +153,12 @@ pub fn safes_entry() -> WalletEntry {
         }),
         executor: None,
         emptying: None,
-        tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6 }],
+        tokens: vec![TokenEntry {
+            contract: TOKEN.into(),
+            symbol: "USDT".into(),
+            decimals: 6,
+            reviewed_to: None,
+        }],
     }
 }
 

@@ -203,7 +203,12 @@ fn with_emptying(change: impl FnOnce(&mut EmptyingEntry)) -> Result<(), (Code, &
     change(&mut emptying);
     with_wallet(|entry| {
         entry.safe.as_mut().unwrap().treasury = Some(account(2));
-        entry.tokens = vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6 }];
+        entry.tokens = vec![TokenEntry {
+            contract: account(0x70),
+            symbol: "USDT".into(),
+            decimals: 6,
+            reviewed_to: None,
+        }];
         entry.emptying = Some(emptying);
     })
 }

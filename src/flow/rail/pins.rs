@@ -27,6 +27,8 @@ pub struct SafePins {
     pub deposits: Option<Deposits>,
     /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
     contracts: BTreeSet<Address>,
+    /// Up to which height people have looked at what tokens paid otherwise than asked.
+    pub reviewed: BTreeMap<Asset, u64>,
     /// The account that pays gas, where the hot Safe refuels it.
     pub executor: Option<ExecutorPins>,
     /// When deposit addresses are emptied, where they are.
@@ -113,6 +115,16 @@ fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
     read(text).map_err(|problem| pinned_badly(field, problem))
 }
 
+/// Up to which height people have looked at each token, where the trust file says it.
+fn reviewed(chain: ChainId, entry: &WalletEntry) -> Result<BTreeMap<Asset, u64>, Invalid> {
+    let told = entry.tokens.iter().filter_map(|token| Some((&token.contract, token.reviewed_to?)));
+    let read = |(contract, height): (&String, u64)| {
+        let at = pinned_address("wallets.tokens.contract", contract)?;
+        Ok((Asset::Evm(EvmAsset::Token(chain, at)), height))
+    };
+    told.map(read).collect()
+}
+
 impl SafePins {
     /// Reads the pins of a chain.
     fn read(chain: ChainId, entry: &WalletEntry) -> Result<Self, Invalid> {
@@ -143,9 +155,10 @@ impl SafePins {
         let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
+        let reviewed = reviewed(chain, entry)?;
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
         let emptying = entry.emptying.as_ref().map(EmptyingPins::read).transpose()?;
-        Ok(Self { hot, also_hot, cold, treasury, deposits, contracts, executor, emptying })
+        Ok(Self { hot, also_hot, cold, treasury, deposits, contracts, reviewed, executor, emptying })
     }
 
     /// The Safes of every EVM chain that a trust file names.
