@@ -280,3 +280,21 @@ fn what_is_emptied_is_ether_or_a_pinned_token_of_a_treasury_each_once_with_level
     let without = with_wallet(|entry| entry.emptying = pinned).unwrap_err();
     assert_eq!(without, (FieldMalformed, "wallets.emptying"), "no treasury is pinned");
 }
+
+#[test]
+fn a_height_that_people_have_looked_up_to_stands_at_its_token_and_a_file_without_one_reads_as_before() {
+    let token =
+        |reviewed_to| TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6, reviewed_to };
+    let text = |reviewed_to| {
+        let mut content = content();
+        content.wallets[0].tokens = vec![token(reviewed_to)];
+        trust_file::render(&content).unwrap()
+    };
+    assert!(!text(None).contains("reviewed_to"));
+    assert_eq!(text(Some(7)).replace("reviewed_to = 7\n", ""), text(None));
+    for reviewed_to in [None, Some(0), Some(23_000_000)] {
+        assert_eq!(with_wallet(|entry| entry.tokens = vec![token(reviewed_to)]), Ok(()));
+    }
+    let negative = text(Some(7)).replace("reviewed_to = 7", "reviewed_to = -7");
+    assert!(trust_file::parse(&negative).is_err());
+}
