@@ -171,6 +171,10 @@ pub struct TokenEntry {
     /// The gas kept for one transfer of it: what transfers are seen to take, with a margin. Without it 160,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gas: Option<u64>,
+    /// The height of a block of its chain. What the token paid otherwise than asked up to there people have looked at, and it stops
+    /// nothing; absent: people have looked at nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed_to: Option<u64>,
 }
 
 /// One request key of an organisation.

@@ -153,7 +153,7 @@ pub(super) fn read_tokens(content: &TrustContent) -> Result<BTreeMap<Asset, Deno
 }
 
 fn read_token(chain: ChainId, token: &TokenEntry) -> Result<(Asset, Denomination), Invalid> {
-    let TokenEntry { contract, symbol, decimals, gas } = token;
+    let TokenEntry { contract, symbol, decimals, gas, reviewed_to: _ } = token;
     if gas.is_some_and(|gas| !TOKEN_GAS.contains(&gas)) {
         let (least, most) = (TOKEN_GAS.start(), TOKEN_GAS.end());
         return Err(no("wallets.tokens.gas", &format!("is not between {least} and {most}")));

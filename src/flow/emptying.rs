@@ -81,6 +81,8 @@ pub fn allows(
     now: Seconds,
 ) -> Result<(), Finding> {
     let items = due(context, treasury, chain)?;
+    let mut taken = rows.iter().filter_map(|row| Asset::parse(&row.asset).ok());
+    taken.try_for_each(|asset| treasury.is_as_pinned(asset))?;
     let is_due = |row: &EmptiedRow| {
         let same = |item: &Lying| item.index == row.index && Asset::Evm(item.asset).to_string() == row.asset;
         items.iter().any(|item| same(item) && item.amount.units() == row.amount)

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::courier::Parcel;
 use super::ledger::facts::heard_at;
 use super::ledger::journal::{Journal, JournalFault};
+use super::ledger::odd::{self, OddRow};
 use super::ledger::refills::{ColdCoinRow, RefillRow};
 use super::ledger::rows::{
     self, AddressRow, ApprovalRow, CoinRow, Purpose, RegistrationRow, ReservationRow, StatementRow,
@@ -22,7 +23,7 @@ use super::{Effect, approve, clear, rail, refill, reserve};
 use crate::bitcoin::Branch;
 use crate::evidence::NameMatch;
 use crate::evidence::request::VerifiedRequest;
-use crate::evidence::statement::VerifiedStatement;
+use crate::evidence::statement::{StatementKind, VerifiedStatement};
 use crate::store::{Row, Table};
 use crate::withdrawal::{Asset, Chain, Krw, Organisation, ReservationId, Seconds, WithdrawalId};
 
@@ -43,6 +44,7 @@ pub struct Seen {
     day_closed: Option<u64>,
     refills: Vec<(String, RefillRow)>,
     cold_coins: Vec<(String, ColdCoinRow)>,
+    odd: Vec<(String, OddRow)>,
     broken: Option<JournalFault>,
 }
 
@@ -100,6 +102,9 @@ impl Seen {
             (Table::Setting, "counted") => {
                 self.swept.extend(key.strip_prefix("swept/").map(str::to_owned));
             }
+            (Table::Setting, odd::STATE) => {
+                self.odd.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
             (Table::Setting, "frozen" | "resumed") => self.noted.visit(row)?,
             _ => {}
         }
@@ -134,6 +139,7 @@ pub async fn load(
         ledger.registrations.take_back(&context.trust, name, row)?;
     }
     load_facts(context, &mut ledger.treasury, &seen.accepted, &seen.latest);
+    load_odd(context, &mut ledger.treasury, seen.odd)?;
     ledger.undelivered = seen.undelivered.len();
     effects.extend(seen.undelivered.into_iter().map(Effect::Deliver));
     for ((_, key), (row, log_index, updated_at)) in seen.withdrawals {
@@ -221,6 +227,28 @@ pub fn load_facts(
             Err(no) => tracing::warn!(code = %no.code(), "a stored statement no longer holds: {no}"),
         }
     }
+}
+
+/// What tokens paid otherwise than asked counts as long as its observer may speak of Safes: whoever lied is believed no more, as with
+/// every other fact.
+pub fn load_odd(
+    context: &Context,
+    treasury: &mut Treasury,
+    found: Vec<(String, OddRow)>,
+) -> Result<(), JournalFault> {
+    for (key, row) in found {
+        let asset = Asset::parse(&row.asset).map_err(|_| JournalFault::Unreadable(key))?;
+        if context.trust.observers(StatementKind::Safe).any(|name| name == row.observer) {
+            treasury.odd.put(asset, row);
+        } else {
+            tracing::warn!(
+                asset = row.asset,
+                observer = row.observer,
+                "whoever stated its odd end states nothing any more"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The request of a row, if it verifies under the trust file of today. Its key may have been taken out since, or have

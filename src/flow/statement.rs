@@ -13,6 +13,7 @@ use super::ledger::deposits::Moved;
 use super::ledger::facts::heard_at;
 use super::ledger::journal::Draft;
 use super::ledger::lane::{Ended, Told};
+use super::ledger::odd;
 use super::ledger::rows::{self, CoinRow, Signed, StatementRow};
 use super::ledger::treasury::Taken;
 use crate::audit::EntryKind;
@@ -126,9 +127,10 @@ pub fn take(
     let Taken { accepted, of_safe: Told { ended, grew, doubt }, moved } =
         treasury.take(statement, at, taking.band);
     enter_ended(draft, statement, &ended);
+    enter_odd(treasury, draft, statement, &ended);
     enter_deposits(draft, statement, &moved);
     if let Some(doubt) = doubt {
-        enter_doubt(draft, statement, &doubt);
+        enter_alarm(draft, &key(statement), &doubt);
     }
     if let (true, Body::Safe(fact)) = (grew, &statement.body) {
         draft.row(Table::Statement, grown_key(fact), "grown", at, content.clone());
@@ -161,12 +163,25 @@ pub fn take(
     Ok((log_index, ended))
 }
 
-/// People hear of a statement that is not believed, once until one is again.
-fn enter_doubt(draft: &mut Draft, statement: &Statement, doubt: &Finding) {
-    let subject = key(statement);
-    tracing::error!(code = %doubt.code, statement = subject, "{}", doubt.detail);
-    let detail = Draft::spelled(&doubt.detail);
-    draft.entry(EntryKind::Alarm, &[("code", &doubt.code), ("subject", &subject), ("detail", &detail)]);
+/// People hear of it with the commit that changes what is known, so once: of a statement that is not believed, until one is again,
+/// and of a token that stops.
+fn enter_alarm(draft: &mut Draft, subject: &str, finding: &Finding) {
+    tracing::error!(code = %finding.code, subject, "{}", finding.detail);
+    let detail = Draft::spelled(&finding.detail);
+    draft.entry(EntryKind::Alarm, &[("code", &finding.code), ("subject", &subject), ("detail", &detail)]);
+}
+
+/// A token that did not pay as asked stands still from now on, after a restart too. One that stands still already is no news.
+fn enter_odd(treasury: &mut Treasury, draft: &mut Draft, statement: &Statement, ended: &[Ended]) {
+    for ended in ended {
+        let asset = ended.claim.asset;
+        let was_free = treasury.odd.are_reviewed(asset).is_ok();
+        let Some(row) = treasury.odd.note(&statement.observer, ended) else { continue };
+        draft.row(Table::Setting, row.key(), odd::STATE, draft.now(), rows::write(&row));
+        if let (true, Err(finding)) = (was_free, treasury.odd.are_reviewed(asset)) {
+            enter_alarm(draft, &row.asset, &finding);
+        }
+    }
 }
 
 /// Writes down what became of our Safe transactions.

@@ -85,6 +85,7 @@ fn with_safes(change: impl FnOnce(&mut WalletEntry)) -> Trust {
             symbol: "USDT".into(),
             decimals: 6,
             gas: None,
+            reviewed_to: None,
         }],
     };
     change(&mut entry);

@@ -139,6 +139,7 @@ impl Safes {
             symbol: TOKEN_WORDS.0.into(),
             decimals: TOKEN_WORDS.1,
             gas: None,
+            reviewed_to: None,
         };
         WalletEntry {
             network: CHAIN.to_string(),

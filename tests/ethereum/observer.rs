@@ -57,6 +57,7 @@ pub fn trusting_with(
         symbol: format!("T{at}"),
         decimals: token::DECIMALS.into(),
         gas: None,
+        reviewed_to: None,
     };
     content.wallets.push(WalletEntry {
         network: world.chain.id.to_string(),

@@ -36,7 +36,7 @@ use super::published;
 use super::safes::{ETHER, USDT, state_around};
 use super::world::*;
 
-async fn state(world: &World, safe: SafeFact) {
+pub async fn state(world: &World, safe: SafeFact) {
     state_around(world, u32::try_from(safe.height).unwrap()).await;
     world.state(Body::Safe(Box::new(safe))).await;
 }
@@ -103,13 +103,13 @@ async fn what_a_safe_pays_names_its_place_and_is_listed_in_order_for_whoever_car
 }
 
 /// A chain with the Safe of the tests on it, and what asks its nodes.
-struct Ground {
-    anvil: Anvil,
-    proxies: [Proxy; 2],
+pub struct Ground {
+    pub anvil: Anvil,
+    pub proxies: [Proxy; 2],
     nodes: Nodes,
 }
 
-fn nodes(proxies: &[Proxy; 2]) -> Nodes {
+pub fn nodes(proxies: &[Proxy; 2]) -> Nodes {
     let place = |(at, proxy): (usize, &Proxy)| {
         Place::new(Name::parse(&format!("node-{at}")).unwrap(), &proxy.url, None).unwrap()
     };
@@ -120,7 +120,7 @@ fn nodes(proxies: &[Proxy; 2]) -> Nodes {
 }
 
 impl Ground {
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         let anvil = Anvil::start_anvil().await?;
         assert_eq!(anvil.id, EVM);
         published::deploy(&anvil, &V1_4_1).await;
@@ -140,12 +140,12 @@ impl Ground {
         Some(ground)
     }
 
-    async fn mine(&self, blocks: u64) {
+    pub async fn mine(&self, blocks: u64) {
         self.anvil.ask("anvil_mine", json!([format!("0x{blocks:x}")])).await;
     }
 
     /// What the nodes agree on about the Safe, at a final block.
-    async fn fact(&self) -> SafeFact {
+    pub async fn fact(&self) -> SafeFact {
         let last = self.nodes.last_final().await.unwrap();
         let (at, block) = (last.block(), *last.block().value());
         let safe = hot_safe().address();

@@ -32,6 +32,7 @@ mod lanes;
 mod log;
 mod masked;
 mod node;
+mod odd_tokens;
 mod pages;
 #[path = "../parties/mod.rs"]
 mod parties;

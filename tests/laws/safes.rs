@@ -68,12 +68,12 @@ async fn ether_and_a_token_are_paid_by_both_owners_under_one_nonce_after_the_oth
 }
 
 /// What the log says became of the Safe transaction of a withdrawal, for the observer to state.
-fn executed(view: &WithdrawalView, nonce: u64, ending: Ending) -> ExecutedFact {
+pub fn executed(view: &WithdrawalView, nonce: u64, ending: Ending) -> ExecutedFact {
     let safe_tx_hash = view.txid.as_ref().unwrap().parse().unwrap();
     ExecutedFact { nonce, safe_tx_hash, ending, transaction: B256::repeat_byte(0xe7), height: 101 }
 }
 
-async fn state_executed(world: &World, height: u64, done: ExecutedFact, balances: &[(Asset, u128)]) {
+pub async fn state_executed(world: &World, height: u64, done: ExecutedFact, balances: &[(Asset, u128)]) {
     let fact = SafeFact { executed: vec![done], ..safe_fact(height, done.nonce + 1, balances) };
     world.state(Body::Safe(Box::new(fact))).await;
 }

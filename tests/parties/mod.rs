@@ -153,7 +153,13 @@ pub fn safes_entry() -> WalletEntry {
         }),
         executor: None,
         emptying: None,
-        tokens: vec![TokenEntry { contract: TOKEN.into(), symbol: "USDT".into(), decimals: 6, gas: None }],
+        tokens: vec![TokenEntry {
+            contract: TOKEN.into(),
+            symbol: "USDT".into(),
+            decimals: 6,
+            gas: None,
+            reviewed_to: None,
+        }],
     }
 }
 

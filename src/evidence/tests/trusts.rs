@@ -203,8 +203,13 @@ fn with_emptying(change: impl FnOnce(&mut EmptyingEntry)) -> Result<(), (Code, &
     change(&mut emptying);
     with_wallet(|entry| {
         entry.safe.as_mut().unwrap().treasury = Some(account(2));
-        entry.tokens =
-            vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6, gas: None }];
+        entry.tokens = vec![TokenEntry {
+            contract: account(0x70),
+            symbol: "USDT".into(),
+            decimals: 6,
+            gas: None,
+            reviewed_to: None,
+        }];
         entry.emptying = Some(emptying);
     })
 }
@@ -281,8 +286,13 @@ fn further_hot_safes_are_safes_of_their_own_each_once_and_not_without_end() {
 fn the_gas_of_a_token_is_what_a_transfer_may_take() {
     let with = |gas: Option<u64>| {
         with_wallet(|entry| {
-            entry.tokens =
-                vec![TokenEntry { contract: account(0x70), symbol: "USDT".into(), decimals: 6, gas }];
+            entry.tokens = vec![TokenEntry {
+                contract: account(0x70),
+                symbol: "USDT".into(),
+                decimals: 6,
+                gas,
+                reviewed_to: None,
+            }];
         })
     };
     for good in [None, Some(50_000), Some(2_000_000)] {
@@ -311,4 +321,27 @@ fn what_is_emptied_is_ether_or_a_pinned_token_of_a_treasury_each_once_with_level
     with_emptying(|e| pinned = Some(e.clone())).unwrap();
     let without = with_wallet(|entry| entry.emptying = pinned).unwrap_err();
     assert_eq!(without, (FieldMalformed, "wallets.emptying"), "no treasury is pinned");
+}
+
+#[test]
+fn a_height_that_people_have_looked_up_to_stands_at_its_token_and_a_file_without_one_reads_as_before() {
+    let token = |reviewed_to| TokenEntry {
+        contract: account(0x70),
+        symbol: "USDT".into(),
+        decimals: 6,
+        gas: None,
+        reviewed_to,
+    };
+    let text = |reviewed_to| {
+        let mut content = content();
+        content.wallets[0].tokens = vec![token(reviewed_to)];
+        trust_file::render(&content).unwrap()
+    };
+    assert!(!text(None).contains("reviewed_to"));
+    assert_eq!(text(Some(7)).replace("reviewed_to = 7\n", ""), text(None));
+    for reviewed_to in [None, Some(0), Some(23_000_000)] {
+        assert_eq!(with_wallet(|entry| entry.tokens = vec![token(reviewed_to)]), Ok(()));
+    }
+    let negative = text(Some(7)).replace("reviewed_to = 7", "reviewed_to = -7");
+    assert!(trust_file::parse(&negative).is_err());
 }

@@ -10,6 +10,7 @@ use crate::bitcoin::Branch;
 use crate::flow::context::Context;
 use crate::flow::ledger::journal::JournalFault;
 use crate::flow::ledger::lane::{self, Claim};
+use crate::flow::ledger::odd::{self, OddRow};
 use crate::flow::ledger::refills::RefillRow;
 use crate::flow::ledger::rows::{
     self, AddressRow, CoinRow, CosignedRow, Errand, RegistrationRow, StatementRow,
@@ -17,7 +18,7 @@ use crate::flow::ledger::rows::{
 use crate::flow::ledger::treasury::{Spend, SweepInFlight};
 use crate::flow::rail::Kind;
 use crate::flow::rail::deposit::take_back;
-use crate::flow::recover::load_facts;
+use crate::flow::recover::{load_facts, load_odd};
 use crate::store::{Row, Table};
 use crate::withdrawal::{Asset, Code, Finding, Krw, ReservationId, Seconds};
 
@@ -39,6 +40,7 @@ pub struct Seen {
     registrations: Vec<(String, RegistrationRow)>,
     witnessed: Option<Head>,
     stopped: Option<Finding>,
+    odd: Vec<(String, OddRow)>,
     noted: crate::flow::brake::Noted,
     broken: Option<JournalFault>,
 }
@@ -86,6 +88,9 @@ impl Seen {
             }
             (Table::Setting, "counted") => self.swept.extend(key.strip_prefix("swept/").map(str::to_owned)),
             (Table::Setting, "stopped") => self.stopped = Some(Finding::new(Code::LogForked, content)),
+            (Table::Setting, odd::STATE) => {
+                self.odd.push((key.to_owned(), rows::read(key, content).map_err(bad)?))
+            }
             (Table::Setting, "frozen" | "resumed") => self.noted.visit(row)?,
             (Table::WitnessedLog, _) => {
                 self.witnessed = Some(read_head(content).ok_or(JournalFault::Unreadable(key.to_owned()))?);
@@ -126,6 +131,7 @@ pub fn load(context: &Context, seen: Seen) -> Result<State, JournalFault> {
         state.treasury.coins.put(row.coin(key).map_err(|e| JournalFault::Unreadable(e.key))?);
     }
     load_facts(context, &mut state.treasury, &seen.accepted, &seen.latest);
+    load_odd(context, &mut state.treasury, seen.odd)?;
     for (name, row) in seen.registrations {
         state.registrations.take_back(&context.trust, name, row)?;
     }

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod journal;
 pub mod lane;
 pub mod lanes;
+pub mod odd;
 pub mod refills;
 pub mod registrations;
 pub mod rows;

@@ -13,6 +13,7 @@ use super::deposits::{DepositBook, Moved};
 use super::facts::{Facts, Heard};
 use super::lane::{self, Told};
 use super::lanes::Lanes;
+use super::odd::OddEnds;
 use super::refills::Refills;
 use super::rows::EmptiedRow;
 use crate::evidence::Trust;
@@ -219,6 +220,8 @@ pub struct Treasury {
     pub lanes: Lanes,
     /// The deposit addresses there.
     pub deposits: DepositBook,
+    /// The tokens there that did not pay as asked.
+    pub odd: OddEnds,
     accounts: BTreeMap<Asset, Account>,
 }
 
@@ -235,6 +238,9 @@ impl Treasury {
     /// With the Safes of one chain, of which nothing is known yet.
     pub fn with_safes(mut self, pins: &SafePins) -> Self {
         self.lanes.add(pins);
+        for (asset, height) in &pins.reviewed {
+            self.odd.review(Asset::Evm(*asset), *height);
+        }
         if let Some(treasury) = &pins.treasury {
             self.deposits.add(pins.hot.chain(), treasury.address());
         }
@@ -334,10 +340,12 @@ impl Treasury {
         }
     }
 
-    /// Whether an asset is what its pin says: the contract of a token tells the pinned decimals itself.
+    /// Whether an asset is what its pin says: the contract of a token tells the pinned decimals itself, and nothing that it paid
+    /// otherwise than asked is left that nobody has looked at.
     pub fn is_as_pinned(&self, asset: Asset) -> Result<(), Finding> {
         match asset {
             Asset::Evm(EvmAsset::Token(chain, _)) => {
+                self.odd.are_reviewed(asset)?;
                 self.lanes.have_decimals(chain, asset, self.of(asset).decimals)
             }
             Asset::Bitcoin(_) | Asset::Evm(EvmAsset::Ether(_)) => Ok(()),

@@ -8,7 +8,9 @@ use crate::ethereum::{
     Address, Deposits, Destination, Executor, Make, Owners, Release, SafeWallet, Singleton, Units, address_of,
 };
 use crate::evidence::Trust;
-use crate::evidence::trust_file::{EmptiedEntry, EmptyingEntry, ExecutorEntry, SafeEntry, WalletEntry};
+use crate::evidence::trust_file::{
+    EmptiedEntry, EmptyingEntry, ExecutorEntry, SafeEntry, TokenEntry, WalletEntry,
+};
 use crate::keys::{Seat, SeatKeys};
 use crate::withdrawal::evm_address::read;
 use crate::withdrawal::{Amount, Asset, Chain, ChainId, Code, EvmAsset, Invalid, KeyRole};
@@ -30,6 +32,8 @@ pub struct SafePins {
     pub gas: Kept,
     /// Pinned tokens and the Safe's own contracts: nobody takes out what is sent there.
     contracts: BTreeSet<Address>,
+    /// Up to which height people have looked at what tokens paid otherwise than asked.
+    pub reviewed: BTreeMap<EvmAsset, u64>,
     /// The account that pays gas, where the hot Safe refuels it.
     pub executor: Option<ExecutorPins>,
     /// When deposit addresses are emptied, where they are.
@@ -116,14 +120,17 @@ fn pinned_address(field: &'static str, text: &str) -> Result<Address, Invalid> {
     read(text).map_err(|problem| pinned_badly(field, problem))
 }
 
-/// What is pinned to be kept for tokens.
-fn kept(chain: ChainId, entry: &WalletEntry) -> Result<BTreeMap<EvmAsset, u64>, Invalid> {
-    let pinned = entry.tokens.iter().filter_map(|token| Some((token, token.gas?)));
-    let kept = pinned.map(|(token, gas)| {
-        let contract = pinned_address("wallets.tokens.contract", &token.contract)?;
-        Ok((EvmAsset::Token(chain, contract), gas))
-    });
-    kept.collect()
+/// What the trust file says of some of its tokens.
+fn of_tokens(
+    chain: ChainId,
+    entry: &WalletEntry,
+    said: impl Fn(&TokenEntry) -> Option<u64>,
+) -> Result<BTreeMap<EvmAsset, u64>, Invalid> {
+    let said = entry.tokens.iter().filter_map(|token| Some((&token.contract, said(token)?)));
+    let read = |(contract, number): (&String, u64)| {
+        Ok((EvmAsset::Token(chain, pinned_address("wallets.tokens.contract", contract)?), number))
+    };
+    said.map(read).collect()
 }
 
 impl SafePins {
@@ -153,13 +160,14 @@ impl SafePins {
         let deposits = treasury.as_ref().map(Deposits::of);
         let tokens = entry.tokens.iter().map(|token| address("wallets.tokens.contract", &token.contract));
         let mut contracts = tokens.collect::<Result<BTreeSet<_>, _>>()?;
-        let gas = Kept::new(kept(chain, entry)?);
+        let gas = Kept::new(of_tokens(chain, entry, |token| token.gas)?);
         let Release { plain, telling, factory, multi_send, fallback_handler, .. } = release;
         let own = [plain.pin, telling.pin, *factory, *multi_send, *fallback_handler];
         contracts.extend(own.map(|pin| pin.address));
+        let reviewed = of_tokens(chain, entry, |token| token.reviewed_to)?;
         let executor = entry.executor.as_ref().map(ExecutorPins::read).transpose()?;
         let emptying = entry.emptying.as_ref().map(EmptyingPins::read).transpose()?;
-        Ok(Self { hot, also_hot, cold, treasury, deposits, gas, contracts, executor, emptying })
+        Ok(Self { hot, also_hot, cold, treasury, deposits, gas, contracts, reviewed, executor, emptying })
     }
 
     /// The Safes of every EVM chain that a trust file names.

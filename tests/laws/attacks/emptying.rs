@@ -19,15 +19,15 @@ const NESTED: [u8; 4] = [0x6a, 0x76, 0x12, 0x02];
 const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
 
-struct Digger {
-    world: World,
-    thief: Thief,
+pub(super) struct Digger {
+    pub world: World,
+    pub thief: Thief,
     gas: u64,
 }
 
 impl Digger {
     /// Four customers have addresses; enough ether lies at the first three, and a token at the second.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (world, thief) = Thief::with(plan(), 1, 40 * COIN).await;
         let digger = Self { world, thief, gas: 0 };
         for index in 0..4u32 {
@@ -51,11 +51,11 @@ impl Digger {
         self.world.cosigner().attest_addresses(vec![order]).await.unwrap();
     }
 
-    async fn state(&self, fact: SafeFact) {
+    pub async fn state(&self, fact: SafeFact) {
         tell(&self.world, Body::Safe(Box::new(fact))).await.unwrap();
     }
 
-    async fn lies(&self, fact: DepositsFact) {
+    pub async fn lies(&self, fact: DepositsFact) {
         tell(&self.world, Body::Deposits(Box::new(fact))).await.unwrap();
     }
 
@@ -67,7 +67,7 @@ impl Digger {
     }
 
     /// Everything of these to that place, as the honest signer builds it.
-    fn empty(&mut self, nonce: u64, to: Address, due: Vec<DepositDue>) -> SafeCall {
+    pub fn empty(&mut self, nonce: u64, to: Address, due: Vec<DepositDue>) -> SafeCall {
         let treasury = treasury_safe();
         let deposits = Deposits::of(&treasury);
         let gas: u64 =
@@ -75,7 +75,7 @@ impl Digger {
         self.build(&treasury, (nonce, gas), Task::Empty { deposits: &deposits, hot: to, due })
     }
 
-    fn book(&mut self, safe: &SafeWallet, call: SafeCall, asset: Asset) -> Loot {
+    pub fn book(&mut self, safe: &SafeWallet, call: SafeCall, asset: Asset) -> Loot {
         let hash = call.hash(safe).unwrap();
         let reservation = ReservationId::of_txid(&hash.0);
         let (id, asset, txid) = (reservation.to_string(), asset.to_string(), hash.to_string());
@@ -97,7 +97,7 @@ impl Digger {
         self.thief.ask_one(&self.world, &loot).await
     }
 
-    async fn ask(&mut self, call: SafeCall) -> ItemVerdict {
+    pub async fn ask(&mut self, call: SafeCall) -> ItemVerdict {
         self.ask_of(&treasury_safe(), call).await
     }
 
@@ -114,11 +114,11 @@ fn trusted(safe: &SafeWallet) -> TrustedSafe {
     judged(safe, &fact).unwrap()
 }
 
-fn hot() -> Address {
+pub(super) fn hot() -> Address {
     hot_safe().address()
 }
 
-fn due(index: u64, asset: Asset, units: u128, deploy: bool) -> DepositDue {
+pub(super) fn due(index: u64, asset: Asset, units: u128, deploy: bool) -> DepositDue {
     let Asset::Evm(asset) = asset else { panic!("{asset}") };
     let safe_tx_gas = if asset.contract().is_none() { 60_000 } else { 160_000 };
     let amount = Units::from_amount(Amount::from_units(units));

@@ -7,6 +7,7 @@ mod emptying;
 mod exchange;
 mod lanes;
 mod observer;
+mod odd_tokens;
 mod people;
 mod refuel;
 mod safes;

@@ -10,13 +10,13 @@ use countersign::audit::EntryKind;
 const USDT: u128 = 1_000_000;
 const MULTI_SEND: &str = "0x38869bf66a61cF6bDB996A6aE40D5853Fd43B526";
 
-struct Vault {
-    world: World,
+pub(super) struct Vault {
+    pub world: World,
     thief: Thief,
 }
 
 impl Vault {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (world, thief) = Thief::with(evm_plan(), 1, 40 * COIN).await;
         let chain = ChainFact { chain: ether().chain(), height: 100, fee_rate: FeeRate(20_000_000_000_000) };
         let cold = vec![
@@ -35,7 +35,7 @@ impl Vault {
         Self { world, thief }
     }
 
-    fn request(&self, id: &str, units: u128) -> WithdrawalRequest {
+    pub fn request(&self, id: &str, units: u128) -> WithdrawalRequest {
         WithdrawalRequest {
             asset: token(),
             amount: Amount::from_units(units),
@@ -44,17 +44,17 @@ impl Vault {
         }
     }
 
-    fn payment(&mut self, request: &WithdrawalRequest) -> CosignPayment {
+    pub fn payment(&mut self, request: &WithdrawalRequest) -> CosignPayment {
         let answer = VerificationAnswer { network: request.asset.chain(), ..self.thief.answer(request) };
         self.thief.payment_with(request, &answer)
     }
 
     /// Books a Safe transaction of any Safe in the thief's own log, and asks for key B.
-    async fn ask(&mut self, safe: &SafeWallet, call: SafeCall, payment: &CosignPayment) -> ItemVerdict {
+    pub async fn ask(&mut self, safe: &SafeWallet, call: SafeCall, payment: &CosignPayment) -> ItemVerdict {
         self.ask_all(safe, call, (token(), std::slice::from_ref(payment))).await
     }
 
-    async fn ask_all(
+    pub async fn ask_all(
         &mut self,
         safe: &SafeWallet,
         call: SafeCall,
@@ -104,12 +104,12 @@ const SWAP_OWNER: [u8; 4] = [0xe3, 0x18, 0xb5, 0x2b];
 const CHANGE_THRESHOLD: [u8; 4] = [0x69, 0x4e, 0x80, 0xc3];
 const MULTI_SEND_CALL: [u8; 4] = [0x8d, 0x80, 0xff, 0x0a];
 
-fn transfer(to: Address, units: u128) -> Bytes {
+pub(super) fn transfer(to: Address, units: u128) -> Bytes {
     with(TRANSFER, &[word(to), number(units)])
 }
 
 /// The one call that was asked for.
-fn honest(nonce: u64, gas: u64) -> SafeCall {
+pub(super) fn honest(nonce: u64, gas: u64) -> SafeCall {
     SafeCall {
         to: contract(),
         value: U256::ZERO,
