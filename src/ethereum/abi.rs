@@ -58,6 +58,20 @@ sol! {
     function transfer(address to, uint256 amount);
     function isValidSignature(bytes32 hash, bytes signature);
 
+    /// What a Safe that tells (`SafeL2`) says of a transaction before it executes it.
+    event SafeMultiSigTransaction(
+        address to,
+        uint256 value,
+        bytes data,
+        uint8 operation,
+        uint256 safeTxGas,
+        uint256 baseGas,
+        uint256 gasPrice,
+        address gasToken,
+        address refundReceiver,
+        bytes signatures,
+        bytes additionalInfo
+    );
     event ExecutionSuccess(bytes32 indexed txHash, uint256 payment);
     event ExecutionFailure(bytes32 indexed txHash, uint256 payment);
     event Transfer(address indexed from, address indexed to, uint256 value);

@@ -1,10 +1,10 @@
 //! What can be told of a Safe's executions by somebody who built none of them: whoever sent the transaction, the Safe's own log
-//! names a hash, and what hashes to it stands somewhere in the data that was sent.
+//! names a hash, and what hashes to it stands somewhere in the data that was sent, or in the words of a Safe that tells.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::{SolCall, SolEvent};
 
-use super::abi::{ExecutionFailure, ExecutionSuccess, execTransactionCall};
+use super::abi::{ExecutionFailure, ExecutionSuccess, SafeMultiSigTransaction, execTransactionCall};
 use super::action::{read_actions, read_gas};
 use super::execution::TRANSACTION_LEN_MAX;
 use super::receipt::{Log, Receipt, Verdict, judge_receipt};
@@ -39,7 +39,10 @@ fn one(part: &Receipt, input: &[u8], wallet: &SafeWallet, (nonce, hash): (Option
     let verdict = match judged(&[]) {
         // what it does is of interest only where it went through
         Verdict::Paid => nonce
-            .and_then(|nonce| find_call(input, wallet, nonce, hash))
+            .and_then(|nonce| {
+                let told = || told_call(part, wallet, nonce, hash);
+                find_call(input, wallet, nonce, hash).or_else(told)
+            })
             .and_then(|call| read_actions(&call, wallet).ok())
             .map(|actions| judged(&actions)),
         other => Some(other),
@@ -79,9 +82,38 @@ fn find_call(input: &[u8], wallet: &SafeWallet, nonce: u64, hash: B256) -> Optio
     places.filter_map(|at| read_call_at(input.get(at..)?, nonce)).find(|call| call.hash(wallet) == Ok(hash))
 }
 
+/// Finds the Safe transaction with this nonce and hash in what the Safe itself told of it: whoever hides the call from the data of
+/// the transaction cannot hide it from there.
+fn told_call(part: &Receipt, wallet: &SafeWallet, nonce: u64, hash: B256) -> Option<SafeCall> {
+    let own = part.logs.iter().filter(|log| {
+        log.address == wallet.address() && log.topics == [SafeMultiSigTransaction::SIGNATURE_HASH]
+    });
+    let told = own.filter_map(|log| SafeMultiSigTransaction::abi_decode_data(&log.data).ok());
+    let calls = told.filter_map(|told| {
+        let (to, value, data, operation, gas, base, price, token, receiver, ..) = told;
+        let execution = execTransactionCall {
+            to,
+            value,
+            data,
+            operation,
+            safeTxGas: gas,
+            baseGas: base,
+            gasPrice: price,
+            gasToken: token,
+            refundReceiver: receiver,
+            signatures: Bytes::new(),
+        };
+        call_of(execution, nonce)
+    });
+    calls.into_iter().find(|call| call.hash(wallet) == Ok(hash))
+}
+
 /// The hash decides whether it is the one; how it is spelled is of no meaning, for the Safe itself reads it generously.
 fn read_call_at(data: &[u8], nonce: u64) -> Option<SafeCall> {
-    let execution = execTransactionCall::abi_decode(data).ok()?;
+    call_of(execTransactionCall::abi_decode(data).ok()?, nonce)
+}
+
+fn call_of(execution: execTransactionCall, nonce: u64) -> Option<SafeCall> {
     let safe_tx_gas = read_gas(&execution).ok()?;
     let operation = Operation::from_number(execution.operation)?;
     let execTransactionCall { to, value, data, .. } = execution;

@@ -328,6 +328,18 @@ async fn forwarder(chain: &Chain) -> Address {
     at
 }
 
+/// A contract that has a call of an address within its own code: whoever calls it sends no data.
+async fn hider(chain: &Chain, safe: Address, call: &[u8]) -> Address {
+    let at = stranger(201);
+    let [high, low] = u16::try_from(call.len()).unwrap().to_be_bytes();
+    let copy = [0x61, high, low, 0x60, 44, 0x60, 0, 0x39];
+    let (before, behind) =
+        ([0x60, 0, 0x60, 0, 0x61, high, low, 0x60, 0, 0x60, 0, 0x73], [0x5a, 0xf1, 0x50, 0x00]);
+    let code = [&copy[..], &before, safe.as_slice(), &behind, call].concat();
+    chain.put_code(at, code.into()).await;
+    at
+}
+
 #[tokio::test]
 async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it() {
     for make in [MAKE, Make { release: &V1_4_1, singleton: Singleton::Telling }] {
@@ -367,6 +379,13 @@ async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it()
             U256::from(40),
             "the stranger had it executed"
         );
+        // by a stranger's contract that hides the call; a Safe that tells has told it all the same
+        let hidden = [ether(chain, stranger(7), 5)];
+        let (finished_too, _) = world.finish(wallet, Task::Pay(hidden.to_vec()), expecting(&hidden)).await;
+        let by = hider(chain, wallet.address(), finished_too.data()).await;
+        world.execute(by, Vec::new()).await;
+        assert_eq!(chain.balance(stranger(7)).await, U256::from(5));
+        let of_hidden = if make.singleton == Singleton::Telling { Ending::Paid } else { Ending::Odd };
         chain.put_code(stranger(4), "0x60006000fd".parse().unwrap()).await;
         assert_eq!(world.pay(wallet, &[ether(chain, stranger(4), 5)]).await, Verdict::Reverted);
         let lie = tokens(chain, lying, stranger(5), 7);
@@ -375,7 +394,7 @@ async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it()
         let approve = [&keccak256("approve(address,uint256)")[..4], &words].concat();
         danger_any_call(world, wallet, stranger(6), approve).await;
         assert_eq!(observer.turn(&clock).await.missed.len(), 0);
-        assert!(told(party.safes().last().unwrap()).len() < 5, "what is not final is not told yet");
+        assert!(told(party.safes().last().unwrap()).len() < 6, "what is not final is not told yet");
         scene.settle().await;
         assert_eq!(observer.turn(&clock).await.missed.len(), 0);
         scene.settle().await;
@@ -384,11 +403,12 @@ async fn what_a_safe_is_has_and_did_is_stated_once_and_each_party_can_judge_it()
         let all: Vec<ExecutedFact> = party.safes().into_iter().flat_map(|fact| fact.executed).collect();
         let endings: Vec<_> = all.iter().map(|done| (done.nonce, done.ending)).collect();
         use Ending::{Odd, Paid, Reverted};
-        assert_eq!(endings, [(0, Paid), (1, Paid), (2, Reverted), (3, Odd), (4, Odd)], "each once, in order");
+        let due = [(0, Paid), (1, Paid), (2, of_hidden), (3, Reverted), (4, Odd), (5, Odd)];
+        assert_eq!(endings, due, "each once, in order");
         assert_eq!(all[1].safe_tx_hash, finished.hash());
         let last = party.safes().pop().unwrap();
-        assert_eq!((judged(wallet, &last), last.executed.len()), (Ok(5), 0));
-        assert_eq!(last.balances[0].1, Amount::from_units(3 * u128::from(ETHER) - 11));
+        assert_eq!((judged(wallet, &last), last.executed.len()), (Ok(6), 0));
+        assert_eq!(last.balances[0].1, Amount::from_units(3 * u128::from(ETHER) - 16));
         let tip = party.chains().pop().unwrap();
         assert_eq!(tip.chain, countersign::withdrawal::Chain::Evm(chain.id));
         let (nodes, _proxies) = three(chain, Manner::Honest).await;

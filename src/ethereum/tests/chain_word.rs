@@ -1,7 +1,9 @@
 //! What the chain answers: receipts and reasons.
 
 use alloy_primitives::keccak256;
+use alloy_sol_types::{SolCall, SolValue};
 
+use super::super::abi::execTransactionCall;
 use super::super::receipt::Log;
 use super::*;
 
@@ -137,6 +139,46 @@ fn whoever_built_nothing_tells_what_was_paid_by_the_hash_alone_wherever_the_call
     assert!(verdicts(vec![event(stranger(3), "ExecutionSuccess", hash)], &input, 4).is_empty());
     let reverted = Receipt { succeeded: false, logs: paid() };
     assert!(witness(&reverted, &input, &wallet(0), 4).is_empty());
+}
+
+/// What a Safe that tells says of a call before it executes it.
+fn spoken(call: &[u8]) -> Log {
+    let name = "SafeMultiSigTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes,bytes)";
+    let execution = execTransactionCall::abi_decode(call).unwrap();
+    let execTransactionCall { to, value, data, operation, safeTxGas: gas, .. } = execution;
+    let nobody = Address::ZERO;
+    let told = (
+        to,
+        value,
+        data,
+        U256::from(operation),
+        gas,
+        U256::ZERO,
+        U256::ZERO,
+        nobody,
+        nobody,
+        Bytes::new(),
+        Bytes::new(),
+    );
+    Log { address: wallet(0).address(), topics: vec![keccak256(name)], data: told.abi_encode_params() }
+}
+
+#[test]
+fn a_safe_that_tells_is_read_where_the_call_is_hidden_from_the_data_and_nobody_else_speaks_for_it() {
+    let (safe, token) = (wallet(0).address(), token().contract().unwrap());
+    let payee = token_to(2, 800);
+    let (hash, input) = sent(4, &[payee]);
+    let with =
+        |word: Log| vec![word, moved(token, safe, payee.to, 800), event(safe, "ExecutionSuccess", hash)];
+    assert_eq!(verdicts(with(spoken(&input)), b"", 4), [Some(Verdict::Paid)]);
+    let lied = vec![spoken(&input), event(safe, "ExecutionSuccess", hash)];
+    assert_eq!(verdicts(lied, b"", 4), [Some(Verdict::NotAsAsked(payee))]);
+    assert_eq!(verdicts(with(Log { address: stranger(3), ..spoken(&input) }), b"", 4), [None]);
+    assert_eq!(verdicts(with(spoken(&sent(4, &[token_to(2, 801)]).1)), b"", 4), [None], "another payment");
+    assert_eq!(verdicts(with(spoken(&input)), b"", 5), [None], "another nonce");
+    let mut cut = spoken(&input);
+    cut.data.truncate(200);
+    assert_eq!(verdicts(with(cut), b"", 4), [None]);
 }
 
 #[test]
