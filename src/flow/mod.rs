@@ -130,8 +130,8 @@ pub enum Command {
     Cancel {
         /// The verified text.
         cancel: VerifiedCancel,
-        /// The co-signer's word that it never signs it.
-        receipt: SignedText,
+        /// The co-signer's word that it never signs it; nothing, where it has signed it.
+        receipt: Option<SignedText>,
         /// Told when it is durable.
         reply: Reply<WithdrawalView>,
     },

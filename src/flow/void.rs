@@ -45,6 +45,19 @@ pub fn cancelled(
     Ok(id)
 }
 
+/// The exchange took a request back that the co-signer has signed. Nothing keeps that from being paid, so nothing changes; but where
+/// its nonce is used up and nobody was paid, nothing is left to wait for.
+pub fn let_go(ledger: &mut Ledger, turn: &mut Turn, cancel: &VerifiedCancel) -> WithdrawalId {
+    let id = cancel.withdrawal();
+    let unpaid = ledger.open.get_mut(&id).filter(|open| open.row.executed.is_some() && !open.row.is_final());
+    if let Some(open) = unpaid {
+        let waited: Vec<&str> = open.row.findings.iter().map(|f| f.detail.as_str()).collect();
+        let detail = format!("taken back by the exchange; nobody was paid: {}", waited.join("; "));
+        settle(open, turn, Outcome::Refused(vec![Finding::new(Code::Cancelled, detail)]));
+    }
+    id
+}
+
 /// An operator rejected it, and the co-signer has it.
 pub fn rejected(
     ledger: &mut Ledger,

@@ -1,7 +1,7 @@
 //! Ether and a token go through the same gates as Bitcoin: asked, cleared, booked, co-signed, released. Nothing but the room that
 //! builds and checks is another.
 
-use countersign::desk::{PositionDesk, PositionView, Role, WithdrawalView};
+use countersign::desk::{PositionDesk, PositionView, Role, WithdrawalDesk, WithdrawalView};
 use countersign::ethereum::B256;
 use countersign::evidence::statement::{Body, ChainFact};
 use countersign::evidence::{Ending, ExecutedFact, SafeFact};
@@ -119,10 +119,35 @@ async fn a_payee_that_reverts_is_held_and_never_paid_a_second_time() {
     // those behind it go on, under the next nonce
     let next = pay(&world, "t-2", token(), 100 * USDT).await;
     assert_eq!(next.outcome, Outcome::Released, "{:?}", codes(&next));
+    // one that was paid, or may be, is not taken back by it
+    let acme = caller(Role::Exchange, "acme");
+    let kept = world.desk().cancel(&acme, cancel_of(&next.request, EXCHANGE)).await.unwrap();
+    assert_eq!((kept.receipt, kept.withdrawal.unwrap().outcome), (None, Outcome::Released));
     world.later(86_500);
     state(&world, 120, 1, &stated).await;
     let over = world.until(view.id, |view| matches!(view.outcome, Outcome::Refused(_))).await;
     assert_eq!(codes(&over), ["HOLD_EXPIRED"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l2_a_payment_that_nobody_got_ends_when_the_exchange_takes_it_back_and_is_never_paid_again() {
+    let mut world = funded().await;
+    let view = pay(&world, "t-1", token(), 100 * USDT).await;
+    let stated = [(ether(), 10 * ETHER), (token(), 10_000 * USDT)];
+    state_executed(&world, 110, executed(&view, 0, Ending::Reverted), &stated).await;
+    assert_eq!(codes(&world.find(view.id).await), ["PAYEE_REVERTED"]);
+    let acme = caller(Role::Exchange, "acme");
+    for _ in 0..2 {
+        let ended = world.desk().cancel(&acme, cancel_of(&view.request, EXCHANGE)).await.unwrap();
+        assert_eq!(ended.receipt, None, "the co-signer did sign it");
+        assert_eq!(codes(&ended.withdrawal.unwrap()), ["CANCELLED"]);
+        world.restart_signer().await;
+        world.restart_cosigner().await;
+    }
+    let again = world.ask(&view.request, ("Vale", "Vera")).await.unwrap();
+    assert_eq!(codes(&again), ["CANCELLED"]);
+    let anew = pay(&world, "t-2", token(), 100 * USDT).await;
+    assert_eq!(anew.outcome, Outcome::Released, "{:?}", codes(&anew));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -166,17 +166,16 @@ impl WithdrawalDesk for SignerDesk {
             return Err(DeskError::Refused(Finding::new(Code::RequestKeyUnknown, detail)));
         }
         let id = cancel.withdrawal();
-        let Some(receipt) = self.void(VoidOrder::Cancellation(cancellation), id).await? else {
-            return Ok(Cancellation { withdrawal: Some(self.view(id).await?), receipt: None });
-        };
+        let receipt = self.void(VoidOrder::Cancellation(cancellation), id).await?;
         let told = receipt.clone();
         let written = self.command(|reply| Command::Cancel { cancel, receipt: told, reply }).await;
         match written {
-            Ok(view) => Ok(Cancellation { withdrawal: Some(self.shown(view)), receipt: Some(receipt) }),
+            Ok(view) => Ok(Cancellation { withdrawal: Some(self.shown(view)), receipt }),
             // It was never asked here; asked later, the co-signer says no to it.
-            Err(error) if error.code() == Code::NotFound => {
-                Ok(Cancellation { withdrawal: None, receipt: Some(receipt) })
+            Err(error) if error.code() == Code::NotFound && receipt.is_some() => {
+                Ok(Cancellation { withdrawal: None, receipt })
             }
+            Err(error) if receipt.is_none() => Err(error),
             Err(error) => Err(half_way(&error)),
         }
     }

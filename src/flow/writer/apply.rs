@@ -69,7 +69,11 @@ impl Writer {
                 }
             }
             Command::Cancel { cancel, receipt, reply } => {
-                match void::cancelled(ledger, turn, &cancel, &receipt) {
+                let done = match receipt {
+                    Some(receipt) => void::cancelled(ledger, turn, &cancel, &receipt),
+                    None => Ok(void::let_go(ledger, turn, &cancel)),
+                };
+                match done {
                     Ok(id) => turn.waiting.push((id, reply, false)),
                     Err(error) => turn.tell(reply, Err(error)),
                 }

@@ -31,13 +31,13 @@ async fn a_token_that_did_not_pay_as_asked_gets_no_signature_whatever_the_signer
     let safe = hot_safe();
     let [first, second, third] = ["t-1", "t-2", "t-3"].map(|id| vault.request(id, 100 * USDT));
     let payment = vault.payment(&first);
-    yes(vault.ask(&safe, honest(0, 150_000), &payment).await);
-    let mispaid = Body::Safe(Box::new(after(&honest(0, 150_000), 110)));
+    yes(vault.ask(&safe, honest(0, 160_000), &payment).await);
+    let mispaid = Body::Safe(Box::new(after(&honest(0, 160_000), 110)));
     tell(&vault.world, mispaid).await.unwrap();
 
     let payment = vault.payment(&second);
     let to_cold = |gas| SafeCall { data: transfer(cold_safe(), 5_000 * USDT), ..honest(1, gas) };
-    let mut gas = 150_000;
+    let mut gas = 160_000;
     for round in ["at once", "after a restart", "after a later statement"] {
         gas += 2;
         assert_eq!(no(vault.ask(&safe, honest(1, gas), &payment).await), "TOKEN_NOT_AS_PINNED", "{round}");
@@ -64,17 +64,17 @@ async fn a_token_that_did_not_pay_as_asked_gets_no_signature_whatever_the_signer
     yes(vault.ask_all(&safe, call, (ether(), &[paid])).await);
 
     // another trust file than the co-signer's own lifts nothing, and its own does
-    assert_eq!(no(vault.ask(&safe, honest(2, 150_020), &payment).await), "TOKEN_NOT_AS_PINNED");
+    assert_eq!(no(vault.ask(&safe, honest(2, 160_020), &payment).await), "TOKEN_NOT_AS_PINNED");
     review(&mut vault.world, 108);
     vault.world.restart_cosigner().await;
-    assert_eq!(no(vault.ask(&safe, honest(2, 150_021), &payment).await), "TOKEN_NOT_AS_PINNED");
+    assert_eq!(no(vault.ask(&safe, honest(2, 160_021), &payment).await), "TOKEN_NOT_AS_PINNED");
     review(&mut vault.world, 109);
     vault.world.restart_cosigner().await;
-    yes(vault.ask(&safe, honest(2, 150_022), &payment).await);
+    yes(vault.ask(&safe, honest(2, 160_022), &payment).await);
     // and not for the next such end
-    tell(&vault.world, Body::Safe(Box::new(after(&honest(2, 150_022), 130)))).await.unwrap();
+    tell(&vault.world, Body::Safe(Box::new(after(&honest(2, 160_022), 130)))).await.unwrap();
     let payment = vault.payment(&third);
-    assert_eq!(no(vault.ask(&safe, honest(3, 150_023), &payment).await), "TOKEN_NOT_AS_PINNED");
+    assert_eq!(no(vault.ask(&safe, honest(3, 160_023), &payment).await), "TOKEN_NOT_AS_PINNED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,11 +90,11 @@ async fn an_emptying_leaves_a_token_that_stands_still_where_it_lies() {
     };
     let answer = VerificationAnswer { network: Chain::Evm(EVM), ..digger.thief.answer(&request) };
     let payment = digger.thief.payment_with(&request, &answer);
-    let mut loot = digger.book(&hot_safe(), honest(0, 150_000), token());
+    let mut loot = digger.book(&hot_safe(), honest(0, 160_000), token());
     loot.payments.push(payment);
     let Digger { world, thief, .. } = &mut digger;
     yes(thief.ask_one(world, &loot).await);
-    digger.state(after(&honest(0, 150_000), 110)).await;
+    digger.state(after(&honest(0, 160_000), 110)).await;
 
     let (coins, usdt) = (due(0, ether(), 4 * ETHER, true), due(1, token(), 600 * USDT, true));
     for _ in 0..2 {
