@@ -15,7 +15,7 @@ use crate::withdrawal::EvmAsset;
 use crate::withdrawal::KeyRole;
 use crate::withdrawal::evm_address::is_payable;
 
-/// One asset of one deposit address, to be taken to the hot Safe as a whole.
+/// One asset of one deposit address, to be taken to a hot Safe as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DepositDue {
     /// Whose.
@@ -35,7 +35,7 @@ pub struct DepositDue {
 pub enum Task<'a> {
     /// Pay these, all or none.
     Pay(Vec<Payee>),
-    /// Empty deposit addresses of this treasury into the hot Safe.
+    /// Empty deposit addresses of this treasury into a hot Safe.
     Empty {
         /// Where they come from.
         deposits: &'a Deposits,

@@ -28,7 +28,7 @@ pub enum TransactionKind {
     Sweep,
     /// Gives ether to the pinned account that pays gas.
     Refuel,
-    /// Empties deposit addresses into the hot Safe.
+    /// Empties deposit addresses into a hot Safe.
     Emptying,
     /// Gives an owner's seat to another key.
     Rotation,

@@ -82,13 +82,13 @@ pub struct WalletEntry {
     /// The cold wallet; without it nothing is released (law L11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<String>,
-    /// What the hot Safe is made of; on EVM chains alone, and there always.
+    /// What the Safes are made of; on EVM chains alone, and there always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safe: Option<SafeEntry>,
-    /// The account that pays gas, where the hot Safe refuels it; on EVM chains alone.
+    /// The account that pays gas, where a hot Safe refuels it; on EVM chains alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorEntry>,
-    /// When what lies at deposit addresses is brought to the hot Safe; on EVM chains with a treasury alone.
+    /// When what lies at deposit addresses is brought to a hot Safe; on EVM chains with a treasury alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptying: Option<EmptyingEntry>,
     /// The tokens that are paid, on EVM chains alone.
@@ -120,7 +120,7 @@ pub struct SafeEntry {
     pub treasury: Option<String>,
 }
 
-/// The account that pays gas, and how much of the hot Safe's ether it gets. Amounts are decimal wei.
+/// The account that pays gas, and how much of a hot Safe's ether it gets. Amounts are decimal wei.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorEntry {
@@ -134,7 +134,7 @@ pub struct ExecutorEntry {
     pub day_wei_max: String,
 }
 
-/// When deposit addresses are emptied into the hot Safe, and what that may cost.
+/// When deposit addresses are emptied into a hot Safe, and what that may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyingEntry {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 
 use crate::ethereum::{Address, ChainId, SafeWallet, SignedSafeTx};
+use crate::flow::ledger::journal::JournalFault;
 use crate::store::{Row, Table};
 
 use super::job::JobKey;
@@ -19,13 +20,22 @@ pub struct Reader<'a> {
     ledger: Ledger,
     highest: Option<u64>,
     unreadable: Option<String>,
+    unpinned: Option<String>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader that knows these Safes.
     pub const fn new(wallets: &'a BTreeMap<Address, SafeWallet>) -> Self {
         let ledger = Ledger { next: None, slots: BTreeMap::new(), jobs: BTreeMap::new() };
-        Self { wallets, account: None, jobs: BTreeMap::new(), ledger, highest: None, unreadable: None }
+        Self {
+            wallets,
+            account: None,
+            jobs: BTreeMap::new(),
+            ledger,
+            highest: None,
+            unreadable: None,
+            unpinned: None,
+        }
     }
 
     /// Takes a row.
@@ -61,7 +71,11 @@ impl<'a> Reader<'a> {
         let key = JobKey::parse(key)?;
         let Some(row) = self.jobs.remove(&key) else { return Some(()) };
         let data = HEXLOWER.decode(content.as_bytes()).ok()?;
-        let tx = SignedSafeTx::read(&data, key.nonce, self.wallets.get(&key.safe)?).ok()?;
+        let Some(wallet) = self.wallets.get(&key.safe) else {
+            self.unpinned.get_or_insert_with(|| key.to_string());
+            return Some(());
+        };
+        let tx = SignedSafeTx::read(&data, key.nonce, wallet).ok()?;
         let job = row.job(key, tx)?;
         self.ledger.jobs.insert(key, job);
         Some(())
@@ -78,12 +92,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The ledger and its account, or the row that cannot be read.
-    pub fn finish(mut self) -> Result<(Ledger, Option<AccountRow>), String> {
+    pub fn finish(mut self) -> Result<(Ledger, Option<AccountRow>), JournalFault> {
+        if let Some(job) = self.unpinned {
+            return Err(JournalFault::Unpinned(job));
+        }
         if let Some(row) = self.unreadable {
-            return Err(row);
+            return Err(JournalFault::Unreadable(row));
         }
         if let Some((key, _)) = self.jobs.first_key_value() {
-            return Err(format!("{} {key}", Table::ExecutionCall));
+            return Err(JournalFault::Unreadable(format!("{} {key}", Table::ExecutionCall)));
         }
         let after = self.highest.map(|nonce| nonce.saturating_add(1));
         self.ledger.next = self.account.as_ref().map(|row| row.next).max(after);

@@ -104,7 +104,7 @@ pub(super) async fn again(
 }
 
 fn finished(reader: Reader<'_>, account: &Account) -> Result<Ledger, OpenFault> {
-    let (ledger, row) = reader.finish().map_err(JournalFault::Unreadable)?;
+    let (ledger, row) = reader.finish()?;
     match row {
         Some(row) if !is_of(&row, account) => Err(OpenFault::OtherAccount(row.account)),
         _ => Ok(ledger),

@@ -36,8 +36,10 @@ pub fn due(context: &Context, treasury: &Treasury, chain: ChainId) -> Result<Vec
     treasury.lanes.trusted(chain)?;
     let is_as_pinned = |item: &Lying| treasury.is_as_pinned(Asset::Evm(item.asset)).is_ok();
     let items: Vec<Lying> = items.into_iter().filter(is_as_pinned).collect();
-    if items.is_empty() {
-        return Err(Finding::new(Code::TokenNotAsPinned, "no token that lies there is as pinned"));
+    // What stays where it is makes nothing else due: each small deposit would cost a transaction of its own.
+    if !is_enough(pins, &items) {
+        let detail = format!("what lies on {chain} is enough only with a token that is not as pinned");
+        return Err(Finding::new(Code::TokenNotAsPinned, detail));
     }
     Ok(items)
 }

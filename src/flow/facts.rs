@@ -242,7 +242,7 @@ impl Sight<'_> {
         self.facts(Kind::Refuel, amount, Destination { address, own: false, pinned: true }, fee)
     }
 
-    /// The facts of an emptying of own deposit addresses into the hot Safe: nothing leaves but the fee.
+    /// The facts of an emptying of own deposit addresses into a hot Safe: nothing leaves but the fee.
     pub fn of_emptying(&self, address: String, fee: FeeSeen) -> Result<Facts, Finding> {
         let destination = Destination { address, own: true, pinned: true };
         self.facts(Kind::Consolidate, Amount::ZERO, destination, fee.told(None))

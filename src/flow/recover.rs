@@ -398,7 +398,15 @@ async fn parcel(
     let reservation = ledger.reservations.get(&id).cloned().ok_or_else(unreadable)?;
     let row = reservation.row.clone();
     let leaf = journal.view().leaves(row.log_index..row.log_index.saturating_add(1)).await?;
-    let body = rail::read_back(context, ledger, &reservation).ok_or_else(unreadable)?;
+    let unpinned = || JournalFault::Unpinned(row.inputs.join(" "));
+    let body =
+        rail::read_back(context, ledger, &reservation).ok_or_else(|| match reservation.asset.chain() {
+            Chain::Bitcoin(_) => unreadable(),
+            Chain::Evm(_) if row.inputs.iter().any(|anchor| ledger.treasury.lanes.at(anchor).is_some()) => {
+                unreadable()
+            }
+            Chain::Evm(_) => unpinned(),
+        })?;
     let payment = |withdrawal| ledger.open.get(withdrawal).map(reserve::payment);
     let payments = reservation.withdrawals.iter().map(payment).collect::<Option<Vec<_>>>();
     Ok(Box::new(Parcel {

@@ -1,4 +1,4 @@
-//! Refuelling: the account that pays gas gets ether of the hot Safe when it has too little, within what the trust file pins.
+//! Refuelling: the account that pays gas gets ether of a hot Safe when it has too little, within what the trust file pins.
 
 use super::Effect;
 use super::context::Context;
@@ -30,9 +30,15 @@ pub fn due<'a>(
     treasury.lanes.trusted(chain)?;
     let account = spell(executor.address);
     let unknown = || Finding::new(Code::ExecutorNotStated, format!("nothing is stated of {account}"));
-    let has = treasury.lanes.has(chain, executor.address).ok_or_else(unknown)?;
+    let (has, height) = treasury.lanes.has(chain, executor.address).ok_or_else(unknown)?;
     if has >= executor.level {
         let detail = format!("{account} has {has} wei, and is refuelled below {}", executor.level);
+        return Err(Finding::new(Code::RefuelNotDue, detail));
+    }
+    // A Safe that was stated since may have executed the last refuel: what the account had before that is no reason for another.
+    if height < treasury.lanes.newest(chain) {
+        let detail =
+            format!("what {account} has is stated of height {height}, and a hot Safe of a later one");
         return Err(Finding::new(Code::RefuelNotDue, detail));
     }
     if treasury.lanes.is_refuelling(chain) {

@@ -453,7 +453,7 @@ fn only_the_pinned_account_runs(post: &Post, world: &World, ground: &Ground) {
     };
     let check = ["executor", "--config", "executor.toml", "--check"];
     let told = part(&post.ask(&check));
-    assert_eq!(told["found"], format!("by the hot Safe, below {ETHER} wei"));
+    assert_eq!(told["found"], format!("by a hot Safe, below {ETHER} wei"));
     let mut other = world.plan.trust.clone();
     let pinned = other.wallets.iter_mut().find_map(|entry| entry.executor.as_mut()).unwrap();
     pinned.address = VERA.to_owned();

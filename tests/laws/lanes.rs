@@ -7,6 +7,7 @@ use countersign::audit::Entry;
 use countersign::desk::{PageOrder, ReleaseDesk, Role, SafeRelease, WithdrawalView};
 use countersign::ethereum::{Action, Address, B256, SafeWallet, SignedSafeTx, U256};
 use countersign::evidence::statement::Body;
+use countersign::evidence::trust_file::{TrustContent, WalletEntry};
 use countersign::evidence::{Ending, ExecutedFact, SafeFact};
 use countersign::withdrawal::evm_address::spell;
 use countersign::withdrawal::*;
@@ -253,6 +254,17 @@ async fn the_account_that_pays_gas_is_refuelled_once_by_one_of_them() {
     tell(&world, refuel::fact(111, 0, 9 * ETHER, 1)).await;
     paid(&world, "t-1", token(), 100 * USDT).await;
     assert_eq!(booked(&world, "refuel").await, 1);
+    // the chain has it, as the paying Safe's statement says; what the account had is stated of an earlier block, with the first
+    let done = executed(&first.hash, 0, Ending::Paid, 112);
+    tell(&world, SafeFact { executed: vec![done], ..holds(&second_safe(), 112, 1, EACH) }).await;
+    paid(&world, "t-2", token(), 100 * USDT).await;
+    assert_eq!(booked(&world, "refuel").await, 1, "it may have it by now");
+    tell(&world, refuel::fact(113, 0, 9 * ETHER, LEVEL)).await;
+    paid(&world, "t-3", token(), 100 * USDT).await;
+    assert_eq!(booked(&world, "refuel").await, 1);
+    tell(&world, refuel::fact(114, 0, 9 * ETHER, LEVEL - 1)).await;
+    paid(&world, "t-4", token(), 100 * USDT).await;
+    assert_eq!(booked(&world, "refuel").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -312,5 +324,124 @@ async fn a_safe_that_the_trust_file_does_not_name_any_more_pays_nobody_and_both_
     for nonce in 1..3 {
         let place = paid(&world, &format!("e-1{nonce}"), ether(), ETHER).await;
         assert_eq!(place, (hot_safe().address(), nonce));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l12_what_one_safe_has_is_swept_also_where_it_is_less_than_the_smallest_sweep() {
+    let world = World::funded(plan(), 4, 40 * COIN).await;
+    state_around(&world, 100).await;
+    let cold = vec![(ether(), Amount::from_units(ETHER / 20)), (token(), Amount::from_units(90_000 * USDT))];
+    world.state(Body::Position { cold, swept: Vec::new() }).await;
+    // too much by more than a tenth of an ether, and no Safe has a tenth
+    let each = 9 * ETHER / 100;
+    tell(&world, holds(&hot_safe(), 100, 0, (each, 10_000 * USDT))).await;
+    tell(&world, holds(&second_safe(), 100, 0, (each, 10_000 * USDT))).await;
+    let first = until_released(&world, 1).await.remove(0);
+    let safe = if first.place.safe == hot_safe().address() { hot_safe() } else { second_safe() };
+    let read = SignedSafeTx::read(&first.data, first.place.nonce, &safe).unwrap();
+    let [Action::Pay(payee)] = read.actions() else { panic!("{:?}", read.actions()) };
+    assert_eq!((payee.to, payee.amount.units()), (cold_safe(), U256::from(each)), "all of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l17_what_was_booked_on_either_safe_goes_on_there_after_a_restart() {
+    let mut world = world_of(plan()).await;
+    world.cut();
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        let asked =
+            world.ask(&request(&world, &format!("e-{n}"), ether(), ETHER), ("Vale", "Vera")).await.unwrap();
+        ids.push(world.until(asked.id, |view| view.stage == Stage::Reserved).await.id);
+    }
+    // taken out of the trust file with something booked: the signer says so, and starts with the file that names it
+    let pinned = world.plan.trust.clone();
+    world
+        .plan
+        .trust
+        .wallets
+        .iter_mut()
+        .filter_map(|entry| entry.safe.as_mut())
+        .for_each(|s| s.also_hot.clear());
+    world.plan.trust.version += 1;
+    world.stop_signer().await;
+    let no = world.try_start_signer().await.unwrap_err();
+    assert!(no.to_string().contains(&spell(second_safe().address())), "{no}");
+    world.plan.trust = TrustContent { version: pinned.version + 2, ..pinned };
+    world.start_signer().await;
+    world.mend();
+    let mut found = Vec::new();
+    for id in ids {
+        let place = world.until(id, |view| view.outcome == Outcome::Released).await.safe.unwrap();
+        found.push((place.safe, place.nonce));
+    }
+    found.sort();
+    let mut due: Vec<_> = both().into_iter().flat_map(|safe| [(safe, 0), (safe, 1)]).collect();
+    due.sort();
+    assert_eq!(found, due);
+    assert_eq!(spendable(&position(&world).await, ether()), 16 * ETHER);
+}
+
+/// The trust file changes, and these parties start with it.
+async fn pinned_anew(world: &mut World, change: impl FnOnce(&mut WalletEntry), parties: &[KeyRole]) {
+    let wallets = &mut world.plan.trust.wallets;
+    change(wallets.iter_mut().find(|entry| entry.safe.is_some()).unwrap());
+    world.plan.trust.version += 1;
+    for party in parties {
+        match party {
+            KeyRole::Signer => world.restart_signer().await,
+            _ => world.restart_cosigner().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parties_whose_trust_files_differ_for_a_while_hold_payments_and_refuse_nobody() {
+    let mut world = World::funded(evm_plan(), 4, 40 * COIN).await;
+    state_around(&world, 100).await;
+    tell(&world, holds(&hot_safe(), 100, 0, EACH)).await;
+    paid(&world, "e-1", ether(), ETHER).await;
+    let also = |entry: &mut WalletEntry| {
+        entry.safe.as_mut().unwrap().also_hot = vec![spell(second_safe().address())];
+    };
+    pinned_anew(&mut world, also, &[KeyRole::Signer]).await;
+    tell(&world, holds(&second_safe(), 100, 0, EACH)).await;
+    let waits = held(&world, "e-2", ether(), ETHER, "COSIGNER_HOLDS").await;
+    let Outcome::Held(found) = &waits.outcome else { panic!("{:?}", waits.outcome) };
+    assert!(found[0].detail.contains("SAFE_NOT_AS_PINNED"), "{}", found[0].detail);
+    world.restart_cosigner().await;
+    tell(&world, holds(&second_safe(), 101, 0, EACH)).await;
+    world.later(10);
+    let view = world.until(waits.id, |view| view.outcome == Outcome::Released).await;
+    assert_eq!(view.safe.unwrap().safe, second_safe().address());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_what_b_signed_is_finished_also_where_other_gas_is_pinned_meanwhile() {
+    for gas in [100_000, 400_000] {
+        let mut world = world_of(plan()).await;
+        world.tap.lose_answers(true);
+        let asked = request(&world, "t-1", token(), 100 * USDT);
+        let asked = world.ask(&asked, ("Vale", "Vera")).await.unwrap();
+        let signed = async || {
+            let log = world.cosigner().log();
+            let leaves = log.leaves(0..log.head().size).await.unwrap();
+            leaves.iter().any(|leaf| Entry::parse(leaf).unwrap().kind().as_str() == "cosigned")
+        };
+        while !signed().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let change = |entry: &mut WalletEntry| entry.tokens[0].gas = Some(gas);
+        pinned_anew(&mut world, change, &[KeyRole::Cosigner, KeyRole::Signer]).await;
+        world.tap.lose_answers(false);
+        let first = world.until(asked.id, |view| view.outcome == Outcome::Released).await;
+        let kept = |view: &WithdrawalView| {
+            let place = view.safe.unwrap();
+            let safe = if place.safe == hot_safe().address() { hot_safe() } else { second_safe() };
+            SignedSafeTx::read(&view.raw_transaction, place.nonce, &safe).unwrap().call().safe_tx_gas
+        };
+        assert!((160_000..161_024).contains(&kept(&first)));
+        let second = pay(&world, "t-2", token(), 100 * USDT).await;
+        assert!((gas..gas + 1_024).contains(&kept(&second)));
     }
 }

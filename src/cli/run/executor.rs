@@ -115,7 +115,7 @@ pub fn pins(settings: &ExecutorSettings, trust: &Trust) -> Result<SafePins, Prob
 pub fn refuelled(pins: &SafePins, account: Address) -> Result<String, Problem> {
     let Some(pinned) = &pins.executor else { return Ok("by nobody: none is pinned".to_owned()) };
     if pinned.address == account {
-        return Ok(format!("by the hot Safe, below {} wei", pinned.level));
+        return Ok(format!("by a hot Safe, below {} wei", pinned.level));
     }
     let problem = format!("is the account {account}, and the trust file has {} refuelled", pinned.address);
     let cure = "open the keystore of the pinned account, or have the trust file's quorum pin this one in [wallets.executor]";

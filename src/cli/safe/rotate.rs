@@ -48,7 +48,7 @@ pub struct SeatArgs {
     /// The chain, by its CAIP-2 id
     #[arg(long, value_name = "eip155:N", value_parser = ChainId::parse)]
     pub chain: ChainId,
-    /// Which Safe: `hot`, `treasury`, or its address where there are several hot ones
+    /// Which Safe: `hot`, `treasury` (all deposit addresses follow it), or an address where there are several hot ones
     #[arg(long, value_name = "WHICH", value_parser = Which::parse, default_value = "hot")]
     pub of: Which,
     /// The seat: signer, cosigner or vault

@@ -73,7 +73,7 @@ pub fn decide(
                 spend = spend.plus(&payment_of(state, payment));
             }
         }
-        Kind::Sweep => weigh_sweep(context, &sight, swept, fee)?,
+        Kind::Sweep => weigh_sweep(context, &sight, (swept, rests(state, checked)), fee)?,
         Kind::Refuel => spend = weigh_refuel(context, &sight, checked.outgoing(), fee)?,
         Kind::Emptying => spend = weigh_emptying(context, &sight, checked, fee)?,
         Kind::Other(kind) => {
@@ -241,17 +241,27 @@ fn name_left_out(mut refusal: Refusal, left_out: &[Finding]) -> Refusal {
     refusal
 }
 
+/// What the place that it leaves has of the asset.
+fn rests(state: &State, checked: &Checked) -> u128 {
+    match checked {
+        Checked::Bitcoin(..) => u128::MAX,
+        Checked::Safe { asset, anchor, .. } => {
+            state.treasury.lanes.at(anchor).map_or(u128::MAX, |(lane, _)| lane.spendable(*asset))
+        }
+    }
+}
+
 fn weigh_sweep(
     context: &Context,
     sight: &Sight<'_>,
-    swept: Option<(u128, u32)>,
+    (swept, rests): (Option<(u128, u32)>, u128),
     fee: FeeSeen,
 ) -> Result<(), Refusal> {
     let (amount, index) =
         swept.ok_or_else(|| no(None, Finding::new(Code::KindNotAllowed, "no cold output")))?;
-    // The honest signer sweeps nothing smaller; many small ones would burn the fee budget of all.
+    // The honest signer sweeps nothing smaller, unless it is all that one Safe has; many small ones would burn the fee budget of all.
     let smallest = context.limits(sight.asset).map_or(0, |limits| limits.min_sweep.0);
-    if amount < smallest {
+    if amount < smallest.min(rests) {
         let detail = format!("{amount} base units to cold are below the smallest sweep, {smallest}");
         return Err(no(None, Finding::new(Code::KindNotAllowed, detail)));
     }

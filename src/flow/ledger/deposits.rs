@@ -142,8 +142,8 @@ impl DepositBook {
         moved.into_iter().filter_map(place).collect()
     }
 
-    /// What of an asset lies at the addresses that customers have, or is on its way from there, as long as the hot Safe was not
-    /// stated (`hot_height`) at a block that has it. It is credited nowhere before that.
+    /// What of an asset lies at the addresses that customers have, or is on its way from there, as long as a hot Safe was
+    /// not stated (`hot_height`) at a block that has it. It is credited nowhere before that.
     pub fn held(&self, asset: Asset, hot_height: u64) -> Amount {
         let Asset::Evm(asset) = asset else { return Amount::ZERO };
         let Some(of) = self.chains.get(&asset.chain()) else { return Amount::ZERO };
@@ -194,7 +194,7 @@ impl DepositBook {
         }
     }
 
-    /// Forgets what was on its way where page and hot Safe were both stated at blocks that have its end.
+    /// Forgets what was on its way where the page and every hot Safe were stated at blocks that have its end.
     pub fn forget_what_came(&mut self, chain: ChainId, hot_height: u64) {
         let Some(of) = self.chains.get_mut(&chain) else { return };
         let pages = &of.pages;

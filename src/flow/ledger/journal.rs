@@ -39,6 +39,11 @@ pub enum JournalFault {
     /// A row cannot be read by this version.
     #[error("the row `{0}` cannot be read by this version")]
     Unreadable(String),
+    /// A row is about a Safe that is not pinned any more, and what it says is not over.
+    #[error(
+        "`{0}` is not over, and the trust file does not name its Safe any more: name it again until it is"
+    )]
+    Unpinned(String),
     /// An entry was drafted with fields its kind does not have: a defect.
     #[error("an entry is malformed: {0}")]
     Entry(#[from] EntryInvalid),
@@ -55,6 +60,7 @@ impl JournalFault {
             Self::Open(fault) => fault.code(),
             Self::Commit(error) => error.code(),
             Self::LogAltered => Code::StoreTampered,
+            Self::Unpinned(_) => Code::TrustFileInvalid,
             Self::Tree(_) | Self::Unreadable(_) | Self::Entry(_) | Self::Checkpoint(_) => Code::Internal,
         }
     }

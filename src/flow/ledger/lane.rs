@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::claims::Claims;
 use super::rows::{Errand, ReservationRow};
 use crate::ethereum::pins::Pin;
 use crate::ethereum::{Address, NotAsPinned, SafeFacts, SafeWallet, TrustedSafe, judge};
@@ -88,7 +89,7 @@ pub struct Lane {
     grown: Option<Grown>,
     /// The nonce of a statement that is not believed; nothing is signed while it stands.
     doubted: Option<u64>,
-    signed: BTreeMap<u64, Claim>,
+    signed: Claims,
     reserved: BTreeMap<u64, (Asset, u128)>,
 }
 
@@ -101,7 +102,7 @@ impl Lane {
             stated: None,
             grown: None,
             doubted: None,
-            signed: BTreeMap::new(),
+            signed: Claims::default(),
             reserved: BTreeMap::new(),
         }
     }
@@ -146,7 +147,7 @@ impl Lane {
         let ended = self.ended(fact);
         let judged = judged(&self.wallet, fact).map(Arc::new);
         if let Ok(safe) = &judged {
-            self.signed = self.signed.split_off(&safe.nonce());
+            self.signed.end_below(safe.nonce());
         }
         let balances = fact.balances.iter().copied().collect();
         let decimals = fact.decimals.iter().map(|(token, count)| (Asset::Evm(*token), *count)).collect();
@@ -199,7 +200,7 @@ impl Lane {
     pub fn ended(&self, fact: &SafeFact) -> Vec<Ended> {
         let ours = fact.executed.iter().filter_map(|done| {
             let claim =
-                self.signed.get(&done.nonce).filter(|claim| claim.hash == done.safe_tx_hash.to_string())?;
+                self.signed.get(done.nonce).filter(|claim| claim.hash == done.safe_tx_hash.to_string())?;
             Some(Ended { claim: claim.clone(), fact: *done })
         });
         ours.collect()
@@ -224,7 +225,7 @@ impl Lane {
 
     /// Whether a refuel is signed that is not in the chain for good.
     pub fn is_refuelling(&self) -> bool {
-        self.signed.values().any(|claim| claim.errand == Some(Errand::Refuel))
+        self.signed.all().any(|claim| claim.errand == Some(Errand::Refuel))
     }
 
     /// The height of the block at which the Safe was stated last; zero, where it never was.
@@ -245,9 +246,8 @@ impl Lane {
     /// What is there and not signed away. What is stated of no balance is none.
     pub fn credited(&self, asset: Asset) -> Amount {
         let there = self.stated.as_ref().and_then(|stated| stated.balances.get(&asset));
-        let of_asset = self.signed.values().filter(|claim| claim.asset == asset);
-        let leaving = of_asset.fold(0u128, |sum, claim| sum.saturating_add(claim.amount));
-        Amount::from_units(there.map_or(0, |amount| amount.units()).saturating_sub(leaving))
+        let there = there.map_or(0, |amount| amount.units());
+        Amount::from_units(there.saturating_sub(self.signed.leaving(asset)))
     }
 
     /// What of it nothing is reserved for either.
@@ -258,15 +258,14 @@ impl Lane {
 
     /// How many of its nonces are taken and not used up for good, as far as is known.
     pub fn in_flight(&self) -> usize {
-        self.signed.len().saturating_add(self.reserved.len())
+        self.signed.count().saturating_add(self.reserved.len())
     }
 
     /// The nonce that comes next: the lowest that nothing takes. One that a dead reservation had is taken again, so that no
     /// nonce behind it waits for ever.
     pub fn next_nonce(&self) -> Option<u64> {
         let safe = self.trusted().ok()?;
-        (safe.nonce()..u64::MAX)
-            .find(|nonce| !self.signed.contains_key(nonce) && !self.reserved.contains_key(nonce))
+        (safe.nonce()..u64::MAX).find(|nonce| !self.signed.has(*nonce) && !self.reserved.contains_key(nonce))
     }
 
     /// A reservation takes the nonce, and that much of an asset with it.
@@ -288,7 +287,7 @@ impl Lane {
             _ => false,
         };
         if !executed {
-            self.signed.insert(nonce, claim);
+            self.signed.put(nonce, claim);
         }
     }
 }

@@ -86,9 +86,14 @@ impl Lanes {
         self.hot(chain).map(Lane::height).min().unwrap_or(0)
     }
 
-    /// What an account that pays gas has, by the hot Safe it is stated with.
-    pub fn has(&self, chain: ChainId, executor: Address) -> Option<Amount> {
-        self.hot(chain).find_map(|lane| lane.has(executor))
+    /// What an account that pays gas has, by the hot Safe it is stated with, and the height of that.
+    pub fn has(&self, chain: ChainId, executor: Address) -> Option<(Amount, u64)> {
+        self.hot(chain).find_map(|lane| Some((lane.has(executor)?, lane.height())))
+    }
+
+    /// The greatest height at which a hot Safe of a chain was stated.
+    pub fn newest(&self, chain: ChainId) -> u64 {
+        self.hot(chain).map(Lane::height).max().unwrap_or(0)
     }
 
     /// Whether a refuel is signed that is not in the chain for good.

@@ -1,6 +1,7 @@
 //! The ledger in memory: what is open, what coins there are, what was told. It mirrors the store and is thrown away
 //! whenever the two might differ.
 
+pub mod claims;
 pub mod coins;
 pub mod deposits;
 pub mod facts;

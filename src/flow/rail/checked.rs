@@ -20,7 +20,7 @@ pub enum Kind {
     Sweep,
     /// It pays the pinned account that pays gas.
     Refuel,
-    /// It brings what lies at deposit addresses to the hot Safe.
+    /// It brings what lies at deposit addresses to a hot Safe.
     Emptying,
     /// None of these; nobody decides on it here.
     Other(&'static str),

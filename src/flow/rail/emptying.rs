@@ -178,7 +178,8 @@ fn dues(rows: &[EmptiedRow]) -> Result<Vec<DepositDue>, Finding> {
 /// What the answer about an emptying that was read back is judged by.
 pub fn read_back(ledger: &Ledger, reservation: &OpenReservation, rows: &[EmptiedRow]) -> Option<Body> {
     let (lane, nonce) = ledger.treasury.lanes.at(reservation.row.inputs.first()?)?;
-    Some(Body::emptying(lane.trusted(), nonce, rows.to_vec()))
+    let safe = ledger.treasury.lanes.trusted(reservation.asset.chain().evm()?).and_then(|()| lane.trusted());
+    Some(Body::emptying(safe, nonce, rows.to_vec()))
 }
 
 /// What a proposal of the treasury Safe must be: these, all of each, to one of the hot Safes, and nothing beside.

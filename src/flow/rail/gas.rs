@@ -46,11 +46,6 @@ impl Kept {
         }
     }
 
-    /// For one transfer of whichever asset takes the most.
-    pub fn most(&self) -> u64 {
-        self.0.values().copied().fold(TOKEN, u64::max)
-    }
-
     /// How many payments of an asset one transaction may carry. No party below may ask whether there is code at an address, so
     /// ether goes alone.
     pub fn payments_max(&self, asset: EvmAsset) -> usize {
@@ -106,7 +101,6 @@ mod tests {
             [1, 2, 3, 4].map(|n| most(token(n))),
             [(50_000, 50), (161_000, 49), (1_000_000, 8), (2_000_000, 4)]
         );
-        assert_eq!((kept.most(), Kept::default().most()), (2_000_000, 160_000));
     }
 
     #[test]

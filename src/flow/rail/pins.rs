@@ -34,13 +34,13 @@ pub struct SafePins {
     contracts: BTreeSet<Address>,
     /// Up to which height people have looked at what tokens paid otherwise than asked.
     pub reviewed: BTreeMap<EvmAsset, u64>,
-    /// The account that pays gas, where the hot Safe refuels it.
+    /// The account that pays gas, where a hot Safe refuels it.
     pub executor: Option<ExecutorPins>,
     /// When deposit addresses are emptied, where they are.
     pub emptying: Option<EmptyingPins>,
 }
 
-/// When what lies at deposit addresses is brought to the hot Safe, and what that may cost.
+/// When what lies at deposit addresses is brought to a hot Safe, and what that may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmptyingPins {
     /// At how many addresses something is enough, whatever it comes to.
@@ -80,7 +80,7 @@ impl EmptyingPins {
     }
 }
 
-/// The account that pays gas, and how much of the hot Safe's ether it gets.
+/// The account that pays gas, and how much of a hot Safe's ether it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorPins {
     /// The account.

@@ -239,14 +239,14 @@ async fn the_treasury_moves_all_that_lies_at_own_addresses_to_the_hot_safe_and_d
     assert!(wrong.is_empty(), "{wrong:#?}");
     // the same calls by the hot Safe, or booked as something else
     let by_hot = digger.empty(0, hot(), vec![first]);
-    assert_eq!(no(digger.ask_of(&hot_safe(), by_hot).await), "TRANSACTION_MISMATCH", "by the hot Safe");
+    assert_eq!(no(digger.ask_of(&hot_safe(), by_hot).await), "CALL_NOT_ALLOWED", "by the hot Safe");
     let hots = Deposits::of(&hot_safe());
     let task = Task::Empty { deposits: &hots, hot: hot(), due: vec![first] };
     let by_hot = digger.build(&hot_safe(), (0, 0), task);
     assert_eq!(no(digger.ask_of(&hot_safe(), by_hot).await), "KIND_NOT_ALLOWED", "of the hot Safe's own");
     let call = digger.empty(0, hot(), vec![first]);
     let loot = digger.book(&other, call, ether());
-    assert_eq!(no(digger.thief.ask_one(&digger.world, &loot).await), "TRANSACTION_MISMATCH", "another Safe");
+    assert_eq!(no(digger.thief.ask_one(&digger.world, &loot).await), "SAFE_NOT_AS_PINNED", "another Safe");
     // all of it as it should be
     let all = vec![first, due(1, ether(), 2 * ETHER, true), due(3, ether(), LEAST, false)];
     let call = digger.empty(0, hot(), all);

@@ -110,8 +110,8 @@ async fn a_safe_of_the_same_owners_that_is_not_pinned_pays_nobody_and_a_hot_one_
     let (first, second) = (hot_safe(), second_safe());
     let asked = purses.payment("e-1", ETHER, VERA);
     let unpinned = SafeWallet::predict(EVM, first.make(), *first.owners(), U256::from(99));
-    assert_eq!(no(purses.ask((&unpinned, 0), &asked).await), "TRANSACTION_MISMATCH");
-    assert_eq!(no(purses.ask((&treasury_safe(), 0), &asked).await), "TRANSACTION_MISMATCH");
+    assert_eq!(no(purses.ask((&unpinned, 0), &asked).await), "SAFE_NOT_AS_PINNED");
+    assert_eq!(no(purses.ask((&treasury_safe(), 0), &asked).await), "SAFE_NOT_AS_PINNED");
     let own = purses.payment("e-2", ETHER, &spell(second.address()));
     assert_eq!(no(purses.ask((&first, 0), &own).await), "DESTINATION_OWN");
     // the one that is to pay is as pinned, and the other is not: who changed that one may change this one

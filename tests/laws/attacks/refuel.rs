@@ -103,7 +103,7 @@ async fn a_refuel_goes_to_the_pinned_account_alone_and_is_never_more_than_its_ca
         ("with a sweep", "KIND_NOT_ALLOWED", batched(&[(executor(), 1), (cold_safe(), ETHER)])),
         ("with data", "CALL_NOT_ALLOWED", SafeCall { data: Bytes::from(vec![1, 2, 3, 4]), ..base.clone() }),
         ("DELEGATECALL", "CALL_NOT_ALLOWED", SafeCall { operation: Operation::DelegateCall, ..base.clone() }),
-        ("gas without end", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 30_000_000, ..base.clone() }),
+        ("gas without end", "SAFE_NOT_AS_PINNED", SafeCall { safe_tx_gas: 30_000_000, ..base.clone() }),
         ("no gas", "CALL_NOT_ALLOWED", SafeCall { safe_tx_gas: 0, ..base.clone() }),
         ("a later nonce", "ANCHOR_MISMATCH", SafeCall { nonce: 1, ..base.clone() }),
     ];

@@ -218,16 +218,16 @@ async fn a_safe_pays_what_was_asked_and_nothing_else_whatever_the_call_is_dresse
             to_safe(with(SWAP_OWNER, &[word(sentinel), word(owner(0xc)), word(thief)])),
         ),
         ("the next but one nonce", "ANCHOR_MISMATCH", honest(1, 160_000)),
-        ("gas without end", "TRANSACTION_MISMATCH", honest(0, 30_000_000)),
+        ("gas without end", "SAFE_NOT_AS_PINNED", honest(0, 30_000_000)),
         ("no gas, so that a revert would block all behind it", "CALL_NOT_ALLOWED", honest(0, 0)),
-        ("too little, so that it would revert", "TRANSACTION_MISMATCH", honest(0, 159_999)),
+        ("too little, so that it would revert", "SAFE_NOT_AS_PINNED", honest(0, 159_999)),
     ];
     for (what, code, lie) in lies {
         assert_eq!(no(vault.ask(&safe, lie, &payment).await), code, "{what}");
     }
     let owners = *safe.owners();
     let elsewhere = SafeWallet::adopt(EVM, safe.make(), owners, Address::repeat_byte(0x55));
-    assert_eq!(no(vault.ask(&elsewhere, good(), &payment).await), "TRANSACTION_MISMATCH", "another Safe");
+    assert_eq!(no(vault.ask(&elsewhere, good(), &payment).await), "SAFE_NOT_AS_PINNED", "another Safe");
     let mainnet = SafeWallet::adopt(ChainId::new(1).unwrap(), safe.make(), owners, safe.address());
     assert_eq!(no(vault.ask(&mainnet, good(), &payment).await), "TRANSACTION_MISMATCH", "another chain");
     // what was asked, once
@@ -359,8 +359,8 @@ async fn a_batch_pays_each_that_was_asked_once_and_does_nothing_beside_it() {
             "CALL_NOT_ALLOWED",
             SafeCall { data: Bytes::from([good().data.to_vec(), vec![0; 32]].concat()), ..good() },
         ),
-        ("gas without end", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 400_000, ..good() }),
-        ("gas for one of two", "TRANSACTION_MISMATCH", SafeCall { safe_tx_gas: 319_999, ..good() }),
+        ("gas without end", "SAFE_NOT_AS_PINNED", SafeCall { safe_tx_gas: 400_000, ..good() }),
+        ("gas for one of two", "SAFE_NOT_AS_PINNED", SafeCall { safe_tx_gas: 319_999, ..good() }),
         ("the next but one nonce", "ANCHOR_MISMATCH", batched(1, &asked)),
     ];
     for (what, code, lie) in lies {

@@ -32,14 +32,14 @@ pub enum Purpose {
         /// Base units of the chain's coin.
         amount: u128,
     },
-    /// Brings what lies at these deposit addresses to the hot Safe.
+    /// Brings what lies at these deposit addresses to a hot Safe.
     Emptying {
         /// What lies where, in the order of the calls.
         deposits: Vec<EmptiedRow>,
     },
 }
 
-/// One asset of one deposit address, on its way to the hot Safe.
+/// One asset of one deposit address, on its way to a hot Safe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmptiedRow {
@@ -74,7 +74,7 @@ pub enum Errand {
     Sweep,
     /// Gas for the account that carries.
     Refuel,
-    /// Deposits to the hot Safe.
+    /// Deposits to a hot Safe.
     Emptying,
 }
 
