@@ -173,8 +173,11 @@ async fn one_safe_that_was_never_stated_or_is_not_as_pinned_stops_them_all() {
     state_around(&world, 100).await;
     tell(&world, holds(&hot_safe(), 100, 0, EACH)).await;
     let waits = held(&world, "e-1", ether(), ETHER, "SAFE_NOT_AS_PINNED").await;
+    let in_token = held(&world, "t-1", token(), 100 * USDT, "SAFE_NOT_AS_PINNED").await;
     tell(&world, holds(&second_safe(), 100, 0, EACH)).await;
-    world.until(waits.id, |view| view.outcome == Outcome::Released).await;
+    for waits in [waits.id, in_token.id] {
+        world.until(waits, |view| view.outcome == Outcome::Released).await;
+    }
 
     let changed = SafeFact { threshold: U256::from(1), ..holds(&second_safe(), 110, 0, EACH) };
     tell(&world, changed).await;
@@ -183,7 +186,7 @@ async fn one_safe_that_was_never_stated_or_is_not_as_pinned_stops_them_all() {
         seen.hot_safes.iter().map(|hot| (hot.safe, hot.spendable.units(), hot.in_flight, hot.code)).collect();
     let [first, second] = both();
     let wrong = Some(Code::SafeNotAsPinned);
-    assert_eq!(told, [(first, 9 * ETHER, 1, None), (second, 10 * ETHER, 0, wrong)]);
+    assert_eq!(told, [(first, 9 * ETHER, 1, None), (second, 10 * ETHER, 1, wrong)]);
     let waits = held(&world, "e-2", ether(), ETHER, "SAFE_NOT_AS_PINNED").await;
     tell(&world, holds(&hot_safe(), 111, 0, EACH)).await;
     assert_eq!(codes(&world.find(waits.id).await), ["SAFE_NOT_AS_PINNED"], "the other one is as pinned");

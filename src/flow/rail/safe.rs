@@ -73,8 +73,8 @@ pub fn pick(
         return Ok(None);
     };
     let payee = payee(request)?;
-    ledger.treasury.is_as_pinned(request.asset)?;
     let hot = Hot::of(&ledger.treasury, payee.asset)?.behind(gathered);
+    ledger.treasury.is_as_pinned(request.asset)?;
     let joins = gathered.filter(|_| joins);
     let amount = request.amount.units();
     let safe = match joins {
@@ -104,8 +104,8 @@ pub fn pick_sweep(
     let rate = rate_of(&ledger.treasury, Asset::Evm(asset))?;
     let chain = asset.chain();
     let cold = context.safes.get(&chain).and_then(|pins| pins.cold).ok_or_else(|| no_wallet(&chain))?;
-    ledger.treasury.is_as_pinned(Asset::Evm(asset))?;
     let (safe, most) = Hot::of(&ledger.treasury, asset)?.fullest();
+    ledger.treasury.is_as_pinned(Asset::Evm(asset))?;
     let amount = surplus.min(most);
     if amount == 0 {
         return Err(Finding::new(Code::HotFundsShort, "all of it is reserved"));
@@ -338,6 +338,7 @@ pub fn check_as_cosigner(
     Ok(judged)
 }
 
+/// The same without what only a first look asks: the hash of what was signed once fixes its gas.
 fn judged(
     context: &Context,
     treasury: &Treasury,
